@@ -1,0 +1,204 @@
+use crate::cycle::CycleDetector;
+use crate::filter::FilterBuilder;
+use crate::{Cursor, Filter, Fingerprint, Selection, SelectionError, Totals};
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::num::{NonZeroU32, NonZeroU64};
+use serde::{Deserialize, Serialize};
+
+/// Where an operation stood: what a later process needs to go on. It holds no token and no ids; who gives ids gives them
+/// again, and the fingerprint tells whether they are the same.
+///
+/// ```
+/// use upstash_dlq_core::{BulkDelete, Checkpoint, Endpoint, Selection, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let delete = BulkDelete::new(endpoint, Selection::Everything);
+/// let saved = delete.clone().build().checkpoint().to_json();
+/// let _goes_on = delete.resume(Checkpoint::from_json(saved.as_bytes())?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) selection: SavedSelection,
+    pub(crate) page_size: NonZeroU32,
+    pub(crate) max: Option<NonZeroU64>,
+    pub(crate) verify: bool,
+    /// How many runs the request asked for that was out.
+    pub(crate) in_flight: Option<u64>,
+    pub(crate) position: Position,
+}
+
+/// The part of the machine that lives on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Position {
+    pub(crate) cursor: Option<Cursor>,
+    pub(crate) sent_ids: usize,
+    /// What is left of the maximum.
+    pub(crate) remaining: Option<u64>,
+    pub(crate) pass_deleted: bool,
+    pub(crate) pass_unconfirmed: bool,
+    /// Passes in a row that deleted nothing and yet proved nothing.
+    pub(crate) barren_passes: u32,
+    pub(crate) empty_pages: u32,
+    pub(crate) cursor_refused: bool,
+    pub(crate) cycle: CycleDetector,
+    pub(crate) totals: Totals,
+}
+
+/// The selection with its times resolved.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SavedSelection {
+    Ids(usize),
+    Filter(Filter),
+    Everything,
+}
+
+impl SavedSelection {
+    pub(crate) fn of(selection: &Selection) -> Self {
+        match selection {
+            Selection::Ids(ids) => Self::Ids(ids.len()),
+            Selection::Filter(filter) => Self::Filter(filter.clone()),
+            Selection::Everything => Self::Everything,
+        }
+    }
+
+    /// What was given, with the saved times. Everything else must be the same: the file is not to be trusted with what
+    /// gets deleted.
+    pub(crate) fn apply_to(self, given: Selection) -> Result<Selection, CheckpointError> {
+        match (self, given) {
+            (Self::Ids(saved), Selection::Ids(ids)) if saved == ids.len() => Ok(Selection::Ids(ids)),
+            (Self::Filter(saved), Selection::Filter(given)) if saved.same_but_times(given.as_builder()) => {
+                Ok(Selection::Filter(saved))
+            }
+            // Everything, up to a time that was fixed when it began.
+            (Self::Filter(saved), Selection::Everything) if saved.same_but_times(&FilterBuilder::default()) => {
+                Ok(Selection::Filter(saved))
+            }
+            (Self::Everything, Selection::Everything) => Ok(Selection::Everything),
+            _ => Err(CheckpointError::OtherSelection),
+        }
+    }
+}
+
+const VERSION: u32 = 1;
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct File {
+    version: u32,
+    operation: Operation,
+    fingerprint: Fingerprint,
+    selection: SavedSelection,
+    page_size: NonZeroU32,
+    max: Option<NonZeroU64>,
+    verify: bool,
+    in_flight: Option<u64>,
+    position: Position,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum Operation {
+    Delete,
+}
+
+impl Checkpoint {
+    /// One line of JSON.
+    pub fn to_json(&self) -> String {
+        let this = self.clone();
+        let file = File {
+            version: VERSION,
+            operation: Operation::Delete,
+            fingerprint: this.fingerprint,
+            selection: this.selection,
+            page_size: this.page_size,
+            max: this.max,
+            verify: this.verify,
+            in_flight: this.in_flight,
+            position: this.position,
+        };
+        // Plain structs with string keys: nothing in them can fail to serialize.
+        serde_json::to_string(&file).unwrap_or_default()
+    }
+
+    /// # Errors
+    /// Text that is not a checkpoint, or one of a version that is not known.
+    pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
+        #[derive(Deserialize)]
+        struct Version {
+            version: u32,
+        }
+        let damaged = |error: serde_json::Error| CheckpointError::Damaged(error.to_string());
+        let Version { version } = serde_json::from_slice(json).map_err(damaged)?;
+        if version != VERSION {
+            return Err(CheckpointError::Version(version));
+        }
+        let file: File = serde_json::from_slice(json).map_err(damaged)?;
+        if file.position.remaining.is_some() != file.max.is_some()
+            || file.position.remaining > file.max.map(NonZeroU64::get)
+            || file.in_flight.is_some_and(|asked| asked == 0)
+        {
+            return Err(CheckpointError::Damaged("its maximum and what is left of it do not fit together".into()));
+        }
+        Ok(Self {
+            fingerprint: file.fingerprint,
+            selection: file.selection,
+            page_size: file.page_size,
+            max: file.max,
+            verify: file.verify,
+            in_flight: file.in_flight,
+            position: file.position,
+        })
+    }
+
+    /// The resolved times, for people: the lower and the upper end.
+    pub fn window(&self) -> (Option<crate::UnixMillis>, Option<crate::UnixMillis>) {
+        match &self.selection {
+            SavedSelection::Filter(filter) => (filter.from(), filter.to()),
+            SavedSelection::Ids(_) | SavedSelection::Everything => (None, None),
+        }
+    }
+
+    /// What had happened.
+    pub fn totals(&self) -> Totals {
+        self.position.totals
+    }
+}
+
+/// Why a checkpoint cannot be gone on from. Nothing has been sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum CheckpointError {
+    /// Not a checkpoint, or not whole.
+    Damaged(String),
+    /// Written by another version.
+    Version(u32),
+    /// Of another endpoint or selection.
+    OtherSelection,
+    /// Of the same selection with another page size, maximum or verification.
+    OtherOptions,
+}
+
+impl fmt::Display for CheckpointError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Damaged(problem) => write!(f, "checkpoint: cannot be read ({}): give another file, or remove it to start anew", crate::Escaped(problem)),
+            Self::Version(version) => write!(f, "checkpoint: has version {version}, this program knows {VERSION}: use the program that wrote it"),
+            Self::OtherSelection => f.write_str("checkpoint: belongs to another endpoint or selection: give the same ones again, or another file"),
+            Self::OtherOptions => {
+                f.write_str("checkpoint: was taken with another page size, maximum or verification: give the same ones again, or another file")
+            }
+        }
+    }
+}
+
+impl core::error::Error for CheckpointError {}
+
+impl From<SelectionError> for CheckpointError {
+    fn from(error: SelectionError) -> Self {
+        Self::Damaged(error.to_string())
+    }
+}

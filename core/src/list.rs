@@ -1,0 +1,98 @@
+use crate::page::parse_cursor;
+use crate::query::{filter_query, push_pair};
+use crate::{Call, Cursor, DlqMessage, Endpoint, Filter, ResponseError};
+use alloc::borrow::Cow;
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use http::{Method, Request, Response};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// Lists one page of failed runs: `GET /v2/workflows/dlq`.
+///
+/// ```
+/// use upstash_dlq_core::{Call, Endpoint, List, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let request = List::everything().page_size(10).to_request(&endpoint)?;
+/// assert_eq!(request.uri(), "https://qstash.upstash.io/v2/workflows/dlq?count=10");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct List {
+    filter: Option<Filter>,
+    page_size: u32,
+    pub(crate) cursor: Option<Cursor>,
+}
+
+/// One page of failed runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListPage {
+    /// The runs, in the service's order.
+    pub messages: Vec<DlqMessage>,
+    /// Where the next page begins; `None` at the end.
+    pub cursor: Option<Cursor>,
+}
+
+impl List {
+    /// The most runs one page may hold, as the service's OpenAPI description has it; also the default.
+    pub const MAX_PAGE_SIZE: u32 = 100;
+
+    /// Every run in the DLQ.
+    pub fn everything() -> Self {
+        Self { filter: None, page_size: Self::MAX_PAGE_SIZE, cursor: None }
+    }
+
+    /// The runs that match.
+    pub fn matching(filter: Filter) -> Self {
+        Self { filter: Some(filter), ..Self::everything() }
+    }
+
+    /// How many runs one page holds, brought into the range from 1 to [`Self::MAX_PAGE_SIZE`].
+    pub fn page_size(self, page_size: u32) -> Self {
+        Self { page_size: page_size.clamp(1, Self::MAX_PAGE_SIZE), ..self }
+    }
+
+    /// Begins where an earlier page ended.
+    pub fn after(self, cursor: Cursor) -> Self {
+        Self { cursor: Some(cursor), ..self }
+    }
+}
+
+impl Call for List {
+    type Output = ListPage;
+
+    fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
+        let mut url = endpoint.url(crate::bulk::PATH);
+        if let Some(filter) = &self.filter {
+            url.push('?');
+            url.push_str(&filter_query(filter));
+        }
+        push_pair(&mut url, "count", &self.page_size.to_string());
+        if let Some(cursor) = &self.cursor {
+            push_pair(&mut url, "cursor", cursor.as_str());
+        }
+        endpoint.request(Method::GET, url)
+    }
+
+    fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<ListPage, ResponseError> {
+        #[derive(Deserialize)]
+        struct Wire<'a> {
+            #[serde(borrow)]
+            messages: Option<Vec<&'a RawValue>>,
+            #[serde(default, borrow)]
+            cursor: Option<Cow<'a, str>>,
+        }
+        if let Some(error) = ResponseError::of_status(response) {
+            return Err(error);
+        }
+        let unreadable = |error: serde_json::Error| ResponseError::unreadable(response, &error);
+        let wire: Wire<'_> = serde_json::from_slice(response.body().as_ref()).map_err(unreadable)?;
+        if wire.messages.is_none() && wire.cursor.is_none() {
+            return Err(ResponseError::unreadable(response, &"neither `messages` nor `cursor`"));
+        }
+        let messages =
+            wire.messages.unwrap_or_default().into_iter().map(DlqMessage::from_raw).collect::<Result<_, _>>();
+        Ok(ListPage { messages: messages.map_err(unreadable)?, cursor: parse_cursor(response, wire.cursor)? })
+    }
+}

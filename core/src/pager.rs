@@ -1,0 +1,147 @@
+use crate::cycle::CycleDetector;
+use crate::retry::{Attempts, Cause, GiveUp, Verdict, judge};
+use crate::{Call, Endpoint, Event, Halt, List, ListPage, OutOfTurn, Retried, RetryPolicy, Step, TransportFailure};
+use alloc::string::ToString;
+use core::time::Duration;
+use http::Response;
+
+const MAX_EMPTY_PAGES: u32 = 1_000;
+
+/// Lists page after page, with the same verbs as [`Bulk`](crate::Bulk). Every page comes out of `on_response` as
+/// [`Event::Page`].
+#[derive(Clone, Debug)]
+pub struct Pager {
+    endpoint: Endpoint,
+    list: List,
+    attempts: Attempts,
+    cycle: CycleDetector,
+    empty_pages: u32,
+    state: State,
+}
+
+/// `None` when everything was listed.
+pub type PagerEnd = Option<Halt>;
+
+#[derive(Clone, Debug)]
+enum State {
+    Ready,
+    InFlight,
+    Backoff(Duration),
+    Done(PagerEnd),
+}
+
+impl Pager {
+    /// The seed decides the random part of the waits between attempts.
+    pub fn new(endpoint: Endpoint, list: List, policy: RetryPolicy, seed: u64) -> Self {
+        Self {
+            endpoint,
+            list,
+            attempts: Attempts::new(policy, seed),
+            cycle: CycleDetector::new(),
+            empty_pages: 0,
+            state: State::Ready,
+        }
+    }
+
+    /// What to do now. While a request is in flight this means that its answer will never come.
+    pub fn poll(&mut self) -> Step<PagerEnd> {
+        if let State::InFlight = self.state {
+            // Cannot be out of turn: a request is in flight.
+            let _ = self.on_failure(crate::Delivery::Unknown);
+        }
+        match &self.state {
+            State::Backoff(wait) => {
+                let wait = *wait;
+                self.state = State::Ready;
+                Step::Wait(wait)
+            }
+            State::Done(end) => Step::Done(end.clone()),
+            State::Ready | State::InFlight => match self.list.to_request(&self.endpoint) {
+                Ok(request) => {
+                    self.state = State::InFlight;
+                    Step::Send(request)
+                }
+                Err(error) => {
+                    let end = Some(Halt::Unbuildable(error.to_string()));
+                    self.state = State::Done(end.clone());
+                    Step::Done(end)
+                }
+            },
+        }
+    }
+
+    /// Takes the answer to the request in flight.
+    ///
+    /// # Errors
+    /// When none is.
+    pub fn on_response<B: AsRef<[u8]>>(&mut self, response: &Response<B>) -> Result<Event<ListPage>, OutOfTurn> {
+        self.land()?;
+        match self.list.parse(response) {
+            Ok(page) => {
+                self.attempts.answered();
+                self.on_page(&page);
+                Ok(Event::Page(page))
+            }
+            Err(error) => Ok(match judge(response, &error) {
+                Verdict::NotDone { wait } | Verdict::Unknown { wait } => self.back_off(wait, Cause::Response(error)),
+                Verdict::Final => {
+                    self.state = State::Done(Some(Halt::Refused(error)));
+                    Event::Ended
+                }
+            }),
+        }
+    }
+
+    /// Takes the news that no answer will come. Listing changes nothing, so that it is simply asked again.
+    ///
+    /// # Errors
+    /// When no request is in flight.
+    pub fn on_failure(&mut self, failure: impl Into<TransportFailure>) -> Result<Event<ListPage>, OutOfTurn> {
+        self.land()?;
+        Ok(self.back_off(None, Cause::Transport(failure.into())))
+    }
+
+    /// Takes back the request that `poll` has just handed out.
+    ///
+    /// # Errors
+    /// When no request is in flight.
+    pub fn withdraw(&mut self) -> Result<(), OutOfTurn> {
+        self.land()
+    }
+
+    fn land(&mut self) -> Result<(), OutOfTurn> {
+        let State::InFlight = self.state else { return Err(OutOfTurn) };
+        self.state = State::Ready;
+        Ok(())
+    }
+
+    fn on_page(&mut self, page: &ListPage) {
+        if page.messages.is_empty() {
+            self.empty_pages += 1;
+        } else {
+            self.empty_pages = 0;
+        }
+        self.list.cursor.clone_from(&page.cursor);
+        match &page.cursor {
+            None => self.state = State::Done(None),
+            // A listing removes nothing: a cursor that comes round again leads round for ever, full pages or not.
+            Some(cursor) if self.cycle.sees_again(cursor.as_str()) || self.empty_pages >= MAX_EMPTY_PAGES => {
+                self.state = State::Done(Some(Halt::NoProgress));
+            }
+            Some(_) => {}
+        }
+    }
+
+    fn back_off(&mut self, wait: Option<Duration>, cause: Cause) -> Event<ListPage> {
+        let halt = match self.attempts.failed(wait) {
+            Ok(after) => {
+                self.state = State::Backoff(after);
+                return Event::Retry(Retried { cause, after });
+            }
+            Err(GiveUp::Exhausted { attempts }) => Halt::GaveUp { attempts, last: cause },
+            Err(GiveUp::TooLong { wait }) => Halt::WaitTooLong { wait, cause },
+        };
+        self.state = State::Done(Some(halt));
+        Event::Ended
+    }
+}
