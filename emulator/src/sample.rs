@@ -1,0 +1,77 @@
+//! Failed runs that look like the real thing.
+
+use crate::Run;
+use crate::random::SplitMix64;
+
+const WORKFLOWS: [&str; 7] = [
+    "https://shop.example.com/api/workflow/checkout",
+    "https://shop.example.com/api/workflow/refund",
+    "https://mail.example.com/workflows/newsletter",
+    "https://data.example.com/etl/nightly-import",
+    "https://data.example.com/etl/export",
+    "https://ai.example.com/api/agents/summarize",
+    "https://billing.example.com/workflow/invoice?version=2",
+];
+const LABELS: [&[&str]; 10] = [
+    &[],
+    &[],
+    &["nightly"],
+    &["nightly"],
+    &["red & white"],
+    &["größe"],
+    &["nightly", "customer/4711"],
+    &["urgent"],
+    &["a+b=c?"],
+    &["hostile \u{1b}[31mred\u{1b}[0m \u{202e}txet\r\nnext line"],
+];
+const STATES: [Option<&str>; 6] = [
+    None,
+    None,
+    Some("CALLBACK_INPROGRESS"),
+    Some("CALLBACK_SUCCESS"),
+    Some("CALLBACK_FAIL"),
+    Some("CALLBACK_CANCELED"),
+];
+const ADDRESSES: [&str; 4] = ["203.0.113.7", "198.51.100.23", "2001:db8::17", "192.0.2.200"];
+const FLOW_KEYS: [Option<&str>; 4] = [None, None, Some("payments"), Some("mail server")];
+const STATUSES: [u16; 5] = [500, 502, 504, 429, 400];
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+/// `n` runs that failed in the thirty days before `newest_ms`, a third of them within one hour two days before it.
+pub fn runs(n: usize, seed: u64, newest_ms: i64) -> Vec<Run> {
+    let mut random = SplitMix64::new(seed);
+    (0..n).map(|number| run(number, &mut random, newest_ms)).collect()
+}
+
+fn run(number: usize, random: &mut SplitMix64, newest_ms: i64) -> Run {
+    let mut ago = |span: i64| i64::try_from(random.below(u64::try_from(span).unwrap_or(1))).unwrap_or(0);
+    let created_at = newest_ms - if number % 3 == 0 { 2 * DAY + ago(HOUR) } else { ago(30 * DAY) };
+    let workflow_created_at = created_at - 1_000 - ago(10 * 60_000);
+    let labels: Vec<String> =
+        random.pick(&LABELS).copied().unwrap_or_default().iter().map(|l| (*l).to_owned()).collect();
+    let url = random.pick(&WORKFLOWS).copied().unwrap_or_default().to_owned();
+    let status = random.pick(&STATUSES).copied().unwrap_or(500);
+    let hostile = number % 97 == 5;
+    Run {
+        dlq_id: format!("{created_at}-{number}"),
+        workflow_run_id: format!("wfr_{:016x}", random.next()),
+        workflow_url: url.clone(),
+        workflow_created_at,
+        url,
+        method: "POST".into(),
+        header: [("Content-Type".to_owned(), vec!["application/json".to_owned()])].into(),
+        body: if hostile { "\u{1b}]0;owned\u{7}\u{9b}2J".into() } else { format!("{{\"order\":{number}}}") },
+        max_retries: 3,
+        created_at,
+        failure_callback: (number % 2 == 0).then(|| "https://shop.example.com/api/failed".to_owned()),
+        failure_function_state: random.pick(&STATES).copied().flatten().map(str::to_owned),
+        caller_ip: random.pick(&ADDRESSES).copied().unwrap_or_default().to_owned(),
+        label: labels.first().cloned(),
+        labels,
+        flow_control_key: random.pick(&FLOW_KEYS).copied().flatten().map(str::to_owned),
+        response_status: status,
+        response_header: [("Content-Type".to_owned(), vec!["text/plain".to_owned()])].into(),
+        response_body: if hostile { "no\u{0}thing \u{1b}[2J".repeat(50) } else { "upstream failed".into() },
+    }
+}

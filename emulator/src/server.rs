@@ -1,0 +1,230 @@
+//! The model behind a socket.
+
+use crate::body::ServedBody;
+use crate::{Service, Wire};
+use http::{Request, Response, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::oneshot;
+
+/// No request of the contract has a body; a larger one than this, in bytes, is refused.
+const MAX_REQUEST_BODY: usize = 1024 * 1024;
+
+/// Where the server's time comes from.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Clock {
+    /// The machine's clock.
+    #[default]
+    System,
+    /// Always this time, milliseconds since the epoch.
+    Fixed(i64),
+}
+
+/// How to serve.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerOptions {
+    /// Where to listen. Anyone who reaches it and knows the token may ask: keep it on this machine.
+    pub addr: SocketAddr,
+    /// How long each answer is held back.
+    pub latency: Duration,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Whether requests are kept, for [`Server::raw_requests`].
+    pub record: bool,
+}
+
+impl Default for ServerOptions {
+    /// A free port of the loopback address.
+    fn default() -> Self {
+        Self { addr: (Ipv4Addr::LOCALHOST, 0).into(), latency: Duration::ZERO, clock: Clock::System, record: false }
+    }
+}
+
+/// A request as it came, headers with lower-case names in their order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RecordedRequest {
+    /// The method.
+    pub method: String,
+    /// Path and query.
+    pub target: String,
+    /// Names and values.
+    pub headers: Vec<(String, String)>,
+    /// The body's length in bytes.
+    pub body_len: usize,
+}
+
+#[derive(Debug)]
+struct Shared {
+    service: Mutex<Service>,
+    recorded: Mutex<Vec<RecordedRequest>>,
+    connections: AtomicU64,
+    options: ServerOptions,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A running server; it stops when dropped.
+#[derive(Debug)]
+pub struct Server {
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Listens from the moment this returns.
+    ///
+    /// # Errors
+    /// When the address cannot be bound or the thread not started.
+    pub fn start(service: Service, options: ServerOptions) -> io::Result<Self> {
+        let listener = std::net::TcpListener::bind(options.addr)?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let shared = Arc::new(Shared {
+            service: Mutex::new(service),
+            recorded: Mutex::default(),
+            connections: AtomicU64::new(0),
+            options,
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let listener = {
+            let _in_runtime = runtime.enter();
+            TcpListener::from_std(listener)?
+        };
+        let (stop, stopped) = oneshot::channel();
+        let for_thread = Arc::clone(&shared);
+        let thread = std::thread::Builder::new().name("dlq-emulator".into()).spawn(move || {
+            runtime.block_on(async {
+                tokio::select! {
+                    () = accept(listener, for_thread) => {}
+                    _ = stopped => {}
+                }
+            });
+        })?;
+        Ok(Self { addr, shared, stop: Some(stop), thread: Some(thread) })
+    }
+
+    /// Where it listens.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The base URL for a client.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.addr)
+    }
+
+    /// Looks at, or changes, what is behind it.
+    pub fn with_service<R>(&self, f: impl FnOnce(&mut Service) -> R) -> R {
+        f(&mut lock(&self.shared.service))
+    }
+
+    /// The requests so far, if they are recorded.
+    pub fn raw_requests(&self) -> Vec<RecordedRequest> {
+        lock(&self.shared.recorded).clone()
+    }
+
+    /// How many connections were accepted.
+    pub fn connections(&self) -> u64 {
+        self.shared.connections.load(Ordering::Relaxed)
+    }
+
+    /// Serves until the process ends.
+    pub fn wait(mut self) {
+        if let Some(thread) = self.thread.take() {
+            // A server thread that has panicked has ended, too.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                shared.connections.fetch_add(1, Ordering::Relaxed);
+                tokio::spawn(serve(stream, Arc::clone(&shared)));
+            }
+            // Out of file handles, for instance: others may be closed by then.
+            Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
+        }
+    }
+}
+
+async fn serve(stream: TcpStream, shared: Arc<Shared>) {
+    // Without it answers may be a little late, no more.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+    // A connection that breaks is the client's business, or a fault of ours that was asked for.
+    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+}
+
+async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<ServedBody>, io::Error> {
+    let (parts, body) = request.into_parts();
+    let Ok(body) = Limited::new(body, MAX_REQUEST_BODY).collect().await else {
+        let mut response = Response::new(ServedBody::whole(b"{\"error\":\"body too large\"}".to_vec()));
+        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
+        return Ok(response);
+    };
+    let request = Request::from_parts(parts, body.to_bytes().to_vec());
+    if shared.options.record {
+        lock(&shared.recorded).push(record(&request));
+    }
+    let now = match shared.options.clock {
+        Clock::Fixed(now) => now,
+        Clock::System => SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|now| i64::try_from(now.as_millis()).ok())
+            .unwrap_or(0),
+    };
+    let mut response = lock(&shared.service).handle(now, request);
+    if shared.options.latency > Duration::ZERO {
+        tokio::time::sleep(shared.options.latency).await;
+    }
+    let wire = response.extensions_mut().remove::<Wire>();
+    match wire {
+        Some(Wire::CloseBeforeAnswer { .. }) => return Err(io::Error::other("closed on purpose")),
+        Some(Wire::Silent) => std::future::pending::<()>().await,
+        Some(Wire::Delay(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
+        Some(Wire::CutBody | Wire::Endless) | None => {}
+    }
+    Ok(response.map(|body| match wire {
+        Some(Wire::CutBody) => ServedBody::cut(body),
+        Some(Wire::Endless) => ServedBody::endless(body),
+        _ => ServedBody::whole(body),
+    }))
+}
+
+fn record(request: &Request<Vec<u8>>) -> RecordedRequest {
+    let header = |(name, value): (&http::HeaderName, &http::HeaderValue)| {
+        (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned())
+    };
+    RecordedRequest {
+        method: request.method().to_string(),
+        target: request.uri().path_and_query().map_or("", |target| target.as_str()).to_owned(),
+        headers: request.headers().iter().map(header).collect(),
+        body_len: request.body().len(),
+    }
+}
