@@ -1,0 +1,260 @@
+//! The command line, as clap reads it.
+
+use crate::time::{self, Age};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::SocketAddr;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// Clean up the dead-letter queue (DLQ) of Upstash Workflow.
+///
+/// The token is read from QSTASH_TOKEN or --token-file, never from an argument; the address from QSTASH_URL or --url.
+#[derive(Debug, Parser)]
+#[command(name = "upstash-dlq", version, max_term_width = 100, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) global: Global,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show it all against an emulator inside the process: no account, no network
+    Demo(Demo),
+    /// Delete failed runs: by ids, by filters, or all of them
+    #[command(after_help = DELETE_HELP)]
+    Delete(Delete),
+    /// Serve a DLQ with sample runs on this machine, for trying and testing
+    Emulator(Emulator),
+    /// Print a completion script for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+}
+
+const DELETE_HELP: &str = "\
+A selection is exactly one of: ids (also --ids-from), filters, --all.
+Values of one filter are alternatives; different filters must all match.
+
+Times (T) are RFC 3339 (2026-11-24T08:30:00Z), a date (UTC; as --to its last millisecond),
+milliseconds since 1970, or an age (7d, 12h). Without --to, runs that fail from now on are left alone.
+
+Exit status: 0 complete or dry run; 1 failed, nothing was changed; 2 wrong usage, nothing was sent;
+3 failed, something was or may have been deleted; 130 interrupted.
+
+Examples:
+  upstash-dlq delete 1752829295505-0
+  upstash-dlq delete --label nightly --label 'red & white' --from 7d --dry-run
+  upstash-dlq delete --all --yes --json";
+
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// The service's base URL [env: QSTASH_URL] [default: https://qstash.upstash.io]
+    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    pub(crate) url: Option<String>,
+    /// The region to ask, instead of a URL [env: QSTASH_REGION]
+    #[arg(long, global = true, value_name = "REGION", help_heading = "Global options", conflicts_with = "url")]
+    pub(crate) region: Option<String>,
+    /// A file that holds the token [env: QSTASH_TOKEN holds the token itself]
+    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Print the result as one JSON object, on the last line of standard output
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) json: bool,
+    /// No progress and no notes
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) quiet: bool,
+    /// How long one request may take, such as 30s or 500ms
+    #[arg(long, global = true, value_name = "D", default_value = "30s", value_parser = time::parse_duration, help_heading = "Global options")]
+    pub(crate) timeout: Duration,
+    /// How often one request is sent at most
+    #[arg(long, global = true, value_name = "N", default_value = "6", help_heading = "Global options")]
+    pub(crate) max_attempts: NonZeroU32,
+    /// Whether to use colour
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    pub(crate) color: When,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum When {
+    Auto,
+    Always,
+    Never,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Delete {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Only show what matches; delete nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Delete no more than N runs
+    #[arg(long, value_name = "N")]
+    pub(crate) max: Option<NonZeroU64>,
+    /// How many runs one request deletes
+    #[arg(long, value_name = "N", default_value = "100")]
+    pub(crate) page_size: NonZeroU32,
+    /// Do not make sure with another pass that nothing is left
+    #[arg(long)]
+    pub(crate) no_verify: bool,
+    /// Keep the position in FILE, and go on from it when it exists
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    pub(crate) checkpoint: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SelectionArgs {
+    /// The ids of runs in the DLQ
+    #[arg(value_name = "ID", help_heading = "Selection")]
+    pub(crate) ids: Vec<String>,
+    /// A file with one id a line; "-" is standard input
+    #[arg(long, value_name = "FILE", help_heading = "Selection")]
+    pub(crate) ids_from: Option<PathBuf>,
+    /// Every run in the DLQ
+    #[arg(long, help_heading = "Selection")]
+    pub(crate) all: bool,
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Filters (those with … may be given again)")]
+pub(crate) struct Filters {
+    /// With this label …
+    #[arg(long, value_name = "L")]
+    pub(crate) label: Vec<String>,
+    /// Of this workflow …
+    #[arg(long, value_name = "U")]
+    pub(crate) workflow_url: Vec<String>,
+    /// Of this run; the service may take it for a prefix
+    #[arg(long, value_name = "R")]
+    pub(crate) workflow_run_id: Option<String>,
+    /// Of the run that was created at exactly this time
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub(crate) workflow_created_at: Option<String>,
+    /// Failed at this time or later
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub(crate) from: Option<String>,
+    /// Failed at this time or earlier [default: now]
+    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    pub(crate) to: Option<String>,
+    /// Whose failure function is in this state: CALLBACK_INPROGRESS, CALLBACK_SUCCESS, CALLBACK_FAIL, CALLBACK_CANCELED …
+    #[arg(long, value_name = "S")]
+    pub(crate) failure_function_state: Vec<String>,
+    /// Published from this address …
+    #[arg(long, value_name = "IP")]
+    pub(crate) caller_ip: Vec<String>,
+    /// With this flow control key …
+    #[arg(long, value_name = "K")]
+    pub(crate) flow_control_key: Vec<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Demo {
+    /// How many failed runs to begin with
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    pub(crate) runs: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Emulator {
+    /// Where to listen; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(crate) listen: SocketAddr,
+    /// How many sample runs to begin with
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
+    pub(crate) runs: u32,
+    /// What the sample runs and the faults are made from
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// How long each answer is held back, such as 20ms
+    #[arg(long, value_name = "D", default_value = "0s", value_parser = time::parse_duration_or_zero)]
+    pub(crate) latency: Duration,
+    /// How it misbehaves
+    #[arg(long, value_name = "PROFILE", default_value = "none", value_parser = clap::builder::PossibleValuesParser::new(upstash_dlq_emulator::PROFILES))]
+    pub(crate) fault: String,
+    /// The token it accepts instead of the public one of the official local server
+    #[arg(long, value_name = "T")]
+    pub(crate) token: Option<String>,
+}
+
+/// Which end of a window a time stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Lower,
+    Upper,
+}
+
+impl Filters {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first_given().is_none()
+    }
+
+    /// The flag that was used, for an error that names it.
+    pub(crate) fn first_given(&self) -> Option<&'static str> {
+        [
+            (!self.label.is_empty(), "--label"),
+            (!self.workflow_url.is_empty(), "--workflow-url"),
+            (self.workflow_run_id.is_some(), "--workflow-run-id"),
+            (self.workflow_created_at.is_some(), "--workflow-created-at"),
+            (self.from.is_some(), "--from"),
+            (self.to.is_some(), "--to"),
+            (!self.failure_function_state.is_empty(), "--failure-function-state"),
+            (!self.caller_ip.is_empty(), "--caller-ip"),
+            (!self.flow_control_key.is_empty(), "--flow-control-key"),
+        ]
+        .into_iter()
+        .find_map(|(given, flag)| given.then_some(flag))
+    }
+
+    /// The words as they were given, which is what a checkpoint is recognised by.
+    pub(crate) fn words(&self) -> Vec<(&'static str, &str)> {
+        fn many<'a>(name: &'static str, values: &'a [String]) -> Vec<(&'static str, &'a str)> {
+            values.iter().map(|value| (name, value.as_str())).collect()
+        }
+        fn one<'a>(name: &'static str, value: &'a Option<String>) -> Vec<(&'static str, &'a str)> {
+            value.iter().map(|value| (name, value.as_str())).collect()
+        }
+        [
+            many("label", &self.label),
+            many("workflow-url", &self.workflow_url),
+            one("workflow-run-id", &self.workflow_run_id),
+            one("workflow-created-at", &self.workflow_created_at),
+            one("from", &self.from),
+            one("to", &self.to),
+            many("failure-function-state", &self.failure_function_state),
+            many("caller-ip", &self.caller_ip),
+            many("flow-control-key", &self.flow_control_key),
+        ]
+        .concat()
+    }
+
+    pub(crate) fn build(&self, now: Age) -> Result<upstash_dlq_core::Filter, String> {
+        let mut filter = upstash_dlq_core::Filter::builder();
+        let time = |flag: &str, text: &Option<String>, end| {
+            text.as_deref().map(|text| time::parse_time(text, end, now).map_err(|e| format!("{flag}: {e}"))).transpose()
+        };
+        if let Some(at) = time("--from", &self.from, End::Lower)? {
+            filter = filter.from(at);
+        }
+        // Fixed at the start, so that runs that fail while the delete goes on are left alone.
+        filter = filter.to(time("--to", &self.to, End::Upper)?.unwrap_or(now.now()));
+        if let Some(at) = time("--workflow-created-at", &self.workflow_created_at, End::Lower)? {
+            filter = filter.workflow_created_at(at);
+        }
+        filter = self.label.iter().fold(filter, upstash_dlq_core::FilterBuilder::label);
+        filter = self.workflow_url.iter().fold(filter, upstash_dlq_core::FilterBuilder::workflow_url);
+        filter = self.workflow_run_id.iter().fold(filter, upstash_dlq_core::FilterBuilder::workflow_run_id);
+        filter = self.failure_function_state.iter().fold(filter, |f, s| f.failure_function_state(&s.as_str().into()));
+        filter = self.caller_ip.iter().fold(filter, upstash_dlq_core::FilterBuilder::caller_ip);
+        filter = self.flow_control_key.iter().fold(filter, upstash_dlq_core::FilterBuilder::flow_control_key);
+        filter.build().map_err(|error| crate::selection::in_words_of_the_command(&error))
+    }
+}

@@ -1,0 +1,116 @@
+//! `upstash-dlq demo`: the real stack against an emulator inside the process.
+
+use crate::args::{Demo, Global};
+use crate::interrupt;
+use crate::preview;
+use crate::progress::Progress;
+use crate::report::thousands;
+use crate::terminal::{Terminal, print_line};
+use crate::time::Age;
+use std::num::NonZeroU32;
+use std::process::ExitCode;
+use std::time::Duration;
+use upstash_dlq_core::{
+    Bulk, BulkDelete, DeletePage, Driven, Endpoint, Event, Filter, Ids, Observer, RetryPolicy, Selection, Token,
+    Totals, drive,
+};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_ureq::Client;
+
+pub(crate) fn run(global: &Global, args: &Demo) -> ExitCode {
+    interrupt::install();
+    match show(global, args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) if interrupt::requested() => ExitCode::from(interrupt::EXIT_STATUS),
+        Err(sentence) => {
+            Terminal::new(global).error(&sentence);
+            ExitCode::from(1)
+        }
+    }
+}
+
+fn show(global: &Global, args: &Demo) -> Result<(), String> {
+    let sentence = |error: &dyn std::fmt::Display| error.to_string();
+    let now = Age::from_clock().now();
+    let count = usize::try_from(args.runs).unwrap_or(usize::MAX);
+    // A lost answer and a busy server on the way, so that the demo shows more than fair weather.
+    let faults =
+        FaultPlan::script(vec![None, None, None, Some(Fault::ServerError(503)), None, Some(Fault::LostAnswer)]);
+    let mut service = Service::new(Config { faults, ..Config::default() });
+    let runs = sample::runs(count, 1, now.get());
+    let ids: Vec<String> = runs.iter().take(3).map(|run| run.dlq_id.clone()).collect();
+    runs.into_iter().for_each(|run| service.insert(run));
+    let server = Server::start(service, ServerOptions::default()).map_err(|e| sentence(&e))?;
+    print_line(&format!("An emulator with {} failed runs listens on {}.", thousands(count as u64), server.url()));
+
+    let endpoint =
+        Token::new(LOCAL_TOKEN).and_then(|token| Endpoint::new(&server.url(), token)).map_err(|e| sentence(&e))?;
+    let client = Client::builder(endpoint.clone()).timeout(global.timeout).build();
+    let policy = RetryPolicy { base: Duration::from_millis(50), ..RetryPolicy::default() };
+
+    let (_, counted) = preview::count(&client, &Selection::Everything, u64::MAX, policy);
+    let preview = counted.map_err(|_| "the listing failed".to_owned())?;
+    print_line(&format!("Listing them all: {}. The first are", preview.sentence()));
+    preview.sample_lines().iter().for_each(|line| print_line(line));
+
+    let by_label = Filter::builder().label("nightly").label("red & white").to(now).build().map_err(|e| sentence(&e))?;
+    let steps = [
+        ("three of them by id", Selection::Ids(Ids::parse(ids).map_err(|e| sentence(&e))?)),
+        ("those labelled \"nightly\" or \"red & white\"", Selection::Filter(by_label)),
+        ("everything else", Selection::Everything.until(now).map_err(|e| sentence(&e))?),
+    ];
+    let mut total = Totals::default();
+    for (what, selection) in steps {
+        print_line(&format!("Deleting {what} …"));
+        let mut bulk = BulkDelete::new(endpoint.clone(), selection)
+            .page_size(NonZeroU32::MIN.saturating_add(49))
+            .retry(policy, client.seed())
+            .build();
+        let mut watch = Watch(Progress::new(Terminal::new(global), None));
+        let driven = drive(&mut bulk, |request| client.send(request), interrupt::sleep, &mut watch);
+        watch.0.finish();
+        let Driven::Done(outcome) = driven else { return Err("interrupted".into()) };
+        if let Some(halt) = outcome.halted {
+            return Err(halt.to_string());
+        }
+        let totals = outcome.totals;
+        let unconfirmed = if totals.unconfirmed > 0 { " or more, as an answer was lost on the way" } else { "" };
+        print_line(&format!(
+            "  {} deleted{unconfirmed}; {} requests, {} of them retries; verified: {}",
+            thousands(totals.deleted),
+            thousands(totals.requests),
+            thousands(totals.retries),
+            if outcome.verified { "yes" } else { "no" }
+        ));
+        total.deleted += totals.deleted;
+        total.requests += totals.requests;
+    }
+    let (truth, left) = server.with_service(|service| (service.deleted_total(), service.len()));
+    print_line(&format!(
+        "The client counted {} deleted in {} requests.",
+        thousands(total.deleted),
+        thousands(total.requests)
+    ));
+    print_line(&format!("The emulator counted {} deleted, {} left.", thousands(truth), thousands(left as u64)));
+    if left > 0 || truth != count as u64 {
+        return Err("the emulator still holds runs that should be gone".into());
+    }
+    Ok(())
+}
+
+struct Watch(Progress);
+
+impl Observer<Bulk> for Watch {
+    fn before_send(&mut self, _: &Bulk) -> std::ops::ControlFlow<()> {
+        if interrupt::requested() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
+    }
+
+    fn after(&mut self, bulk: &Bulk, event: &Event<DeletePage>) -> std::ops::ControlFlow<()> {
+        match event {
+            Event::Page(_) => self.0.on_page(bulk.totals()),
+            Event::Retry(retried) => self.0.on_retry(retried),
+            _ => {}
+        }
+        std::ops::ControlFlow::Continue(())
+    }
+}

@@ -1,0 +1,34 @@
+//! `upstash-dlq emulator`: a DLQ on this machine.
+
+use crate::args::{Emulator, Global};
+use crate::terminal::{Terminal, print_line};
+use crate::time::Age;
+use std::process::ExitCode;
+use upstash_dlq_emulator::{Config, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+
+pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
+    let terminal = Terminal::new(global);
+    let Some(faults) = FaultPlan::profile(&args.fault, args.seed) else {
+        terminal.error("--fault: is not a profile that is known; see --help");
+        return ExitCode::from(2);
+    };
+    let token = args.token.clone().unwrap_or_else(|| LOCAL_TOKEN.to_owned());
+    let mut service = Service::new(Config { token, faults, ..Config::default() });
+    let runs = usize::try_from(args.runs).unwrap_or(usize::MAX);
+    sample::runs(runs, args.seed, Age::from_clock().now().get()).into_iter().for_each(|run| service.insert(run));
+    let options = ServerOptions { addr: args.listen, latency: args.latency, ..ServerOptions::default() };
+    match Server::start(service, options) {
+        Ok(server) => {
+            print_line(&format!("listening on {}", server.url()));
+            if args.token.is_none() {
+                terminal.note(&format!("export QSTASH_URL={} QSTASH_TOKEN={LOCAL_TOKEN}", server.url()));
+            }
+            server.wait();
+            ExitCode::SUCCESS
+        }
+        Err(error) => {
+            terminal.error(&format!("--listen: cannot listen on {}: {error}; give another address", args.listen));
+            ExitCode::from(1)
+        }
+    }
+}

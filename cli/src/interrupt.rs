@@ -1,0 +1,32 @@
+//! Ctrl-C: the first asks to stop after the request in flight, the second ends at once.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex, PoisonError};
+use std::time::Duration;
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static GATE: Mutex<()> = Mutex::new(());
+static CHANGED: Condvar = Condvar::new();
+
+pub(crate) const EXIT_STATUS: u8 = 130;
+
+/// Failing to install the handler leaves the system's default, which ends the process: safe, if less polite.
+pub(crate) fn install() {
+    let _ = ctrlc::set_handler(|| {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(EXIT_STATUS));
+        }
+        let _gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);
+        CHANGED.notify_all();
+    });
+}
+
+pub(crate) fn requested() -> bool {
+    INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// Sleeps, unless interrupted.
+pub(crate) fn sleep(wait: Duration) {
+    let gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);
+    let _ = CHANGED.wait_timeout_while(gate, wait, |()| !requested());
+}

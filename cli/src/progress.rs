@@ -1,0 +1,66 @@
+//! How far a delete has come: a bar on a terminal, a line now and then elsewhere.
+
+use crate::report::thousands;
+use crate::terminal::Terminal;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+use upstash_dlq_core::{Retried, Totals};
+
+/// How far apart the plain lines are.
+const EVERY: Duration = Duration::from_secs(5);
+
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    plain: Option<Terminal>,
+    last: Instant,
+}
+
+impl Progress {
+    /// `expected` is how many runs are to be deleted, where that is known.
+    pub(crate) fn new(terminal: Terminal, expected: Option<u64>) -> Self {
+        let on_terminal = std::io::stderr().is_terminal();
+        let bar = if terminal.shows_progress() && on_terminal {
+            let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr());
+            let template = if expected.is_some() {
+                "{bar:30} {human_pos}/{human_len} deleted, {per_sec}, {elapsed} {msg}"
+            } else {
+                "{spinner} {human_pos} deleted, {per_sec}, {elapsed} {msg}"
+            };
+            // The template is ours and constant; a mistake in it would leave the default style.
+            if let Ok(style) = ProgressStyle::with_template(template) {
+                bar.set_style(style);
+            }
+            bar.enable_steady_tick(Duration::from_millis(100));
+            bar
+        } else {
+            ProgressBar::hidden()
+        };
+        let plain = (terminal.shows_progress() && !on_terminal).then_some(terminal);
+        Self { bar, plain, last: Instant::now() }
+    }
+
+    pub(crate) fn on_page(&mut self, totals: Totals) {
+        self.bar.set_message("");
+        if self.bar.length().is_some_and(|length| length < totals.deleted) {
+            self.bar.set_length(totals.deleted);
+        }
+        self.bar.set_position(totals.deleted);
+        if let Some(terminal) = self.plain.filter(|_| self.last.elapsed() >= EVERY) {
+            self.last = Instant::now();
+            terminal.note(&format!("{} deleted so far", thousands(totals.deleted)));
+        }
+    }
+
+    pub(crate) fn on_retry(&mut self, retried: &Retried) {
+        let seconds = retried.after.as_secs_f64();
+        match self.plain {
+            Some(terminal) => terminal.note(&format!("{}; trying again in {seconds:.1} s", retried.cause)),
+            None => self.bar.set_message(format!("({}; trying again in {seconds:.1} s)", retried.cause)),
+        }
+    }
+
+    pub(crate) fn finish(&self) {
+        self.bar.finish_and_clear();
+    }
+}

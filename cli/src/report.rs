@@ -1,0 +1,180 @@
+//! How a bulk command ended, for people, for scripts and for the shell.
+
+use serde::Serialize;
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+use upstash_dlq_core::{Totals, UnixMillis};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Ending {
+    Complete,
+    Halted,
+    Cancelled,
+    DryRun,
+}
+
+/// The object of `--json`; the fields in the order they are printed.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    pub(crate) outcome: Ending,
+    deleted: u64,
+    unconfirmed: u64,
+    pub(crate) verified: bool,
+    pages: u64,
+    requests: u64,
+    retries: u64,
+    elapsed_ms: u64,
+    from: Option<UnixMillis>,
+    to: Option<UnixMillis>,
+    pub(crate) reason: Option<String>,
+    pub(crate) checkpoint: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) matching: Option<u64>,
+    /// The sentence for people, when there is more to say than the counts.
+    #[serde(skip)]
+    pub(crate) note: Option<String>,
+    #[serde(skip)]
+    pub(crate) exit: Exit,
+    #[serde(skip)]
+    started: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Success,
+    /// Wrong usage; nothing was sent.
+    Usage,
+    /// 1 or 3, as something may have been changed or not.
+    Failure,
+    Interrupted,
+}
+
+impl Report {
+    pub(crate) fn new((from, to): (Option<UnixMillis>, Option<UnixMillis>)) -> Self {
+        Self {
+            outcome: Ending::Halted,
+            deleted: 0,
+            unconfirmed: 0,
+            verified: false,
+            pages: 0,
+            requests: 0,
+            retries: 0,
+            elapsed_ms: 0,
+            from,
+            to,
+            reason: None,
+            checkpoint: None,
+            matching: None,
+            note: None,
+            exit: Exit::Failure,
+            started: Instant::now(),
+        }
+    }
+
+    pub(crate) fn set_window(&mut self, (from, to): (Option<UnixMillis>, Option<UnixMillis>)) {
+        (self.from, self.to) = (from, to);
+    }
+
+    /// `before` counts the requests that were made before the machine began.
+    pub(crate) fn set_totals(&mut self, totals: Totals, before: u64) {
+        self.deleted = totals.deleted;
+        self.unconfirmed = totals.unconfirmed;
+        self.pages = totals.pages;
+        self.requests = totals.requests + before;
+        self.retries = totals.retries;
+    }
+
+    pub(crate) fn end(mut self, outcome: Ending, exit: Exit, reason: Option<String>) -> Self {
+        self.outcome = outcome;
+        self.exit = exit;
+        self.reason = reason;
+        self
+    }
+
+    pub(crate) fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self.exit {
+            Exit::Success => 0,
+            Exit::Usage => 2,
+            Exit::Interrupted => crate::interrupt::EXIT_STATUS,
+            Exit::Failure if self.deleted == 0 && self.unconfirmed == 0 => 1,
+            Exit::Failure => 3,
+        })
+    }
+
+    pub(crate) fn deleted(&self) -> u64 {
+        self.deleted
+    }
+
+    /// Results to standard output, errors to standard error.
+    pub(crate) fn print(mut self, terminal: &crate::terminal::Terminal, json: bool) -> ExitCode {
+        let elapsed = self.started.elapsed();
+        self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
+        if let Some(reason) = &self.reason {
+            terminal.error(reason);
+        }
+        if json {
+            let line = serde_json::to_string(&self).unwrap_or_else(|_| "{}".into());
+            crate::terminal::print_line(&line);
+        } else if self.exit != Exit::Usage {
+            crate::terminal::print_line(&self.summary(elapsed));
+        }
+        if self.outcome != Ending::DryRun {
+            if let Some(path) = &self.checkpoint {
+                terminal
+                    .note(&format!("the position is kept in {path}: the same command goes on from there"));
+            }
+        }
+        self.exit_code()
+    }
+
+    fn summary(&self, elapsed: Duration) -> String {
+        let runs = |n: u64| format!("{} {}", thousands(n), if n == 1 { "run" } else { "runs" });
+        let mut line = match (self.outcome, self.matching) {
+            (Ending::DryRun, matching) => {
+                return format!("Dry run: {} match, nothing was deleted.", runs(matching.unwrap_or(0)));
+            }
+            (Ending::Complete, _) => format!("Deleted {}", runs(self.deleted)),
+            (Ending::Halted, _) => format!("Stopped after {} deleted", runs(self.deleted)),
+            (Ending::Cancelled, _) => format!("Cancelled after {} deleted", runs(self.deleted)),
+        };
+        if self.unconfirmed > 0 {
+            line += &format!(" or more ({} unconfirmed)", requests(self.unconfirmed));
+        }
+        if let Some(note) = &self.note {
+            line += &format!("; {note}");
+        }
+        line + &format!(
+            ". {}, {} {}, {:.1} s.",
+            requests(self.requests),
+            thousands(self.retries),
+            if self.retries == 1 { "retry" } else { "retries" },
+            elapsed.as_secs_f64()
+        )
+    }
+}
+
+fn requests(n: u64) -> String {
+    format!("{} {}", thousands(n), if n == 1 { "request" } else { "requests" })
+}
+
+pub(crate) fn thousands(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn thousands() {
+        let shown = [0, 999, 1_000, 1_234_567].map(super::thousands);
+        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
+    }
+}

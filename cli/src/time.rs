@@ -1,0 +1,161 @@
+//! Times and durations as people write them.
+
+use crate::args::End;
+use jiff::civil::Date;
+use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
+use std::time::Duration;
+use upstash_dlq_core::UnixMillis;
+
+/// The moment that ages count back from, taken once.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Age(i64);
+
+impl Age {
+    pub(crate) fn from_clock() -> Self {
+        Self(Timestamp::now().as_millisecond())
+    }
+
+    pub(crate) fn now(self) -> UnixMillis {
+        UnixMillis::new(self.0)
+    }
+}
+
+/// The first millisecond of this century, and a bound that milliseconds do not reach before the year 5138: numbers beyond
+/// either are seconds, microseconds or nanoseconds.
+const CENTURY: i64 = 946_684_800_000;
+const MICROSECONDS: i64 = 100_000_000_000_000;
+const DAY: i64 = 86_400_000;
+
+pub(crate) fn parse_time(text: &str, end: End, now: Age) -> Result<UnixMillis, String> {
+    let shown = upstash_dlq_core::Escaped(text);
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
+        let hint = "give milliseconds since 1970, or a date such as 2026-11-24";
+        return match text.parse::<i64>() {
+            Ok(millis) if millis < CENTURY => {
+                Err(format!("\"{shown}\" is too small for milliseconds of this century, it looks like seconds: {hint}"))
+            }
+            Ok(millis) if millis < MICROSECONDS => Ok(UnixMillis::new(millis)),
+            _ => Err(format!("\"{shown}\" is too large for milliseconds, it looks like micro- or nanoseconds: {hint}")),
+        };
+    }
+    // Exactly a date: the library would also take a local time for one, and drop the time of day.
+    if text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
+        if let Ok(date) = text.parse::<Date>() {
+            let start = date
+                .to_zoned_datetime(jiff::tz::TimeZone::UTC)
+                .map_err(|e| format!("\"{shown}\": {e}"))?
+                .timestamp()
+                .as_millisecond();
+            return Ok(UnixMillis::new(if end == End::Upper { start + DAY - 1 } else { start }));
+        }
+    }
+    if let Ok(at) = text.parse::<Timestamp>() {
+        return Ok(UnixMillis::new(at.as_millisecond()));
+    }
+    if let Some(age) = parse_span(text) {
+        return i64::try_from(age.as_millis())
+            .ok()
+            .and_then(|age| now.0.checked_sub(age))
+            .map(UnixMillis::new)
+            .ok_or_else(|| format!("\"{shown}\" is too long ago"));
+    }
+    Err(format!(
+        "\"{shown}\" is not a time: give RFC 3339 with its offset (2026-11-24T08:30:00Z), a date (2026-11-24), milliseconds since 1970, or an age (7d, 12h)"
+    ))
+}
+
+/// A span with units, days having 24 hours; never negative.
+fn parse_span(text: &str) -> Option<Duration> {
+    if !text.starts_with(|c: char| c.is_ascii_digit()) || text.contains("ago") {
+        return None;
+    }
+    let span: Span = text.parse().ok()?;
+    let nanos = span.total((Unit::Nanosecond, SpanRelativeTo::days_are_24_hours())).ok()?;
+    (nanos >= 0.0)
+        .then(|| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())?
+        .and_then(|d| Duration::try_from(d).ok())
+}
+
+pub(crate) fn parse_duration_or_zero(text: &str) -> Result<Duration, String> {
+    match parse_span(text) {
+        Some(duration) if duration <= Duration::from_secs(86_400) => Ok(duration),
+        Some(_) => Err("is longer than a day".into()),
+        None => Err("is not a duration: give one such as 30s, 500ms or 2m".into()),
+    }
+}
+
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    match parse_duration_or_zero(text)? {
+        Duration::ZERO => Err("must be longer than nothing".into()),
+        duration => Ok(duration),
+    }
+}
+
+/// For people: RFC 3339 in UTC.
+pub(crate) fn show(at: UnixMillis) -> String {
+    Timestamp::from_millisecond(at.get()).map_or_else(|_| format!("{} ms", at.get()), |at| at.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Age = Age(1_764_000_000_000);
+
+    fn millis(text: &str, end: End) -> Result<i64, String> {
+        parse_time(text, end, NOW).map(UnixMillis::get)
+    }
+
+    #[test]
+    fn every_form() {
+        for (text, expected) in [
+            ("2025-07-18T09:01:35.505Z", 1_752_829_295_505),
+            ("2025-07-18T11:01:35.505+02:00", 1_752_829_295_505),
+            ("1752829295505", 1_752_829_295_505),
+            ("2000-01-01", CENTURY),
+            ("7d", NOW.0 - 7 * DAY),
+            ("12h", NOW.0 - DAY / 2),
+            ("1h30m", NOW.0 - 5_400_000),
+            ("2w", NOW.0 - 14 * DAY),
+            ("0s", NOW.0),
+        ] {
+            assert_eq!(millis(text, End::Lower), Ok(expected), "{text}");
+        }
+        assert_eq!(millis("2000-01-01", End::Upper), Ok(CENTURY + DAY - 1));
+    }
+
+    #[test]
+    fn what_is_refused() {
+        for text in [
+            "",
+            "1752829295",
+            "-5",
+            "0",
+            "1752829295505000",
+            "9223372036854775808",
+            "yesterday",
+            "2025-07-18T11:01:35",
+            "2025-02-30",
+            "7",
+            "-7d",
+            "7d ago",
+            "NaN",
+            "1y",
+            "1mo",
+            "99999999999999d",
+            "2025-07-18 ",
+        ] {
+            assert!(millis(text, End::Lower).is_err(), "{text}");
+        }
+        assert!(millis("1752829295", End::Lower).unwrap_err().contains("seconds"));
+    }
+
+    #[test]
+    fn durations() {
+        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
+        for text in ["0s", "-1s", "30", "", "2d"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+}

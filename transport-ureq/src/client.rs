@@ -1,0 +1,157 @@
+use crate::failure::classify;
+use crate::{Delete, Pages};
+use http::{Method, Request, Response};
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::io::Read;
+use std::time::Duration;
+use upstash_dlq_core::{Delivery, Driven, Endpoint, List, Machine, Observer, Selection, TransportFailure, drive};
+
+/// No answer is held beyond this many bytes (16 MiB).
+pub const MAX_BODY: u64 = 16 * 1024 * 1024;
+
+/// Idle connections are dropped before the usual servers and proxies drop them, so that a request seldom meets a
+/// connection that has just died.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Sends what the core builds, and waits for the answers. Cloning shares the connections.
+#[derive(Clone)]
+pub struct Client {
+    endpoint: Endpoint,
+    agent: ureq::Agent,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+/// The less usual choices of a [`Client`].
+#[must_use]
+pub struct ClientBuilder {
+    endpoint: Endpoint,
+    agent: Option<ureq::Agent>,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+impl ClientBuilder {
+    /// How long one whole request may take, name lookup and body included; 30 s unless set.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// How long making a connection may take; 10 s unless set.
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// An agent with a TLS, proxy or pool configuration of your own. Redirects, errors by status and the timeouts stay
+    /// with this client all the same.
+    pub fn agent(self, agent: ureq::Agent) -> Self {
+        Self { agent: Some(agent), ..self }
+    }
+
+    /// The client.
+    pub fn build(self) -> Client {
+        let agent = self.agent.unwrap_or_else(|| ureq::Agent::config_builder().max_idle_age(IDLE).build().new_agent());
+        Client { endpoint: self.endpoint, agent, timeout: self.timeout, connect_timeout: self.connect_timeout }
+    }
+}
+
+impl Client {
+    /// Connecting may take 10 s, a whole request 30 s.
+    pub fn new(endpoint: Endpoint) -> Self {
+        Self::builder(endpoint).build()
+    }
+
+    /// For the less usual choices.
+    pub fn builder(endpoint: Endpoint) -> ClientBuilder {
+        ClientBuilder {
+            endpoint,
+            agent: None,
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Where it sends to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A fresh random seed for the waits between attempts.
+    pub fn seed(&self) -> u64 {
+        RandomState::new().build_hasher().finish()
+    }
+
+    /// One attempt at one request, whatever its answer's status.
+    ///
+    /// # Errors
+    /// No answer, or none that could be read whole within [`MAX_BODY`] and the timeout. The failure says whether the
+    /// request may have been carried out.
+    pub fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        // A POST with `()` would go out chunked, one with an empty body has its length stated.
+        if request.method() == Method::POST {
+            self.exchange(request.map(|()| Vec::<u8>::new()))
+        } else {
+            self.exchange(request)
+        }
+    }
+
+    fn exchange<S: ureq::AsSendBody>(&self, request: Request<S>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let mut config = self
+            .agent
+            .configure_request(request)
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .save_redirect_history(false)
+            .accept_encoding("")
+            .timeout_global(Some(self.timeout))
+            .timeout_connect(Some(self.connect_timeout.min(self.timeout)));
+        if self.endpoint.is_loopback() {
+            // A proxy would see the token in the clear, and could not reach this machine anyway.
+            config = config.proxy(None);
+        }
+        let response = self.agent.run(config.build()).map_err(|error| classify(&error))?;
+        let (parts, body) = response.into_parts();
+        let unknown = |message: String| TransportFailure { delivery: Delivery::Unknown, message };
+        let mut bytes = Vec::new();
+        body.into_reader()
+            .take(MAX_BODY + 1)
+            .read_to_end(&mut bytes)
+            .map_err(|error| unknown(format!("the answer broke off: {error}")))?;
+        if bytes.len() as u64 > MAX_BODY {
+            return Err(unknown("the answer is larger than 16 MiB".into()));
+        }
+        Ok(Response::from_parts(parts, bytes))
+    }
+
+    /// Drives a machine to its end, or until the observer stops it. Waits block the thread.
+    pub fn run<M: Machine>(&self, machine: &mut M, observer: &mut impl Observer<M>) -> Driven<M::Outcome> {
+        drive(machine, |request| self.send(request), std::thread::sleep, observer)
+    }
+
+    /// Deletes what is selected, page after page; nothing is sent before [`Delete::run`].
+    pub fn delete(&self, selection: Selection) -> Delete<'_> {
+        Delete::new(self, selection)
+    }
+
+    /// Lists failed runs, page by page or one by one.
+    pub fn list(&self, list: List) -> Pages<'_> {
+        Pages::new(self, list)
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("endpoint", &self.endpoint)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}
