@@ -33,10 +33,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
     let sentence = |error: &dyn std::fmt::Display| error.to_string();
     let now = Age::from_clock().now();
     let count = usize::try_from(args.runs).unwrap_or(usize::MAX);
-    // A lost answer and a busy server on the way, so that the demo shows more than fair weather.
-    let faults =
-        FaultPlan::script(vec![None, None, None, Some(Fault::ServerError(503)), None, Some(Fault::LostAnswer)]);
-    let mut service = Service::new(Config { faults, ..Config::default() });
+    let mut service = Service::new(Config::default());
     let runs = sample::runs(count, 1, now.get());
     let ids: Vec<String> = runs.iter().take(3).map(|run| run.dlq_id.clone()).collect();
     runs.into_iter().for_each(|run| service.insert(run));
@@ -52,6 +49,19 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
     let preview = counted.map_err(|_| "the listing failed".to_owned())?;
     print_line(&format!("Listing them all: {}. The first are", preview.sentence()));
     preview.sample_lines().iter().for_each(|line| print_line(line));
+
+    // A lost answer and a busy server on the way, so that the demo shows more than fair weather.
+    let faults = vec![
+        None,
+        None,
+        None,
+        Some(Fault::ServerError(503)),
+        None,
+        Some(Fault::TooManyRequests { retry_after_s: None }),
+    ];
+    server.with_service(|service| {
+        service.set_faults(FaultPlan::script([faults, vec![None; 8], vec![Some(Fault::LostAnswer)]].concat()))
+    });
 
     let by_label = Filter::builder().label("nightly").label("red & white").to(now).build().map_err(|e| sentence(&e))?;
     let steps = [
@@ -74,7 +84,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
             return Err(halt.to_string());
         }
         let totals = outcome.totals;
-        let unconfirmed = if totals.unconfirmed > 0 { " or more, as an answer was lost on the way" } else { "" };
+        let unconfirmed = if totals.unconfirmed > 0 { " or more, as answers were lost on the way" } else { "" };
         print_line(&format!(
             "  {} deleted{unconfirmed}; {} requests, {} of them retries; verified: {}",
             thousands(totals.deleted),

@@ -121,8 +121,7 @@ impl Report {
         }
         if self.outcome != Ending::DryRun {
             if let Some(path) = &self.checkpoint {
-                terminal
-                    .note(&format!("the position is kept in {path}: the same command goes on from there"));
+                terminal.note(&format!("the position is kept in {path}: the same command goes on from there"));
             }
         }
         self.exit_code()

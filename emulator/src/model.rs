@@ -119,6 +119,11 @@ impl Service {
         self.runs.insert((run.created_at, run.dlq_id.clone()), run);
     }
 
+    /// From now on it misbehaves by this plan.
+    pub fn set_faults(&mut self, faults: FaultPlan) {
+        self.config.faults = faults;
+    }
+
     /// How many runs there are.
     pub fn len(&self) -> usize {
         self.runs.len()

@@ -1,0 +1,178 @@
+use crate::failure::classify;
+use crate::{Delete, Pages};
+use http::{Request, Response};
+use std::fmt;
+use std::hash::{BuildHasher, Hasher, RandomState};
+use std::time::Duration;
+use upstash_dlq_core::{Delivery, Driven, Endpoint, List, Machine, Observer, Selection, TransportFailure, drive_async};
+
+/// No answer is held beyond this many bytes (16 MiB).
+pub const MAX_BODY: usize = 16 * 1024 * 1024;
+
+/// Idle connections are dropped before the usual servers and proxies drop them, so that a request seldom meets a
+/// connection that has just died.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// Sends what the core builds, and awaits the answers; needs a tokio runtime with I/O and time. Cloning shares the
+/// connections.
+#[derive(Clone)]
+pub struct Client {
+    endpoint: Endpoint,
+    http: reqwest::Client,
+    timeout: Duration,
+}
+
+/// The less usual choices of a [`Client`].
+#[must_use]
+pub struct ClientBuilder {
+    endpoint: Endpoint,
+    http: reqwest::ClientBuilder,
+    timeout: Duration,
+    connect_timeout: Duration,
+}
+
+/// The HTTP client could not be set up, for instance its TLS.
+#[derive(Debug)]
+pub struct BuildError(reqwest::Error);
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the HTTP client could not be set up: {}", self.0)
+    }
+}
+
+impl std::error::Error for BuildError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        Some(&self.0)
+    }
+}
+
+impl ClientBuilder {
+    /// How long one whole request may take, name lookup and body included; 30 s unless set.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { timeout, ..self }
+    }
+
+    /// How long making a connection may take; 10 s unless set.
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { connect_timeout, ..self }
+    }
+
+    /// A TLS, proxy or pool configuration of your own. Redirects, retries, the referer and the timeouts stay with this
+    /// client all the same.
+    pub fn http(self, http: reqwest::ClientBuilder) -> Self {
+        Self { http, ..self }
+    }
+
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let mut http = self
+            .http
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(self.connect_timeout.min(self.timeout));
+        if self.endpoint.is_loopback() {
+            // A proxy would see the token in the clear, and could not reach this machine anyway.
+            http = http.no_proxy();
+        }
+        Ok(Client { endpoint: self.endpoint, http: http.build().map_err(BuildError)?, timeout: self.timeout })
+    }
+}
+
+impl Client {
+    /// Connecting may take 10 s, a whole request 30 s.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up.
+    pub fn new(endpoint: Endpoint) -> Result<Self, BuildError> {
+        Self::builder(endpoint).build()
+    }
+
+    /// For the less usual choices.
+    pub fn builder(endpoint: Endpoint) -> ClientBuilder {
+        ClientBuilder {
+            endpoint,
+            http: reqwest::Client::builder().pool_idle_timeout(IDLE),
+            timeout: Duration::from_secs(30),
+            connect_timeout: Duration::from_secs(10),
+        }
+    }
+
+    /// Where it sends to.
+    pub fn endpoint(&self) -> &Endpoint {
+        &self.endpoint
+    }
+
+    /// A fresh random seed for the waits between attempts.
+    pub fn seed(&self) -> u64 {
+        RandomState::new().build_hasher().finish()
+    }
+
+    /// One attempt at one request, whatever its answer's status.
+    ///
+    /// # Errors
+    /// No answer, or none that could be read whole within [`MAX_BODY`] and the timeout. The failure says whether the
+    /// request may have been carried out.
+    pub async fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let request =
+            reqwest::Request::try_from(request.map(|()| reqwest::Body::default())).map_err(|error| classify(&error))?;
+        // One clock for the whole request, its body included: reqwest's own would do, but starts anew in some places.
+        match tokio::time::timeout(self.timeout, self.exchange(request)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(unknown("no answer came in time".into())),
+        }
+    }
+
+    async fn exchange(&self, mut request: reqwest::Request) -> Result<Response<Vec<u8>>, TransportFailure> {
+        *request.body_mut() = None;
+        let mut response = self.http.execute(request).await.map_err(|error| classify(&error))?;
+        let mut answer = Response::new(Vec::new());
+        *answer.status_mut() = response.status();
+        std::mem::swap(answer.headers_mut(), response.headers_mut());
+        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+            if answer.body().len() + chunk.len() > MAX_BODY {
+                return Err(unknown("the answer is larger than 16 MiB".into()));
+            }
+            answer.body_mut().extend_from_slice(&chunk);
+        }
+        Ok(answer)
+    }
+
+    /// Drives a machine to its end, or until the observer stops it. The future may be dropped at any point; the machine
+    /// can be driven on, and counts a request that was out as unknown.
+    pub async fn run<M: Machine>(&self, machine: &mut M, observer: &mut impl Observer<M>) -> Driven<M::Outcome> {
+        drive_async(machine, |request| self.send(request), tokio::time::sleep, observer).await
+    }
+
+    /// Deletes what is selected, page after page; nothing is sent before [`Delete::run`] or [`Delete::pages`].
+    pub fn delete(&self, selection: Selection) -> Delete {
+        Delete::new(self.clone(), selection)
+    }
+
+    /// Lists failed runs as a stream of pages.
+    pub fn list(&self, list: List) -> Pages<upstash_dlq_core::Pager> {
+        let policy = upstash_dlq_core::RetryPolicy::default();
+        Pages::new(self.clone(), upstash_dlq_core::Pager::new(self.endpoint.clone(), list, policy, self.seed()))
+    }
+}
+
+fn unknown(message: String) -> TransportFailure {
+    TransportFailure { delivery: Delivery::Unknown, message }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client")
+            .field("endpoint", &self.endpoint)
+            .field("timeout", &self.timeout)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("endpoint", &self.endpoint).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,11 @@
+#![doc = include_str!("../README.md")]
+
+mod client;
+mod delete;
+mod failure;
+mod pages;
+
+pub use client::{BuildError, Client, ClientBuilder, MAX_BODY};
+pub use delete::Delete;
+pub use pages::{Paged, Pages};
+pub use upstash_dlq_core as core;

@@ -1,0 +1,94 @@
+//! The shared suite over reqwest, and what only a future can do.
+
+#[macro_use]
+#[path = "../../transport-ureq/tests/suite/mod.rs"]
+mod suite;
+
+use futures_util::{FutureExt, StreamExt, TryStreamExt};
+use http::{Request, Response};
+use std::future::Future;
+use std::time::Duration;
+use upstash_dlq_core::{
+    BulkDelete, DlqMessage, Driven, Endpoint, Halt, List, Outcome, RetryPolicy, Selection, Token, TransportFailure,
+};
+use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_reqwest::Client;
+
+struct Reqwest;
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+fn client(endpoint: &Endpoint, timeout: Duration) -> Client {
+    Client::builder(endpoint.clone()).timeout(timeout).build().unwrap()
+}
+
+impl suite::Driver for Reqwest {
+    fn send(
+        endpoint: &Endpoint,
+        timeout: Duration,
+        request: Request<()>,
+    ) -> Result<Response<Vec<u8>>, TransportFailure> {
+        block_on(client(endpoint, timeout).send(request))
+    }
+
+    fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome {
+        block_on(client(endpoint, timeout).delete(selection).retry(policy).run())
+    }
+
+    fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt> {
+        let pages = block_on(Client::new(endpoint.clone()).unwrap().list(list).try_collect::<Vec<_>>())?;
+        Ok(pages.into_iter().flat_map(|page| page.messages).collect())
+    }
+}
+
+suite!(Reqwest);
+
+fn emulator(runs: usize) -> (Server, Endpoint) {
+    let mut service = Service::new(Config::default());
+    sample::runs(runs, 1, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let endpoint = Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap();
+    (server, endpoint)
+}
+
+#[test]
+fn futures_can_be_spawned() {
+    let (_server, endpoint) = emulator(120);
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let client = Client::new(endpoint).unwrap();
+    let outcome =
+        runtime.block_on(async move { tokio::spawn(client.delete(Selection::Everything).run()).await.unwrap() });
+    assert_eq!(outcome.totals.deleted, 120);
+}
+
+#[test]
+fn a_stream_deletes_only_as_far_as_it_is_asked() {
+    let (server, endpoint) = emulator(250);
+    let mut pages = Client::new(endpoint).unwrap().delete(Selection::Everything).pages();
+    block_on(async {
+        assert_eq!(pages.next().await.unwrap().unwrap().deleted, 100);
+        assert_eq!(server.with_service(|s| s.deleted_total()), 100);
+        assert_eq!(pages.machine().unwrap().totals().deleted, 100);
+        let rest: Vec<_> = (&mut pages).try_collect().await.unwrap();
+        assert_eq!(rest.iter().map(|page| page.deleted).sum::<u64>(), 150);
+        assert!(pages.next().await.is_none());
+    });
+    assert_eq!(server.with_service(|s| s.len()), 0);
+}
+
+#[test]
+fn a_dropped_future_counts_as_unknown_and_the_machine_goes_on() {
+    let (server, endpoint) = emulator(150);
+    let client = Client::new(endpoint.clone()).unwrap();
+    let mut bulk = BulkDelete::new(endpoint, Selection::Everything).build();
+    let driven = block_on(async {
+        // Polled once, so that the request is out, then dropped.
+        assert!(client.run(&mut bulk, &mut |_: &_, _: &_| ()).now_or_never().is_none());
+        client.run(&mut bulk, &mut |_: &_, _: &_| ()).await
+    });
+    let Driven::Done(outcome) = driven else { panic!("stopped") };
+    assert!(outcome.halted.is_none() && outcome.verified && outcome.totals.unconfirmed == 1, "{outcome:?}");
+    assert_eq!(server.with_service(|s| s.len()), 0);
+}

@@ -1,0 +1,308 @@
+//! What every transport must do, whichever library is behind it. A transport's test file names its driver and invokes
+//! [`suite!`].
+
+mod wire;
+
+use http::{Request, Response};
+use std::num::NonZeroU32;
+use std::time::Duration;
+use upstash_dlq_core::{
+    BulkDelete, Call, Cause, Cursor, Delivery, DlqMessage, Endpoint, ErrorBody, FailureFunctionState, Filter, Halt,
+    Ids, List, Outcome, ResponseError, RetryPolicy, Selection, Step, Token, TransportFailure, UnixMillis,
+};
+use upstash_dlq_emulator::{Config, CursorKind, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use wire::{Answer, Wire, ok, status};
+
+/// One transport.
+pub(crate) trait Driver {
+    fn send(
+        endpoint: &Endpoint,
+        timeout: Duration,
+        request: Request<()>,
+    ) -> Result<Response<Vec<u8>>, TransportFailure>;
+    fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome;
+    fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt>;
+}
+
+const LONG: Duration = Duration::from_secs(30);
+
+fn fast(attempts: u32) -> RetryPolicy {
+    RetryPolicy {
+        max_attempts: NonZeroU32::new(attempts).unwrap(),
+        base: Duration::from_micros(10),
+        ..RetryPolicy::default()
+    }
+}
+
+fn endpoint(url: &str) -> Endpoint {
+    Endpoint::new(url, Token::new(LOCAL_TOKEN).unwrap()).unwrap()
+}
+
+fn everything<D: Driver>(wire: &Wire, attempts: u32) -> Outcome {
+    D::delete(&endpoint(&wire.url()), LONG, Selection::Everything, fast(attempts))
+}
+
+/// The first request of each selection, as it must stand on the wire.
+fn golden() -> Vec<(Selection, &'static str)> {
+    let filter = |builder: upstash_dlq_core::FilterBuilder| Selection::Filter(builder.build().unwrap());
+    let time = |millis| UnixMillis::new(millis);
+    vec![
+        (Selection::Everything, "?count=100"),
+        (Selection::Ids(Ids::parse(["1752829295505-0"]).unwrap()), "?dlqIds=1752829295505-0"),
+        (
+            Selection::Ids(Ids::parse(["a", "dlq-ü", "a", "b c&d"]).unwrap()),
+            "?dlqIds=a&dlqIds=dlq-%C3%BC&dlqIds=b+c%26d",
+        ),
+        (filter(Filter::builder().label("red & white")), "?label=red+%26+white&count=100"),
+        (
+            filter(Filter::builder().label("b").label("größe").label("a")),
+            "?label=b&label=gr%C3%B6%C3%9Fe&label=a&count=100",
+        ),
+        (filter(Filter::builder().label("*-._~ a+b%/?#='\"")), "?label=*-._%7E+a%2Bb%25%2F%3F%23%3D%27%22&count=100"),
+        (filter(Filter::builder().label("\u{0}\r\n\u{1f980}")), "?label=%00%0D%0A%F0%9F%A6%80&count=100"),
+        (
+            filter(Filter::builder().workflow_url("https://x.example/a?b=c&d=é#f")),
+            "?workflowUrl=https%3A%2F%2Fx.example%2Fa%3Fb%3Dc%26d%3D%C3%A9%23f&count=100",
+        ),
+        (
+            filter(Filter::builder().from(time(i64::MIN)).to(time(i64::MAX))),
+            "?fromDate=-9223372036854775808&toDate=9223372036854775807&count=100",
+        ),
+        (
+            filter(
+                Filter::builder()
+                    .flow_control_key("k")
+                    .caller_ip("2001:db8::1")
+                    .failure_function_state(&FailureFunctionState::Fail)
+                    .failure_function_state(&FailureFunctionState::Other("CALLBACK_NEW".into()))
+                    .label("l")
+                    .workflow_created_at(time(3))
+                    .workflow_run_id("wfr_1")
+                    .workflow_url("u")
+                    .to(time(2))
+                    .from(time(1)),
+            ),
+            "?fromDate=1&toDate=2&workflowUrl=u&workflowRunId=wfr_1&workflowCreatedAt=3&label=l&failureFunctionState=CALLBACK_FAIL\
+             &failureFunctionState=CALLBACK_NEW&callerIp=2001%3Adb8%3A%3A1&flowControlKey=k&count=100",
+        ),
+    ]
+}
+
+fn expected_head(wire: &Wire, method: &str, target: &str, authorization: Option<&str>) -> Vec<String> {
+    let mut headers = vec![
+        "accept: application/json".to_owned(),
+        format!("host: {}", wire.addr),
+        format!("user-agent: upstash-dlq/{}", env!("CARGO_PKG_VERSION")),
+    ];
+    headers.extend(authorization.map(|token| format!("authorization: Bearer {token}")));
+    headers.sort();
+    [vec![format!("{method} {target} HTTP/1.1")], headers].concat()
+}
+
+pub(crate) fn golden_wire_bytes<D: Driver>() {
+    for (selection, query) in golden() {
+        let wire = Wire::start(vec![ok("{\"deleted\":0}")]);
+        let outcome = D::delete(&endpoint(&wire.url()), LONG, selection, fast(1));
+        assert!(outcome.halted.is_none() && outcome.verified, "{query}: {outcome:?}");
+        let expected = expected_head(&wire, "DELETE", &format!("/v2/workflows/dlq{query}"), Some(LOCAL_TOKEN));
+        assert_eq!(wire.requests(), [expected]);
+    }
+}
+
+pub(crate) fn cursors_base_paths_and_listing_on_the_wire<D: Driver>() {
+    let wire = Wire::start(vec![ok("{\"deleted\":1,\"cursor\":\"a/b+c=\\u00e9\"}"), ok("{\"deleted\":0}")]);
+    let base = endpoint(&format!("{}/base/", wire.url()));
+    let outcome = D::delete(&base, LONG, Selection::Everything, fast(1));
+    assert_eq!((outcome.totals.deleted, outcome.totals.requests), (1, 3));
+    let lines: Vec<String> = wire.requests().into_iter().map(|head| head[0].clone()).collect();
+    let first = "DELETE /base/v2/workflows/dlq?count=100 HTTP/1.1";
+    assert_eq!(lines, [first, "DELETE /base/v2/workflows/dlq?count=100&cursor=a%2Fb%2Bc%3D%C3%A9 HTTP/1.1", first]);
+
+    let wire = Wire::start(vec![ok("{\"messages\":[],\"cursor\":\"\"}")]);
+    D::list(&endpoint(&wire.url()), List::everything().page_size(7)).unwrap();
+    assert_eq!(wire.requests(), [expected_head(&wire, "GET", "/v2/workflows/dlq?count=7", Some(LOCAL_TOKEN))]);
+}
+
+pub(crate) fn the_token_in_the_query_when_asked_for<D: Driver>() {
+    let wire = Wire::start(vec![ok("{\"deleted\":0}")]);
+    let endpoint = Endpoint::builder().token_in_query().build(&wire.url(), Token::new("a+b=").unwrap()).unwrap();
+    let outcome = D::delete(&endpoint, LONG, Selection::Everything, fast(1));
+    assert!(outcome.halted.is_none());
+    assert_eq!(
+        wire.requests(),
+        [expected_head(&wire, "DELETE", "/v2/workflows/dlq?count=100&qstash_token=a%2Bb%3D", None)]
+    );
+    // And not in what a failure says.
+    let nobody =
+        Endpoint::builder().token_in_query().build("http://127.0.0.1:1", Token::new("s3cret").unwrap()).unwrap();
+    let outcome = D::delete(&nobody, LONG, Selection::Everything, fast(1));
+    assert!(!format!("{outcome:?} {}", outcome.halted.as_ref().unwrap()).contains("s3cret"));
+}
+
+pub(crate) fn a_redirect_is_an_error_and_not_followed<D: Driver>() {
+    for code in ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        let elsewhere = Wire::start(vec![ok("{\"deleted\":5}")]);
+        let location = format!("location: {}/x\r\n", elsewhere.url());
+        let wire = Wire::start(vec![status(code, &location, "")]);
+        let outcome = everything::<D>(&wire, 5);
+        assert!(matches!(outcome.halted, Some(Halt::Refused(ResponseError::Redirect { .. }))), "{outcome:?}");
+        assert_eq!((wire.requests().len(), elsewhere.connections()), (1, 0));
+        assert_eq!((outcome.totals.requests, outcome.totals.unconfirmed), (1, 0));
+    }
+}
+
+pub(crate) fn a_no_is_final_and_keeps_its_words<D: Driver>() {
+    for (code, body) in
+        [("400 Bad Request", "bad filter"), ("401 Unauthorized", "no such token"), ("404 Not Found", "no such user")]
+    {
+        let wire = Wire::start(vec![status(code, "", &format!("{{\"error\":\"{body}\"}}"))]);
+        let outcome = everything::<D>(&wire, 5);
+        let Some(Halt::Refused(ResponseError::Status { body: ErrorBody::Message(words), .. })) = outcome.halted else {
+            panic!("{outcome:?}")
+        };
+        assert_eq!((words.as_str(), wire.requests().len(), outcome.totals.unconfirmed), (body, 1, 0));
+    }
+}
+
+pub(crate) fn unreadable_answers_are_asked_again_and_given_up<D: Driver>() {
+    let answers = [
+        ok("<html>hello</html>"),
+        ok("{\"deleted\":1"),
+        ok("{}"),
+        ok("{\"deleted\":-1}"),
+        ok(""),
+        Answer::Short,
+        Answer::Close,
+        status("204 No Content", "", ""),
+        status("500 Oops", "", "{\"error\":\"x\"}"),
+        status("502 Bad Gateway", "", "<html>"),
+    ];
+    for answer in answers {
+        let wire = Wire::start(vec![answer.clone()]);
+        let outcome = everything::<D>(&wire, 3);
+        assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 3, .. })), "{answer:?}: {outcome:?}");
+        assert_eq!(
+            (outcome.totals.unconfirmed, outcome.totals.requests, outcome.totals.deleted),
+            (3, 3, 0),
+            "{answer:?}"
+        );
+        assert_eq!(wire.requests().len(), 3, "{answer:?}: the library repeats requests by itself");
+        // And when the trouble passes, the count is a lower bound.
+        let wire = Wire::start(vec![answer, ok("{\"deleted\":2}"), ok("{\"deleted\":0}")]);
+        let outcome = everything::<D>(&wire, 3);
+        assert!(outcome.halted.is_none() && outcome.verified, "{outcome:?}");
+        assert_eq!((outcome.totals.deleted, outcome.totals.unconfirmed, outcome.totals.retries), (2, 1, 1));
+    }
+}
+
+pub(crate) fn an_endless_body_is_bounded<D: Driver>() {
+    let wire = Wire::start(vec![Answer::Endless]);
+    let outcome = everything::<D>(&wire, 1);
+    assert!(matches!(outcome.halted, Some(Halt::GaveUp { last: Cause::Transport(_), .. })), "{outcome:?}");
+    assert_eq!(outcome.totals.unconfirmed, 1);
+    // The bound, and what sockets on both sides hold.
+    assert!(wire.written() < 40 << 20, "{} bytes were taken", wire.written());
+}
+
+pub(crate) fn silence_ends_in_time<D: Driver>() {
+    let wire = Wire::start(vec![Answer::Silence]);
+    let outcome = D::delete(&endpoint(&wire.url()), Duration::from_millis(80), Selection::Everything, fast(2));
+    assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 2, .. })), "{outcome:?}");
+    assert_eq!((outcome.totals.unconfirmed, wire.requests().len()), (2, 2));
+}
+
+pub(crate) fn only_what_was_surely_not_sent_is_called_so<D: Driver>() {
+    // A port that was free a moment ago, and that nobody listens on.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let endpoint_of_nobody = endpoint(&format!("http://127.0.0.1:{port}"));
+    let outcome = D::delete(&endpoint_of_nobody, LONG, Selection::Everything, fast(3));
+    let Some(Halt::GaveUp { last: Cause::Transport(failure), .. }) = outcome.halted else { panic!("{outcome:?}") };
+    assert_eq!(failure.delivery, Delivery::NotSent);
+    assert_eq!((outcome.totals.unconfirmed, outcome.totals.requests), (0, 0));
+
+    let wire = Wire::start(vec![Answer::Close]);
+    let mut bulk = BulkDelete::new(endpoint(&wire.url()), Selection::Everything).build();
+    let Step::Send(request) = bulk.poll() else { panic!() };
+    assert_eq!(D::send(&endpoint(&wire.url()), LONG, request).unwrap_err().delivery, Delivery::Unknown);
+}
+
+pub(crate) fn cursors_that_lead_nowhere_end<D: Driver>() {
+    let page = |cursor: &str| ok(&format!("{{\"deleted\":0,\"cursor\":\"{cursor}\"}}"));
+    for answers in [vec![page("A")], (0..50).flat_map(|_| [page("A"), page("B")]).collect()] {
+        let wire = Wire::start(answers);
+        let outcome = everything::<D>(&wire, 3);
+        assert_eq!(outcome.halted, Some(Halt::NoProgress));
+        assert!(wire.requests().len() < 12);
+    }
+    let gone = || status("410 Gone", "", "{\"error\":\"cursor expired\"}");
+    let wire =
+        Wire::start(vec![ok("{\"deleted\":3,\"cursor\":\"A\"}"), gone(), ok("{\"deleted\":1}"), ok("{\"deleted\":0}")]);
+    let outcome = everything::<D>(&wire, 3);
+    assert!(outcome.halted.is_none() && outcome.verified && outcome.totals.deleted == 4, "{outcome:?}");
+    let wire = Wire::start(vec![page("A"), gone(), page("A"), gone()]);
+    let outcome = everything::<D>(&wire, 3);
+    assert!(matches!(outcome.halted, Some(Halt::Refused(_))) && wire.requests().len() == 4, "{outcome:?}");
+}
+
+pub(crate) fn one_connection_serves_many_pages<D: Driver>() {
+    let wire = Wire::start(vec![
+        ok("{\"deleted\":1,\"cursor\":\"a\"}"),
+        ok("{\"deleted\":1,\"cursor\":\"b\"}"),
+        ok("{\"deleted\":1}"),
+        ok("{\"deleted\":0}"),
+    ]);
+    assert_eq!(everything::<D>(&wire, 1).totals.deleted, 3);
+    assert_eq!((wire.requests().len(), wire.connections()), (4, 1));
+}
+
+pub(crate) fn against_the_emulator_whatever_goes_wrong<D: Driver>() {
+    for (profile, cursors) in [
+        ("none", CursorKind::Key),
+        ("flaky", CursorKind::Offset),
+        ("lost-answers", CursorKind::Key),
+        ("garbage", CursorKind::Offset),
+    ] {
+        let faults = FaultPlan::profile(profile, 7).unwrap();
+        let mut service = Service::new(Config { cursors, ..Config::default() });
+        let runs = sample::runs(900, 3, 1_764_000_000_000);
+        let matching =
+            runs.iter().filter(|run| run.labels.iter().any(|l| l == "nightly" || l == "red & white")).count();
+        runs.into_iter().for_each(|run| service.insert(run));
+        let server = Server::start(service, ServerOptions::default()).unwrap();
+        let endpoint = endpoint(&server.url());
+        assert_eq!(D::list(&endpoint, List::everything()).unwrap().len(), 900);
+        server.with_service(|service| service.set_faults(faults));
+        let filter = Filter::builder().label("nightly").label("red & white").build().unwrap();
+        let outcome = D::delete(&endpoint, LONG, Selection::Filter(filter), fast(20));
+        assert!(outcome.halted.is_none() && outcome.verified, "{profile}: {outcome:?}");
+        let (truth, left) = server.with_service(|service| (service.deleted_total(), service.len()));
+        assert_eq!((truth, left), (matching as u64, 900 - matching), "{profile}");
+        assert!(outcome.totals.deleted <= truth && (outcome.totals.unconfirmed > 0 || outcome.totals.deleted == truth));
+    }
+}
+
+pub(crate) fn a_page_after_a_cursor_lists_on<D: Driver>() {
+    let mut service = Service::new(Config::default());
+    sample::runs(250, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let endpoint = endpoint(&server.url());
+    let first = List::everything();
+    let answer = D::send(&endpoint, LONG, first.to_request(&endpoint).unwrap()).unwrap();
+    let page = first.parse(&answer).unwrap();
+    let cursor: Cursor = page.cursor.unwrap();
+    assert_eq!(page.messages.len() + D::list(&endpoint, first.after(cursor)).unwrap().len(), 250);
+}
+
+macro_rules! suite {
+    ($driver:ty: $($test:ident)*) => {
+        $(#[test] fn $test() { suite::$test::<$driver>(); })*
+    };
+    ($driver:ty) => {
+        suite!($driver:
+            golden_wire_bytes cursors_base_paths_and_listing_on_the_wire the_token_in_the_query_when_asked_for
+            a_redirect_is_an_error_and_not_followed a_no_is_final_and_keeps_its_words
+            unreadable_answers_are_asked_again_and_given_up an_endless_body_is_bounded silence_ends_in_time
+            only_what_was_surely_not_sent_is_called_so cursors_that_lead_nowhere_end one_connection_serves_many_pages
+            against_the_emulator_whatever_goes_wrong a_page_after_a_cursor_lists_on);
+    };
+}
