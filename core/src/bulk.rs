@@ -117,6 +117,9 @@ impl BulkDelete {
         if let Some(asked) = in_flight {
             bulk.position.totals.requests += 1;
             bulk.count_unconfirmed(asked);
+            if !bulk.nothing_left_to_ask() {
+                bulk.position.totals.retries += 1;
+            }
         }
         Ok(bulk)
     }
@@ -135,7 +138,7 @@ pub struct Totals {
     pub pages: u64,
     /// Requests that were, or may have been, sent.
     pub requests: u64,
-    /// Repetitions among all attempts.
+    /// How often a request had to be sent again.
     pub retries: u64,
 }
 
@@ -380,9 +383,6 @@ impl Bulk {
     fn land(&mut self) -> Result<u64, OutOfTurn> {
         let State::InFlight { asked } = self.state else { return Err(OutOfTurn) };
         self.state = State::Ready;
-        if self.attempts.is_retry() {
-            self.position.totals.retries += 1;
-        }
         Ok(asked)
     }
 
@@ -452,6 +452,7 @@ impl Bulk {
     fn back_off(&mut self, wait: Option<Duration>, cause: Cause) -> Event<DeletePage> {
         match self.attempts.failed(wait) {
             Ok(after) if !self.nothing_left_to_ask() => {
+                self.position.totals.retries += 1;
                 self.state = State::Backoff(after);
                 return Event::Retry(Retried { cause, after });
             }

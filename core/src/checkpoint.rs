@@ -1,5 +1,4 @@
 use crate::cycle::CycleDetector;
-use crate::filter::FilterBuilder;
 use crate::{Cursor, Filter, Fingerprint, Selection, SelectionError, Totals};
 use alloc::string::{String, ToString};
 use core::fmt;
@@ -65,16 +64,12 @@ impl SavedSelection {
         }
     }
 
-    /// What was given, with the saved times. Everything else must be the same: the file is not to be trusted with what
-    /// gets deleted.
+    /// What was given, with the saved times. Everything else must be the same, and no end of the window may have gone: the
+    /// file is not to be trusted with what gets deleted.
     pub(crate) fn apply_to(self, given: Selection) -> Result<Selection, CheckpointError> {
         match (self, given) {
             (Self::Ids(saved), Selection::Ids(ids)) if saved == ids.len() => Ok(Selection::Ids(ids)),
-            (Self::Filter(saved), Selection::Filter(given)) if saved.same_but_times(given.as_builder()) => {
-                Ok(Selection::Filter(saved))
-            }
-            // Everything, up to a time that was fixed when it began.
-            (Self::Filter(saved), Selection::Everything) if saved.same_but_times(&FilterBuilder::default()) => {
+            (Self::Filter(saved), Selection::Filter(given)) if saved.differs_in_times_alone(&given) => {
                 Ok(Selection::Filter(saved))
             }
             (Self::Everything, Selection::Everything) => Ok(Selection::Everything),

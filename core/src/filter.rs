@@ -68,19 +68,19 @@ impl Filter {
         self.0.to_date
     }
 
-    /// Whether both differ in nothing but their times, the only part that may be relative to "now".
-    pub(crate) fn same_but_times(&self, other: &FilterBuilder) -> bool {
-        let timeless = |builder: &FilterBuilder| FilterBuilder {
-            from_date: None,
-            to_date: None,
-            workflow_created_at: None,
-            ..builder.clone()
+    /// Whether both have the same conditions, and differ at most in the values of their times, the only part that may be
+    /// relative to "now".
+    pub(crate) fn differs_in_times_alone(&self, other: &Self) -> bool {
+        let timeless = |filter: &Self| {
+            let given = |time: Option<UnixMillis>| time.map(|_| UnixMillis::new(0));
+            FilterBuilder {
+                from_date: given(filter.0.from_date),
+                to_date: given(filter.0.to_date),
+                workflow_created_at: given(filter.0.workflow_created_at),
+                ..filter.0.clone()
+            }
         };
-        timeless(&self.0) == timeless(other)
-    }
-
-    pub(crate) fn as_builder(&self) -> &FilterBuilder {
-        &self.0
+        timeless(self) == timeless(other)
     }
 
     /// The query's pairs in the order of the service's OpenAPI description.

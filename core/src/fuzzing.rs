@@ -1,3 +1,386 @@
 //! The bodies of the fuzz targets, here so that `cargo test` replays their corpus on a stable compiler. Not an interface:
-//! it may change with any version.
+//! it may change with any version. Each takes any bytes and panics only where a promise is broken.
 #![doc(hidden)]
+
+use crate::{
+    Bulk, BulkDelete, Call, Checkpoint, DeletePage, Delivery, DlqId, Endpoint, ErrorBody, FailureFunctionState, Filter,
+    Ids, List, ResponseError, RetryPolicy, Selection, Step, Token, Totals, UnixMillis,
+};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::num::{NonZeroU32, NonZeroU64};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+
+type Pairs = Vec<(String, String)>;
+
+/// A fuzz target's body.
+pub type Target = fn(&[u8]);
+
+/// Every target by the name of its corpus.
+pub const TARGETS: [(&str, Target); 7] = [
+    ("query_encoding", query_encoding),
+    ("page", page),
+    ("error_body", error_body),
+    ("retry_after", retry_after),
+    ("checkpoint", checkpoint),
+    ("operations", operations),
+    ("list_page", list_page),
+];
+
+fn endpoint() -> Option<Endpoint> {
+    Endpoint::new("https://h", Token::new("t").ok()?).ok()
+}
+
+fn pairs_of(request: &Request<()>) -> Pairs {
+    form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+fn shows_nothing_unsafe(text: &str) {
+    assert!(!text.chars().any(|c| c.is_control() || ('\u{202a}'..='\u{202e}').contains(&c)), "{text:?}");
+}
+
+/// Lines of a field's number and a value make a filter, and a list of ids: what is built is sent as it was given.
+pub fn query_encoding(data: &[u8]) {
+    let Some(endpoint) = endpoint() else { return };
+    let mut builder = Filter::builder();
+    let mut given: [Pairs; 9] = Default::default();
+    let mut values = Vec::new();
+    for line in data.split(|b| *b == b'\n') {
+        let Some((field, value)) = line.split_first() else { continue };
+        let value = String::from_utf8_lossy(value).into_owned();
+        values.push(value.clone());
+        let time = UnixMillis::new(value.parse().unwrap_or_default());
+        let (at, name, text) = match field % 9 {
+            0 => (0, "fromDate", time.to_string()),
+            1 => (1, "toDate", time.to_string()),
+            2 => (2, "workflowUrl", value.clone()),
+            3 => (3, "workflowRunId", value.clone()),
+            4 => (4, "workflowCreatedAt", time.to_string()),
+            5 => (5, "label", value.clone()),
+            6 => (6, "failureFunctionState", value.clone()),
+            7 => (7, "callerIp", value.clone()),
+            _ => (8, "flowControlKey", value.clone()),
+        };
+        builder = match at {
+            0 => builder.from(time),
+            1 => builder.to(time),
+            2 => builder.workflow_url(value),
+            3 => builder.workflow_run_id(value),
+            4 => builder.workflow_created_at(time),
+            5 => builder.label(value),
+            6 => builder.failure_function_state(&FailureFunctionState::from(value.as_str())),
+            7 => builder.caller_ip(value),
+            _ => builder.flow_control_key(value),
+        };
+        if matches!(at, 0 | 1 | 3 | 4) {
+            given[at].clear();
+        }
+        given[at].push((name.to_string(), text));
+    }
+    let given = given.concat();
+    match builder.build() {
+        Ok(filter) => {
+            assert!(!given.is_empty() && given.iter().all(|(_, v)| !v.trim().is_empty() && !v.contains(',')));
+            let json = serde_json::to_string(&filter).unwrap_or_default();
+            assert!(serde_json::from_str(&json).is_ok_and(|again: Filter| again == filter), "{json}");
+            let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Filter(filter)).build().poll()
+            else {
+                unreachable!("a filter's first step is a request")
+            };
+            let mut sent = pairs_of(&request);
+            assert_eq!(sent.pop(), Some(("count".into(), "100".into())));
+            assert_eq!(sent, given);
+        }
+        Err(error) => shows_nothing_unsafe(&error.to_string()),
+    }
+    match Ids::parse(values.clone()) {
+        Ok(ids) => {
+            let mut bulk = BulkDelete::new(endpoint, Selection::Ids(ids.clone())).build();
+            let mut sent = Vec::new();
+            while let Step::Send(request) = bulk.poll() {
+                assert!(request.uri().to_string().len() <= 8_000);
+                let before = sent.len();
+                sent.extend(pairs_of(&request).into_iter().map(|(name, id)| {
+                    assert_eq!(name, "dlqIds");
+                    id
+                }));
+                assert!(sent.len() > before, "a request without an id");
+                assert!(bulk.on_response(&Response::new("{\"deleted\":0}")).is_ok());
+            }
+            assert!(sent.iter().map(String::as_str).eq(ids.as_slice().iter().map(DlqId::as_str)));
+        }
+        Err(error) => shows_nothing_unsafe(&error.to_string()),
+    }
+}
+
+/// An answer to a delete: what was read says the same when written again.
+pub fn page(data: &[u8]) {
+    match DeletePage::parse(&Response::new(data)) {
+        Ok(page) => {
+            assert!(i64::try_from(page.deleted).is_ok());
+            let cursor = page.cursor.as_ref().map(|cursor| cursor.as_str());
+            assert!(cursor.is_none_or(|c| !c.is_empty() && c.len() <= crate::Cursor::MAX_LEN));
+            let again = serde_json::json!({ "deleted": page.deleted, "cursor": cursor }).to_string();
+            assert_eq!(DeletePage::parse(&Response::new(again)).as_ref(), Ok(&page));
+        }
+        Err(error) => {
+            assert!(matches!(error, ResponseError::Unreadable { .. }), "{error:?}");
+            shows_nothing_unsafe(&error.to_string());
+        }
+    }
+}
+
+/// A status and an error's body: kept in bounds, shown without control characters.
+pub fn error_body(data: &[u8]) {
+    let (status, body) = data.split_at(data.len().min(2));
+    let status = status.iter().fold(0_u16, |n, b| n.wrapping_mul(256).wrapping_add(u16::from(*b)));
+    assert!(ErrorBody::parse(body).as_str().len() <= 1_024);
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::from_u16(100 + status % 900).unwrap_or_default();
+    match ResponseError::of_status(&response) {
+        Some(error) => {
+            assert!(!response.status().is_success() && error.status() == response.status());
+            let shown = error.to_string();
+            shows_nothing_unsafe(&shown);
+            assert!(shown.len() < 8_000);
+        }
+        None => assert!(response.status().is_success()),
+    }
+}
+
+/// Header lines: a wait is never zero and never endless.
+pub fn retry_after(data: &[u8]) {
+    let mut headers = HeaderMap::new();
+    for line in data.split(|b| *b == b'\n') {
+        if let Ok(text) = core::str::from_utf8(line) {
+            if let Some(at) = crate::retry_after::parse_http_date(text) {
+                assert!((-62_200_000_000..253_500_000_000).contains(&at), "{at}");
+            }
+        }
+        let Some(colon) = line.iter().position(|b| *b == b':') else { continue };
+        let (name, value) = line.split_at(colon);
+        let value = value.get(1..).unwrap_or_default().trim_ascii();
+        if let (Ok(name), Ok(value)) = (HeaderName::from_bytes(name), HeaderValue::from_bytes(value)) {
+            headers.insert(name, value);
+        }
+    }
+    for rate_limited in [false, true] {
+        if let Some(wait) = crate::retry_after::requested_wait(&headers, rate_limited) {
+            assert!((1..=366 * 86_400).contains(&wait.as_secs()), "{wait:?}");
+        }
+    }
+}
+
+/// What a request may ask for: nothing but the given selection, with times only where times were given.
+fn assert_within(request: &Request<()>, given: &Selection, max: Option<u64>) {
+    let sent = pairs_of(request);
+    let named = |wanted: &str| sent.iter().filter(|(name, _)| name == wanted).count();
+    match given {
+        Selection::Ids(ids) => {
+            let all_given = sent.iter().all(|(n, v)| n == "dlqIds" && ids.as_slice().iter().any(|id| id.as_str() == v));
+            assert!(all_given && !sent.is_empty(), "{sent:?}");
+            assert!(max.is_none_or(|max| sent.len() as u64 <= max), "{sent:?}");
+        }
+        Selection::Filter(_) | Selection::Everything => {
+            let mut wanted = Pairs::new();
+            if let Selection::Filter(filter) = given {
+                filter.for_each_pair(|name, value| wanted.push((name.into(), value.into())));
+            }
+            let time = |name: &str| matches!(name, "fromDate" | "toDate" | "workflowCreatedAt");
+            let paging = |name: &str| matches!(name, "count" | "cursor");
+            for name in ["fromDate", "toDate", "workflowCreatedAt"] {
+                let was_given = wanted.iter().any(|(n, _)| n == name);
+                assert!(!was_given || named(name) == 1, "{name} went missing: {sent:?}");
+            }
+            wanted.retain(|(name, _)| !time(name));
+            let plain: Pairs = sent.iter().filter(|(n, _)| !time(n) && !paging(n)).cloned().collect();
+            assert_eq!(plain, wanted);
+            let count = sent.iter().find(|(n, _)| n == "count").and_then(|(_, v)| v.parse::<u64>().ok());
+            assert!(count.is_some_and(|count| count > 0 && max.is_none_or(|max| count <= max)), "{sent:?}");
+            assert!(named("count") == 1 && named("cursor") <= 1);
+        }
+    }
+}
+
+fn selections() -> Vec<Selection> {
+    let at = UnixMillis::new(1_752_829_295_505);
+    [
+        Ids::parse(["a", "b", "c"]).map(Selection::Ids),
+        Filter::builder().label("nightly").label("red & white").build().map(Selection::Filter),
+        Filter::builder().from(at).workflow_url("https://x/?a=1").build().map(Selection::Filter),
+        Filter::builder().from(at).to(at).workflow_created_at(at).build().map(Selection::Filter),
+        Ok(Selection::Everything),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// A checkpoint file: read, written and read again it is the same; going on from it asks for nothing that was not given,
+/// even if somebody has changed the file.
+pub fn checkpoint(data: &[u8]) {
+    let checkpoint = match Checkpoint::from_json(data) {
+        Ok(checkpoint) => checkpoint,
+        Err(error) => return shows_nothing_unsafe(&error.to_string()),
+    };
+    let json = checkpoint.to_json();
+    assert_eq!(Checkpoint::from_json(json.as_bytes()).as_ref(), Ok(&checkpoint), "{json}");
+    for given in selections() {
+        let Some(endpoint) = endpoint() else { return };
+        let delete = BulkDelete::new(endpoint, given.clone())
+            .fingerprint(checkpoint.fingerprint.clone())
+            .page_size(checkpoint.page_size)
+            .max(checkpoint.max)
+            .verify(checkpoint.verify);
+        let Ok(mut bulk) = delete.resume(checkpoint.clone()) else { continue };
+        for turn in 0..12 {
+            match bulk.poll() {
+                Step::Send(request) => assert_within(&request, &given, checkpoint.max.map(NonZeroU64::get)),
+                Step::Wait(_) => continue,
+                Step::Done(_) => break,
+            }
+            let told = match turn % 3 {
+                0 => bulk.on_response(&Response::new("{\"deleted\":1,\"cursor\":\"x\"}")),
+                1 => bulk.on_response(&Response::new("{\"deleted\":0}")),
+                _ => bulk.on_failure(Delivery::Unknown),
+            };
+            assert!(told.is_ok());
+        }
+    }
+}
+
+/// One byte an operation on a machine: whatever is done to it, its counts only grow, it asks for nothing but its
+/// selection, keeps to its maximum, and stays done once done.
+pub fn operations(data: &[u8]) {
+    let (head, body) = data.split_at(data.len().min(4));
+    let byte = |at: usize| head.get(at).copied().unwrap_or_default();
+    let Some(endpoint) = endpoint() else { return };
+    let selections = selections();
+    let Some(given) = selections.get(usize::from(byte(0)) % selections.len()) else { return };
+    let max = NonZeroU64::new(u64::from(byte(2) % 64));
+    let policy =
+        RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(u32::from(byte(3) % 4)), ..RetryPolicy::default() };
+    let delete = BulkDelete::new(endpoint, given.clone())
+        .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(1) % 50)))
+        .max(max)
+        .verify(byte(3) & 0x10 == 0)
+        .retry(policy, u64::from(byte(3)));
+    let mut bulk = delete.clone().build();
+    let mut run = Operations { in_flight: false, reported: 0, charged: 0, asked: 0 };
+    for operation in body {
+        let before = bulk.totals();
+        match operation % 8 {
+            0..=2 => run.poll(&mut bulk, given, max),
+            3 | 4 => run.answer(&mut bulk, *operation),
+            5 => {
+                let delivery = if operation & 0x08 == 0 { Delivery::NotSent } else { Delivery::Unknown };
+                let told = bulk.on_failure(delivery);
+                assert_eq!(told.is_ok(), run.in_flight);
+                run.lost(delivery);
+            }
+            6 => {
+                assert_eq!(bulk.withdraw().is_ok(), run.in_flight);
+                run.in_flight = false;
+            }
+            _ => {
+                let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes());
+                let resumed = saved.and_then(|saved| delete.clone().resume(saved));
+                assert!(resumed.is_ok(), "{resumed:?}");
+                let Ok(resumed) = resumed else { return };
+                bulk = resumed;
+                run.lost(Delivery::Unknown);
+            }
+        }
+        assert!(only_grew(before, bulk.totals()), "{before:?} {:?}", bulk.totals());
+        assert_eq!(bulk.totals().deleted, run.reported);
+    }
+}
+
+struct Operations {
+    in_flight: bool,
+    reported: u64,
+    charged: u64,
+    asked: u64,
+}
+
+impl Operations {
+    fn poll(&mut self, bulk: &mut Bulk, given: &Selection, max: Option<NonZeroU64>) {
+        self.lost(Delivery::Unknown);
+        match bulk.poll() {
+            Step::Send(request) => {
+                self.in_flight = true;
+                assert_within(&request, given, max.map(NonZeroU64::get));
+                let count = pairs_of(&request).iter().find(|(n, _)| n == "count").map(|(_, v)| v.parse().unwrap_or(0));
+                self.asked = count.unwrap_or(0);
+                let spent = self.reported.saturating_add(self.charged).saturating_add(self.asked);
+                assert!(self.asked == 0 || max.is_none_or(|max| spent <= max.get()), "{spent} of {max:?}");
+            }
+            Step::Wait(_) => {}
+            Step::Done(outcome) => {
+                assert!(matches!(bulk.poll(), Step::Done(again) if again == outcome), "done and not done");
+                assert!(!(outcome.verified && outcome.halted.is_some()));
+            }
+        }
+    }
+
+    fn answer(&mut self, bulk: &mut Bulk, operation: u8) {
+        let deleted = u64::from(operation >> 6).min(self.asked);
+        let (status, body) = match (operation >> 3) % 8 {
+            0 => (200, format!("{{\"deleted\":{deleted},\"cursor\":\"c{}\"}}", operation >> 6)),
+            1 => (200, format!("{{\"deleted\":{deleted}}}")),
+            2 => (200, "{\"deleted\":0,\"cursor\":\"z\"}".to_string()),
+            3 => (200, "<html>".to_string()),
+            4 => (503, String::new()),
+            5 => (429, String::new()),
+            6 => (410, "{\"error\":\"cursor expired\"}".to_string()),
+            _ => (401, String::new()),
+        };
+        let mut response = Response::new(body);
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+        assert_eq!(bulk.on_response(&response).is_ok(), self.in_flight);
+        if self.in_flight && status == 200 {
+            match DeletePage::parse(&response) {
+                Ok(page) => self.reported += page.deleted,
+                Err(_) => self.charged += self.asked,
+            }
+        } else if self.in_flight && status == 503 {
+            self.charged += self.asked;
+        }
+        self.in_flight = false;
+    }
+
+    fn lost(&mut self, delivery: Delivery) {
+        if self.in_flight && delivery == Delivery::Unknown {
+            self.charged += self.asked;
+        }
+        self.in_flight = false;
+    }
+}
+
+fn only_grew(before: Totals, after: Totals) -> bool {
+    before.deleted <= after.deleted
+        && before.unconfirmed <= after.unconfirmed
+        && before.pages <= after.pages
+        && before.requests <= after.requests
+        && before.retries <= after.retries
+        && after.pages + after.unconfirmed <= after.requests
+}
+
+/// An answer to a listing: every message is kept as it was sent.
+pub fn list_page(data: &[u8]) {
+    match List::everything().parse(&Response::new(data)) {
+        Ok(page) => {
+            let text = String::from_utf8_lossy(data);
+            for message in &page.messages {
+                assert!(text.contains(message.as_json()));
+                let again = crate::DlqMessage::parse(message.as_json());
+                assert!(again.is_ok_and(|again| again == *message));
+            }
+        }
+        Err(error) => {
+            assert!(matches!(error, ResponseError::Unreadable { .. }), "{error:?}");
+            shows_nothing_unsafe(&error.to_string());
+        }
+    }
+}

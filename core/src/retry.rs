@@ -70,6 +70,10 @@ impl core::error::Error for TransportFailure {}
 
 /// What to do next, as a machine's `poll` says it.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a step is taken apart at once; boxing the request would cost an allocation for each"
+)]
 pub enum Step<O> {
     /// Send this, then report the answer or the failure.
     Send(Request<()>),
@@ -168,11 +172,6 @@ impl Attempts {
 
     pub(crate) fn answered(&mut self) {
         self.made = 0;
-    }
-
-    /// True when the request that is out is a repetition.
-    pub(crate) fn is_retry(&self) -> bool {
-        self.made > 0
     }
 
     pub(crate) fn failed(&mut self, wait: Option<Duration>) -> Result<Duration, GiveUp> {

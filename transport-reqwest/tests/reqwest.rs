@@ -1,4 +1,5 @@
 //! The shared suite over reqwest, and what only a future can do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 #[macro_use]
 #[path = "../../transport-ureq/tests/suite/mod.rs"]

@@ -1,4 +1,5 @@
 //! The shared suite over ureq.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 #[macro_use]
 mod suite;
