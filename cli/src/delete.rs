@@ -134,7 +134,7 @@ impl Job<'_> {
                 Err(failed) => return failed_before(report, failed),
             };
             if let Err(report) = self.ask(&preview, args, &mut report) {
-                return report;
+                return *report;
             }
             expected = preview.whole.then_some(preview.matching);
         }
@@ -151,12 +151,12 @@ impl Job<'_> {
     }
 
     /// Asks, unless nothing matches; `Err` is the end.
-    fn ask(&self, preview: &Preview, args: &Delete, report: &mut Report) -> Result<(), Report> {
+    fn ask(&self, preview: &Preview, args: &Delete, report: &mut Report) -> Result<(), Box<Report>> {
         let take = |report: &mut Report| std::mem::replace(report, Report::new((None, None)));
         if preview.matching == 0 {
             report.verified = true;
             report.note = Some("nothing matches".into());
-            return Err(take(report).end(Ending::Complete, Exit::Success, None));
+            return Err(Box::new(take(report).end(Ending::Complete, Exit::Success, None)));
         }
         preview.sample_lines().iter().for_each(|line| eprintln!("{line}"));
         let bound = args
@@ -173,8 +173,11 @@ impl Job<'_> {
         };
         match Terminal::ask(&question) {
             Some(true) if !interrupt::requested() => Ok(()),
-            _ if interrupt::requested() => Err(failed_before(take(report), Failed::Interrupted)),
-            _ => Err(take(report).end(Ending::Cancelled, Exit::Failure, Some("cancelled; nothing was deleted".into()))),
+            _ if interrupt::requested() => Err(Box::new(failed_before(take(report), Failed::Interrupted))),
+            _ => {
+                let reason = Some("cancelled; nothing was deleted".into());
+                Err(Box::new(take(report).end(Ending::Cancelled, Exit::Failure, reason)))
+            }
         }
     }
 
@@ -207,9 +210,8 @@ impl Job<'_> {
             Some(halt) => self.save(bulk, report).end(Ending::Halted, Exit::Failure, Some(halt.to_string())),
             None => {
                 report.note = Some(note(bulk, &report));
-                match self.file.as_ref().map(CheckpointFile::remove) {
-                    Some(Err(sentence)) => self.terminal.note(&sentence),
-                    Some(Ok(())) | None => {}
+                if let Some(Err(sentence)) = self.file.as_ref().map(CheckpointFile::remove) {
+                    self.terminal.note(&sentence);
                 }
                 report.end(Ending::Complete, Exit::Success, None)
             }

@@ -60,7 +60,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
         Some(Fault::TooManyRequests { retry_after_s: None }),
     ];
     server.with_service(|service| {
-        service.set_faults(FaultPlan::script([faults, vec![None; 8], vec![Some(Fault::LostAnswer)]].concat()))
+        service.set_faults(FaultPlan::script([faults, vec![None; 8], vec![Some(Fault::LostAnswer)]].concat()));
     });
 
     let by_label = Filter::builder().label("nightly").label("red & white").to(now).build().map_err(|e| sentence(&e))?;

@@ -9,3 +9,8 @@ pub use client::{BuildError, Client, ClientBuilder, MAX_BODY};
 pub use delete::Delete;
 pub use pages::{Paged, Pages};
 pub use upstash_dlq_core as core;
+
+/// The repository's front page is a test, too.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
