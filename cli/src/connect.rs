@@ -41,8 +41,8 @@ pub(crate) fn endpoint(global: &Global) -> Result<Endpoint, String> {
             ("QSTASH_TOKEN", token)
         }
     };
-    let token = Token::new(token).map_err(|error| format!("{token_from}: {error}"))?;
-    Endpoint::new(&url, token).map_err(|error| format!("{url_from}: {error}"))
+    let token = Token::new(token).map_err(|error| format!("{token_from} {}", error.problem()))?;
+    Endpoint::new(&url, token).map_err(|error| format!("{url_from} {}", error.problem()))
 }
 
 fn parse_region(text: &str) -> Result<(&'static str, &'static str), String> {

@@ -185,6 +185,11 @@ impl EndpointError {
     pub fn field(&self) -> &'static str {
         self.field
     }
+
+    /// What is wrong and what to do, to follow the name of wherever the value came from.
+    pub fn problem(&self) -> &'static str {
+        self.problem
+    }
 }
 
 impl fmt::Display for EndpointError {

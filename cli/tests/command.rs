@@ -1,0 +1,356 @@
+//! The command as a real process, against the emulator or a server that says what the test wants.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::mpsc;
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+
+const NEWEST: i64 = 1_764_000_000_000;
+
+fn emulator(runs: usize) -> Server {
+    let mut service = Service::new(Config::default());
+    sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
+    Server::start(service, ServerOptions::default()).unwrap()
+}
+
+fn command(url: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_upstash-dlq"));
+    for name in ["QSTASH_REGION", "US_EAST_1_QSTASH_URL", "US_EAST_1_QSTASH_TOKEN", "HTTP_PROXY", "http_proxy"] {
+        command.env_remove(name);
+    }
+    command.env("QSTASH_URL", url).env("QSTASH_TOKEN", LOCAL_TOKEN).stdin(Stdio::null());
+    command
+}
+
+fn run(url: &str, args: &[&str]) -> Output {
+    command(url).args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn json(output: &Output) -> serde_json::Value {
+    serde_json::from_str(
+        text(&output.stdout).lines().last().unwrap_or_else(|| panic!("no output: {}", text(&output.stderr))),
+    )
+    .unwrap()
+}
+
+/// A server that answers every request with the same bytes; tells how many came.
+fn canned(answer: &'static str) -> (String, mpsc::Receiver<String>) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (heard, requests) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut reader = BufReader::new(stream.try_clone().unwrap());
+            let mut line = String::new();
+            reader.read_line(&mut line).unwrap();
+            heard.send(line).unwrap();
+            let mut header = String::new();
+            while reader.read_line(&mut header).unwrap() > 2 {
+                header.clear();
+            }
+            stream.write_all(answer.as_bytes()).unwrap();
+        }
+    });
+    (url, requests)
+}
+
+#[test]
+fn deletes_exactly_what_matches_and_says_so() {
+    let server = emulator(1_000);
+    let matches = |run: &&upstash_dlq_emulator::Run| run.labels.iter().any(|l| l == "nightly" || l == "red & white");
+    let matching = server.with_service(|s| s.runs().filter(matches).count() as u64);
+    let args = ["delete", "--label", "nightly", "--label", "red & white", "--yes", "--json"];
+    let output = run(&server.url(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let report = json(&output);
+    let keys = "outcome deleted unconfirmed verified pages requests retries elapsed_ms from to reason checkpoint";
+    for key in keys.split(' ') {
+        assert!(report.get(key).is_some(), "{key} is missing in {report}");
+    }
+    assert_eq!(
+        (report["outcome"].as_str(), report["deleted"].as_u64(), report["verified"].as_bool()),
+        (Some("complete"), Some(matching), Some(true))
+    );
+    assert_eq!(report["requests"].as_u64(), Some(server.with_service(|s| s.requests_total())));
+    assert!(report["to"].is_i64() && report["from"].is_null() && report["reason"].is_null());
+    server.with_service(|s| {
+        assert_eq!(s.len() as u64, 1_000 - matching);
+        assert_eq!(s.runs().filter(matches).count(), 0);
+    });
+    let again = run(&server.url(), &args);
+    assert_eq!((json(&again)["deleted"].as_u64(), again.status.code()), (Some(0), Some(0)));
+}
+
+#[test]
+fn ids_from_the_line_a_file_and_standard_input() {
+    let server = emulator(50);
+    let ids: Vec<String> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ids");
+    std::fs::write(&file, format!("{}\r\n\n  {}\n", ids[1], ids[2])).unwrap();
+    let output =
+        run(&server.url(), &["delete", &ids[0], "nobody-0", "--ids-from", file.to_str().unwrap(), "--yes", "--json"]);
+    let report = json(&output);
+    assert_eq!(
+        (report["deleted"].as_u64(), report["requests"].as_u64(), output.status.code()),
+        (Some(3), Some(1), Some(0))
+    );
+    assert!(report["to"].is_null());
+    let mut child = command(&server.url())
+        .args(["delete", "--ids-from", "-", "--yes"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(ids[3].as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(text(&output.stdout).starts_with("Deleted 1 run; every id was there"), "{}", text(&output.stdout));
+    assert_eq!(server.with_service(|s| s.len()), 46);
+}
+
+#[test]
+fn wrong_usage_sends_nothing_and_names_the_fix() {
+    let server = emulator(20);
+    let folder = tempfile::tempdir().unwrap();
+    let bad_ids = folder.path().join("bad");
+    std::fs::write(&bad_ids, "a-0\nb,c\n").unwrap();
+    let empty = folder.path().join("empty");
+    std::fs::write(&empty, "\n\n").unwrap();
+    let (bad_ids, empty) = (bad_ids.to_str().unwrap(), empty.to_str().unwrap());
+    let cases: &[(&[&str], &str)] = &[
+        (&[], "nothing is selected"),
+        (&[""], "id: \"\" is empty"),
+        (&["a,b"], "comma"),
+        (&[".."], "dot segment"),
+        (&["%2E"], "dot segment"),
+        (&["--label", ""], "--label: \"\" is empty"),
+        (&["--label", "a,b"], "--label: \"a,b\" holds a comma"),
+        (&["--workflow-url", " "], "--workflow-url"),
+        (&["--from", "1752829295"], "--from: \"1752829295\" is too small"),
+        (&["--from", "-1"], "too small"),
+        (&["--to", "yesterday"], "--to: \"yesterday\" is not a time"),
+        (&["--from", "2026-01-02", "--to", "2026-01-01"], "--from"),
+        (&["a-0", "--label", "x"], "ids and --label cannot be combined"),
+        (&["a-0", "--all"], "ids and --all cannot be combined"),
+        (&["--all", "--label", "x"], "--all and --label cannot be combined"),
+        (&["--all", "--to", "2026-01-01"], "--all and --to cannot be combined"),
+        (&["--ids-from", bad_ids], "line 2: id: \"b,c\" holds a comma"),
+        (&["--ids-from", empty], "holds no id"),
+        (&["--ids-from", "/nowhere/at/all"], "cannot be read"),
+        (&["--all", "--max", "0"], "--max"),
+        (&["--all", "--url", "nonsense"], "--url is not a URL"),
+        (&["--all", "--url", "http://example.com"], "use https"),
+        (&["--all", "--url", "https://u:p@example.com"], "user name"),
+        (&["--all", "--token-file", "/nowhere/at/all"], "--token-file"),
+        (&["--all", "--region", "mars"], "--region"),
+    ];
+    for (args, sentence) in cases {
+        let output = run(&server.url(), &[&["delete", "--yes", "--json"], *args].concat());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {error}");
+        assert!(error.contains(sentence), "{args:?}: {error}");
+    }
+    let output = run(&server.url(), &["delete", "--all"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("--yes"));
+    let output = command(&server.url()).env_remove("QSTASH_TOKEN").args(["delete", "--all", "--yes"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("QSTASH_TOKEN"));
+    assert_eq!(server.connections(), 0, "something was sent");
+}
+
+#[test]
+fn a_dry_run_counts_and_deletes_nothing() {
+    let server = emulator(1_234);
+    let output = run(&server.url(), &["delete", "--all", "--dry-run", "--json"]);
+    let report = json(&output);
+    assert_eq!(
+        (output.status.code(), report["matching"].as_u64(), report["outcome"].as_str()),
+        (Some(0), Some(1_234), Some("dry-run"))
+    );
+    assert_eq!(server.with_service(|s| s.len()), 1_234);
+    assert!(
+        !text(&output.stderr).chars().any(|c| c.is_control() && c != '\n'),
+        "control characters reach the terminal"
+    );
+}
+
+#[test]
+fn a_maximum_is_kept() {
+    let server = emulator(500);
+    let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--max", "123", "--page-size", "50"]);
+    let report = json(&output);
+    assert_eq!(
+        (report["outcome"].as_str(), report["deleted"].as_u64(), report["verified"].as_bool()),
+        (Some("complete"), Some(123), Some(false))
+    );
+    assert_eq!(server.with_service(|s| s.len()), 377);
+}
+
+#[test]
+fn a_no_is_told_in_the_servers_words_after_one_request() {
+    let server = emulator(5);
+    let output = command(&server.url())
+        .env("QSTASH_TOKEN", "wr0ng-token")
+        .args(["delete", "--all", "--yes", "--json"])
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), server.with_service(|s| s.requests_total())), (Some(1), 1));
+    let error = text(&output.stderr);
+    assert!(error.contains("401") && error.contains("invalid token"), "{error}");
+    assert!(!error.contains("wr0ng-token") && !text(&output.stdout).contains("wr0ng-token"));
+    assert_eq!(json(&output)["outcome"], "halted");
+
+    let (url, requests) =
+        canned("HTTP/1.1 302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+    let output = run(&url, &["delete", "--all", "--yes", "--json"]);
+    assert_eq!((output.status.code(), requests.try_iter().count()), (Some(1), 1));
+}
+
+#[test]
+fn what_may_have_been_done_is_exit_3() {
+    let (url, requests) = canned("HTTP/1.1 200 OK\r\ncontent-length: 6\r\nconnection: close\r\n\r\n<html>");
+    let output = run(&url, &["delete", "--all", "--yes", "--json", "--max-attempts", "2"]);
+    let report = json(&output);
+    assert_eq!(
+        (output.status.code(), report["unconfirmed"].as_u64(), requests.try_iter().count()),
+        (Some(3), Some(2), 2)
+    );
+    assert!(report["reason"].as_str().unwrap().contains("gave up after 2 attempts"));
+    let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let output = run(&format!("http://{nobody}"), &["delete", "--all", "--yes", "--json", "--max-attempts", "1"]);
+    assert_eq!((output.status.code(), json(&output)["requests"].as_u64()), (Some(1), Some(0)));
+}
+
+#[test]
+fn a_checkpoint_goes_on_where_it_stopped_and_is_removed_at_the_end() {
+    let server = emulator(400);
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, None, Some(Fault::ServerError(500))])));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let matching = server.with_service(|s| s.runs().count());
+    let args = |n: &'static str| {
+        [
+            "delete",
+            "--label",
+            n,
+            "--label",
+            "urgent",
+            "--yes",
+            "--json",
+            "--max-attempts",
+            "1",
+            "--page-size",
+            "10",
+            "--checkpoint",
+        ]
+    };
+    let go = |n| run(&server.url(), &[&args(n)[..], &[file.to_str().unwrap()]].concat());
+    let first = go("nightly");
+    let report = json(&first);
+    assert_eq!(
+        (first.status.code(), report["deleted"].as_u64(), report["checkpoint"].as_str()),
+        (Some(3), Some(20), file.to_str())
+    );
+    let saved = std::fs::read_to_string(&file).unwrap();
+    assert!(!saved.contains(LOCAL_TOKEN));
+    // Another selection, and other options, are refused before anything is sent.
+    let requests = server.with_service(|s| s.requests_total());
+    assert_eq!(go("größe").status.code(), Some(2));
+    let other = run(&server.url(), &[&args("nightly")[..], &[file.to_str().unwrap(), "--max", "7"]].concat());
+    assert!(other.status.code() == Some(2) && text(&other.stderr).contains("maximum"));
+    assert_eq!(server.with_service(|s| s.requests_total()), requests);
+    let second = go("nightly");
+    let report = json(&second);
+    assert_eq!(
+        (second.status.code(), report["outcome"].as_str(), report["verified"].as_bool()),
+        (Some(0), Some("complete"), Some(true))
+    );
+    let truth = server.with_service(|s| s.deleted_total());
+    assert_eq!((report["deleted"].as_u64(), report["unconfirmed"].as_u64()), (Some(truth), Some(1)));
+    assert_eq!(server.with_service(|s| s.len() as u64) + truth, matching as u64);
+    assert!(!file.exists());
+    std::fs::write(&file, "{}").unwrap();
+    assert_eq!(go("nightly").status.code(), Some(2), "a damaged checkpoint");
+}
+
+#[test]
+fn no_checkpoint_on_disk_no_request() {
+    let server = emulator(10);
+    let output =
+        run(&server.url(), &["delete", "--all", "--yes", "--json", "--checkpoint", "/nowhere/at/all/position"]);
+    assert_eq!((output.status.code(), server.connections()), (Some(1), 0));
+    assert!(text(&output.stderr).contains("cannot be written"));
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_lets_the_request_finish_and_keeps_the_position() {
+    // The first answer comes; the second request is answered with a wait of 30 s, in which the signal arrives.
+    let server = emulator(300);
+    server.with_service(|s| {
+        s.set_faults(FaultPlan::script(vec![None, Some(Fault::TooManyRequests { retry_after_s: Some(30) })]))
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let mut child = command(&server.url())
+        .args(["delete", "--all", "--yes", "--json", "--checkpoint", file.to_str().unwrap()])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains("trying again") {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended early");
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let mut rest = String::new();
+    stderr.read_to_string(&mut rest).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(130), "{rest}");
+    let report = json(&output);
+    assert_eq!((report["outcome"].as_str(), report["deleted"].as_u64()), (Some("cancelled"), Some(100)));
+    assert!(rest.contains("the same command goes on from there") && Path::new(&file).exists());
+}
+
+#[test]
+fn the_emulator_says_where_it_listens_first() {
+    let mut child = command("")
+        .args(["emulator", "--listen", "127.0.0.1:0", "--runs", "30", "-q"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    let url = line.trim().strip_prefix("listening on ").unwrap().to_owned();
+    let output = run(&url, &["delete", "--all", "--yes", "--json"]);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(json(&output)["deleted"].as_u64(), Some(30));
+}
+
+#[test]
+fn the_demo_deletes_everything_and_help_and_completions_work() {
+    let output = run("", &["demo", "--runs", "200"]);
+    let shown = text(&output.stdout);
+    assert!(
+        output.status.success() && shown.trim_end().ends_with("The emulator counted 200 deleted, 0 left."),
+        "{shown}"
+    );
+    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
+    let help = text(&run("", &["delete", "--help"]).stdout);
+    for word in ["--ids-from", "--label", "--dry-run", "--checkpoint", "Exit status", "Examples"] {
+        assert!(help.contains(word), "{word}");
+    }
+    assert!(text(&run("", &["completions", "bash"]).stdout).contains("upstash-dlq"));
+}
