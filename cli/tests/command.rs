@@ -297,7 +297,7 @@ fn an_interrupt_lets_the_request_finish_and_keeps_the_position() {
     // The first answer comes; the second request is answered with a wait of 30 s, in which the signal arrives.
     let server = emulator(300);
     server.with_service(|s| {
-        s.set_faults(FaultPlan::script(vec![None, Some(Fault::TooManyRequests { retry_after_s: Some(30) })]))
+        s.set_faults(FaultPlan::script(vec![None, Some(Fault::TooManyRequests { retry_after_s: Some(30) })]));
     });
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("position");

@@ -115,10 +115,10 @@ impl BulkDelete {
             return Err(CheckpointError::OtherSelection);
         }
         if let Some(asked) = in_flight {
-            bulk.position.totals.requests += 1;
+            add_one(&mut bulk.position.totals.requests);
             bulk.count_unconfirmed(asked);
             if !bulk.nothing_left_to_ask() {
-                bulk.position.totals.retries += 1;
+                add_one(&mut bulk.position.totals.retries);
             }
         }
         Ok(bulk)
@@ -302,7 +302,7 @@ impl Bulk {
     /// When none is.
     pub fn on_response<B: AsRef<[u8]>>(&mut self, response: &Response<B>) -> Result<Event<DeletePage>, OutOfTurn> {
         let asked = self.land()?;
-        self.position.totals.requests += 1;
+        add_one(&mut self.position.totals.requests);
         match DeletePage::parse(response) {
             Ok(page) => {
                 self.attempts.answered();
@@ -328,7 +328,7 @@ impl Bulk {
         let asked = self.land()?;
         let failure = failure.into();
         if failure.delivery == Delivery::Unknown {
-            self.position.totals.requests += 1;
+            add_one(&mut self.position.totals.requests);
             self.count_unconfirmed(asked);
         }
         Ok(self.back_off(None, Cause::Transport(failure)))
@@ -389,17 +389,17 @@ impl Bulk {
     fn on_page(&mut self, page: &DeletePage) {
         let batch = self.batch();
         let position = &mut self.position;
-        position.totals.pages += 1;
+        add_one(&mut position.totals.pages);
         position.totals.deleted = position.totals.deleted.saturating_add(page.deleted);
         if let Selection::Ids(_) = self.config.selection {
-            position.sent_ids += batch;
+            position.sent_ids = position.sent_ids.saturating_add(batch);
             return;
         }
         position.remaining = position.remaining.map(|left| left.saturating_sub(page.deleted));
         if page.deleted > 0 {
             position.on_progress();
         } else {
-            position.empty_pages += 1;
+            position.empty_pages = position.empty_pages.saturating_add(1);
         }
         match &page.cursor {
             Some(cursor) => {
@@ -423,7 +423,7 @@ impl Bulk {
             return;
         }
         if !position.pass_deleted {
-            position.barren_passes += 1;
+            position.barren_passes = position.barren_passes.saturating_add(1);
         }
         let barren = position.barren_passes >= self.attempts.max();
         position.begin_pass();
@@ -452,7 +452,7 @@ impl Bulk {
     fn back_off(&mut self, wait: Option<Duration>, cause: Cause) -> Event<DeletePage> {
         match self.attempts.failed(wait) {
             Ok(after) if !self.nothing_left_to_ask() => {
-                self.position.totals.retries += 1;
+                add_one(&mut self.position.totals.retries);
                 self.state = State::Backoff(after);
                 return Event::Retry(Retried { cause, after });
             }
@@ -470,7 +470,7 @@ impl Bulk {
 
     fn count_unconfirmed(&mut self, asked: u64) {
         let position = &mut self.position;
-        position.totals.unconfirmed += 1;
+        add_one(&mut position.totals.unconfirmed);
         position.pass_unconfirmed = true;
         position.remaining = position.remaining.map(|left| left.saturating_sub(asked));
     }
@@ -501,6 +501,11 @@ impl Bulk {
         let left = ids.as_slice().get(self.position.sent_ids..self.limit_of_ids()).unwrap_or_default();
         ids_that_fit(self.prefix.len() + self.config.endpoint.url_overhead(), left)
     }
+}
+
+/// Counters come out of files, too, where they can stand at their end.
+fn add_one(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
 }
 
 impl Position {

@@ -88,7 +88,11 @@ impl EndpointBuilder {
     /// See [`Endpoint::new`].
     pub fn build(self, base_url: &str, token: Token) -> Result<Endpoint, EndpointError> {
         let (base, loopback) = parse_base(base_url, self.plain_http)?;
-        Ok(Endpoint { base, loopback, token, authentication: self.authentication })
+        let endpoint = Endpoint { base, loopback, token, authentication: self.authentication };
+        if endpoint.url_overhead() > 2_100 {
+            return Err(EndpointError::new("token", "is too long for a query parameter: send it in the header"));
+        }
+        Ok(endpoint)
     }
 }
 

@@ -125,9 +125,8 @@ fn query(uri: &str) -> &str {
 fn check_encoding(uri: &str, pairs: &Pairs) -> Result<(), TestCaseError> {
     prop_assert_eq!(&form_urlencoded_parse(query(uri)), pairs);
     prop_assert_eq!(&serde_urlencoded::from_str::<Pairs>(query(uri)).unwrap(), pairs);
-    let parsed = url::Url::parse(uri).unwrap();
-    prop_assert_eq!(parsed.as_str(), uri);
-    let mut written = parsed.clone();
+    let mut written = url::Url::parse(uri).unwrap();
+    prop_assert_eq!(written.as_str(), uri);
     written.query_pairs_mut().clear().extend_pairs(pairs);
     prop_assert_eq!(written.as_str(), uri);
     Ok(())
@@ -197,7 +196,7 @@ proptest! {
         ids in prop::collection::vec(prop_oneof![3 => valid_text(), 1 => "[a-z]{200,300}", 1 => "[€ä]{1,300}"], 1..60),
         repeat in 1..5_usize,
         base in prop::sample::select(vec!["https://qstash.upstash.io", "http://127.0.0.1:8080/a/b", LONG_BASE]),
-        token in "[!-~]{1,2000}",
+        token in "[!-~]{1,690}",
         in_query: bool,
     ) {
         let mut valid: Vec<DlqId> = Vec::new();
@@ -207,6 +206,8 @@ proptest! {
         prop_assume!(!valid.is_empty());
         let ids = Ids::new(valid).unwrap();
         let builder = if in_query { Endpoint::builder().token_in_query() } else { Endpoint::builder() };
+        // A token that grows too long in a query is refused.
+        let token = if in_query { token.chars().take(690).collect() } else { token };
         let endpoint = builder.build(base, Token::new(token.clone()).unwrap()).unwrap();
         let mut bulk = BulkDelete::new(endpoint, Selection::Ids(ids.clone())).build();
         let mut sent = Vec::new();
@@ -285,7 +286,7 @@ fn the_largest_filter_is_still_a_request() {
     let filter = Filter::builder().label("€".repeat(3_554)).build().unwrap();
     assert!(Filter::builder().label("€".repeat(3_556)).build().is_err());
     let base = format!("https://h/{}", "p".repeat(1_990));
-    let endpoint = Endpoint::builder().token_in_query().build(&base, Token::new("%".repeat(2_000)).unwrap()).unwrap();
+    let endpoint = Endpoint::builder().token_in_query().build(&base, Token::new("%".repeat(690)).unwrap()).unwrap();
     let mut bulk = BulkDelete::new(endpoint, Selection::Filter(filter)).build();
     assert!(matches!(bulk.poll(), Step::Send(_)));
     let page = format!("{{\"deleted\":1,\"cursor\":\"{}\"}}", "%".repeat(4_096));

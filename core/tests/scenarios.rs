@@ -1,0 +1,311 @@
+//! One situation a test: the edges of the machine's graph and the traps of the contract.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+use upstash_dlq_core::{
+    Bulk, BulkDelete, Cause, Delivery, Endpoint, Event, Filter, Halt, Ids, List, Pager, ResponseError, RetryPolicy,
+    Selection, Step, Token,
+};
+
+#[expect(dead_code, reason = "each test file needs its own part of the world")]
+mod sim;
+use sim::{answer, end, exchange, nothing_can_be_told, resume, wait};
+
+fn endpoint() -> Endpoint {
+    Endpoint::new("https://qstash.upstash.io", Token::new("t").unwrap()).unwrap()
+}
+
+fn delete() -> BulkDelete {
+    BulkDelete::new(endpoint(), Selection::Filter(Filter::builder().label("a").build().unwrap()))
+}
+
+fn by_ids(ids: &[&str]) -> BulkDelete {
+    BulkDelete::new(endpoint(), Selection::Ids(Ids::parse(ids.iter().copied()).unwrap()))
+}
+
+fn attempts(n: u32) -> RetryPolicy {
+    RetryPolicy { max_attempts: NonZeroU32::new(n).unwrap(), ..RetryPolicy::default() }
+}
+
+const FIRST: &str = "label=a&count=100";
+
+fn send(bulk: &mut Bulk) -> String {
+    let Step::Send(request) = bulk.poll() else { panic!("a request was expected") };
+    request.uri().query().unwrap_or_default().to_owned()
+}
+
+#[test]
+fn the_empty_cursor_is_the_end() {
+    for last in ["{\"deleted\":0,\"cursor\":\"\"}", "{\"deleted\":0,\"cursor\":null}", "{\"deleted\":0}"] {
+        let mut bulk = delete().build();
+        exchange(&mut bulk, 200, last);
+        let outcome = end(&mut bulk);
+        assert!(outcome.verified && outcome.halted.is_none() && outcome.totals.requests == 1, "{last}");
+    }
+}
+
+#[test]
+fn a_short_page_is_not_the_end() {
+    let mut bulk = delete().build();
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}"), FIRST);
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0,\"cursor\":\"y\"}"), "label=a&count=100&cursor=x");
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":3}"), "label=a&count=100&cursor=y");
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0}"), FIRST);
+    let outcome = end(&mut bulk);
+    assert!(outcome.verified && outcome.totals.deleted == 4 && outcome.totals.pages == 4);
+}
+
+#[test]
+fn a_pass_that_deleted_is_followed_by_one_that_confirms() {
+    let mut bulk = delete().build();
+    exchange(&mut bulk, 200, "{\"deleted\":5}");
+    exchange(&mut bulk, 200, "{\"deleted\":2}");
+    exchange(&mut bulk, 200, "{\"deleted\":0}");
+    assert!(end(&mut bulk).verified);
+}
+
+#[test]
+fn a_pass_with_a_lost_answer_is_not_clean() {
+    let mut bulk = delete().build();
+    send(&mut bulk);
+    bulk.on_failure(Delivery::Unknown).unwrap();
+    wait(&mut bulk);
+    exchange(&mut bulk, 200, "{\"deleted\":0}");
+    exchange(&mut bulk, 200, "{\"deleted\":0}");
+    let outcome = end(&mut bulk);
+    assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.requests == 3);
+}
+
+#[test]
+fn one_pass_is_enough_without_verification() {
+    let mut bulk = delete().verify(false).build();
+    exchange(&mut bulk, 200, "{\"deleted\":5}");
+    let outcome = end(&mut bulk);
+    assert!(!outcome.verified && outcome.halted.is_none() && outcome.totals.deleted == 5);
+    let mut bulk = delete().verify(false).build();
+    exchange(&mut bulk, 200, "{\"deleted\":0}");
+    assert!(end(&mut bulk).verified, "that pass was clean");
+}
+
+#[test]
+fn a_refused_cursor_begins_anew_once() {
+    for status in [400, 404, 410, 412] {
+        let mut bulk = delete().build();
+        exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}");
+        exchange(&mut bulk, status, "{\"error\":\"cursor\"}");
+        assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0,\"cursor\":\"y\"}"), FIRST, "{status}");
+        exchange(&mut bulk, status, "");
+        let outcome = end(&mut bulk);
+        assert!(matches!(outcome.halted, Some(Halt::Refused(ResponseError::Status { .. }))), "{outcome:?}");
+        assert_eq!(outcome.totals.requests, 4);
+    }
+}
+
+#[test]
+fn a_refused_cursor_begins_anew_again_after_progress() {
+    let mut bulk = delete().build();
+    for _ in 0..5 {
+        assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}"), FIRST);
+        exchange(&mut bulk, 410, "");
+    }
+    exchange(&mut bulk, 200, "{\"deleted\":0}");
+    assert!(end(&mut bulk).verified);
+}
+
+#[test]
+fn a_refusal_without_a_cursor_is_final() {
+    for status in [400, 401, 403, 404, 405, 408, 410, 412, 413, 418] {
+        let mut bulk = delete().build();
+        exchange(&mut bulk, status, "{\"error\":\"no\"}");
+        let outcome = end(&mut bulk);
+        assert!(matches!(outcome.halted, Some(Halt::Refused(_))), "{status}");
+        assert_eq!((outcome.totals.requests, outcome.totals.unconfirmed), (1, 0));
+    }
+    let mut bulk = delete().build();
+    exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}");
+    exchange(&mut bulk, 401, "");
+    assert!(matches!(end(&mut bulk).halted, Some(Halt::Refused(_))), "401 says nothing of the cursor");
+}
+
+#[test]
+fn a_redirect_is_not_followed() {
+    for status in [300, 301, 302, 303, 307, 308] {
+        let mut bulk = delete().build();
+        let mut redirect = answer(status, "");
+        redirect.headers_mut().insert("location", "https://elsewhere.example".parse().unwrap());
+        send(&mut bulk);
+        assert_eq!(bulk.on_response(&redirect), Ok(Event::Ended));
+        let outcome = end(&mut bulk);
+        assert!(matches!(outcome.halted, Some(Halt::Refused(ResponseError::Redirect { .. }))), "{outcome:?}");
+        assert_eq!(outcome.totals.requests, 1);
+    }
+}
+
+#[test]
+fn a_thousand_empty_pages_lead_nowhere() {
+    let mut bulk = delete().build();
+    for n in 0..1_000 {
+        exchange(&mut bulk, 200, &format!("{{\"deleted\":0,\"cursor\":\"{n}\"}}"));
+    }
+    assert_eq!(end(&mut bulk).halted, Some(Halt::NoProgress));
+    let mut bulk = delete().build();
+    for n in 0..999 {
+        exchange(&mut bulk, 200, &format!("{{\"deleted\":0,\"cursor\":\"{n}\"}}"));
+    }
+    exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"z\"}");
+    exchange(&mut bulk, 200, "{\"deleted\":0,\"cursor\":\"y\"}");
+    exchange(&mut bulk, 200, "{\"deleted\":0}");
+}
+
+#[test]
+fn cursors_that_come_round_lead_nowhere() {
+    for period in [1, 2, 3, 10] {
+        let mut bulk = delete().build();
+        let mut sent = 0;
+        while let Step::Send(_) = bulk.poll() {
+            let page = format!("{{\"deleted\":0,\"cursor\":\"{}\"}}", sent % period);
+            bulk.on_response(&answer(200, &page)).unwrap();
+            sent += 1;
+        }
+        assert_eq!(end(&mut bulk).halted, Some(Halt::NoProgress));
+        assert!(sent <= 4 * period + 4, "{sent} requests for a cycle of {period}");
+    }
+    let mut bulk = delete().build();
+    for _ in 0..50 {
+        exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"same\"}");
+    }
+    exchange(&mut bulk, 200, "{\"deleted\":0}");
+    exchange(&mut bulk, 200, "{\"deleted\":0}");
+    assert!(end(&mut bulk).verified, "a cursor that stays is fine while runs are deleted");
+}
+
+#[test]
+fn retry_after_is_honoured() {
+    for status in [429, 503] {
+        let mut bulk = delete().build();
+        let mut busy = answer(status, "");
+        busy.headers_mut().insert("retry-after", "17".parse().unwrap());
+        send(&mut bulk);
+        let Ok(Event::Retry(retried)) = bulk.on_response(&busy) else { panic!() };
+        assert_eq!(retried.after, Duration::from_secs(17));
+        assert_eq!(wait(&mut bulk), Duration::from_secs(17));
+        assert_eq!(send(&mut bulk), FIRST);
+        assert_eq!(bulk.totals().unconfirmed, u64::from(status == 503), "429 says that nothing was done");
+    }
+}
+
+#[test]
+fn a_wait_that_is_too_long_ends_it() {
+    let mut bulk = delete().build();
+    let mut busy = answer(429, "{\"error\":\"daily quota\"}");
+    busy.headers_mut().insert("date", "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
+    busy.headers_mut().insert("ratelimit-reset", "784115377".parse().unwrap());
+    send(&mut bulk);
+    assert_eq!(bulk.on_response(&busy), Ok(Event::Ended));
+    let Some(Halt::WaitTooLong { wait, cause: Cause::Response(_) }) = end(&mut bulk).halted else { panic!() };
+    assert_eq!(wait, Duration::from_secs(3_600));
+}
+
+#[test]
+fn attempts_are_used_up() {
+    let fail: [fn(&mut Bulk); 5] = [
+        |bulk| drop(bulk.on_failure(Delivery::NotSent).unwrap()),
+        |bulk| drop(bulk.on_failure(Delivery::Unknown).unwrap()),
+        |bulk| drop(bulk.on_response(&answer(429, "")).unwrap()),
+        |bulk| drop(bulk.on_response(&answer(500, "")).unwrap()),
+        |bulk| drop(bulk.on_response(&answer(200, "<html>")).unwrap()),
+    ];
+    for (n, fail) in fail.into_iter().enumerate() {
+        let mut bulk = delete().retry(attempts(3), 1).build();
+        for attempt in 1..=3 {
+            assert_eq!(send(&mut bulk), FIRST);
+            fail(&mut bulk);
+            if attempt < 3 {
+                wait(&mut bulk);
+            }
+        }
+        let outcome = end(&mut bulk);
+        assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 3, .. })), "{outcome:?}");
+        assert_eq!(outcome.totals.retries, 2);
+        assert_eq!(outcome.totals.requests, if n == 0 { 0 } else { 3 });
+        assert_eq!(outcome.totals.unconfirmed, if n == 0 || n == 2 { 0 } else { 3 });
+    }
+}
+
+#[test]
+fn every_request_has_attempts_of_its_own() {
+    let mut bulk = delete().retry(attempts(2), 1).build();
+    for n in 0..20 {
+        send(&mut bulk);
+        bulk.on_failure(Delivery::NotSent).unwrap();
+        wait(&mut bulk);
+        exchange(&mut bulk, 200, &format!("{{\"deleted\":1,\"cursor\":\"{n}\"}}"));
+    }
+    assert_eq!(bulk.totals().deleted, 20);
+}
+
+#[test]
+fn what_was_taken_back_was_never_sent() {
+    let mut bulk = delete().build();
+    let first = send(&mut bulk);
+    bulk.withdraw().unwrap();
+    nothing_can_be_told(&bulk);
+    assert_eq!(bulk.totals(), upstash_dlq_core::Totals::default());
+    assert_eq!(resume(&bulk, &delete()).totals(), bulk.totals());
+    assert_eq!(send(&mut bulk), first);
+    assert_eq!(resume(&bulk, &delete()).totals().unconfirmed, 1, "this one was in flight");
+}
+
+#[test]
+fn a_maximum_shrinks_the_last_page() {
+    let mut bulk = delete().max(NonZeroU64::new(150)).build();
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":100,\"cursor\":\"x\"}"), FIRST);
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":30,\"cursor\":\"y\"}"), "label=a&count=50&cursor=x");
+    assert_eq!(send(&mut bulk), "label=a&count=20&cursor=y");
+    bulk.on_failure(Delivery::Unknown).unwrap();
+    let outcome = end(&mut bulk);
+    assert!(!outcome.verified && outcome.halted.is_none(), "all that may be asked for was asked for");
+    assert_eq!((outcome.totals.deleted, outcome.totals.unconfirmed), (130, 1));
+}
+
+#[test]
+fn ids_are_done_when_every_request_was_answered() {
+    let mut bulk = by_ids(&["a", "b", "a"]).build();
+    assert_eq!(exchange(&mut bulk, 503, ""), "dlqIds=a&dlqIds=b");
+    wait(&mut bulk);
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0}"), "dlqIds=a&dlqIds=b");
+    let outcome = end(&mut bulk);
+    assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.deleted == 0);
+    let mut bulk = by_ids(&["a", "b", "c"]).max(NonZeroU64::new(2)).build();
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":2}"), "dlqIds=a&dlqIds=b");
+    let outcome = end(&mut bulk);
+    assert!(!outcome.verified && outcome.halted.is_none(), "one id was not asked for");
+}
+
+#[test]
+fn a_listing_ends_repeats_and_gives_up() {
+    let pager = || Pager::new(endpoint(), List::everything(), attempts(2), 1);
+    let page = |pager: &mut Pager, status, body: &str| {
+        let Step::Send(request) = pager.poll() else { panic!() };
+        pager.on_response(&answer(status, body)).unwrap();
+        request.uri().query().unwrap_or_default().to_owned()
+    };
+    let mut one = pager();
+    assert_eq!(page(&mut one, 200, "{\"messages\":[],\"cursor\":\"x\"}"), "count=100");
+    assert_eq!(page(&mut one, 503, ""), "count=100&cursor=x");
+    assert!(matches!(one.poll(), Step::Wait(_)));
+    assert_eq!(page(&mut one, 200, "{\"messages\":[{\"dlqId\":\"a\"}],\"cursor\":\"\"}"), "count=100&cursor=x");
+    assert!(matches!(one.poll(), Step::Done(None)));
+    assert!(one.on_failure(Delivery::Unknown).is_err() && one.withdraw().is_err());
+    let mut round = pager();
+    while let Step::Send(_) = round.poll() {
+        round.on_response(&answer(200, "{\"messages\":[{}],\"cursor\":\"same\"}")).unwrap();
+    }
+    assert!(matches!(round.poll(), Step::Done(Some(Halt::NoProgress))));
+    let mut lost = pager();
+    assert!(matches!(lost.poll(), Step::Send(_)));
+    assert!(matches!(lost.poll(), Step::Wait(_)), "a second poll is an unknown answer");
+    assert!(matches!(lost.poll(), Step::Send(_)));
+    assert!(matches!(lost.poll(), Step::Done(Some(Halt::GaveUp { attempts: 2, .. }))));
+}

@@ -1,0 +1,175 @@
+//! The model keeps the contract's rules, its traps included.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use http::{Method, Request, Response};
+use std::io::{Read, Write};
+use upstash_dlq_emulator::{
+    Config, CursorKind, Fault, FaultPlan, LOCAL_TOKEN, RateLimit, Run, Server, ServerOptions, Service, Wire, sample,
+};
+
+const NOW: i64 = 1_764_000_000_000;
+
+fn service(config: Config) -> Service {
+    let mut service = Service::new(config);
+    for n in 0..10_i64 {
+        service.insert(Run {
+            dlq_id: format!("id-{n}"),
+            workflow_run_id: format!("wfr_{}", n / 5),
+            workflow_url: if n < 3 { "https://a".into() } else { "https://b".into() },
+            created_at: n,
+            labels: vec![if n % 2 == 0 { "even" } else { "odd" }.into()],
+            ..Run::default()
+        });
+    }
+    service
+}
+
+fn ask(service: &mut Service, method: Method, target: &str) -> Response<Vec<u8>> {
+    let request =
+        Request::builder().method(method).uri(target).header("authorization", format!("Bearer {LOCAL_TOKEN}"));
+    service.handle(NOW, request.body(Vec::new()).unwrap())
+}
+
+fn delete(service: &mut Service, query: &str) -> (u16, serde_json::Value) {
+    let answer = ask(service, Method::DELETE, &format!("/v2/workflows/dlq{query}"));
+    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+}
+
+fn deleted(query: &str) -> u64 {
+    let mut service = service(Config::default());
+    let (status, answer) = delete(&mut service, query);
+    assert_eq!(status, 200, "{query}: {answer}");
+    assert_eq!(answer["deleted"].as_u64(), Some(service.deleted_total()));
+    service.deleted_total()
+}
+
+#[test]
+fn filters_are_ored_within_a_name_and_anded_between_names() {
+    for (query, count) in [
+        ("?label=even", 5),
+        ("?label=even&label=odd", 10),
+        ("?label=even%2Codd", 10),
+        ("?label=even&workflowUrl=https%3A%2F%2Fa", 2),
+        ("?fromDate=2&toDate=4", 3),
+        ("?workflowRunId=wfr_1", 5),
+        ("?workflowRunId=wfr_", 10),
+        ("?label=nobody", 0),
+        ("?dlqIds=id-1&dlqIds=id-2,id-3&dlqIds=absent", 3),
+        ("?dlqIds=id-1&label=even", 1),
+        ("?label=", 10),
+        ("?dlqIds=", 10),
+        ("", 10),
+        ("?count=3", 3),
+    ] {
+        assert_eq!(deleted(query), count, "{query}");
+    }
+}
+
+#[test]
+fn what_is_refused() {
+    let mut service = service(Config::default());
+    for query in ["?all=true", "?count=0", "?count=x", "?fromDate=x", "?cursor=zzz", "?source=workflow"] {
+        let (status, answer) = delete(&mut service, query);
+        assert!(status == 400 && answer["error"].is_string(), "{query}");
+    }
+    assert_eq!(ask(&mut service, Method::GET, "/v2/workflows/dlq?count=101").status(), 400);
+    assert_eq!(ask(&mut service, Method::PUT, "/v2/workflows/dlq").status(), 405);
+    assert_eq!(ask(&mut service, Method::GET, "/v2/else").status(), 404);
+    let stranger = Request::delete("/v2/workflows/dlq").body(Vec::new()).unwrap();
+    assert_eq!(service.handle(NOW, stranger).status(), 401);
+    let in_query = Request::get(format!("/v2/dlq?source=workflow&qstash_token={}", LOCAL_TOKEN.replace('=', "%3D")));
+    assert_eq!(service.handle(NOW, in_query.body(Vec::new()).unwrap()).status(), 200);
+    assert!(!format!("{:?}", service.log().collect::<Vec<_>>()).contains(LOCAL_TOKEN.trim_end_matches('=')));
+    assert_eq!(service.len(), 10);
+}
+
+#[test]
+fn a_key_cursor_meets_every_run_and_an_offset_cursor_skips_some() {
+    for (cursors, left) in [(CursorKind::Key, 0), (CursorKind::Offset, 4)] {
+        let mut service = service(Config { cursors, ..Config::default() });
+        let mut query = "?count=3".to_owned();
+        while let Some(cursor) = delete(&mut service, &query).1["cursor"].as_str() {
+            query = format!("?count=3&cursor={}", cursor.replace('~', "%7E"));
+        }
+        assert_eq!(service.len(), left, "{cursors:?}");
+    }
+}
+
+#[test]
+fn listing_takes_nothing_and_ends_with_an_empty_cursor() {
+    let mut service = service(Config::default());
+    let answer = ask(&mut service, Method::GET, "/v2/workflows/dlq?label=odd");
+    let page: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    assert_eq!((page["messages"].as_array().unwrap().len(), page["cursor"].as_str(), service.len()), (5, Some(""), 10));
+}
+
+#[test]
+fn limits_say_when_they_end() {
+    let mut service = service(Config { rate_limit: Some(RateLimit { per_second: 2 }), ..Config::default() });
+    let statuses: Vec<u16> =
+        (0..3).map(|_| ask(&mut service, Method::GET, "/v2/workflows/dlq").status().as_u16()).collect();
+    assert_eq!(statuses, [200, 200, 429]);
+    let answer = ask(&mut service, Method::GET, "/v2/workflows/dlq");
+    assert_eq!(answer.headers()["burst-ratelimit-reset"], "1764000001");
+    assert_eq!(
+        (&answer.headers()["retry-after"], &answer.headers()["date"]),
+        (&"1".parse().unwrap(), &"Mon, 24 Nov 2025 16:00:00 GMT".parse().unwrap())
+    );
+}
+
+#[test]
+fn faults_apply_what_they_say() {
+    let applied = [
+        (Fault::LostRequest, false),
+        (Fault::LostAnswer, true),
+        (Fault::ServerError(500), false),
+        (Fault::AppliedServerError, true),
+        (Fault::CutBody, true),
+        (Fault::Html, true),
+        (Fault::HtmlGateway, false),
+        (Fault::NoDeleted, true),
+        (Fault::NegativeDeleted, true),
+        (Fault::RepeatCursor, false),
+        (Fault::FreshCursor, false),
+        (Fault::EndlessBody, false),
+        (Fault::Redirect, false),
+        (Fault::Silent, false),
+        (Fault::TooManyRequests { retry_after_s: None }, false),
+        (Fault::Slow { ms: 1 }, true),
+        (Fault::RefuseCursor, true),
+    ];
+    for (fault, applied) in applied {
+        let mut service = service(Config { faults: FaultPlan::script(vec![Some(fault)]), ..Config::default() });
+        let answer = ask(&mut service, Method::DELETE, "/v2/workflows/dlq");
+        assert_eq!(service.is_empty(), applied, "{fault:?}");
+        if let Some(Wire::CloseBeforeAnswer { applied: said }) = answer.extensions().get() {
+            assert_eq!(*said, applied);
+        }
+    }
+}
+
+#[test]
+fn samples_look_like_the_real_thing_and_are_the_same_each_time() {
+    let runs = sample::runs(2_000, 5, NOW);
+    assert_eq!(runs, sample::runs(2_000, 5, NOW));
+    let with = |test: &dyn Fn(&Run) -> bool| runs.iter().filter(|run| test(run)).count();
+    for state in ["CALLBACK_INPROGRESS", "CALLBACK_SUCCESS", "CALLBACK_FAIL", "CALLBACK_CANCELED"] {
+        assert!(with(&|run| run.failure_function_state.as_deref() == Some(state)) > 100);
+    }
+    assert!(with(&|run| run.labels.is_empty()) > 100 && with(&|run| run.labels.len() > 1) > 100);
+    assert!(with(&|run| run.labels.iter().any(|label| label.contains('\u{1b}'))) > 50);
+    assert!(with(&|run| run.created_at <= NOW && run.created_at > NOW - 31 * 86_400_000) == 2_000);
+}
+
+#[test]
+fn the_server_loses_an_answer_when_told_to() {
+    let faults = FaultPlan::script(vec![Some(Fault::LostAnswer)]);
+    let server = Server::start(service(Config { faults, ..Config::default() }), ServerOptions::default()).unwrap();
+    let request =
+        format!("DELETE /v2/workflows/dlq HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {LOCAL_TOKEN}\r\n\r\n");
+    let mut answer = String::new();
+    let mut stream = std::net::TcpStream::connect(server.addr()).unwrap();
+    stream.write_all(request.as_bytes()).unwrap();
+    stream.read_to_string(&mut answer).unwrap();
+    assert_eq!((answer.as_str(), server.with_service(|s| s.len())), ("", 0));
+}
