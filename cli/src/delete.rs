@@ -171,7 +171,7 @@ impl Job<'_> {
                 crate::report::thousands(preview.matching)
             )
         };
-        match Terminal::ask(&question) {
+        match interrupt::while_asking(|| Terminal::ask(&question)) {
             Some(true) if !interrupt::requested() => Ok(()),
             _ if interrupt::requested() => Err(Box::new(failed_before(take(report), Failed::Interrupted))),
             _ => {

@@ -1,10 +1,12 @@
-//! Ctrl-C: the first asks to stop after the request in flight, the second ends at once.
+//! Ctrl-C: the first asks to stop after the request in flight, the second ends at once. While a question waits for its
+//! answer nothing is in flight, and the first ends at once, too.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static ASKING: AtomicBool = AtomicBool::new(false);
 static GATE: Mutex<()> = Mutex::new(());
 static CHANGED: Condvar = Condvar::new();
 
@@ -13,12 +15,20 @@ pub(crate) const EXIT_STATUS: u8 = 130;
 /// Failing to install the handler leaves the system's default, which ends the process: safe, if less polite.
 pub(crate) fn install() {
     let _ = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) {
+        if INTERRUPTED.swap(true, Ordering::SeqCst) || ASKING.load(Ordering::SeqCst) {
             std::process::exit(i32::from(EXIT_STATUS));
         }
         let _gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);
         CHANGED.notify_all();
     });
+}
+
+/// Runs `question` so that an interrupt ends the process.
+pub(crate) fn while_asking<T>(question: impl FnOnce() -> T) -> T {
+    ASKING.store(true, Ordering::SeqCst);
+    let answer = question();
+    ASKING.store(false, Ordering::SeqCst);
+    answer
 }
 
 pub(crate) fn requested() -> bool {

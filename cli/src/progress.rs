@@ -23,9 +23,9 @@ impl Progress {
         let bar = if terminal.shows_progress() && on_terminal {
             let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr());
             let template = if expected.is_some() {
-                "{bar:30} {human_pos}/{human_len} deleted, {per_sec}, {elapsed} {msg}"
+                "{bar:30} {human_pos}/{human_len} deleted, {elapsed} {msg}"
             } else {
-                "{spinner} {human_pos} deleted, {per_sec}, {elapsed} {msg}"
+                "{spinner} {human_pos} deleted, {elapsed} {msg}"
             };
             // The template is ours and constant; a mistake in it would leave the default style.
             if let Ok(style) = ProgressStyle::with_template(template) {

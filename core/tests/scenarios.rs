@@ -270,6 +270,30 @@ fn a_maximum_shrinks_the_last_page() {
 }
 
 #[test]
+fn a_request_that_was_not_carried_out_is_not_charged() {
+    let mut bulk = delete().max(NonZeroU64::new(100)).build();
+    exchange(&mut bulk, 429, "");
+    wait(&mut bulk);
+    assert_eq!(send(&mut bulk), FIRST);
+    bulk.on_failure(Delivery::NotSent).unwrap();
+    wait(&mut bulk);
+    assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":100,\"cursor\":\"x\"}"), FIRST);
+    assert_eq!(end(&mut bulk).totals.deleted, 100);
+}
+
+#[test]
+fn passes_that_prove_nothing_do_not_go_on_for_ever() {
+    let mut bulk = delete().retry(attempts(4), 1).build();
+    for _ in 0..4 {
+        exchange(&mut bulk, 502, "");
+        wait(&mut bulk);
+        exchange(&mut bulk, 200, "{\"deleted\":0}");
+    }
+    let outcome = end(&mut bulk);
+    assert!(outcome.halted == Some(Halt::NoProgress) && !outcome.verified, "{outcome:?}");
+}
+
+#[test]
 fn ids_are_done_when_every_request_was_answered() {
     let mut bulk = by_ids(&["a", "b", "a"]).build();
     assert_eq!(exchange(&mut bulk, 503, ""), "dlqIds=a&dlqIds=b");
