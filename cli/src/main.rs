@@ -1,4 +1,9 @@
 //! `upstash-dlq`: see `--help`.
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::invalid_html_tags,
+    reason = "the documentation of the arguments is their help, read in a terminal"
+)]
 
 mod args;
 mod checkpoint_file;
