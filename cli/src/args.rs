@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::path::PathBuf;
 use std::time::Duration;
+use upstash_dlq_core::Period;
 
 /// Clean up the dead-letter queue (DLQ) of Upstash Workflow.
 ///
@@ -26,6 +27,23 @@ pub(crate) enum Command {
     /// Delete failed runs: by ids, by filters, or all of them
     #[command(after_help = DELETE_HELP)]
     Delete(Delete),
+    /// Show failed runs in a table, or with --json one message a line
+    #[command(after_help = LIST_HELP)]
+    List(List),
+    /// Count failed runs by workflow, label, state and response status, and over time
+    #[command(after_help = STATS_HELP)]
+    Stats(Stats),
+    /// Show one failed run, whole
+    Get(Get),
+    /// Go on with failed runs where they failed; each becomes a new run
+    #[command(after_help = START_HELP)]
+    Resume(Start),
+    /// Start failed runs anew, from their first step
+    #[command(after_help = START_HELP)]
+    Restart(Start),
+    /// Send a failed failure callback again, or cancel one in progress
+    #[command(subcommand)]
+    Callback(Callback),
     /// Serve a DLQ with sample runs on this machine, for trying and testing
     Emulator(Emulator),
     /// Print a completion script for a shell
@@ -48,7 +66,35 @@ Exit status: 0 complete or dry run; 1 failed, nothing was changed; 2 wrong usage
 Examples:
   upstash-dlq delete 1752829295505-0
   upstash-dlq delete --label nightly --label 'red & white' --from 7d --dry-run
+  upstash-dlq delete --label nightly --archive nightly.ndjson
   upstash-dlq delete --all --yes --json";
+
+const LIST_HELP: &str = "\
+Exit status: 0 all was listed; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
+
+Examples:
+  upstash-dlq list --from 12h --failure-function-state CALLBACK_FAIL
+  upstash-dlq list --json --label nightly | jq -r .dlqId";
+
+const STATS_HELP: &str = "\
+Examples:
+  upstash-dlq stats --from 7d
+  upstash-dlq stats --json | jq '.workflowUrl[0]'";
+
+const START_HELP: &str = "\
+A selection is exactly one of: ids (also --ids-from), filters, --all.
+
+Starting a run twice is not harmless. So there is one pass and no more, and when an answer is lost nothing is sent
+again by itself: the command stops, says where to look, and with --checkpoint goes on once you have looked and given
+--settle applied (the runs have left the DLQ) or --settle not-applied (they are still there).
+
+Exit status: 0 complete; 1 failed, nothing was started; 2 wrong usage, nothing was sent;
+3 failed, something was or may have been started; 130 interrupted.
+
+Examples:
+  upstash-dlq resume 1752829295505-0
+  upstash-dlq restart --label nightly --from 12h --set-retries 5 --checkpoint position.json
+  upstash-dlq resume --all --yes --set-flow-control-key slow --set-parallelism 3";
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
@@ -107,6 +153,98 @@ pub(crate) struct Delete {
     /// Keep the position in FILE, and go on from it when it exists
     #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) checkpoint: Option<PathBuf>,
+    /// Append each run to FILE, a message a line, before it is deleted; only runs that are on disk there are deleted.
+    /// Interrupted? The same command goes on
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "checkpoint"])]
+    pub(crate) archive: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+    /// Show no more than N runs
+    #[arg(long, value_name = "N")]
+    pub(crate) limit: Option<NonZeroU64>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Stats {
+    #[command(flatten)]
+    pub(crate) filters: Filters,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Get {
+    /// The id of a run in the DLQ
+    #[arg(value_name = "ID")]
+    pub(crate) id: String,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Callback {
+    /// Send the failure callback of a run again, after it has failed
+    Retry(Get),
+    /// Cancel the failure callback of a run while it is in progress
+    Cancel(Get),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Start {
+    #[command(flatten)]
+    pub(crate) selection: SelectionArgs,
+    /// Do not ask
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Start no more than N runs
+    #[arg(long, value_name = "N")]
+    pub(crate) max: Option<NonZeroU64>,
+    /// Keep the position in FILE, and go on from it when it exists
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Option<PathBuf>,
+    /// What became of the request whose answer was lost: its runs have left the DLQ (applied), or are still there
+    #[arg(long, value_name = "HOW", requires = "checkpoint")]
+    pub(crate) settle: Option<Settle>,
+    #[command(flatten)]
+    pub(crate) overrides: OverrideArgs,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Settle {
+    Applied,
+    NotApplied,
+}
+
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Settings the runs get instead of their own")]
+pub(crate) struct OverrideArgs {
+    /// How often the steps are retried
+    #[arg(long, value_name = "N")]
+    pub(crate) set_retries: Option<u32>,
+    /// How long to wait before the first step, such as 10s or 5m
+    #[arg(long, value_name = "D")]
+    pub(crate) set_delay: Option<Period>,
+    /// The wait between retries, an expression in the service's language
+    #[arg(long, value_name = "EXPR")]
+    pub(crate) set_retry_delay: Option<String>,
+    /// The flow control key
+    #[arg(long, value_name = "K")]
+    pub(crate) set_flow_control_key: Option<String>,
+    /// How many steps may run at once under the key
+    #[arg(long, value_name = "N", requires = "set_flow_control_key")]
+    pub(crate) set_parallelism: Option<u32>,
+    /// How many steps may start in a period under the key
+    #[arg(long, value_name = "N", requires = "set_flow_control_key")]
+    pub(crate) set_rate: Option<u32>,
+    /// The period of --set-rate, such as 1m
+    #[arg(long, value_name = "D", requires = "set_rate")]
+    pub(crate) set_period: Option<Period>,
+    /// The label; may be given again
+    #[arg(long, value_name = "L")]
+    pub(crate) set_label: Vec<String>,
+    /// Where a failure is reported to
+    #[arg(long, value_name = "URL")]
+    pub(crate) set_failure_callback: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -168,9 +306,12 @@ pub(crate) struct Emulator {
     /// Where to listen; port 0 takes a free one
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) listen: SocketAddr,
-    /// How many sample runs to begin with
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
-    pub(crate) runs: u32,
+    /// How many sample runs to begin with [default: 1000, or none with --load]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000_000))]
+    pub(crate) runs: Option<u32>,
+    /// Begin with the runs of FILE, a message a line, as --archive writes it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) load: Option<PathBuf>,
     /// What the sample runs and the faults are made from
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(crate) seed: u64,

@@ -48,7 +48,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
     let (_, counted) = preview::count(&client, &Selection::Everything, u64::MAX, policy);
     let preview = counted.map_err(|_| "the listing failed".to_owned())?;
     print_line(&format!("Listing them all: {}. The first are", preview.sentence()));
-    preview.sample_lines().iter().for_each(|line| print_line(line));
+    preview.sample_lines().iter().all(|line| print_line(line));
 
     // A lost answer and a busy server on the way, so that the demo shows more than fair weather.
     let faults = vec![
@@ -76,7 +76,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
             .page_size(NonZeroU32::MIN.saturating_add(49))
             .retry(policy, client.seed())
             .build();
-        let mut watch = Watch(Progress::new(Terminal::new(global), None));
+        let mut watch = Watch(Progress::new(Terminal::new(global), None, "deleted"));
         let driven = drive(&mut bulk, |request| client.send(request), interrupt::sleep, &mut watch);
         watch.0.finish();
         let Driven::Done(outcome) = driven else { return Err("interrupted".into()) };
@@ -87,18 +87,18 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
         let unconfirmed = if totals.unconfirmed > 0 { " or more, as answers were lost on the way" } else { "" };
         print_line(&format!(
             "  {} deleted{unconfirmed}; {} requests, {} of them retries; verified: {}",
-            thousands(totals.deleted),
+            thousands(totals.runs),
             thousands(totals.requests),
             thousands(totals.retries),
             if outcome.verified { "yes" } else { "no" }
         ));
-        total.deleted += totals.deleted;
+        total.runs += totals.runs;
         total.requests += totals.requests;
     }
     let (truth, left) = server.with_service(|service| (service.deleted_total(), service.len()));
     print_line(&format!(
         "The client counted {} deleted in {} requests.",
-        thousands(total.deleted),
+        thousands(total.runs),
         thousands(total.requests)
     ));
     print_line(&format!("The emulator counted {} deleted, {} left.", thousands(truth), thousands(left as u64)));
@@ -117,7 +117,7 @@ impl Observer<Bulk> for Watch {
 
     fn after(&mut self, bulk: &Bulk, event: &Event<DeletePage>) -> std::ops::ControlFlow<()> {
         match event {
-            Event::Page(_) => self.0.on_page(bulk.totals()),
+            Event::Page(_) => self.0.on_page(bulk.totals().runs),
             Event::Retry(retried) => self.0.on_retry(retried),
             _ => {}
         }

@@ -14,7 +14,8 @@ pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
     };
     let token = args.token.clone().unwrap_or_else(|| LOCAL_TOKEN.to_owned());
     let mut service = Service::new(Config { token, faults, ..Config::default() });
-    let runs = usize::try_from(args.runs).unwrap_or(usize::MAX);
+    let runs = args.runs.unwrap_or(if args.load.is_some() { 0 } else { 1_000 });
+    let runs = usize::try_from(runs).unwrap_or(usize::MAX);
     sample::runs(runs, args.seed, Age::from_clock().now().get()).into_iter().for_each(|run| service.insert(run));
     let options = ServerOptions { addr: args.listen, latency: args.latency, ..ServerOptions::default() };
     match Server::start(service, options) {

@@ -5,19 +5,31 @@
     reason = "the documentation of the arguments is their help, read in a terminal"
 )]
 
+mod archive;
+mod archive_file;
 mod args;
+mod bulk;
+mod callback;
 mod checkpoint_file;
 mod connect;
 mod delete;
 mod demo;
 mod emulator;
+mod get;
 mod interrupt;
+mod list;
+mod listing;
 mod preview;
 mod progress;
 mod report;
 mod selection;
+mod start;
+mod stats;
+mod table;
+mod tally;
 mod terminal;
 mod time;
+mod wording;
 
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
@@ -27,6 +39,12 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match &cli.command {
         Command::Delete(args) => delete::run(&cli.global, args),
+        Command::List(args) => list::run(&cli.global, args),
+        Command::Stats(args) => stats::run(&cli.global, args),
+        Command::Get(args) => get::run(&cli.global, args),
+        Command::Resume(args) => start::run::<upstash_dlq_core::Resume>(&cli.global, args),
+        Command::Restart(args) => start::run::<upstash_dlq_core::Restart>(&cli.global, args),
+        Command::Callback(args) => callback::run(&cli.global, args),
         Command::Demo(args) => demo::run(&cli.global, args),
         Command::Emulator(args) => emulator::run(&cli.global, args),
         Command::Completions { shell } => {

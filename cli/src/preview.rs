@@ -1,11 +1,11 @@
 //! What a selection would hit, by listing it.
 
+use crate::listing::{Failed, each_page};
 use crate::report::thousands;
-use crate::{interrupt, time};
+use crate::table::cell;
+use crate::time;
 use std::ops::ControlFlow;
-use upstash_dlq_core::{
-    DlqMessage, Driven, Escaped, Event, Halt, Ids, List, ListPage, Observer, Pager, RetryPolicy, Selection, drive,
-};
+use upstash_dlq_core::{DlqMessage, Ids, List, RetryPolicy, Selection};
 use upstash_dlq_ureq::Client;
 
 /// How many runs are shown.
@@ -18,41 +18,11 @@ pub(crate) struct Preview {
     /// Whether all were counted.
     pub(crate) whole: bool,
     pub(crate) samples: Vec<DlqMessage>,
-    pub(crate) requests: u64,
-}
-
-pub(crate) enum Failed {
-    Halted(Halt),
-    Interrupted,
-}
-
-struct Counter {
-    preview: Preview,
-    limit: u64,
-}
-
-impl Observer<Pager> for Counter {
-    fn before_send(&mut self, _: &Pager) -> ControlFlow<()> {
-        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-    }
-
-    fn after(&mut self, _: &Pager, event: &Event<ListPage>) -> ControlFlow<()> {
-        if let Event::Page(page) = event {
-            self.preview.matching += page.messages.len() as u64;
-            let room = SAMPLES.saturating_sub(self.preview.samples.len());
-            self.preview.samples.extend(page.messages.iter().take(room).cloned());
-            if self.preview.matching > self.limit && page.cursor.is_some() {
-                self.preview.whole = false;
-                return ControlFlow::Break(());
-            }
-        }
-        ControlFlow::Continue(())
-    }
 }
 
 /// Ids are counted as they were given, without asking the server.
 pub(crate) fn of_ids(ids: &Ids) -> Preview {
-    Preview { matching: ids.len() as u64, whole: true, samples: Vec::new(), requests: 0 }
+    Preview { matching: ids.len() as u64, whole: true, samples: Vec::new() }
 }
 
 /// Counts until more than `limit` are found. The number of requests comes back in any case.
@@ -67,25 +37,18 @@ pub(crate) fn count(
         Selection::Everything => List::everything(),
         Selection::Ids(ids) => return (0, Ok(of_ids(ids))),
     };
-    let mut counter =
-        Counter { preview: Preview { matching: 0, whole: true, samples: Vec::new(), requests: 0 }, limit };
-    let mut pager = Pager::new(client.endpoint().clone(), list, policy, client.seed());
-    let mut requests = 0;
-    let send = |request| {
-        let answer = client.send(request);
-        if !matches!(&answer, Err(failure) if failure.delivery == upstash_dlq_core::Delivery::NotSent) {
-            requests += 1;
+    let mut preview = Preview { matching: 0, whole: true, samples: Vec::new() };
+    let (requests, result) = each_page(client, list, policy, None, |page| {
+        preview.matching += page.messages.len() as u64;
+        let room = SAMPLES.saturating_sub(preview.samples.len());
+        preview.samples.extend(page.messages.iter().take(room).cloned());
+        if preview.matching > limit && page.cursor.is_some() {
+            preview.whole = false;
+            return ControlFlow::Break(());
         }
-        answer
-    };
-    let driven = drive(&mut pager, send, interrupt::sleep, &mut counter);
-    counter.preview.requests = requests;
-    let result = match driven {
-        Driven::Done(Some(halt)) => Err(Failed::Halted(halt)),
-        Driven::Stopped if interrupt::requested() => Err(Failed::Interrupted),
-        Driven::Done(None) | Driven::Stopped => Ok(counter.preview),
-    };
-    (requests, result)
+        ControlFlow::Continue(())
+    });
+    (requests, result.map(|()| preview))
 }
 
 impl Preview {
@@ -120,15 +83,4 @@ fn line(message: &DlqMessage) -> String {
         cell(&labels, 24),
         cell(message.failure_function_state().as_ref().map_or("-", |state| state.as_str()), 20),
     )
-}
-
-/// Escaped first, then cut: an escape never gets through by being cut in half.
-fn cell(text: &str, width: usize) -> String {
-    let shown = Escaped(text).to_string();
-    if shown.chars().count() <= width {
-        return shown;
-    }
-    let mut cut: String = shown.chars().take(width - 1).collect();
-    cut.push('…');
-    cut
 }

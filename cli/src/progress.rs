@@ -5,7 +5,7 @@ use crate::terminal::Terminal;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use std::io::IsTerminal;
 use std::time::{Duration, Instant};
-use upstash_dlq_core::{Retried, Totals};
+use upstash_dlq_core::Retried;
 
 /// How far apart the plain lines are.
 const EVERY: Duration = Duration::from_secs(5);
@@ -14,21 +14,22 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     plain: Option<Terminal>,
     last: Instant,
+    done: &'static str,
 }
 
 impl Progress {
-    /// `expected` is how many runs are to be deleted, where that is known.
-    pub(crate) fn new(terminal: Terminal, expected: Option<u64>) -> Self {
+    /// `expected` is how many runs there are, where that is known; `done` is what happens to them, such as "deleted".
+    pub(crate) fn new(terminal: Terminal, expected: Option<u64>, done: &'static str) -> Self {
         let on_terminal = std::io::stderr().is_terminal();
         let bar = if terminal.shows_progress() && on_terminal {
             let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr());
             let template = if expected.is_some() {
-                "{bar:30} {human_pos}/{human_len} deleted, {elapsed} {msg}"
+                format!("{{bar:30}} {{human_pos}}/{{human_len}} {done}, {{elapsed}} {{msg}}")
             } else {
-                "{spinner} {human_pos} deleted, {elapsed} {msg}"
+                format!("{{spinner}} {{human_pos}} {done}, {{elapsed}} {{msg}}")
             };
             // The template is ours and constant; a mistake in it would leave the default style.
-            if let Ok(style) = ProgressStyle::with_template(template) {
+            if let Ok(style) = ProgressStyle::with_template(&template) {
                 bar.set_style(style);
             }
             bar.enable_steady_tick(Duration::from_millis(100));
@@ -37,19 +38,25 @@ impl Progress {
             ProgressBar::hidden()
         };
         let plain = (terminal.shows_progress() && !on_terminal).then_some(terminal);
-        Self { bar, plain, last: Instant::now() }
+        Self { bar, plain, last: Instant::now(), done }
     }
 
-    pub(crate) fn on_page(&mut self, totals: Totals) {
+    /// So many so far.
+    pub(crate) fn on_page(&mut self, runs: u64) {
         self.bar.set_message("");
-        if self.bar.length().is_some_and(|length| length < totals.deleted) {
-            self.bar.set_length(totals.deleted);
+        if self.bar.length().is_some_and(|length| length < runs) {
+            self.bar.set_length(runs);
         }
-        self.bar.set_position(totals.deleted);
+        self.bar.set_position(runs);
         if let Some(terminal) = self.plain.filter(|_| self.last.elapsed() >= EVERY) {
             self.last = Instant::now();
-            terminal.note(&format!("{} deleted so far", thousands(totals.deleted)));
+            terminal.note(&format!("{} {} so far", thousands(runs), self.done));
         }
+    }
+
+    /// Prints results without the bar in between.
+    pub(crate) fn aside(&self, print: impl FnOnce()) {
+        self.bar.suspend(print);
     }
 
     pub(crate) fn on_retry(&mut self, retried: &Retried) {

@@ -1,6 +1,8 @@
 //! How a bulk command ended, for people, for scripts and for the shell.
 
-use serde::Serialize;
+use crate::wording::Words;
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use upstash_dlq_core::{Totals, UnixMillis};
@@ -18,7 +20,8 @@ pub(crate) enum Ending {
 #[derive(Debug, Serialize)]
 pub(crate) struct Report {
     pub(crate) outcome: Ending,
-    deleted: u64,
+    #[serde(flatten)]
+    runs: Runs,
     unconfirmed: u64,
     pub(crate) verified: bool,
     pages: u64,
@@ -31,13 +34,33 @@ pub(crate) struct Report {
     pub(crate) checkpoint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) matching: Option<u64>,
+    /// How many messages went into the archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) archived: Option<u64>,
     /// The sentence for people, when there is more to say than the counts.
     #[serde(skip)]
     pub(crate) note: Option<String>,
     #[serde(skip)]
     pub(crate) exit: Exit,
     #[serde(skip)]
+    before: u64,
+    #[serde(skip)]
     started: Instant,
+}
+
+/// How many runs, under the name of what was done to them.
+#[derive(Clone, Copy, Debug)]
+struct Runs {
+    words: Words,
+    count: u64,
+}
+
+impl Serialize for Runs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(1))?;
+        map.serialize_entry(self.words.done, &self.count)?;
+        map.end()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,10 +74,10 @@ pub(crate) enum Exit {
 }
 
 impl Report {
-    pub(crate) fn new((from, to): (Option<UnixMillis>, Option<UnixMillis>)) -> Self {
+    pub(crate) fn new(words: Words, (from, to): (Option<UnixMillis>, Option<UnixMillis>)) -> Self {
         Self {
             outcome: Ending::Halted,
-            deleted: 0,
+            runs: Runs { words, count: 0 },
             unconfirmed: 0,
             verified: false,
             pages: 0,
@@ -66,8 +89,10 @@ impl Report {
             reason: None,
             checkpoint: None,
             matching: None,
+            archived: None,
             note: None,
             exit: Exit::Failure,
+            before: 0,
             started: Instant::now(),
         }
     }
@@ -76,13 +101,18 @@ impl Report {
         (self.from, self.to) = (from, to);
     }
 
-    /// `before` counts the requests that were made before the machine began.
-    pub(crate) fn set_totals(&mut self, totals: Totals, before: u64) {
-        self.deleted = totals.deleted;
+    pub(crate) fn set_totals(&mut self, totals: Totals) {
+        self.runs.count = totals.runs;
         self.unconfirmed = totals.unconfirmed;
         self.pages = totals.pages;
-        self.requests = totals.requests + before;
+        self.requests = totals.requests + self.before;
         self.retries = totals.retries;
+    }
+
+    /// The requests that were made before the machine began.
+    pub(crate) fn set_requests_before(&mut self, before: u64) {
+        self.before = before;
+        self.requests = before;
     }
 
     pub(crate) fn end(mut self, outcome: Ending, exit: Exit, reason: Option<String>) -> Self {
@@ -97,13 +127,13 @@ impl Report {
             Exit::Success => 0,
             Exit::Usage => 2,
             Exit::Interrupted => crate::interrupt::EXIT_STATUS,
-            Exit::Failure if self.deleted == 0 && self.unconfirmed == 0 => 1,
+            Exit::Failure if self.runs.count == 0 && self.unconfirmed == 0 => 1,
             Exit::Failure => 3,
         })
     }
 
-    pub(crate) fn deleted(&self) -> u64 {
-        self.deleted
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs.count
     }
 
     /// Results to standard output, errors to standard error.
@@ -129,13 +159,14 @@ impl Report {
 
     fn summary(&self, elapsed: Duration) -> String {
         let runs = |n: u64| format!("{} {}", thousands(n), if n == 1 { "run" } else { "runs" });
+        let Runs { words, count } = self.runs;
         let mut line = match (self.outcome, self.matching) {
             (Ending::DryRun, matching) => {
-                return format!("Dry run: {} match, nothing was deleted.", runs(matching.unwrap_or(0)));
+                return format!("Dry run: {} match, nothing was {}.", runs(matching.unwrap_or(0)), words.done);
             }
-            (Ending::Complete, _) => format!("Deleted {}", runs(self.deleted)),
-            (Ending::Halted, _) => format!("Stopped after {} deleted", runs(self.deleted)),
-            (Ending::Cancelled, _) => format!("Cancelled after {} deleted", runs(self.deleted)),
+            (Ending::Complete, _) => format!("{} {}", words.done_at_start, runs(count)),
+            (Ending::Halted, _) => format!("Stopped after {} {}", runs(count), words.done),
+            (Ending::Cancelled, _) => format!("Cancelled after {} {}", runs(count), words.done),
         };
         if self.unconfirmed > 0 {
             line += &format!(" or more ({} unconfirmed)", requests(self.unconfirmed));

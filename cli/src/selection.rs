@@ -20,7 +20,7 @@ impl SelectionArgs {
             )),
             (true, None, true) => Err(format!("{ids_flag} and --all cannot be combined: give one of them")),
             (false, Some(flag), true) => {
-                Err(format!("--all and {flag} cannot be combined: leave out --all to delete what matches"))
+                Err(format!("--all and {flag} cannot be combined: leave out --all for what matches"))
             }
             (false, None, false) => {
                 Err("nothing is selected: give ids, a filter such as --label, or --all for every run".into())
@@ -40,7 +40,7 @@ impl SelectionArgs {
             read_ids(path, &mut ids)?;
         }
         if ids.is_empty() {
-            return Err("--ids-from: holds no id: nothing to delete, and nothing was sent".into());
+            return Err("--ids-from: holds no id: there is nothing to do, and nothing was sent".into());
         }
         Ids::new(ids).map_err(|e| in_words_of_the_command(&e))
     }
@@ -100,9 +100,12 @@ pub(crate) fn in_words_of_the_command(error: &SelectionError) -> String {
         "flowControlKey" => "--flow-control-key",
         other => other,
     };
+    with_flag(error, flag).replace("lies after toDate", "lies after --to (now, unless it is given)")
+}
+
+pub(crate) fn with_flag(error: &SelectionError, flag: &str) -> String {
     let sentence = error.to_string();
-    let rest = sentence.strip_prefix(error.field()).unwrap_or(&sentence);
-    format!("{flag}{}", rest.replace("lies after toDate", "lies after --to (now, unless it is given)"))
+    format!("{flag}{}", sentence.strip_prefix(error.field()).unwrap_or(&sentence))
 }
 
 /// The resolved times, which the result repeats.

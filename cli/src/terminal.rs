@@ -2,6 +2,7 @@
 
 use crate::args::{Global, When};
 use std::io::{IsTerminal, Write};
+use upstash_dlq_core::Escaped;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terminal {
@@ -52,9 +53,39 @@ impl Terminal {
     }
 }
 
-/// A line of results. A reader that has gone away (`| head`) is no error of ours.
-pub(crate) fn print_line(line: &str) {
+/// A line of results. False when nobody reads them any more (`| head`), which is no error of ours.
+pub(crate) fn print_line(line: &str) -> bool {
     let mut out = std::io::stdout().lock();
-    let _ = writeln!(out, "{line}");
-    let _ = out.flush();
+    writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
+}
+
+/// JSON as it was sent; on a terminal the characters that would steer it, which JSON allows in strings, are written as
+/// JSON's own escapes, which mean the same.
+pub(crate) fn json_line(json: &str) -> String {
+    if std::io::stdout().is_terminal() { escaped_json(json) } else { json.to_owned() }
+}
+
+fn escaped_json(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        let one = c.encode_utf8(&mut [0; 4]).to_owned();
+        if Escaped(&one).to_string() == one {
+            out.push(c);
+        } else {
+            out.extend(c.encode_utf16(&mut [0; 2]).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn json_says_the_same_without_steering() {
+        let json = "{\"a\":\"\u{9b}2J\u{7f}\u{202e}ä\u{e0041}\"}";
+        let shown = super::escaped_json(json);
+        assert_eq!(shown, "{\"a\":\"\\u009b2J\\u007f\\u202eä\\udb40\\udc41\"}");
+        let value = |text: &str| serde_json::from_str::<serde_json::Value>(text).unwrap();
+        assert_eq!(value(json), value(&shown));
+    }
 }

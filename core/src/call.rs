@@ -1,10 +1,13 @@
 use crate::{Endpoint, ResponseError};
 use http::{Request, Response};
 
-/// One request and its answer.
+/// One request and its answer. [`Single`](crate::Single) drives it with retries.
 pub trait Call {
     /// What the answer says.
     type Output;
+
+    /// Whether the request may be sent again when nobody knows whether it was carried out.
+    const REPEATABLE: bool;
 
     /// # Errors
     /// Never for values that this crate built: every part is checked and bounded where it is made. The error is passed on

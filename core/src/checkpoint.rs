@@ -1,5 +1,5 @@
 use crate::cycle::CycleDetector;
-use crate::{Cursor, Filter, Fingerprint, Selection, SelectionError, Totals};
+use crate::{Cursor, Delete, Filter, Fingerprint, Restart, Resume, Selection, SelectionError, Totals, Verb};
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::num::{NonZeroU32, NonZeroU64};
@@ -13,11 +13,12 @@ use serde::{Deserialize, Serialize};
 /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
 /// let delete = BulkDelete::new(endpoint, Selection::Everything);
 /// let saved = delete.clone().build().checkpoint().to_json();
-/// let _goes_on = delete.resume(Checkpoint::from_json(saved.as_bytes())?)?;
+/// let _goes_on = delete.restore(Checkpoint::from_json(saved.as_bytes())?)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint {
+    pub(crate) operation: String,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) selection: SavedSelection,
     pub(crate) page_size: NonZeroU32,
@@ -34,6 +35,9 @@ pub struct Checkpoint {
 pub(crate) struct Position {
     pub(crate) cursor: Option<Cursor>,
     pub(crate) sent_ids: usize,
+    /// How many runs a request asked for that may have been carried out and must not be repeated.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) unsettled: Option<u64>,
     /// What is left of the maximum.
     pub(crate) remaining: Option<u64>,
     pub(crate) pass_deleted: bool,
@@ -84,7 +88,7 @@ const VERSION: u32 = 1;
 #[serde(deny_unknown_fields)]
 struct File {
     version: u32,
-    operation: Operation,
+    operation: String,
     fingerprint: Fingerprint,
     selection: SavedSelection,
     page_size: NonZeroU32,
@@ -94,19 +98,13 @@ struct File {
     position: Position,
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum Operation {
-    Delete,
-}
-
 impl Checkpoint {
     /// One line of JSON.
     pub fn to_json(&self) -> String {
         let this = self.clone();
         let file = File {
             version: VERSION,
-            operation: Operation::Delete,
+            operation: this.operation,
             fingerprint: this.fingerprint,
             selection: this.selection,
             page_size: this.page_size,
@@ -132,13 +130,19 @@ impl Checkpoint {
             return Err(CheckpointError::Version(version));
         }
         let file: File = serde_json::from_slice(json).map_err(damaged)?;
+        if ![Delete::NAME, Resume::NAME, Restart::NAME].contains(&file.operation.as_str()) {
+            return Err(CheckpointError::Damaged("its operation is not known".into()));
+        }
         if file.position.remaining.is_some() != file.max.is_some()
             || file.position.remaining > file.max.map(NonZeroU64::get)
-            || file.in_flight.is_some_and(|asked| asked == 0)
+            || file.in_flight == Some(0)
+            || file.position.unsettled == Some(0)
+            || (file.in_flight.is_some() && file.position.unsettled.is_some())
         {
             return Err(CheckpointError::Damaged("its maximum and what is left of it do not fit together".into()));
         }
         Ok(Self {
+            operation: file.operation,
             fingerprint: file.fingerprint,
             selection: file.selection,
             page_size: file.page_size,
@@ -171,7 +175,9 @@ pub enum CheckpointError {
     Damaged(String),
     /// Written by another version.
     Version(u32),
-    /// Of another endpoint or selection.
+    /// Of another operation, which this names.
+    OtherOperation(String),
+    /// Of another endpoint, selection or overrides.
     OtherSelection,
     /// Of the same selection with another page size, maximum or verification.
     OtherOptions,
@@ -182,7 +188,8 @@ impl fmt::Display for CheckpointError {
         match self {
             Self::Damaged(problem) => write!(f, "checkpoint: cannot be read ({}): give another file, or remove it to start anew", crate::Escaped(problem)),
             Self::Version(version) => write!(f, "checkpoint: has version {version}, this program knows {VERSION}: use the program that wrote it"),
-            Self::OtherSelection => f.write_str("checkpoint: belongs to another endpoint or selection: give the same ones again, or another file"),
+            Self::OtherOperation(operation) => write!(f, "checkpoint: belongs to a {}: give the same command again, or another file", crate::Escaped(operation)),
+            Self::OtherSelection => f.write_str("checkpoint: belongs to another endpoint, selection or overrides: give the same ones again, or another file"),
             Self::OtherOptions => {
                 f.write_str("checkpoint: was taken with another page size, maximum or verification: give the same ones again, or another file")
             }

@@ -1,11 +1,12 @@
 use alloc::string::String;
+use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 /// Where the next page begins, as the service gave it. Opaque: never built or changed by a client, and never empty
-/// (the service's empty cursor means the end, which is `Option::None` here).
+/// (the service's empty cursor means the end, which is `Option::None` here). Cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct Cursor(String);
+pub struct Cursor(Arc<str>);
 
 /// Why a cursor cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,13 +30,13 @@ impl Cursor {
     /// The longest cursor taken, in bytes: a longer one would not fit a request line.
     pub const MAX_LEN: usize = 4_096;
 
-    fn parse(text: String) -> Result<Self, CursorError> {
+    pub(crate) fn parse(text: &str) -> Result<Self, CursorError> {
         if text.is_empty() {
             Err(CursorError::Empty)
         } else if text.len() > Self::MAX_LEN {
             Err(CursorError::TooLong)
         } else {
-            Ok(Self(text))
+            Ok(Self(text.into()))
         }
     }
 
@@ -48,13 +49,13 @@ impl Cursor {
 impl TryFrom<String> for Cursor {
     type Error = CursorError;
     fn try_from(text: String) -> Result<Self, CursorError> {
-        Self::parse(text)
+        Self::parse(&text)
     }
 }
 
 impl From<Cursor> for String {
     fn from(cursor: Cursor) -> Self {
-        cursor.0
+        cursor.as_str().into()
     }
 }
 

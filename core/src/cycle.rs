@@ -1,4 +1,4 @@
-use alloc::string::{String, ToString};
+use crate::Cursor;
 use serde::{Deserialize, Serialize};
 
 /// Finds out that a sequence of cursors has become periodic, in constant memory (Brent's algorithm): one remembered
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CycleDetector {
-    remembered: Option<String>,
+    remembered: Option<Cursor>,
     steps: u64,
     limit: u64,
 }
@@ -17,13 +17,13 @@ impl CycleDetector {
     }
 
     /// True when `cursor` was seen before.
-    pub(crate) fn sees_again(&mut self, cursor: &str) -> bool {
-        if self.remembered.as_deref() == Some(cursor) {
+    pub(crate) fn sees_again(&mut self, cursor: &Cursor) -> bool {
+        if self.remembered.as_ref() == Some(cursor) {
             return true;
         }
         self.steps = self.steps.saturating_add(1);
         if self.remembered.is_none() || self.steps >= self.limit {
-            self.remembered = Some(cursor.to_string());
+            self.remembered = Some(cursor.clone());
             self.steps = 0;
             self.limit = self.limit.saturating_mul(2);
         }
@@ -34,6 +34,11 @@ impl CycleDetector {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::ToString;
+
+    fn cursor(n: u64) -> Cursor {
+        Cursor::parse(&n.to_string()).unwrap()
+    }
 
     #[test]
     fn every_short_cycle_is_found_soon_and_nothing_else() {
@@ -43,7 +48,7 @@ mod tests {
                 let found = (0..10_000_u64)
                     .position(|i| {
                         let value = if i < tail { i } else { tail + (i - tail) % length };
-                        detector.sees_again(&value.to_string())
+                        detector.sees_again(&cursor(value))
                     })
                     .unwrap();
                 let found = u64::try_from(found).unwrap();
@@ -51,6 +56,6 @@ mod tests {
             }
         }
         let mut detector = CycleDetector::new();
-        assert!(!(0..5_000).any(|i: u32| detector.sees_again(&i.to_string())));
+        assert!(!(0..5_000).any(|i| detector.sees_again(&cursor(i))));
     }
 }

@@ -1,12 +1,14 @@
 //! The loop around a machine, for callers that have a way to send and a way to sleep.
 
-use crate::{Bulk, DeletePage, Event, ListPage, OutOfTurn, Outcome, Pager, PagerEnd, Step, TransportFailure};
+use crate::{
+    Bulk, Call, Event, Halt, ListPage, OutOfTurn, Outcome, Pager, PagerEnd, Single, Step, TransportFailure, Verb,
+};
 use core::future::Future;
 use core::ops::ControlFlow;
 use core::time::Duration;
 use http::{Request, Response};
 
-/// What [`Bulk`] and [`Pager`] have in common.
+/// What [`Bulk`], [`Pager`] and [`Single`] have in common.
 pub trait Machine {
     /// One understood answer.
     type Page;
@@ -36,8 +38,8 @@ pub trait Machine {
 }
 
 macro_rules! machine {
-    ($machine:ty, $page:ty, $outcome:ty) => {
-        impl Machine for $machine {
+    ([$($generics:tt)*] $machine:ty, $page:ty, $outcome:ty) => {
+        impl<$($generics)*> Machine for $machine {
             type Page = $page;
             type Outcome = $outcome;
 
@@ -60,8 +62,9 @@ macro_rules! machine {
     };
 }
 
-machine!(Bulk, DeletePage, Outcome);
-machine!(Pager, ListPage, PagerEnd);
+machine!([V: Verb] Bulk<V>, V::Page, Outcome);
+machine!([] Pager, ListPage, PagerEnd);
+machine!([C: Call<Output: Clone>] Single<C>, (), Result<C::Output, Halt>);
 
 /// Looks on, and may stop the loop. Every method has a default that lets it go on. A closure over the event is one, too.
 pub trait Observer<M: Machine> {
@@ -101,7 +104,7 @@ pub enum Driven<O> {
 /// let mut answers = ["{\"deleted\":2}", "{\"deleted\":0}"].into_iter();
 /// let send = |_request| answers.next().map(http::Response::new).ok_or(TransportFailure::from(Delivery::NotSent));
 /// let driven = drive(&mut bulk, send, |_wait| (), &mut |_: &Bulk, _: &_| ());
-/// assert!(matches!(driven, Driven::Done(outcome) if outcome.totals.deleted == 2));
+/// assert!(matches!(driven, Driven::Done(outcome) if outcome.totals.runs == 2));
 /// # Ok::<(), EndpointError>(())
 /// ```
 pub fn drive<M, B, E>(

@@ -1,9 +1,10 @@
-use crate::query::push_pair;
+use crate::Overrides;
 use alloc::string::{String, ToString};
 use alloc::{borrow::ToOwned, format};
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
 /// A QStash token. Shown by nothing: `Debug` prints a placeholder, and there is no `Display`.
@@ -57,8 +58,19 @@ enum Authentication {
 pub struct Endpoint {
     base: String,
     loopback: bool,
-    token: Token,
-    authentication: Authentication,
+    scheme: Scheme,
+    authority: Authority,
+    /// What of `base` comes after the authority.
+    base_path: String,
+    credentials: Credentials,
+}
+
+/// The token in the one form in which it is sent, made once.
+#[derive(Clone)]
+enum Credentials {
+    Bearer(HeaderValue),
+    /// `qstash_token=…`, encoded.
+    QueryParameter(String),
 }
 
 /// The less usual choices of an [`Endpoint`].
@@ -88,11 +100,30 @@ impl EndpointBuilder {
     /// See [`Endpoint::new`].
     pub fn build(self, base_url: &str, token: Token) -> Result<Endpoint, EndpointError> {
         let (base, loopback) = parse_base(base_url, self.plain_http)?;
-        let endpoint = Endpoint { base, loopback, token, authentication: self.authentication };
-        if endpoint.url_overhead() > 2_100 {
+        // What `parse_base` lets through, `http` takes as well; should it not, that is an error like any other.
+        let uri = Uri::try_from(base.as_str())
+            .map_err(|_| EndpointError::new("url", "is not a URL: give one such as https://qstash.upstash.io"))?;
+        let (Some(scheme), Some(authority)) = (uri.scheme().cloned(), uri.authority().cloned()) else {
+            return Err(EndpointError::new("url", "has no host: give one such as https://qstash.upstash.io"));
+        };
+        let base_path = base.splitn(4, '/').nth(3).map(|path| format!("/{path}")).unwrap_or_default();
+        let credentials = match self.authentication {
+            Authentication::Bearer => {
+                let mut value = HeaderValue::try_from(format!("Bearer {}", token.0))
+                    .map_err(|_| EndpointError::new("token", "cannot be sent in a header: copy it again, alone"))?;
+                value.set_sensitive(true);
+                Credentials::Bearer(value)
+            }
+            Authentication::QueryParameter => {
+                let mut pair = String::from("qstash_token=");
+                pair.extend(form_urlencoded::byte_serialize(token.0.as_bytes()));
+                Credentials::QueryParameter(pair)
+            }
+        };
+        if matches!(&credentials, Credentials::QueryParameter(pair) if pair.len() > 2_100) {
             return Err(EndpointError::new("token", "is too long for a query parameter: send it in the header"));
         }
-        Ok(endpoint)
+        Ok(Endpoint { base, loopback, scheme, authority, base_path, credentials })
     }
 }
 
@@ -124,41 +155,52 @@ impl Endpoint {
         self.loopback
     }
 
-    /// A request's URL up to what changes between pages, with `path` such as `/v2/workflows/dlq`.
-    pub(crate) fn url(&self, path: &str) -> String {
-        let mut url = self.base.clone();
-        url.push_str(path);
-        url
+    /// A request's path up to what changes between pages, with `path` such as `/v2/workflows/dlq`.
+    pub(crate) fn path(&self, path: &str) -> String {
+        let mut full = self.base_path.clone();
+        full.push_str(path);
+        full
     }
 
-    /// How many bytes authentication will add to a URL.
+    /// How many bytes a URL has beside its path and query, credentials included.
     pub(crate) fn url_overhead(&self) -> usize {
-        match self.authentication {
-            Authentication::Bearer => 0,
-            Authentication::QueryParameter => {
-                "&qstash_token=".len()
-                    + form_urlencoded::byte_serialize(self.token.0.as_bytes()).map(str::len).sum::<usize>()
-            }
-        }
+        let credentials = match &self.credentials {
+            Credentials::Bearer(_) => 0,
+            Credentials::QueryParameter(pair) => 1 + pair.len(),
+        };
+        self.base.len() - self.base_path.len() + credentials
     }
 
-    /// Completes a URL into a request. Every part of the URL was encoded and bounded before, so that it always parses;
+    /// Completes a path and query into a request. Every part was encoded and bounded before, so that it always parses;
     /// should it not, the error is passed on.
-    pub(crate) fn request(&self, method: Method, mut url: String) -> Result<Request<()>, http::Error> {
-        let mut headers = HeaderMap::with_capacity(4);
-        match self.authentication {
-            Authentication::Bearer => {
-                let mut value = HeaderValue::try_from(format!("Bearer {}", self.token.0))?;
-                value.set_sensitive(true);
-                headers.insert(AUTHORIZATION, value);
+    pub(crate) fn request(
+        &self,
+        method: Method,
+        mut target: String,
+        overrides: Option<&Overrides>,
+    ) -> Result<Request<()>, http::Error> {
+        let mut headers = HeaderMap::with_capacity(3 + overrides.map_or(0, Overrides::len));
+        match &self.credentials {
+            Credentials::Bearer(value) => {
+                headers.insert(AUTHORIZATION, value.clone());
             }
-            Authentication::QueryParameter => push_pair(&mut url, "qstash_token", &self.token.0),
+            Credentials::QueryParameter(pair) => {
+                target.push(if target.contains('?') { '&' } else { '?' });
+                target.push_str(pair);
+            }
         }
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("upstash-dlq/", env!("CARGO_PKG_VERSION"))));
+        if let Some(overrides) = overrides {
+            overrides.write(&mut headers);
+        }
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(self.scheme.clone());
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(PathAndQuery::try_from(target)?);
         let mut request = Request::new(());
         *request.method_mut() = method;
-        *request.uri_mut() = Uri::try_from(url)?;
+        *request.uri_mut() = Uri::from_parts(parts)?;
         *request.headers_mut() = headers;
         Ok(request)
     }
@@ -166,10 +208,7 @@ impl Endpoint {
 
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Endpoint")
-            .field("base_url", &self.base)
-            .field("authentication", &self.authentication)
-            .finish_non_exhaustive()
+        f.debug_struct("Endpoint").field("base_url", &self.base).field("token", &"…").finish_non_exhaustive()
     }
 }
 
@@ -365,7 +404,7 @@ mod tests {
     fn no_token_in_debug() {
         let endpoint = Endpoint::builder().token_in_query().build("https://h", Token::new("secret").unwrap()).unwrap();
         let request = Endpoint::new("https://h", Token::new("secret").unwrap()).unwrap();
-        let request = request.request(Method::GET, request.url("/x")).unwrap();
+        let request = request.request(Method::GET, request.path("/x"), None).unwrap();
         assert!(!format!("{endpoint:?} {request:?}").contains("secret"));
     }
 }

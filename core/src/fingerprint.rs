@@ -29,12 +29,28 @@ impl Fingerprint {
         pairs.into_iter().for_each(|(name, value)| hash.pair(name, value));
         hash.finish()
     }
+
+    /// Of this and more.
+    pub(crate) fn and<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut hash = Fnv::new();
+        hash.text(&self.0);
+        pairs.into_iter().for_each(|(name, value)| hash.pair(name, value));
+        hash.finish()
+    }
 }
 
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
+}
+
+/// For telling ids apart where a chance of one in 2⁶⁴ to mistake one is good enough.
+pub(crate) fn hash_of(text: &str) -> u64 {
+    let mut hash = Fnv::new();
+    hash.bytes(text.as_bytes());
+    let folded = hash.0 ^ (hash.0 >> 64);
+    u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default()
 }
 
 struct Fnv(u128);

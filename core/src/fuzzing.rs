@@ -3,14 +3,18 @@
 #![doc(hidden)]
 
 use crate::{
-    Bulk, BulkDelete, Call, Checkpoint, DeletePage, Delivery, DlqId, Endpoint, ErrorBody, FailureFunctionState, Filter,
-    Ids, List, ResponseError, RetryPolicy, Selection, Step, Token, Totals, UnixMillis,
+    BulkDelete, Call, Checkpoint, DeletePage, Delivery, DlqId, DlqMessage, Endpoint, ErrorBody, FailureFunctionState,
+    Filter, Ids, LastLine, List, ResponseError, Selection, Step, Token, UnixMillis,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::num::{NonZeroU32, NonZeroU64};
+use core::num::NonZeroU64;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+
+mod machines;
+
+pub use machines::{archive, one_pass, operations};
 
 type Pairs = Vec<(String, String)>;
 
@@ -18,7 +22,7 @@ type Pairs = Vec<(String, String)>;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 7] = [
+pub const TARGETS: [(&str, Target); 11] = [
     ("query_encoding", query_encoding),
     ("page", page),
     ("error_body", error_body),
@@ -26,6 +30,10 @@ pub const TARGETS: [(&str, Target); 7] = [
     ("checkpoint", checkpoint),
     ("operations", operations),
     ("list_page", list_page),
+    ("message", message),
+    ("archive_file", archive_file),
+    ("archive", archive),
+    ("one_pass", one_pass),
 ];
 
 fn endpoint() -> Option<Endpoint> {
@@ -233,7 +241,7 @@ pub fn checkpoint(data: &[u8]) {
             .page_size(checkpoint.page_size)
             .max(checkpoint.max)
             .verify(checkpoint.verify);
-        let Ok(mut bulk) = delete.resume(checkpoint.clone()) else { continue };
+        let Ok(mut bulk) = delete.restore(checkpoint.clone()) else { continue };
         for turn in 0..12 {
             match bulk.poll() {
                 Step::Send(request) => assert_within(&request, &given, checkpoint.max.map(NonZeroU64::get)),
@@ -250,137 +258,60 @@ pub fn checkpoint(data: &[u8]) {
     }
 }
 
-/// One byte an operation on a machine: whatever is done to it, its counts only grow, it asks for nothing but its
-/// selection, keeps to its maximum, and stays done once done.
-pub fn operations(data: &[u8]) {
-    let (head, body) = data.split_at(data.len().min(4));
-    let byte = |at: usize| head.get(at).copied().unwrap_or_default();
-    let Some(endpoint) = endpoint() else { return };
-    let selections = selections();
-    let Some(given) = selections.get(usize::from(byte(0)) % selections.len()) else { return };
-    let max = NonZeroU64::new(u64::from(byte(2) % 64));
-    let policy =
-        RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(u32::from(byte(3) % 4)), ..RetryPolicy::default() };
-    let delete = BulkDelete::new(endpoint, given.clone())
-        .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(1) % 50)))
-        .max(max)
-        .verify(byte(3) & 0x10 == 0)
-        .retry(policy, u64::from(byte(3)));
-    let mut bulk = delete.clone().build();
-    let mut run = Operations { in_flight: false, reported: 0, charged: 0, asked: 0 };
-    for operation in body {
-        let before = bulk.totals();
-        match operation % 8 {
-            0..=2 => run.poll(&mut bulk, given, max),
-            3 | 4 => run.answer(&mut bulk, *operation),
-            5 => {
-                let delivery = if operation & 0x08 == 0 { Delivery::NotSent } else { Delivery::Unknown };
-                let told = bulk.on_failure(delivery);
-                assert_eq!(told.is_ok(), run.in_flight);
-                run.lost(delivery);
-            }
-            6 => {
-                assert_eq!(bulk.withdraw().is_ok(), run.in_flight);
-                run.in_flight = false;
-            }
-            _ => {
-                let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes());
-                let resumed = saved.and_then(|saved| delete.clone().resume(saved));
-                assert!(resumed.is_ok(), "{resumed:?}");
-                let Ok(resumed) = resumed else { return };
-                bulk = resumed;
-                run.lost(Delivery::Unknown);
-            }
-        }
-        assert!(only_grew(before, bulk.totals()), "{before:?} {:?}", bulk.totals());
-        assert_eq!(bulk.totals().deleted, run.reported);
-    }
-}
-
-struct Operations {
-    in_flight: bool,
-    reported: u64,
-    charged: u64,
-    asked: u64,
-}
-
-impl Operations {
-    fn poll(&mut self, bulk: &mut Bulk, given: &Selection, max: Option<NonZeroU64>) {
-        self.lost(Delivery::Unknown);
-        match bulk.poll() {
-            Step::Send(request) => {
-                self.in_flight = true;
-                assert_within(&request, given, max.map(NonZeroU64::get));
-                let count = pairs_of(&request).iter().find(|(n, _)| n == "count").map(|(_, v)| v.parse().unwrap_or(0));
-                self.asked = count.unwrap_or(0);
-                let spent = self.reported.saturating_add(self.charged).saturating_add(self.asked);
-                assert!(self.asked == 0 || max.is_none_or(|max| spent <= max.get()), "{spent} of {max:?}");
-            }
-            Step::Wait(_) => {}
-            Step::Done(outcome) => {
-                assert!(matches!(bulk.poll(), Step::Done(again) if again == outcome), "done and not done");
-                assert!(!(outcome.verified && outcome.halted.is_some()));
-            }
-        }
-    }
-
-    fn answer(&mut self, bulk: &mut Bulk, operation: u8) {
-        let deleted = u64::from(operation >> 6).min(self.asked);
-        let (status, body) = match (operation >> 3) % 8 {
-            0 => (200, format!("{{\"deleted\":{deleted},\"cursor\":\"c{}\"}}", operation >> 6)),
-            1 => (200, format!("{{\"deleted\":{deleted}}}")),
-            2 => (200, "{\"deleted\":0,\"cursor\":\"z\"}".to_string()),
-            3 => (200, "<html>".to_string()),
-            4 => (503, String::new()),
-            5 => (429, String::new()),
-            6 => (410, "{\"error\":\"cursor expired\"}".to_string()),
-            _ => (401, String::new()),
-        };
-        let mut response = Response::new(body);
-        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-        assert_eq!(bulk.on_response(&response).is_ok(), self.in_flight);
-        if self.in_flight && status == 200 {
-            match DeletePage::parse(&response) {
-                Ok(page) => self.reported += page.deleted,
-                Err(_) => self.charged += self.asked,
-            }
-        } else if self.in_flight && status == 503 {
-            self.charged += self.asked;
-        }
-        self.in_flight = false;
-    }
-
-    fn lost(&mut self, delivery: Delivery) {
-        if self.in_flight && delivery == Delivery::Unknown {
-            self.charged += self.asked;
-        }
-        self.in_flight = false;
-    }
-}
-
-fn only_grew(before: Totals, after: Totals) -> bool {
-    before.deleted <= after.deleted
-        && before.unconfirmed <= after.unconfirmed
-        && before.pages <= after.pages
-        && before.requests <= after.requests
-        && before.retries <= after.retries
-        && after.pages + after.unconfirmed <= after.requests
-}
-
-/// An answer to a listing: every message is kept as it was sent.
+/// An answer to a listing: every message is kept, on one line.
 pub fn list_page(data: &[u8]) {
     match List::everything().parse(&Response::new(data)) {
-        Ok(page) => {
-            let text = String::from_utf8_lossy(data);
-            for message in &page.messages {
-                assert!(text.contains(message.as_json()));
-                let again = crate::DlqMessage::parse(message.as_json());
-                assert!(again.is_ok_and(|again| again == *message));
-            }
-        }
+        Ok(page) => page.messages.iter().for_each(keeps_its_text),
         Err(error) => {
             assert!(matches!(error, ResponseError::Unreadable { .. }), "{error:?}");
             shows_nothing_unsafe(&error.to_string());
         }
     }
+}
+
+fn keeps_its_text(message: &DlqMessage) {
+    let line = message.as_json();
+    assert!(!line.contains(['\n', '\r']), "{line:?}");
+    assert_eq!(DlqMessage::parse(line).is_ok_and(|again| again == *message), line.starts_with('{'));
+}
+
+/// A message: nothing in it makes an accessor panic, and its text stays as it was, but for white space between tokens.
+pub fn message(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let message = match DlqMessage::parse(&text) {
+        Ok(message) => message,
+        Err(error) => return shows_nothing_unsafe(&error.to_string()),
+    };
+    keeps_its_text(&message);
+    let letters = |text: &str| text.chars().filter(|c| !c.is_ascii_whitespace()).collect::<String>();
+    assert_eq!(letters(message.as_json()), letters(&text));
+    let _ = (message.dlq_id(), message.labels(), message.header(), message.body(), message.response_body());
+    let _ = (message.created_at(), message.failure_function_state(), message.response_header(), message.url());
+    if let Some(info) = message.failure_callback_info() {
+        let _ = (info.state(), info.response_status(), info.response_body(), info.response_headers());
+    }
+    shows_nothing_unsafe(&format!("{message:?}"));
+}
+
+/// An archive cut off anywhere: what was whole stays whole after the repair, and only what is torn goes.
+pub fn archive_file(data: &[u8]) {
+    let (cut, data) = data.split_at(data.len().min(2));
+    let lines: Vec<String> = String::from_utf8_lossy(data)
+        .split('\u{fffd}')
+        .filter_map(|part| DlqMessage::parse(part).ok())
+        .map(|message| message.as_json().to_string() + "\n")
+        .collect();
+    let file = lines.concat();
+    let cut = cut.iter().fold(0, |cut, byte| cut << 8 | usize::from(*byte)).min(file.len());
+    let Some(left) = file.as_bytes().get(..cut) else { return };
+    let start = left.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let Some((whole, tail)) = left.split_at_checked(start) else { return };
+    let repaired = match LastLine::of(tail) {
+        LastLine::Whole => whole.to_vec(),
+        LastLine::Unterminated => [left, b"\n"].concat(),
+        LastLine::Torn => whole.to_vec(),
+    };
+    assert!(file.as_bytes().starts_with(&repaired), "{repaired:?}");
+    assert!(repaired.is_empty() || repaired.ends_with(b"\n"));
+    assert!(left.len() < repaired.len() + lines.iter().map(String::len).max().unwrap_or(1));
 }

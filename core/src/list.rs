@@ -1,8 +1,6 @@
-use crate::page::parse_cursor;
-use crate::query::{filter_query, push_pair};
+use crate::page::{WireCursor, parse_json};
+use crate::query::Prefix;
 use crate::{Call, Cursor, DlqMessage, Endpoint, Filter, ResponseError};
-use alloc::borrow::Cow;
-use alloc::string::ToString;
 use alloc::vec::Vec;
 use http::{Method, Request, Response};
 use serde::Deserialize;
@@ -59,20 +57,16 @@ impl List {
     }
 }
 
+const PATH: &str = "/v2/workflows/dlq";
+
 impl Call for List {
     type Output = ListPage;
+    const REPEATABLE: bool = true;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        let mut url = endpoint.url(crate::bulk::PATH);
-        if let Some(filter) = &self.filter {
-            url.push('?');
-            url.push_str(&filter_query(filter));
-        }
-        push_pair(&mut url, "count", &self.page_size.to_string());
-        if let Some(cursor) = &self.cursor {
-            push_pair(&mut url, "cursor", cursor.as_str());
-        }
-        endpoint.request(Method::GET, url)
+        let prefix = Prefix::new(endpoint.path(PATH), self.filter.as_ref());
+        let target = prefix.page(self.page_size.into(), self.cursor.as_ref(), endpoint.url_overhead());
+        endpoint.request(Method::GET, target, None)
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<ListPage, ResponseError> {
@@ -80,19 +74,13 @@ impl Call for List {
         struct Wire<'a> {
             #[serde(borrow)]
             messages: Option<Vec<&'a RawValue>>,
-            #[serde(default, borrow)]
-            cursor: Option<Cow<'a, str>>,
+            cursor: Option<WireCursor>,
         }
-        if let Some(error) = ResponseError::of_status(response) {
-            return Err(error);
-        }
-        let unreadable = |error: serde_json::Error| ResponseError::unreadable(response, &error);
-        let wire: Wire<'_> = serde_json::from_slice(response.body().as_ref()).map_err(unreadable)?;
+        let wire: Wire<'_> = parse_json(response)?;
         if wire.messages.is_none() && wire.cursor.is_none() {
             return Err(ResponseError::unreadable(response, &"neither `messages` nor `cursor`"));
         }
-        let messages =
-            wire.messages.unwrap_or_default().into_iter().map(DlqMessage::from_raw).collect::<Result<_, _>>();
-        Ok(ListPage { messages: messages.map_err(unreadable)?, cursor: parse_cursor(response, wire.cursor)? })
+        let messages = wire.messages.unwrap_or_default().into_iter().map(DlqMessage::from_raw).collect();
+        Ok(ListPage { messages, cursor: wire.cursor.and_then(|cursor| cursor.0) })
     }
 }

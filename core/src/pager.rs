@@ -1,11 +1,10 @@
+use crate::bulk::MAX_EMPTY_PAGES;
 use crate::cycle::CycleDetector;
 use crate::retry::{Attempts, Cause, GiveUp, Verdict, judge};
 use crate::{Call, Endpoint, Event, Halt, List, ListPage, OutOfTurn, Retried, RetryPolicy, Step, TransportFailure};
 use alloc::string::ToString;
 use core::time::Duration;
 use http::Response;
-
-const MAX_EMPTY_PAGES: u32 = 1_000;
 
 /// Lists page after page, with the same verbs as [`Bulk`](crate::Bulk). Every page comes out of `on_response` as
 /// [`Event::Page`].
@@ -125,7 +124,7 @@ impl Pager {
         match &page.cursor {
             None => self.state = State::Done(None),
             // A listing removes nothing: a cursor that comes round again leads round for ever, full pages or not.
-            Some(cursor) if self.cycle.sees_again(cursor.as_str()) || self.empty_pages >= MAX_EMPTY_PAGES => {
+            Some(cursor) if self.cycle.sees_again(cursor) || self.empty_pages >= MAX_EMPTY_PAGES => {
                 self.state = State::Done(Some(Halt::NoProgress));
             }
             Some(_) => {}

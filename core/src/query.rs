@@ -1,7 +1,8 @@
 //! The query, as `application/x-www-form-urlencoded` has it.
 
-use crate::{DlqId, Filter};
+use crate::{Cursor, DlqId, Filter};
 use alloc::string::String;
+use core::fmt::Write;
 use form_urlencoded::Serializer;
 
 /// No URL of an id request is longer, in bytes.
@@ -14,6 +15,47 @@ pub(crate) fn filter_query(filter: &Filter) -> String {
         query.append_pair(name, value);
     });
     query.finish()
+}
+
+/// Everything of a request's path and query that does not change from page to page, encoded once.
+#[derive(Clone, Debug)]
+pub(crate) struct Prefix(String);
+
+impl Prefix {
+    pub(crate) fn new(path: String, filter: Option<&Filter>) -> Self {
+        let mut prefix = path;
+        prefix.push('?');
+        if let Some(filter) = filter {
+            prefix.push_str(&filter_query(filter));
+            prefix.push('&');
+        }
+        Self(prefix)
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.trim_end_matches(['?', '&'])
+    }
+
+    /// One page's path and query, with room for `more` bytes, in one allocation.
+    pub(crate) fn page(&self, count: u64, cursor: Option<&Cursor>, more: usize) -> String {
+        let encoded = |cursor: &Cursor| "&cursor=".len() + 3 * cursor.as_str().len();
+        let mut target = String::with_capacity(self.0.len() + 32 + cursor.map_or(0, encoded) + more);
+        target.push_str(&self.0);
+        // Writing to a string cannot fail.
+        let _ = write!(target, "count={count}");
+        if let Some(cursor) = cursor {
+            target.push_str("&cursor=");
+            target.extend(form_urlencoded::byte_serialize(cursor.as_str().as_bytes()));
+        }
+        target
+    }
+}
+
+/// Appends a path segment, encoded so that no parser can take it for anything else.
+pub(crate) fn push_segment(path: &mut String, segment: &str) {
+    path.push('/');
+    // The query's encoding is the path's, but for the space.
+    path.extend(form_urlencoded::byte_serialize(segment.as_bytes()).map(|part| if part == "+" { "%20" } else { part }));
 }
 
 /// Appends `name=value`, with `?` or `&` before it as needed.

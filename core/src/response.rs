@@ -96,6 +96,17 @@ impl ResponseError {
         Self::Unreadable { status: response.status(), problem: alloc::format!("{problem}") }
     }
 
+    /// Whether the service says that it does not know the token's user in this region: a 404 that is no proof that a run
+    /// is gone.
+    pub fn is_wrong_region(&self) -> bool {
+        match self {
+            Self::Status { status: StatusCode::NOT_FOUND, body } => {
+                body.as_str().to_ascii_lowercase().contains("region")
+            }
+            _ => false,
+        }
+    }
+
     /// The answer's status.
     pub fn status(&self) -> StatusCode {
         match self {

@@ -6,8 +6,8 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
 use upstash_dlq_core::{
-    Bulk, BulkDelete, Checkpoint, CheckpointError, Delivery, Endpoint, Filter, Fingerprint, Halt, Ids, RetryPolicy,
-    Selection, Step, Token,
+    Bulk, BulkDelete, BulkRestart, BulkResume, Checkpoint, CheckpointError, Delivery, Endpoint, Filter, Fingerprint,
+    Halt, Ids, Overrides, RetryPolicy, Selection, Step, Token,
 };
 
 #[expect(dead_code, reason = "each test file needs its own part of the world")]
@@ -71,9 +71,9 @@ proptest! {
         let report = run(&scenario);
         let totals = report.outcome.as_ref().unwrap().totals;
         let gone = report.gone.len() as u64;
-        prop_assert!(totals.deleted <= gone);
+        prop_assert!(totals.runs <= gone);
         if totals.unconfirmed == 0 {
-            prop_assert_eq!(totals.deleted, gone);
+            prop_assert_eq!(totals.runs, gone);
         }
     }
 
@@ -141,7 +141,7 @@ proptest! {
                 (Err(one), Err(other)) if one == other => None,
                 // The machine is done, or its attempts are used up; a later process has new ones. Its counts go on.
                 (Err(outcome), again) => {
-                    let counted = resumed.totals().deleted == now.deleted && resumed.totals().pages == now.pages;
+                    let counted = resumed.totals().runs == now.runs && resumed.totals().pages == now.pages;
                     let used_up = outcome.halted.is_some() || scenario_is_over(machine);
                     (!(counted && used_up)).then(|| format!("{outcome:?} but then {again:?}"))
                 }
@@ -247,9 +247,9 @@ fn the_worlds_are_worth_a_look() {
             outcome.verified && !report.gone.is_empty(),
             outcome.halted.is_some(),
             outcome.totals.unconfirmed > 0,
-            outcome.totals.unconfirmed == 0 && outcome.totals.deleted > 0,
-            outcome.totals.unconfirmed > 0 && outcome.totals.deleted < report.gone.len() as u64,
-            outcome.totals.deleted > 0 && scenario.max == Some(outcome.totals.deleted),
+            outcome.totals.unconfirmed == 0 && outcome.totals.runs > 0,
+            outcome.totals.unconfirmed > 0 && outcome.totals.runs < report.gone.len() as u64,
+            outcome.totals.runs > 0 && scenario.max == Some(outcome.totals.runs),
             report.matching.len() < scenario.runs && !report.matching.is_empty(),
             outcome.totals.pages > 10,
         ];
@@ -321,26 +321,26 @@ fn a_checkpoint_goes_on_with_its_own_command_alone() {
         let delete = BulkDelete::new(endpoint(), one.clone());
         let checkpoint = delete.clone().build().checkpoint();
         for (m, another) in selections.iter().enumerate() {
-            let resumed = BulkDelete::new(endpoint(), another.clone()).resume(checkpoint.clone());
+            let resumed = BulkDelete::new(endpoint(), another.clone()).restore(checkpoint.clone());
             assert_eq!(resumed.is_ok(), n == m, "{one:?} {another:?}");
             if n != m {
                 // Even where the fingerprint was forged the conditions have to be the same; times may be other ones.
                 let forged = Fingerprint::of(&endpoint(), one);
                 let resumed =
-                    BulkDelete::new(endpoint(), another.clone()).fingerprint(forged).resume(checkpoint.clone());
+                    BulkDelete::new(endpoint(), another.clone()).fingerprint(forged).restore(checkpoint.clone());
                 let same_but_times = matches!((n, m), (1, 2) | (2, 1));
                 let as_many_ids = matches!((n, m), (6, 7) | (7, 6) | (8, 9) | (9, 8));
                 assert_eq!(resumed.is_ok(), same_but_times || as_many_ids, "{one:?} {another:?}");
             }
         }
-        let elsewhere = BulkDelete::new(other.clone(), one.clone()).resume(checkpoint.clone());
+        let elsewhere = BulkDelete::new(other.clone(), one.clone()).restore(checkpoint.clone());
         assert_eq!(elsewhere.err(), Some(CheckpointError::OtherSelection));
         for changed in [
             delete.clone().page_size(NonZeroU32::MIN),
             delete.clone().max(Some(NonZeroU64::MIN)),
             delete.clone().verify(false),
         ] {
-            assert_eq!(changed.resume(checkpoint.clone()).err(), Some(CheckpointError::OtherOptions));
+            assert_eq!(changed.restore(checkpoint.clone()).err(), Some(CheckpointError::OtherOptions));
         }
     }
 }
@@ -353,8 +353,22 @@ fn relative_times_stay_what_they_were() {
     let first = BulkDelete::new(endpoint(), from(1_000)).fingerprint(words.clone());
     let checkpoint = first.build().checkpoint();
     let later = BulkDelete::new(endpoint(), from(2_000)).fingerprint(words);
-    let Step::Send(request) = later.resume(checkpoint).unwrap().poll() else { panic!() };
+    let Step::Send(request) = later.restore(checkpoint).unwrap().poll() else { panic!() };
     assert_eq!(request.uri().query(), Some("fromDate=1000&count=100"));
+}
+
+#[test]
+fn a_checkpoint_is_of_one_operation_with_one_set_of_overrides() {
+    let resume = || BulkResume::new(endpoint(), Selection::Everything);
+    let with = |label: &str| Overrides::builder().label(label).build().unwrap();
+    let saved = resume().overrides(with("a")).build().checkpoint();
+    assert!(resume().overrides(with("a")).restore(saved.clone()).is_ok());
+    for other in [resume().overrides(with("b")), resume()] {
+        assert!(matches!(other.restore(saved.clone()), Err(CheckpointError::OtherSelection)));
+    }
+    let restart = BulkRestart::new(endpoint(), Selection::Everything).overrides(with("a"));
+    assert!(matches!(restart.restore(saved.clone()), Err(CheckpointError::OtherOperation(o)) if o == "resume"));
+    assert!(BulkDelete::new(endpoint(), Selection::Everything).restore(saved).is_err());
 }
 
 #[test]
@@ -373,7 +387,7 @@ fn damaged_files_are_refused() {
         ("\"max\":5", "\"max\":null"),
         ("\"page_size\":100", "\"page_size\":0"),
         ("\"cursor\":null", "\"cursor\":\"\""),
-        ("\"delete\"", "\"resume\""),
+        ("\"delete\"", "\"explode\""),
         ("\"everything\"", "{\"filter\":{}}"),
         ("{\"version\"", "{\"new\":1,\"version\""),
     ] {
@@ -387,14 +401,14 @@ fn damaged_files_are_refused() {
 fn full_counts_do_not_overflow() {
     let delete = BulkDelete::new(endpoint(), Selection::Everything);
     let mut file: serde_json::Value = serde_json::from_str(&delete.clone().build().checkpoint().to_json()).unwrap();
-    for count in ["deleted", "unconfirmed", "pages", "requests", "retries"] {
+    for count in ["runs", "unconfirmed", "pages", "requests", "retries"] {
         file["position"]["totals"][count] = u64::MAX.into();
     }
     file["position"]["empty_pages"] = u32::MAX.into();
     file["position"]["barren_passes"] = u32::MAX.into();
     file["in_flight"] = u64::MAX.into();
-    let Ok(checkpoint) = Checkpoint::from_json(file.to_string().as_bytes()) else { return };
-    let Ok(mut bulk) = delete.resume(checkpoint) else { return };
+    let checkpoint = Checkpoint::from_json(file.to_string().as_bytes()).unwrap();
+    let mut bulk = delete.restore(checkpoint).unwrap();
     for page in ["{\"deleted\":1,\"cursor\":\"a\"}", "{\"deleted\":0,\"cursor\":\"b\"}", "", "{\"deleted\":0}"] {
         while let Step::Wait(_) = bulk.poll() {}
         let _ = bulk.on_response(&answer(200, page));

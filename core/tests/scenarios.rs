@@ -53,7 +53,7 @@ fn a_short_page_is_not_the_end() {
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":3}"), "label=a&count=100&cursor=y");
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0}"), FIRST);
     let outcome = end(&mut bulk);
-    assert!(outcome.verified && outcome.totals.deleted == 4 && outcome.totals.pages == 4);
+    assert!(outcome.verified && outcome.totals.runs == 4 && outcome.totals.pages == 4);
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn one_pass_is_enough_without_verification() {
     let mut bulk = delete().verify(false).build();
     exchange(&mut bulk, 200, "{\"deleted\":5}");
     let outcome = end(&mut bulk);
-    assert!(!outcome.verified && outcome.halted.is_none() && outcome.totals.deleted == 5);
+    assert!(!outcome.verified && outcome.halted.is_none() && outcome.totals.runs == 5);
     let mut bulk = delete().verify(false).build();
     exchange(&mut bulk, 200, "{\"deleted\":0}");
     assert!(end(&mut bulk).verified, "that pass was clean");
@@ -242,7 +242,7 @@ fn every_request_has_attempts_of_its_own() {
         wait(&mut bulk);
         exchange(&mut bulk, 200, &format!("{{\"deleted\":1,\"cursor\":\"{n}\"}}"));
     }
-    assert_eq!(bulk.totals().deleted, 20);
+    assert_eq!(bulk.totals().runs, 20);
 }
 
 #[test]
@@ -266,7 +266,7 @@ fn a_maximum_shrinks_the_last_page() {
     bulk.on_failure(Delivery::Unknown).unwrap();
     let outcome = end(&mut bulk);
     assert!(!outcome.verified && outcome.halted.is_none(), "all that may be asked for was asked for");
-    assert_eq!((outcome.totals.deleted, outcome.totals.unconfirmed), (130, 1));
+    assert_eq!((outcome.totals.runs, outcome.totals.unconfirmed), (130, 1));
 }
 
 #[test]
@@ -278,7 +278,7 @@ fn a_request_that_was_not_carried_out_is_not_charged() {
     bulk.on_failure(Delivery::NotSent).unwrap();
     wait(&mut bulk);
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":100,\"cursor\":\"x\"}"), FIRST);
-    assert_eq!(end(&mut bulk).totals.deleted, 100);
+    assert_eq!(end(&mut bulk).totals.runs, 100);
 }
 
 #[test]
@@ -300,7 +300,7 @@ fn ids_are_done_when_every_request_was_answered() {
     wait(&mut bulk);
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0}"), "dlqIds=a&dlqIds=b");
     let outcome = end(&mut bulk);
-    assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.deleted == 0);
+    assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.runs == 0);
     let mut bulk = by_ids(&["a", "b", "c"]).max(NonZeroU64::new(2)).build();
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":2}"), "dlqIds=a&dlqIds=b");
     let outcome = end(&mut bulk);

@@ -1,10 +1,14 @@
 use crate::failure::classify;
-use crate::{Delete, Pages};
+use crate::{Operation, Pages};
 use http::{Request, Response};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
-use upstash_dlq_core::{Delivery, Driven, Endpoint, List, Machine, Observer, Selection, TransportFailure, drive_async};
+use upstash_dlq_core::{
+    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, GetMessage, Halt,
+    List, Machine, Observer, Overrides, Pager, Restart, RestartOne, Resume, ResumeOne, RetryCallback, RetryPolicy,
+    Selection, Single, StartedRun, TransportFailure, drive_async,
+};
 
 /// No answer is held beyond this many bytes (16 MiB).
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -146,15 +150,94 @@ impl Client {
         drive_async(machine, |request| self.send(request), tokio::time::sleep, observer).await
     }
 
-    /// Deletes what is selected, page after page; nothing is sent before [`Delete::run`] or [`Delete::pages`].
-    pub fn delete(&self, selection: Selection) -> Delete {
-        Delete::new(self.clone(), selection)
+    /// Deletes what is selected, page after page; nothing is sent before [`Operation::run`].
+    ///
+    /// `client.delete(Selection::Everything).max(n).run().await`
+    pub fn delete(&self, selection: Selection) -> Operation<Delete> {
+        Operation::new(self.clone(), selection)
     }
 
-    /// Lists failed runs as a stream of pages.
-    pub fn list(&self, list: List) -> Pages<upstash_dlq_core::Pager> {
-        let policy = upstash_dlq_core::RetryPolicy::default();
-        Pages::new(self.clone(), upstash_dlq_core::Pager::new(self.endpoint.clone(), list, policy, self.seed()))
+    /// Goes on with the selected runs where they failed, in one pass.
+    ///
+    /// `client.resume(selection).overrides(overrides).run().await`
+    pub fn resume(&self, selection: Selection) -> Operation<Resume> {
+        Operation::new(self.clone(), selection)
+    }
+
+    /// Starts the selected runs anew, in one pass.
+    ///
+    /// `client.restart(selection).run().await`
+    pub fn restart(&self, selection: Selection) -> Operation<Restart> {
+        Operation::new(self.clone(), selection)
+    }
+
+    /// Lists failed runs as a stream of pages, or of runs.
+    ///
+    /// `client.list(List::everything()).items()`
+    pub fn list(&self, list: List) -> Pages<Pager> {
+        Pages::new(self.clone(), Pager::new(self.endpoint.clone(), list, RetryPolicy::default(), self.seed()))
+    }
+
+    /// One call with the default retries; the ones below are shorter.
+    ///
+    /// # Errors
+    /// The service said no, could not be reached, or, for what must not be repeated, gave no answer that tells
+    /// ([`Halt::Unsettled`]).
+    pub async fn call<C: Call<Output: Clone>>(&self, call: C) -> Result<C::Output, Halt> {
+        let mut single = Single::new(self.endpoint.clone(), call, RetryPolicy::default(), self.seed());
+        match self.run(&mut single, &mut |_: &Single<C>, _: &Event<()>| ()).await {
+            Driven::Done(result) => result,
+            // A closure never stops the loop.
+            Driven::Stopped => Err(Halt::NoProgress),
+        }
+    }
+
+    /// One failed run: `client.get(id).await?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub async fn get(&self, id: DlqId) -> Result<DlqMessage, Halt> {
+        self.call(GetMessage(id)).await
+    }
+
+    /// Deletes one run, which must be there: `client.delete_one(id).await?`
+    ///
+    /// # Errors
+    /// See [`Self::call`]. After a lost answer a 404 can also mean that it had been deleted.
+    pub async fn delete_one(&self, id: DlqId) -> Result<(), Halt> {
+        self.call(DeleteOne(id)).await
+    }
+
+    /// Goes on with one run: `client.resume_one(id, Overrides::default()).await?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub async fn resume_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
+        self.call(ResumeOne { id, overrides }).await
+    }
+
+    /// Starts one run anew: `client.restart_one(id, Overrides::default()).await?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub async fn restart_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
+        self.call(RestartOne { id, overrides }).await
+    }
+
+    /// Sends a failed failure callback again: `client.retry_callback(id).await?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub async fn retry_callback(&self, id: DlqId) -> Result<StartedRun, Halt> {
+        self.call(RetryCallback(id)).await
+    }
+
+    /// Cancels a failure callback in progress: `client.cancel_callback(id).await?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub async fn cancel_callback(&self, id: DlqId) -> Result<(), Halt> {
+        self.call(CancelCallback(id)).await
     }
 }
 

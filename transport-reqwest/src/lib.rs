@@ -1,13 +1,13 @@
 #![doc = include_str!("../README.md")]
 
 mod client;
-mod delete;
 mod failure;
+mod operation;
 mod pages;
 
 pub use client::{BuildError, Client, ClientBuilder, MAX_BODY};
-pub use delete::Delete;
-pub use pages::{Paged, Pages};
+pub use operation::Operation;
+pub use pages::{Items, Paged, Pages};
 pub use upstash_dlq_core as core;
 
 /// The repository's front page is a test, too.

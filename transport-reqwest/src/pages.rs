@@ -4,7 +4,7 @@ use futures_core::future::BoxFuture;
 use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use upstash_dlq_core::{Bulk, Driven, Event, Halt, Machine, Observer, Outcome, Pager, PagerEnd};
+use upstash_dlq_core::{Bulk, DlqMessage, Driven, Event, Halt, Machine, Observer, Outcome, Pager, PagerEnd, Verb};
 
 /// What a stream of pages can be made from.
 pub trait Paged: Machine<Page: Send + Clone, Outcome: Send> + Send + Unpin + 'static {
@@ -12,7 +12,7 @@ pub trait Paged: Machine<Page: Send + Clone, Outcome: Send> + Send + Unpin + 'st
     fn halted(outcome: Self::Outcome) -> Option<Halt>;
 }
 
-impl Paged for Bulk {
+impl<V: Verb> Paged for Bulk<V> {
     fn halted(outcome: Outcome) -> Option<Halt> {
         outcome.halted
     }
@@ -52,6 +52,39 @@ impl<M: Paged> Pages<M> {
         match &self.state {
             State::Idle(machine) | State::Ended(machine) => Some(machine),
             State::Waiting(_) | State::Moving => None,
+        }
+    }
+}
+
+impl Pages<Pager> {
+    /// The runs themselves.
+    pub fn items(self) -> Items {
+        Items { pages: self, page: Vec::new().into_iter() }
+    }
+}
+
+/// A listing, run by run. After an error it ends.
+#[derive(Debug)]
+#[must_use = "nothing is sent before the stream is polled"]
+pub struct Items {
+    pages: Pages<Pager>,
+    page: std::vec::IntoIter<DlqMessage>,
+}
+
+impl Stream for Items {
+    type Item = Result<DlqMessage, Halt>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if let Some(message) = self.page.next() {
+                return Poll::Ready(Some(Ok(message)));
+            }
+            match Pin::new(&mut self.pages).poll_next(cx) {
+                Poll::Ready(Some(Ok(page))) => self.page = page.messages.into_iter(),
+                Poll::Ready(Some(Err(halt))) => return Poll::Ready(Some(Err(halt))),
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => return Poll::Pending,
+            }
         }
     }
 }

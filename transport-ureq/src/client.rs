@@ -1,11 +1,15 @@
 use crate::failure::classify;
-use crate::{Delete, Pages};
+use crate::{Operation, Pages};
 use http::{Method, Request, Response};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::time::Duration;
-use upstash_dlq_core::{Delivery, Driven, Endpoint, List, Machine, Observer, Selection, TransportFailure, drive};
+use upstash_dlq_core::{
+    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, GetMessage, Halt,
+    List, Machine, Observer, Overrides, Restart, RestartOne, Resume, ResumeOne, RetryCallback, RetryPolicy, Selection,
+    Single, StartedRun, TransportFailure, drive,
+};
 
 /// No answer is held beyond this many bytes (16 MiB).
 pub const MAX_BODY: u64 = 16 * 1024 * 1024;
@@ -130,14 +134,94 @@ impl Client {
         drive(machine, |request| self.send(request), std::thread::sleep, observer)
     }
 
-    /// Deletes what is selected, page after page; nothing is sent before [`Delete::run`].
-    pub fn delete(&self, selection: Selection) -> Delete<'_> {
-        Delete::new(self, selection)
+    /// Deletes what is selected, page after page; nothing is sent before [`Operation::run`].
+    ///
+    /// `client.delete(Selection::Everything).max(n).run()`
+    pub fn delete(&self, selection: Selection) -> Operation<'_, Delete> {
+        Operation::new(self, selection)
+    }
+
+    /// Goes on with the selected runs where they failed, in one pass.
+    ///
+    /// `client.resume(selection).overrides(overrides).run()`
+    pub fn resume(&self, selection: Selection) -> Operation<'_, Resume> {
+        Operation::new(self, selection)
+    }
+
+    /// Starts the selected runs anew, in one pass.
+    ///
+    /// `client.restart(selection).run()`
+    pub fn restart(&self, selection: Selection) -> Operation<'_, Restart> {
+        Operation::new(self, selection)
     }
 
     /// Lists failed runs, page by page or one by one.
+    ///
+    /// `for run in client.list(List::everything()).items() { … }`
     pub fn list(&self, list: List) -> Pages<'_> {
         Pages::new(self, list)
+    }
+
+    /// One call with the default retries; the ones below are shorter.
+    ///
+    /// # Errors
+    /// The service said no, could not be reached, or, for what must not be repeated, gave no answer that tells
+    /// ([`Halt::Unsettled`]).
+    pub fn call<C: Call<Output: Clone>>(&self, call: C) -> Result<C::Output, Halt> {
+        let mut single = Single::new(self.endpoint.clone(), call, RetryPolicy::default(), self.seed());
+        match self.run(&mut single, &mut |_: &Single<C>, _: &Event<()>| ()) {
+            Driven::Done(result) => result,
+            // A closure never stops the loop.
+            Driven::Stopped => Err(Halt::NoProgress),
+        }
+    }
+
+    /// One failed run: `client.get(id)?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub fn get(&self, id: DlqId) -> Result<DlqMessage, Halt> {
+        self.call(GetMessage(id))
+    }
+
+    /// Deletes one run, which must be there: `client.delete_one(id)?`
+    ///
+    /// # Errors
+    /// See [`Self::call`]. After a lost answer a 404 can also mean that it had been deleted.
+    pub fn delete_one(&self, id: DlqId) -> Result<(), Halt> {
+        self.call(DeleteOne(id))
+    }
+
+    /// Goes on with one run: `client.resume_one(id, Overrides::default())?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub fn resume_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
+        self.call(ResumeOne { id, overrides })
+    }
+
+    /// Starts one run anew: `client.restart_one(id, Overrides::default())?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub fn restart_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
+        self.call(RestartOne { id, overrides })
+    }
+
+    /// Sends a failed failure callback again: `client.retry_callback(id)?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub fn retry_callback(&self, id: DlqId) -> Result<StartedRun, Halt> {
+        self.call(RetryCallback(id))
+    }
+
+    /// Cancels a failure callback in progress: `client.cancel_callback(id)?`
+    ///
+    /// # Errors
+    /// See [`Self::call`].
+    pub fn cancel_callback(&self, id: DlqId) -> Result<(), Halt> {
+        self.call(CancelCallback(id))
     }
 }
 

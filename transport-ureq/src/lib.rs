@@ -1,11 +1,11 @@
 #![doc = include_str!("../README.md")]
 
 mod client;
-mod delete;
 mod failure;
+mod operation;
 mod pages;
 
 pub use client::{Client, ClientBuilder, MAX_BODY};
-pub use delete::Delete;
+pub use operation::Operation;
 pub use pages::{Items, Pages};
 pub use upstash_dlq_core as core;

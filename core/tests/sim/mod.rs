@@ -94,7 +94,7 @@ fn count_of(request: &Request<()>) -> u64 {
 /// As a later process would do it: through the file.
 pub(crate) fn resume(machine: &Bulk, delete: &BulkDelete) -> Bulk {
     let file = machine.checkpoint().to_json();
-    delete.clone().resume(Checkpoint::from_json(file.as_bytes()).unwrap()).unwrap()
+    delete.clone().restore(Checkpoint::from_json(file.as_bytes()).unwrap()).unwrap()
 }
 
 pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report {
@@ -144,7 +144,7 @@ pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report
         };
         check.check(&machine, &delete, true);
         let asked = count_of(&request);
-        report.most_asked_for = report.most_asked_for.max(machine.totals().deleted + world.charged + asked);
+        report.most_asked_for = report.most_asked_for.max(machine.totals().runs + world.charged + asked);
         let what = chaos.next().unwrap_or(Chaos::Deliver);
         if what != Chaos::Withdraw {
             report.sent.push(pairs_of(&request));

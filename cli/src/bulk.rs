@@ -1,0 +1,310 @@
+//! What delete, resume and restart have in common: resolve, look, ask, act, report.
+
+use crate::args::{Global, SelectionArgs};
+use crate::checkpoint_file::CheckpointFile;
+use crate::listing::Failed;
+use crate::preview::{self, ENOUGH, Preview};
+use crate::progress::Progress;
+use crate::report::{Ending, Exit, Report, thousands};
+use crate::selection::window;
+use crate::start::StartedLine;
+use crate::terminal::{Terminal, json_line, print_line};
+use crate::wording::{self, Words};
+use crate::{connect, interrupt, time};
+use std::num::NonZeroU64;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use upstash_dlq_core::{
+    Bulk, BulkBuilder, BulkPage, Driven, Escaped, Event, Fingerprint, Halt, Observer, Outcome, RetryPolicy, Selection,
+    Verb, drive,
+};
+use upstash_dlq_ureq::Client;
+
+/// Everything of the command line that is not particular to one verb.
+pub(crate) struct Job<'a> {
+    pub(crate) global: &'a Global,
+    pub(crate) args: &'a SelectionArgs,
+    pub(crate) yes: bool,
+    pub(crate) max: Option<NonZeroU64>,
+    pub(crate) words: Words,
+    pub(crate) terminal: Terminal,
+    pub(crate) client: Client,
+    pub(crate) policy: RetryPolicy,
+}
+
+/// Ends before anything was sent.
+pub(crate) fn usage(report: Report, sentence: String) -> Report {
+    report.end(Ending::Halted, Exit::Usage, Some(sentence))
+}
+
+impl<'a> Job<'a> {
+    /// Everything that can be wrong before anything is sent.
+    pub(crate) fn new(
+        global: &'a Global,
+        args: &'a SelectionArgs,
+        words: Words,
+        yes: bool,
+        max: Option<NonZeroU64>,
+    ) -> Result<Self, String> {
+        if !yes && (!Terminal::can_ask() || args.reads_standard_input()) {
+            let look = if words == wording::DELETE {
+                ", or --dry-run to look"
+            } else {
+                ", and look with upstash-dlq list first"
+            };
+            return Err(format!("nobody can be asked here: give --yes to {}{look}", words.verb));
+        }
+        let endpoint = connect::endpoint(global)?;
+        let client = Client::builder(endpoint).timeout(global.timeout).build();
+        let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
+        interrupt::install();
+        Ok(Self { global, args, yes, max, words, terminal: Terminal::new(global), client, policy })
+    }
+
+    pub(crate) fn fingerprint(&self, selection: &Selection) -> Fingerprint {
+        self.args.fingerprint(self.client.endpoint(), selection)
+    }
+
+    pub(crate) fn failed_before(&self, report: Report, failed: Failed) -> Report {
+        let done = self.words.done;
+        match failed {
+            Failed::Halted(halt) => {
+                report.end(Ending::Halted, Exit::Failure, Some(format!("{}; nothing was {done}", wording::halt(&halt))))
+            }
+            Failed::Interrupted => {
+                report.end(Ending::Cancelled, Exit::Interrupted, Some(format!("interrupted; nothing was {done}")))
+            }
+        }
+    }
+
+    pub(crate) fn show_window(&self, selection: &Selection) {
+        match window(selection) {
+            (None, None) => {}
+            (from, to) => self.terminal.note(&format!(
+                "runs that failed from {} to {}",
+                from.map_or_else(|| "the beginning".into(), time::show),
+                to.map_or_else(|| "any time".into(), time::show)
+            )),
+        }
+    }
+
+    /// Shows what matches and asks, unless `--yes` was given. What comes back is how many runs are expected, and how many
+    /// requests it took.
+    pub(crate) fn look_and_ask(
+        &self,
+        selection: &Selection,
+        mut report: Report,
+    ) -> Result<(Report, Option<u64>, u64), Box<Report>> {
+        let mut expected = match selection {
+            Selection::Ids(ids) => Some(ids.len() as u64),
+            Selection::Filter(_) | Selection::Everything => None,
+        };
+        let mut before = 0;
+        if !self.yes {
+            let (requests, counted) = preview::count(&self.client, selection, ENOUGH, self.policy);
+            before = requests;
+            report.set_requests_before(before);
+            let preview = match counted {
+                Ok(preview) => preview,
+                Err(failed) => return Err(Box::new(self.failed_before(report, failed))),
+            };
+            report = self.ask(&preview, report)?;
+            expected = preview.whole.then_some(preview.matching);
+        }
+        if let (Some(expected), Some(max)) = (&mut expected, self.max) {
+            *expected = (*expected).min(max.get());
+        }
+        Ok((report, expected, before))
+    }
+
+    fn ask(&self, preview: &Preview, mut report: Report) -> Result<Report, Box<Report>> {
+        let Words { verb, done, warning, .. } = self.words;
+        if preview.matching == 0 {
+            report.verified = self.words == wording::DELETE;
+            report.note = Some("nothing matches".into());
+            return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
+        }
+        preview.sample_lines().iter().for_each(|line| eprintln!("{line}"));
+        let bound =
+            self.max.map(|max| format!(", of which at most {} are {done}", thousands(max.get()))).unwrap_or_default();
+        let mut title = verb.to_owned();
+        if let Some(first) = title.get_mut(..1) {
+            first.make_ascii_uppercase();
+        }
+        let question = if self.args.ids.is_empty() && self.args.ids_from.is_none() {
+            format!("{}{bound}. {title} them? {warning}", preview.sentence())
+        } else {
+            format!("{} ids are given{bound}. {title} these runs? {warning}", thousands(preview.matching))
+        };
+        match interrupt::while_asking(|| Terminal::ask(&question)) {
+            Some(true) if !interrupt::requested() => Ok(report),
+            _ if interrupt::requested() => Err(Box::new(self.failed_before(report, Failed::Interrupted))),
+            _ => {
+                let reason = Some(format!("cancelled; nothing was {done}"));
+                Err(Box::new(report.end(Ending::Cancelled, Exit::Failure, reason)))
+            }
+        }
+    }
+
+    /// The machine at its start, or where the checkpoint left it.
+    pub(crate) fn machine<V: Verb>(
+        &self,
+        builder: BulkBuilder<V>,
+        file: Option<&CheckpointFile>,
+    ) -> Result<Bulk<V>, String> {
+        let Some(file) = file else { return Ok(builder.build()) };
+        let Some(checkpoint) = file.read()? else { return Ok(builder.build()) };
+        let runs = checkpoint.totals().runs;
+        let bulk = builder.restore(checkpoint).map_err(|error| format!("{error} ({})", file.path().display()))?;
+        self.terminal.note(&format!(
+            "going on from {}: {} {} so far",
+            file.path().display(),
+            thousands(runs),
+            self.words.done
+        ));
+        Ok(bulk)
+    }
+
+    /// Drives the machine to its end.
+    pub(crate) fn run<V: Verb>(&self, mut bulk: Bulk<V>, file: Option<PathBuf>, mut report: Report) -> Report {
+        let file = file.map(CheckpointFile::new);
+        report.set_window(window(bulk.selection()));
+        self.show_window(bulk.selection());
+        let expected = if bulk.unsettled().is_some() {
+            // Nothing will be sent: there is nothing to ask.
+            None
+        } else {
+            match self.look_and_ask(bulk.selection(), report) {
+                Ok((back, expected, before)) => {
+                    report = back;
+                    report.set_requests_before(before);
+                    expected
+                }
+                Err(report) => return *report,
+            }
+        };
+        let mut watch = Watch {
+            json: self.global.json,
+            file: file.as_ref(),
+            progress: Progress::new(self.terminal, expected, self.words.done),
+            broken: None,
+        };
+        let driven = drive(&mut bulk, |request| self.client.send(request), interrupt::sleep, &mut watch);
+        watch.progress.finish();
+        let broken = watch.broken.take();
+        report.set_totals(bulk.totals());
+        self.conclude(&bulk, file.as_ref(), driven, broken, report)
+    }
+
+    fn conclude<V: Verb>(
+        &self,
+        bulk: &Bulk<V>,
+        file: Option<&CheckpointFile>,
+        driven: Driven<Outcome>,
+        broken: Option<String>,
+        mut report: Report,
+    ) -> Report {
+        let outcome = match driven {
+            Driven::Done(outcome) => outcome,
+            Driven::Stopped => {
+                return match broken {
+                    // What is on disk is older than what has happened, and stays as it is.
+                    Some(sentence) => report.end(
+                        Ending::Halted,
+                        Exit::Failure,
+                        Some(format!("{sentence}; the next request was not sent")),
+                    ),
+                    None => self.save(bulk, file, report).end(
+                        Ending::Cancelled,
+                        Exit::Interrupted,
+                        Some("interrupted".into()),
+                    ),
+                };
+            }
+        };
+        report.verified = outcome.verified;
+        match outcome.halted {
+            Some(halt) => {
+                let sentence = match &halt {
+                    Halt::Unsettled { .. } => crate::start::how_to_settle(bulk, &halt, self.args, file.is_some()),
+                    _ => wording::halt(&halt),
+                };
+                self.save(bulk, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
+            }
+            None => {
+                report.note = note(bulk, &report);
+                if let Some(Err(sentence)) = file.map(CheckpointFile::remove) {
+                    self.terminal.note(&sentence);
+                }
+                report.end(Ending::Complete, Exit::Success, None)
+            }
+        }
+    }
+
+    fn save<V: Verb>(&self, bulk: &Bulk<V>, file: Option<&CheckpointFile>, mut report: Report) -> Report {
+        if let Some(file) = file {
+            match file.write(&bulk.checkpoint()) {
+                Ok(()) => report.checkpoint = Some(file.path().display().to_string()),
+                Err(sentence) => self.terminal.error(&sentence),
+            }
+        }
+        report
+    }
+}
+
+/// What a complete run leaves to say.
+fn note<V: Verb>(bulk: &Bulk<V>, report: &Report) -> Option<String> {
+    Some(match bulk.selection() {
+        Selection::Ids(_) if !report.verified => "the maximum was reached".into(),
+        Selection::Ids(ids) => match (ids.len() as u64).saturating_sub(report.runs()) {
+            0 => "every id was there".into(),
+            absent => format!("{} of the ids were not there", thousands(absent)),
+        },
+        _ if !V::REPEATABLE => return None,
+        _ if report.verified => "another pass found nothing left".into(),
+        _ => "it was not verified that nothing is left".into(),
+    })
+}
+
+struct Watch<'a> {
+    json: bool,
+    file: Option<&'a CheckpointFile>,
+    progress: Progress,
+    /// Why a request was held back.
+    broken: Option<String>,
+}
+
+impl<V: Verb> Observer<Bulk<V>> for Watch<'_> {
+    fn before_send(&mut self, bulk: &Bulk<V>) -> ControlFlow<()> {
+        if interrupt::requested() {
+            return ControlFlow::Break(());
+        }
+        if let Some(Err(sentence)) = self.file.map(|file| file.write(&bulk.checkpoint())) {
+            self.broken = Some(sentence);
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn after(&mut self, bulk: &Bulk<V>, event: &Event<V::Page>) -> ControlFlow<()> {
+        match event {
+            Event::Page(page) => {
+                if !page.started().is_empty() {
+                    self.progress.aside(|| {
+                        for run in page.started() {
+                            print_line(&if self.json {
+                                json_line(&StartedLine::of(run))
+                            } else {
+                                format!("started {}", Escaped(&run.workflow_run_id))
+                            });
+                        }
+                    });
+                }
+                self.progress.on_page(bulk.totals().runs);
+            }
+            Event::Retry(retried) => self.progress.on_retry(retried),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}

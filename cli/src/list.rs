@@ -1,0 +1,93 @@
+//! `upstash-dlq list`: a table for people, NDJSON for programs.
+
+use crate::args::{Global, List};
+use crate::listing::{Failed, each_page};
+use crate::progress::Progress;
+use crate::table::{Table, width};
+use crate::terminal::{Terminal, json_line, print_line};
+use crate::time::{self, Age};
+use crate::{connect, interrupt, wording};
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use upstash_dlq_core::{DlqMessage, List as Listing, RetryPolicy};
+use upstash_dlq_ureq::Client;
+
+pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
+    let terminal = Terminal::new(global);
+    let now = Age::from_clock();
+    let prepared = args.filters.listing(now).and_then(|list| Ok((list, connect::endpoint(global)?)));
+    let (list, endpoint) = match prepared {
+        Ok(prepared) => prepared,
+        Err(sentence) => {
+            terminal.error(&sentence);
+            return ExitCode::from(2);
+        }
+    };
+    let limit = args.limit.map_or(u64::MAX, std::num::NonZeroU64::get);
+    let list = list.page_size(u32::try_from(limit).unwrap_or(u32::MAX));
+    let client = Client::builder(endpoint).timeout(global.timeout).build();
+    let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
+    interrupt::install();
+
+    let mut progress = Progress::new(terminal, None, "listed");
+    let mut table = Table::new(["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"], width());
+    let mut shown = 0_u64;
+    let mut gone = false;
+    let (_, result) = each_page(&client, list, policy, Some(&mut progress), |page| {
+        let room = usize::try_from(limit - shown).unwrap_or(usize::MAX);
+        let messages = page.messages.get(..room.min(page.messages.len())).unwrap_or_default();
+        shown += messages.len() as u64;
+        let lines = if global.json {
+            messages.iter().map(|message| json_line(message.as_json())).collect()
+        } else if messages.is_empty() {
+            Vec::new()
+        } else {
+            table.lines(&messages.iter().map(|message| row(message, now)).collect::<Vec<_>>())
+        };
+        gone = !lines.iter().all(|line| print_line(line));
+        if gone || shown >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    progress.finish();
+    conclude(terminal, result, || {
+        if shown == 0 && !global.json {
+            terminal.note("no failed run matches");
+        }
+    })
+}
+
+/// What every reading command ends in.
+pub(crate) fn conclude(terminal: Terminal, result: Result<(), Failed>, on_success: impl FnOnce()) -> ExitCode {
+    match result {
+        Ok(()) => {
+            on_success();
+            ExitCode::SUCCESS
+        }
+        Err(Failed::Interrupted) => ExitCode::from(interrupt::EXIT_STATUS),
+        Err(Failed::Halted(halt)) => {
+            terminal.error(&wording::halt(&halt));
+            ExitCode::from(1)
+        }
+    }
+}
+
+impl crate::args::Filters {
+    /// Without a filter everything, with no end in time.
+    pub(crate) fn listing(&self, now: Age) -> Result<Listing, String> {
+        if self.is_empty() { Ok(Listing::everything()) } else { self.build(now).map(Listing::matching) }
+    }
+}
+
+fn row(message: &DlqMessage, now: Age) -> [String; 7] {
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    let labels = message.labels().join(", ");
+    let state = message.failure_function_state();
+    [
+        or_dash(message.dlq_id().as_ref().map(|id| id.as_str())),
+        or_dash(message.workflow_url()),
+        or_dash(message.workflow_run_id()),
+        or_dash(Some(labels.as_str()).filter(|labels| !labels.is_empty())),
+        or_dash(state.as_ref().map(|state| state.as_str())),
+        message.response_status().map_or_else(|| "-".into(), |status| status.to_string()),
+        message.created_at().map_or_else(|| "-".into(), |at| time::age(at, now)),
+    ]
+}

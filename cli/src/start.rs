@@ -1,0 +1,189 @@
+//! `upstash-dlq resume` and `upstash-dlq restart`.
+
+use crate::args::{Global, OverrideArgs, SelectionArgs, Settle, Start};
+use crate::bulk::{Job, usage};
+use crate::checkpoint_file::CheckpointFile;
+use crate::report::Report;
+use crate::selection::{self, window};
+use crate::terminal::Terminal;
+use crate::time::Age;
+use crate::wording::Words;
+use serde::Serialize;
+use std::process::ExitCode;
+use upstash_dlq_core::{
+    Bulk, BulkBuilder, Escaped, FlowControl, Halt, Overrides, Restart, Resume, Selection, Settlement, StartedRun,
+    UnixMillis, Unsettled, Verb,
+};
+
+/// What the library gives to both verbs, but not to delete.
+pub(crate) trait Starts: Verb {
+    fn with(builder: BulkBuilder<Self>, overrides: Overrides) -> BulkBuilder<Self>;
+}
+
+impl Starts for Resume {
+    fn with(builder: BulkBuilder<Self>, overrides: Overrides) -> BulkBuilder<Self> {
+        builder.overrides(overrides)
+    }
+}
+
+impl Starts for Restart {
+    fn with(builder: BulkBuilder<Self>, overrides: Overrides) -> BulkBuilder<Self> {
+        builder.overrides(overrides)
+    }
+}
+
+pub(crate) fn run<V: Starts>(global: &Global, args: &Start) -> ExitCode {
+    let terminal = Terminal::new(global);
+    let words = Words::of::<V>();
+    let (selection, overrides) =
+        match args.selection.resolve(Age::from_clock()).and_then(|s| Ok((s, args.overrides.build()?))) {
+            Ok(both) => both,
+            Err(sentence) => {
+                terminal.error(&sentence);
+                return ExitCode::from(2);
+            }
+        };
+    let report = Report::new(words, window(&selection));
+    start::<V>(global, args, words, selection, overrides, report).print(&terminal, global.json)
+}
+
+fn start<V: Starts>(
+    global: &Global,
+    args: &Start,
+    words: Words,
+    selection: Selection,
+    overrides: Overrides,
+    report: Report,
+) -> Report {
+    let job = match Job::new(global, &args.selection, words, args.yes, args.max) {
+        Ok(job) => job,
+        Err(sentence) => return usage(report, sentence),
+    };
+    let fingerprint = job.fingerprint(&selection);
+    let builder = BulkBuilder::<V>::new(job.client.endpoint().clone(), selection)
+        .fingerprint(fingerprint)
+        .max(args.max)
+        .retry(job.policy, job.client.seed());
+    let file = args.checkpoint.clone().map(CheckpointFile::new);
+    let mut bulk = match job.machine(V::with(builder, overrides), file.as_ref()) {
+        Ok(bulk) => bulk,
+        Err(sentence) => return usage(report, sentence),
+    };
+    if let Some(settle) = args.settle {
+        let settlement = match settle {
+            Settle::Applied => Settlement::Applied,
+            Settle::NotApplied => Settlement::NotApplied,
+        };
+        if bulk.settle(settlement).is_err() {
+            return usage(report, "--settle: no request waits to be settled: leave it out".into());
+        }
+        if let Some(Err(sentence)) = file.as_ref().map(|file| file.write(&bulk.checkpoint())) {
+            return usage(report, sentence);
+        }
+    }
+    job.run(bulk, args.checkpoint.clone(), report)
+}
+
+impl OverrideArgs {
+    fn build(&self) -> Result<Overrides, String> {
+        let mut overrides = Overrides::builder();
+        if let Some(retries) = self.set_retries {
+            overrides = overrides.retries(retries);
+        }
+        if let Some(delay) = &self.set_delay {
+            overrides = overrides.delay(delay.clone());
+        }
+        if let Some(expression) = &self.set_retry_delay {
+            overrides = overrides.retry_delay(expression);
+        }
+        if let Some(key) = &self.set_flow_control_key {
+            let mut flow = FlowControl::key(key);
+            if let Some(parallelism) = self.set_parallelism {
+                flow = flow.parallelism(parallelism);
+            }
+            flow = match (self.set_rate, &self.set_period) {
+                (Some(rate), Some(period)) => flow.rate(rate, period.clone()),
+                (Some(rate), None) => flow.rate_per_second(rate),
+                (None, _) => flow,
+            };
+            overrides = overrides.flow_control(flow);
+        }
+        for label in &self.set_label {
+            overrides = overrides.label(label);
+        }
+        if let Some(url) = &self.set_failure_callback {
+            overrides = overrides.failure_callback(url);
+        }
+        overrides.build().map_err(|error| {
+            let flag = match error.field() {
+                "retryDelay" => "--set-retry-delay",
+                "flowControlKey" => "--set-flow-control-key",
+                "flowControl" => "--set-flow-control-key needs --set-parallelism or --set-rate",
+                "parallelism" => "--set-parallelism",
+                "rate" => "--set-rate",
+                "label" => "--set-label",
+                "failureCallback" => "--set-failure-callback",
+                other => other,
+            };
+            selection::with_flag(&error, flag)
+        })
+    }
+}
+
+/// A run that was started, as a line of JSON.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) struct StartedLine<'a> {
+    workflow_run_id: &'a str,
+    workflow_created_at: Option<UnixMillis>,
+}
+
+impl<'a> StartedLine<'a> {
+    pub(crate) fn of(run: &'a StartedRun) -> String {
+        let line = Self { workflow_run_id: &run.workflow_run_id, workflow_created_at: run.workflow_created_at };
+        // A string and a number: nothing in it can fail to serialize.
+        serde_json::to_string(&line).unwrap_or_default()
+    }
+}
+
+/// Where to look, and what to type then.
+pub(crate) fn how_to_settle<V: Verb>(
+    bulk: &Bulk<V>,
+    halt: &Halt,
+    args: &SelectionArgs,
+    has_checkpoint: bool,
+) -> String {
+    let Halt::Unsettled { asked, cause } = halt else { return crate::wording::halt(halt) };
+    let look = match bulk.unsettled() {
+        Some(Unsettled::Ids(ids)) => {
+            let id = ids.first().map(|id| quoted(id.as_str())).unwrap_or_default();
+            format!("upstash-dlq get {id}")
+        }
+        _ => {
+            let mut words = vec!["upstash-dlq list".to_owned()];
+            let given = args.filters.words().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
+            words.extend(given.map(|(name, value)| format!("--{name} {}", quoted(value))));
+            let (from, to) = window(bulk.selection());
+            words.extend(from.map(|from| format!("--from {from}")));
+            words.extend(to.map(|to| format!("--to {to}")));
+            words.push(format!("--limit {asked}"));
+            words.join(" ")
+        }
+    };
+    let runs = if *asked == 1 { "1 run was".to_owned() } else { format!("up to {asked} runs were") };
+    let then = if has_checkpoint {
+        "then run the same command with --settle applied (they have left the DLQ) or --settle not-applied (they are still there)"
+    } else {
+        "and run the command again only for what is still there (with --checkpoint it could go on from here)"
+    };
+    format!("{cause}; nobody knows whether {runs} started. Look with `{look}`, {then}")
+}
+
+/// As a shell reads it back, with nothing in it that steers the terminal.
+pub(crate) fn quoted(text: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@%+=".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.to_owned();
+    }
+    format!("'{}'", Escaped(&text.replace('\'', "'\\''")))
+}

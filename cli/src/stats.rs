@@ -1,0 +1,150 @@
+//! `upstash-dlq stats`: how many runs failed, of what, and when.
+
+use crate::args::{Global, Stats};
+use crate::listing::each_page;
+use crate::progress::Progress;
+use crate::report::thousands;
+use crate::table::{self, cell};
+use crate::tally::{Count, Field, Histogram, Tally};
+use crate::terminal::{Terminal, json_line, print_line};
+use crate::time::{self, Age};
+use crate::{connect, interrupt, list};
+use serde::Serialize;
+use std::ops::ControlFlow;
+use std::process::ExitCode;
+use upstash_dlq_core::{RetryPolicy, UnixMillis};
+use upstash_dlq_ureq::Client;
+
+/// How many values of a field are shown.
+const TOP: usize = 10;
+/// How many rows the histogram has at most.
+const ROWS: i64 = 24;
+
+pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
+    let terminal = Terminal::new(global);
+    let prepared = args.filters.listing(Age::from_clock()).and_then(|list| Ok((list, connect::endpoint(global)?)));
+    let (listing, endpoint) = match prepared {
+        Ok(prepared) => prepared,
+        Err(sentence) => {
+            terminal.error(&sentence);
+            return ExitCode::from(2);
+        }
+    };
+    let client = Client::builder(endpoint).timeout(global.timeout).build();
+    let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
+    interrupt::install();
+    let mut progress = Progress::new(terminal, None, "counted");
+    let mut tally = Tally::default();
+    let (_, result) = each_page(&client, listing, policy, Some(&mut progress), |page| {
+        page.messages.iter().for_each(|message| tally.add(message));
+        ControlFlow::Continue(())
+    });
+    progress.finish();
+    list::conclude(terminal, result, || {
+        if global.json {
+            print_line(&json_line(&as_json(tally)));
+        } else {
+            let _ = as_text(tally, table::width()).iter().all(|line| print_line(line));
+        }
+    })
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Json {
+    total: u64,
+    workflow_url: Values,
+    label: Values,
+    failure_function_state: Values,
+    response_status: Values,
+    created_at: Times,
+}
+
+#[derive(Serialize)]
+struct Values {
+    values: Vec<Count>,
+    others: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Times {
+    bucket_ms: i64,
+    buckets: Vec<Bucket>,
+    missing: u64,
+}
+
+#[derive(Serialize)]
+struct Bucket {
+    from: i64,
+    count: u64,
+}
+
+fn as_json(tally: Tally) -> String {
+    let values = |field: &Field| {
+        let (values, others) = field.sorted();
+        Values { values, others }
+    };
+    let (workflow_url, label) = (values(&tally.workflow), values(&tally.label));
+    let (failure_function_state, response_status) = (values(&tally.state), values(&tally.status));
+    let time = tally.time.at_most(1_000);
+    let buckets = time.rows().into_iter().map(|(from, count)| Bucket { from, count }).collect();
+    let created_at = Times { bucket_ms: time.millis(), buckets, missing: tally.without_time };
+    let json = Json { total: tally.total, workflow_url, label, failure_function_state, response_status, created_at };
+    // Strings and numbers: nothing in it can fail to serialize.
+    serde_json::to_string(&json).unwrap_or_default()
+}
+
+fn as_text(tally: Tally, width: Option<usize>) -> Vec<String> {
+    let width = width.unwrap_or(100).max(40);
+    let mut lines =
+        vec![format!("{} failed {}", thousands(tally.total), if tally.total == 1 { "run" } else { "runs" })];
+    if tally.total == 0 {
+        return lines;
+    }
+    let fields = [
+        ("By workflow", &tally.workflow, "(none)"),
+        ("By label", &tally.label, "(none)"),
+        ("By failure function state", &tally.state, "(none)"),
+        ("By response status", &tally.status, "(none)"),
+    ];
+    for (title, field, missing) in fields {
+        lines.push(String::new());
+        lines.push(title.to_owned());
+        lines.extend(field_lines(field, missing, width));
+    }
+    lines.push(String::new());
+    lines.extend(histogram_lines(tally.time.at_most(ROWS), width));
+    if tally.without_time > 0 {
+        lines.push(format!("  {} without a time", thousands(tally.without_time)));
+    }
+    lines
+}
+
+fn field_lines(field: &Field, missing: &str, width: usize) -> Vec<String> {
+    let (counts, others) = field.sorted();
+    let line = |count: u64, text: &str| format!("  {:>11}  {}", thousands(count), cell(text, width - 15));
+    let mut lines: Vec<String> =
+        counts.iter().take(TOP).map(|count| line(count.count, count.value.as_deref().unwrap_or(missing))).collect();
+    let rest = others + counts.iter().skip(TOP).map(|count| count.count).sum::<u64>();
+    if rest > 0 {
+        let more = counts.len().saturating_sub(TOP);
+        lines.push(line(rest, &format!("({} other values)", thousands(more as u64))));
+    }
+    lines
+}
+
+fn histogram_lines(histogram: Histogram, width: usize) -> Vec<String> {
+    let rows = histogram.rows();
+    let most = rows.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
+    let stamp = |at: i64| time::minute(UnixMillis::new(at));
+    let left = rows.iter().map(|(at, _)| stamp(*at).len()).max().unwrap_or(0);
+    let room = u64::try_from(width.saturating_sub(left + 17)).unwrap_or(0).max(1);
+    let mut lines = vec![format!("By time of failure (UTC), {} a row", time::length(histogram.millis()))];
+    lines.extend(rows.iter().map(|(at, count)| {
+        // At least a sliver for what is not nothing.
+        let bar = usize::try_from((u128::from(*count) * u128::from(room)).div_ceil(u128::from(most))).unwrap_or(0);
+        format!("  {:<left$}  {:>11}  {}", stamp(*at), thousands(*count), "█".repeat(bar)).trim_end().to_owned()
+    }));
+    lines
+}

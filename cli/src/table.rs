@@ -1,0 +1,128 @@
+//! Columns that fit the terminal, with nothing in them that steers it.
+
+use std::io::IsTerminal;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use upstash_dlq_core::Escaped;
+
+/// No column is made narrower than this to fit, in cells of the terminal.
+const NARROWEST: usize = 6;
+const GAP: usize = 2;
+
+/// How many cells a line has: of the terminal, or of `COLUMNS`; `None` where neither says.
+pub(crate) fn width() -> Option<usize> {
+    let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
+    given.or_else(|| seen().filter(|_| std::io::stdout().is_terminal()))
+}
+
+/// Rows under a header. The widths are those of the first rows, narrowed until a line fits.
+pub(crate) struct Table<const N: usize> {
+    header: [&'static str; N],
+    fit: Option<usize>,
+    widths: Option<[usize; N]>,
+}
+
+impl<const N: usize> Table<N> {
+    pub(crate) fn new(header: [&'static str; N], fit: Option<usize>) -> Self {
+        Self { header, fit, widths: None }
+    }
+
+    /// The lines for these rows, the header before the first.
+    pub(crate) fn lines(&mut self, rows: &[[String; N]]) -> Vec<String> {
+        let shown: Vec<[String; N]> =
+            rows.iter().map(|row| row.each_ref().map(|text| Escaped(text).to_string())).collect();
+        let mut lines = Vec::with_capacity(rows.len() + 1);
+        let widths = match self.widths {
+            Some(widths) => widths,
+            None => {
+                let widths = self.measure(&shown);
+                self.widths = Some(widths);
+                lines.push(self.line(&self.header.map(str::to_owned), &widths));
+                widths
+            }
+        };
+        lines.extend(shown.iter().map(|row| self.line(row, &widths)));
+        lines
+    }
+
+    fn measure(&self, rows: &[[String; N]]) -> [usize; N] {
+        let mut widths = self.header.map(str::width);
+        for row in rows {
+            for (width, text) in widths.iter_mut().zip(row) {
+                *width = (*width).max(text.width());
+            }
+        }
+        if let Some(fit) = self.fit {
+            let room = fit.saturating_sub(GAP * N.saturating_sub(1));
+            while widths.iter().sum::<usize>() > room {
+                match widths.iter_mut().max() {
+                    Some(widest) if *widest > NARROWEST => *widest -= 1,
+                    _ => break,
+                }
+            }
+        }
+        widths
+    }
+
+    fn line(&self, row: &[String; N], widths: &[usize; N]) -> String {
+        let mut line = String::new();
+        for (at, (text, width)) in row.iter().zip(widths).enumerate() {
+            if at > 0 {
+                line.push_str("  ");
+            }
+            let text = if self.fit.is_some() { cut(text, *width) } else { text.clone() };
+            line.push_str(&text);
+            line.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
+        }
+        line.truncate(line.trim_end().len());
+        line
+    }
+}
+
+/// Escaped first, then cut: an escape never gets through by being cut in half.
+pub(crate) fn cell(text: &str, width: usize) -> String {
+    cut(&Escaped(text).to_string(), width)
+}
+
+fn cut(shown: &str, width: usize) -> String {
+    if shown.width() <= width {
+        return shown.to_owned();
+    }
+    let mut cut = String::new();
+    let mut used = 1;
+    for c in shown.chars() {
+        used += c.width().unwrap_or(0);
+        if used > width {
+            break;
+        }
+        cut.push(c);
+    }
+    cut.push('…');
+    cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_fit_and_columns_stand_under_each_other() {
+        let rows = [["a".repeat(40), "\u{1b}[2J".into()], ["日本語".repeat(9), "x".into()]];
+        let mut table = Table::new(["ONE", "TWO"], Some(30));
+        let lines = table.lines(&rows);
+        assert!(lines.iter().all(|line| line.width() <= 30), "{lines:?}");
+        assert!(!lines.concat().contains('\u{1b}'));
+        let second =
+            |line: &String| line.char_indices().rev().find(|(_, c)| *c == ' ').map(|(at, _)| line[..at].width());
+        assert_eq!(second(&lines[0]), second(&lines[1]));
+        assert_eq!(second(&lines[1]), second(&lines[2]));
+        let whole = Table::new(["ONE", "TWO"], None).lines(&rows);
+        assert!(whole[1].starts_with(&"a".repeat(40)));
+    }
+
+    #[test]
+    fn a_width_of_nothing_is_no_reason_to_panic() {
+        let lines = Table::new(["ONE", "TWO"], Some(1)).lines(&[["abcdefghijkl".into(), String::new()]]);
+        assert_eq!(lines, ["ONE     TWO", "abcde…"]);
+    }
+}

@@ -1,0 +1,47 @@
+//! Sentences that several commands share.
+
+use upstash_dlq_core::{Halt, ResponseError, Verb};
+
+/// How one verb is spoken of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Words {
+    /// `delete`
+    pub(crate) verb: &'static str,
+    /// `deleted`
+    pub(crate) done: &'static str,
+    /// `Deleted`
+    pub(crate) done_at_start: &'static str,
+    /// What the question ends in.
+    pub(crate) warning: &'static str,
+}
+
+pub(crate) const DELETE: Words =
+    Words { verb: "delete", done: "deleted", done_at_start: "Deleted", warning: "This cannot be undone." };
+pub(crate) const RESUME: Words =
+    Words { verb: "resume", done: "resumed", done_at_start: "Resumed", warning: "Each becomes a new run." };
+pub(crate) const RESTART: Words =
+    Words { verb: "restart", done: "restarted", done_at_start: "Restarted", warning: "Each becomes a new run." };
+
+impl Words {
+    pub(crate) fn of<V: Verb>() -> Self {
+        [DELETE, RESUME, RESTART].into_iter().find(|words| words.verb == V::NAME).unwrap_or(DELETE)
+    }
+}
+
+/// Why it was not completed, and what to do about it where that is known.
+pub(crate) fn halt(halt: &Halt) -> String {
+    match halt {
+        Halt::Refused(error) if error.is_wrong_region() => {
+            format!(
+                "{error}; a token belongs to one region: give --region us-east-1 or --region eu-central-1, or the --url of its region"
+            )
+        }
+        Halt::Refused(ResponseError::Status { status, .. }) if status.as_u16() == 401 => {
+            format!("{halt}; check QSTASH_TOKEN or --token-file")
+        }
+        Halt::Unsettled { asked: 1, cause } => {
+            format!("{cause}; nobody knows whether it was carried out, and it is not repeated by itself")
+        }
+        _ => halt.to_string(),
+    }
+}

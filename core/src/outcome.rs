@@ -1,0 +1,128 @@
+//! How an operation stands, and how it ends.
+
+use crate::{Cause, ResponseError};
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::time::Duration;
+use serde::{Deserialize, Serialize};
+
+/// What has happened so far. Counts, all of them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[non_exhaustive]
+pub struct Totals {
+    /// Runs that the service says it deleted, resumed or restarted: exact when `unconfirmed` is 0, a lower bound otherwise.
+    pub runs: u64,
+    /// Requests that may have been carried out without our knowing the result.
+    pub unconfirmed: u64,
+    /// Answers that were understood.
+    pub pages: u64,
+    /// Requests that were, or may have been, sent.
+    pub requests: u64,
+    /// How often a request had to be sent again.
+    pub retries: u64,
+}
+
+impl Totals {
+    pub(crate) fn and(self, more: Self) -> Self {
+        Self {
+            runs: self.runs.saturating_add(more.runs),
+            unconfirmed: self.unconfirmed.saturating_add(more.unconfirmed),
+            pages: self.pages.saturating_add(more.pages),
+            requests: self.requests.saturating_add(more.requests),
+            retries: self.retries.saturating_add(more.retries),
+        }
+    }
+}
+
+/// How it ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What was done.
+    pub totals: Totals,
+    /// A whole pass saw nothing left; for ids: every request was answered.
+    pub verified: bool,
+    /// `None` when complete. Otherwise why not; [`Bulk::checkpoint`] then tells how to go on.
+    pub halted: Option<Halt>,
+}
+
+/// Why an operation could not be completed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Halt {
+    /// An answer that repeating does not change: the service said no, or a redirect came.
+    Refused(ResponseError),
+    /// Every attempt at one request failed.
+    GaveUp {
+        /// How often it was tried.
+        attempts: u32,
+        /// What happened the last time.
+        last: Cause,
+    },
+    /// The server asks to wait longer than the policy allows.
+    WaitTooLong {
+        /// How long.
+        wait: Duration,
+        /// Its answer.
+        cause: Cause,
+    },
+    /// The server leads in circles: a cursor came round again, a thousand pages were empty, or pass after pass stayed
+    /// unconfirmed.
+    NoProgress,
+    /// A request may have started runs, and nobody knows: it is not sent again before somebody has looked, see
+    /// [`Bulk::settle`](crate::Bulk::settle).
+    Unsettled {
+        /// How many runs it asked for.
+        asked: u64,
+        /// Why it is not known.
+        cause: Cause,
+    },
+    /// A message came without an id that can be used, or with another id than the one asked for: it cannot be kept and
+    /// deleted by that id.
+    UnusableMessage,
+    /// A request could not be built; a defect of this library.
+    Unbuildable(String),
+}
+
+impl fmt::Display for Halt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(error) => error.fmt(f),
+            Self::GaveUp { attempts: 1, last } => last.fmt(f),
+            Self::GaveUp { attempts, last } => write!(f, "gave up after {attempts} attempts: {last}"),
+            Self::WaitTooLong { wait, cause } => {
+                write!(
+                    f,
+                    "the server asks to wait for {} seconds, which is too long to sit out: {cause}",
+                    wait.as_secs()
+                )
+            }
+            Self::NoProgress => f.write_str("the server leads in circles: its pages come round again (no progress)"),
+            Self::Unsettled { asked, cause } => {
+                let runs =
+                    if *asked == 1 { "1 run was".to_string() } else { alloc::format!("up to {asked} runs were") };
+                write!(
+                    f,
+                    "{cause}; nobody knows whether {runs} started, and a second start is not harmless: look, then settle it"
+                )
+            }
+            Self::UnusableMessage => f.write_str("the server listed a run without an id that can be used"),
+            Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
+        }
+    }
+}
+
+impl core::error::Error for Halt {}
+
+/// An answer or a failure was reported while no request was out. Nothing has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutOfTurn;
+
+impl fmt::Display for OutOfTurn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no request is in flight: poll first")
+    }
+}
+
+impl core::error::Error for OutOfTurn {}
