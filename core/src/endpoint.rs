@@ -3,7 +3,7 @@ use alloc::string::{String, ToString};
 use alloc::{borrow::ToOwned, format};
 use core::fmt;
 use core::net::{Ipv4Addr, Ipv6Addr};
-use http::header::{ACCEPT, AUTHORIZATION, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, USER_AGENT};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
@@ -179,7 +179,7 @@ impl Endpoint {
         mut target: String,
         overrides: Option<&Overrides>,
     ) -> Result<Request<()>, http::Error> {
-        let mut headers = HeaderMap::with_capacity(3 + overrides.map_or(0, Overrides::len));
+        let mut headers = HeaderMap::with_capacity(4 + overrides.map_or(0, Overrides::len));
         match &self.credentials {
             Credentials::Bearer(value) => {
                 headers.insert(AUTHORIZATION, value.clone());
@@ -191,6 +191,10 @@ impl Endpoint {
         }
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("upstash-dlq/", env!("CARGO_PKG_VERSION"))));
+        if method == Method::POST {
+            // Libraries differ in what they say of a body that is not there; servers may insist on it.
+            headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         if let Some(overrides) = overrides {
             overrides.write(&mut headers);
         }

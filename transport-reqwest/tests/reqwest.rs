@@ -10,7 +10,8 @@ use http::{Request, Response};
 use std::future::Future;
 use std::time::Duration;
 use upstash_dlq_core::{
-    BulkDelete, DlqMessage, Driven, Endpoint, Halt, List, Outcome, RetryPolicy, Selection, Token, TransportFailure,
+    Bulk, BulkDelete, Call, DlqId, DlqMessage, Driven, Endpoint, Event, Halt, List, Outcome, Overrides, RetryPolicy,
+    Selection, Token, TransportFailure, Verb,
 };
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_reqwest::Client;
@@ -39,8 +40,38 @@ impl suite::Driver for Reqwest {
     }
 
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt> {
-        let pages = block_on(Client::new(endpoint.clone()).unwrap().list(list).try_collect::<Vec<_>>())?;
-        Ok(pages.into_iter().flat_map(|page| page.messages).collect())
+        block_on(Client::new(endpoint.clone()).unwrap().list(list).items().try_collect())
+    }
+
+    fn call<C: Call<Output: Clone + Send> + Sync>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
+        block_on(Client::new(endpoint.clone()).unwrap().call(call))
+    }
+
+    fn run<V: Verb>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome) {
+        let mut pages = Vec::new();
+        let client = Client::new(endpoint.clone()).unwrap();
+        let driven = block_on(client.run(bulk, &mut |_: &Bulk<V>, event: &Event<V::Page>| {
+            if let Event::Page(page) = event {
+                pages.push(page.clone());
+            }
+        }));
+        let Driven::Done(outcome) = driven else { panic!() };
+        (pages, outcome)
+    }
+
+    fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {
+        let client = Client::new(endpoint.clone()).unwrap();
+        let id = || id.clone();
+        block_on(async {
+            vec![
+                client.get(id()).await.map(|message| message.as_json().to_owned()),
+                client.delete_one(id()).await.map(|()| "()".into()),
+                client.resume_one(id(), overrides.clone()).await.map(|run| run.workflow_run_id),
+                client.restart_one(id(), overrides.clone()).await.map(|run| run.workflow_run_id),
+                client.retry_callback(id()).await.map(|run| run.workflow_run_id),
+                client.cancel_callback(id()).await.map(|()| "()".into()),
+            ]
+        })
     }
 }
 

@@ -7,8 +7,10 @@ use http::{Request, Response};
 use std::num::NonZeroU32;
 use std::time::Duration;
 use upstash_dlq_core::{
-    BulkDelete, Call, Cause, Cursor, Delivery, DlqMessage, Endpoint, ErrorBody, FailureFunctionState, Filter, Halt,
-    Ids, List, Outcome, ResponseError, RetryPolicy, Selection, Step, Token, TransportFailure, UnixMillis,
+    Bulk, BulkBuilder, BulkDelete, BulkPage, BulkResume, Call, Cause, Cursor, Delivery, DlqId, DlqMessage, Endpoint,
+    ErrorBody, FailureFunctionState, Filter, FlowControl, Halt, Ids, List, Outcome, Overrides, ResponseError, Restart,
+    RestartOne, Resume, ResumeOne, RetryCallback, RetryPolicy, Selection, Settlement, Step, Token, TransportFailure,
+    UnixMillis, Verb,
 };
 use upstash_dlq_emulator::{Config, CursorKind, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use wire::{Answer, Wire, ok, status};
@@ -22,6 +24,10 @@ pub(crate) trait Driver {
     ) -> Result<Response<Vec<u8>>, TransportFailure>;
     fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome;
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt>;
+    fn call<C: Call<Output: Clone + Send> + Sync>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt>;
+    fn run<V: Verb>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome);
+    /// Every comfort method on one id, in the order of [`singles`].
+    fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>>;
 }
 
 const LONG: Duration = Duration::from_secs(30);
@@ -121,6 +127,154 @@ pub(crate) fn cursors_base_paths_and_listing_on_the_wire<D: Driver>() {
     let wire = Wire::start(vec![ok("{\"messages\":[],\"cursor\":\"\"}")]);
     D::list(&endpoint(&wire.url()), List::everything().page_size(7)).unwrap();
     assert_eq!(wire.requests(), [expected_head(&wire, "GET", "/v2/workflows/dlq?count=7", Some(LOCAL_TOKEN))]);
+}
+
+/// The request of each single call, and the answer it wants.
+fn singles() -> Vec<(&'static str, &'static str, Answer)> {
+    let started = || ok("{\"workflowRunId\":\"wfr_new\",\"workflowCreatedAt\":7}");
+    vec![
+        ("GET", "", ok("{ \"dlqId\" : \"a\" }")),
+        ("DELETE", "", status("200 OK", "", "")),
+        ("POST", "/resume", started()),
+        ("POST", "/restart", started()),
+        ("POST", "/callback", started()),
+        ("DELETE", "/callback", status("302 Found", "location: http://127.0.0.1:9/\r\n", "")),
+    ]
+}
+
+pub(crate) fn golden_wire_bytes_of_every_operation_on_one_run<D: Driver>() {
+    let overrides = Overrides::builder().retries(3).label("second try").build().unwrap();
+    for (raw, encoded) in [("1752829295505-0", "1752829295505-0"), ("a/../b ü%2e?#", "a%2F..%2Fb%20%C3%BC%252e%3F%23")]
+    {
+        let wire = Wire::start(singles().into_iter().map(|(_, _, answer)| answer).collect());
+        let results = D::each(&endpoint(&wire.url()), &DlqId::new(raw).unwrap(), &overrides);
+        let shown: Vec<&str> = results.iter().map(|result| result.as_deref().unwrap()).collect();
+        assert_eq!(shown, ["{\"dlqId\":\"a\"}", "()", "wfr_new", "wfr_new", "wfr_new", "()"]);
+        let expected: Vec<Vec<String>> = singles()
+            .into_iter()
+            .map(|(method, under, _)| {
+                let target = format!("/v2/workflows/dlq{under}/{encoded}");
+                let mut head = expected_head(&wire, method, &target, Some(LOCAL_TOKEN));
+                if matches!(under, "/resume" | "/restart") {
+                    head.push("upstash-label: second try".into());
+                    head.push("upstash-retries: 3".into());
+                }
+                with_length(&mut head, method);
+                head
+            })
+            .collect();
+        assert_eq!(wire.requests(), expected);
+    }
+}
+
+/// A POST states that it has no body; nothing else does.
+fn with_length(head: &mut Vec<String>, method: &str) {
+    if method == "POST" {
+        head.push("content-length: 0".into());
+    }
+    head[1..].sort();
+}
+
+pub(crate) fn golden_wire_bytes_of_resume_and_restart<D: Driver>() {
+    fn check<D: Driver, V: Verb>(under: &str, build: impl Fn(Endpoint, Selection) -> BulkBuilder<V>) {
+        let all = Overrides::builder()
+            .retries(5)
+            .delay("10s".parse().unwrap())
+            .retry_delay("1000 * retried")
+            .flow_control(FlowControl::key("k").parallelism(3).rate(10, "1m".parse().unwrap()))
+            .label("a")
+            .label("b c")
+            .failure_callback("https://x.example/failed")
+            .build()
+            .unwrap();
+        let page = "{\"workflowRuns\":[{\"workflowRunId\":\"w1\",\"workflowCreatedAt\":1}],\"cursor\":\"c/1\"}";
+        let wire = Wire::start(vec![ok(page), ok("{\"workflowRuns\":[],\"cursor\":\"\"}")]);
+        let endpoint = endpoint(&wire.url());
+        let filter = Filter::builder().label("l").build().unwrap();
+        let mut bulk = build(endpoint.clone(), Selection::Filter(filter)).build();
+        let (pages, outcome) = D::run(&endpoint, &mut bulk);
+        assert!(outcome.halted.is_none() && outcome.totals.runs == 1 && !outcome.verified, "{outcome:?}");
+        assert_eq!(pages.iter().map(|page| page.started().len()).collect::<Vec<_>>(), [1, 0]);
+        let head = |query: &str| {
+            let mut head =
+                expected_head(&wire, "POST", &format!("/v2/workflows/dlq/{under}{query}"), Some(LOCAL_TOKEN));
+            with_length(&mut head, "POST");
+            head
+        };
+        assert_eq!(wire.requests(), [head("?label=l&count=50"), head("?label=l&count=50&cursor=c%2F1")]);
+
+        let wire = Wire::start(vec![ok("{\"workflowRuns\":[],\"cursor\":\"\"}")]);
+        let ids = Selection::Ids(Ids::parse(["x", "y"]).unwrap());
+        let endpoint = Endpoint::new(&wire.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap();
+        let mut bulk = with_overrides::<V>(build(endpoint.clone(), ids), all).build();
+        D::run(&endpoint, &mut bulk);
+        let mut head =
+            expected_head(&wire, "POST", &format!("/v2/workflows/dlq/{under}?dlqIds=x&dlqIds=y"), Some(LOCAL_TOKEN));
+        head.extend(
+            [
+                "upstash-delay: 10s",
+                "upstash-failure-callback: https://x.example/failed",
+                "upstash-flow-control-key: k",
+                "upstash-flow-control-value: parallelism=3, rate=10, period=1m",
+                "upstash-label: a,b c",
+                "upstash-retries: 5",
+                "upstash-retry-delay: 1000 * retried",
+            ]
+            .map(str::to_owned),
+        );
+        with_length(&mut head, "POST");
+        assert_eq!(wire.requests(), [head]);
+    }
+    check::<D, Resume>("resume", BulkBuilder::new);
+    check::<D, Restart>("restart", BulkBuilder::new);
+}
+
+/// `overrides` exists for both verbs that start runs, but not for all.
+fn with_overrides<V: Verb>(builder: BulkBuilder<V>, overrides: Overrides) -> BulkBuilder<V> {
+    let mut builder: Box<dyn std::any::Any> = Box::new(builder);
+    if let Some(resume) = builder.downcast_mut::<BulkBuilder<Resume>>() {
+        *resume = resume.clone().overrides(overrides);
+    } else if let Some(restart) = builder.downcast_mut::<BulkBuilder<Restart>>() {
+        *restart = restart.clone().overrides(overrides);
+    }
+    *builder.downcast().unwrap()
+}
+
+pub(crate) fn nothing_that_starts_runs_is_repeated_by_itself<D: Driver>() {
+    let lost = [
+        ok("<html>"),
+        ok("{}"),
+        Answer::Short,
+        Answer::Close,
+        status("500 Oops", "", ""),
+        status("503 Busy", "retry-after: 1\r\n", ""),
+    ];
+    for answer in lost {
+        let wire = Wire::start(vec![answer.clone()]);
+        let endpoint = endpoint(&wire.url());
+        let mut bulk = BulkResume::new(endpoint.clone(), Selection::Everything).retry(fast(5), 0).build();
+        let (_, outcome) = D::run(&endpoint, &mut bulk);
+        assert!(matches!(outcome.halted, Some(Halt::Unsettled { asked: 50, .. })), "{answer:?}: {outcome:?}");
+        assert_eq!((wire.requests().len(), outcome.totals.unconfirmed), (1, 1), "{answer:?}");
+        bulk.settle(Settlement::NotApplied).unwrap();
+        let (_, outcome) = D::run(&endpoint, &mut bulk);
+        assert_eq!((wire.requests().len(), outcome.totals.unconfirmed), (2, 1));
+        let before = wire.requests().len();
+        let id = || DlqId::new("a").unwrap();
+        for result in [
+            D::call(&endpoint, RetryCallback(id())).map(|_| ()),
+            D::call(&endpoint, ResumeOne { id: id(), overrides: Overrides::default() }).map(|_| ()),
+            D::call(&endpoint, RestartOne { id: id(), overrides: Overrides::default() }).map(|_| ()),
+        ] {
+            assert!(matches!(result, Err(Halt::Unsettled { asked: 1, .. })), "{answer:?}: {result:?}");
+        }
+        assert_eq!(wire.requests().len(), before + 3, "{answer:?}");
+    }
+    // A 429 was not carried out, and is repeated.
+    let busy = || status("429 Too Many Requests", "retry-after: 0\r\n", "");
+    let wire = Wire::start(vec![busy(), ok("{\"workflowRunId\":\"w\"}")]);
+    let run = D::call(&endpoint(&wire.url()), RetryCallback(DlqId::new("a").unwrap())).unwrap();
+    assert_eq!((run.workflow_run_id.as_str(), wire.requests().len()), ("w", 2));
 }
 
 pub(crate) fn the_token_in_the_query_when_asked_for<D: Driver>() {
@@ -295,7 +449,9 @@ macro_rules! suite {
     };
     ($driver:ty) => {
         suite!($driver:
-            golden_wire_bytes cursors_base_paths_and_listing_on_the_wire the_token_in_the_query_when_asked_for
+            golden_wire_bytes golden_wire_bytes_of_every_operation_on_one_run golden_wire_bytes_of_resume_and_restart
+            nothing_that_starts_runs_is_repeated_by_itself
+            cursors_base_paths_and_listing_on_the_wire the_token_in_the_query_when_asked_for
             a_redirect_is_an_error_and_not_followed a_no_is_final_and_keeps_its_words
             unreadable_answers_are_asked_again_and_given_up an_endless_body_is_bounded silence_ends_in_time
             only_what_was_surely_not_sent_is_called_so cursors_that_lead_nowhere_end one_connection_serves_many_pages
