@@ -3,8 +3,12 @@
 use crate::args::{Emulator, Global};
 use crate::terminal::{Terminal, print_line};
 use crate::time::Age;
+use std::fs::File;
+use std::io::BufReader;
+use std::path::Path;
 use std::process::ExitCode;
-use upstash_dlq_emulator::{Config, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_core::Escaped;
+use upstash_dlq_emulator::{Config, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOptions, Service, sample};
 
 pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
     let terminal = Terminal::new(global);
@@ -12,11 +16,19 @@ pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
         terminal.error("--fault: is not a profile that is known; see --help");
         return ExitCode::from(2);
     };
+    let loaded = match args.load.as_deref().map(load).transpose() {
+        Ok(loaded) => loaded.unwrap_or_default(),
+        Err(sentence) => {
+            terminal.error(&sentence);
+            return ExitCode::from(2);
+        }
+    };
     let token = args.token.clone().unwrap_or_else(|| LOCAL_TOKEN.to_owned());
     let mut service = Service::new(Config { token, faults, ..Config::default() });
     let runs = args.runs.unwrap_or(if args.load.is_some() { 0 } else { 1_000 });
     let runs = usize::try_from(runs).unwrap_or(usize::MAX);
     sample::runs(runs, args.seed, Age::from_clock().now().get()).into_iter().for_each(|run| service.insert(run));
+    loaded.into_iter().for_each(|run| service.insert(run));
     let options = ServerOptions { addr: args.listen, latency: args.latency, ..ServerOptions::default() };
     match Server::start(service, options) {
         Ok(server) => {
@@ -32,4 +44,10 @@ pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
             ExitCode::from(1)
         }
     }
+}
+
+fn load(path: &Path) -> Result<Vec<Run>, String> {
+    let file = File::open(path).map_err(|error| format!("--load: {} cannot be read: {error}", path.display()))?;
+    upstash_dlq_emulator::load(BufReader::new(file))
+        .map_err(|error| format!("--load: {}, {}", path.display(), Escaped(&error.to_string())))
 }

@@ -1,8 +1,10 @@
 //! The service as a pure model: what goes in decides what comes out.
 
 use crate::date::http_date;
+use crate::overrides::overrides;
 use crate::query::{Query, Rules};
-use crate::{Fault, FaultPlan, Run, Wire};
+use crate::route::Route;
+use crate::{Fault, FaultPlan, Run, Started, Wire};
 use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use std::collections::{BTreeMap, HashMap, VecDeque};
@@ -49,6 +51,8 @@ pub struct Config {
     pub strict_query: bool,
     /// Whether `fromDate` and `toDate` are passed over, as a broken server might.
     pub ignore_dates: bool,
+    /// Whether runs that were resumed or restarted stay in the DLQ; the contract leaves it open.
+    pub started_runs_stay: bool,
 }
 
 impl Default for Config {
@@ -63,6 +67,7 @@ impl Default for Config {
             faults: FaultPlan::none(),
             strict_query: true,
             ignore_dates: false,
+            started_runs_stay: false,
         }
     }
 }
@@ -81,21 +86,22 @@ pub struct LoggedRequest {
 const LOG: usize = 10_000;
 
 /// In the DLQ's order.
-type Key = (i64, String);
+pub(crate) type Key = (i64, String);
 
 /// The dead-letter queue and its rules. No clock and no I/O: the time comes in, the answer goes out.
 #[derive(Clone, Debug)]
 pub struct Service {
-    config: Config,
-    runs: BTreeMap<Key, Run>,
+    pub(crate) config: Config,
+    pub(crate) runs: BTreeMap<Key, Run>,
     by_id: HashMap<String, i64>,
     deleted: u64,
+    pub(crate) started: Vec<Started>,
     requests: u64,
     log: VecDeque<LoggedRequest>,
     window: (i64, u32),
 }
 
-struct Refusal(StatusCode, String);
+pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) String);
 
 impl Service {
     /// An empty queue.
@@ -105,6 +111,7 @@ impl Service {
             runs: BTreeMap::new(),
             by_id: HashMap::new(),
             deleted: 0,
+            started: Vec::new(),
             requests: 0,
             log: VecDeque::new(),
             window: (0, 0),
@@ -147,6 +154,11 @@ impl Service {
     /// How many runs were really deleted, whatever was answered.
     pub fn deleted_total(&self) -> u64 {
         self.deleted
+    }
+
+    /// Every run that was started and every failure callback that was sent again, in order, whatever was answered.
+    pub fn started(&self) -> impl Iterator<Item = &Started> {
+        self.started.iter()
     }
 
     /// How many requests came, answered or not.
@@ -225,8 +237,8 @@ impl Service {
                 self.serve(now_ms, request);
                 plain(StatusCode::OK, "{\"deleted\":-1}")
             }
-            Fault::RepeatCursor => nothing_deleted(&cursor.unwrap_or_else(|| "again".into())),
-            Fault::FreshCursor => nothing_deleted(&format!("fresh-{}", self.requests)),
+            Fault::RepeatCursor => nothing(request, &cursor.unwrap_or_else(|| "again".into())),
+            Fault::FreshCursor => nothing(request, &format!("fresh-{}", self.requests)),
             Fault::RefuseCursor if cursor.is_some() => error(StatusCode::GONE, "cursor expired"),
             Fault::RefuseCursor => self.serve(now_ms, request),
             Fault::EndlessBody => wired(plain(StatusCode::OK, "{\"deleted\":"), Wire::Endless),
@@ -252,22 +264,34 @@ impl Service {
 
     fn route(&mut self, now_ms: i64, request: &Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Refusal> {
         let bad = |words: String| Refusal(StatusCode::BAD_REQUEST, words);
-        let path = request.uri().path();
+        let method = request.method();
+        let route = Route::of(request.uri().path());
         let rules = Rules {
             split_commas: self.config.split_commas,
             strict: self.config.strict_query,
-            ids_allowed: request.method() == Method::DELETE,
+            ids_allowed: method != Method::GET,
+            messages: matches!(route, Some(Route::Messages)),
         };
         let query = Query::parse(request.uri().query().unwrap_or_default(), &rules);
         self.authenticate(request.headers(), query.as_ref().ok())?;
         self.limit(now_ms)?;
-        match (request.method(), path) {
-            (&Method::DELETE, "/v2/workflows/dlq") => self.bulk_delete(&query.map_err(bad)?),
-            (&Method::GET, "/v2/workflows/dlq" | "/v2/dlq") => self.list(&query.map_err(bad)?),
-            (_, "/v2/workflows/dlq" | "/v2/dlq") => {
-                Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed".into()))
+        let Some(route) = route else { return Err(Refusal(StatusCode::NOT_FOUND, "not found".into())) };
+        match (method, route) {
+            (&Method::DELETE, Route::Dlq) => self.bulk_delete(&query.map_err(bad)?),
+            (&Method::GET, Route::Dlq | Route::Messages) => self.list(&query.map_err(bad)?),
+            (&Method::GET, Route::One(id)) => self.get(&id),
+            (&Method::DELETE, Route::One(id)) => self.delete_one(&id),
+            (&Method::POST, Route::Start(verb)) => {
+                let overrides = overrides(request.headers()).map_err(bad)?;
+                self.start_many(now_ms, verb, &query.map_err(bad)?, &overrides)
             }
-            _ => Err(Refusal(StatusCode::NOT_FOUND, "not found".into())),
+            (&Method::POST, Route::StartOne(verb, id)) => {
+                let overrides = overrides(request.headers()).map_err(bad)?;
+                self.start_one(now_ms, verb, &id, &overrides)
+            }
+            (&Method::POST, Route::Callback(id)) => self.retry_callback(&id),
+            (&Method::DELETE, Route::Callback(id)) => self.cancel_callback(&id),
+            _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed".into())),
         }
     }
 
@@ -306,36 +330,34 @@ impl Service {
         headers.insert(RETRY_AFTER, HeaderValue::from(1));
     }
 
-    fn bulk_delete(&mut self, query: &Query) -> Result<Response<Vec<u8>>, Refusal> {
-        if !query.dlq_ids.is_empty() {
-            let deleted = query.dlq_ids.iter().filter(|id| self.remove(id)).count();
-            return Ok(json(&serde_json::json!({ "deleted": deleted })));
-        }
-        let (keys, cursor) = self.page(query, self.config.delete_max_count)?;
-        let deleted = keys.iter().filter(|(_, id)| self.remove(id)).count();
-        Ok(json(&match cursor {
-            Some(cursor) => serde_json::json!({ "deleted": deleted, "cursor": cursor }),
-            None => serde_json::json!({ "deleted": deleted }),
-        }))
+    pub(crate) fn remove(&mut self, id: &str) -> Option<Run> {
+        let at = self.by_id.remove(id)?;
+        self.runs.remove(&(at, id.to_owned()))
     }
 
-    fn list(&self, query: &Query) -> Result<Response<Vec<u8>>, Refusal> {
-        let (keys, cursor) = self.page(query, Some(self.config.max_count))?;
-        let messages: Vec<&Run> = keys.iter().filter_map(|key| self.runs.get(key)).collect();
-        Ok(json(&serde_json::json!({ "messages": messages, "cursor": cursor.unwrap_or_default() })))
+    pub(crate) fn delete(&mut self, id: &str) -> bool {
+        let there = self.remove(id).is_some();
+        self.deleted += u64::from(there);
+        there
     }
 
-    fn remove(&mut self, id: &str) -> bool {
-        let Some(at) = self.by_id.remove(id) else { return false };
-        self.runs.remove(&(at, id.to_owned()));
-        self.deleted += 1;
-        true
+    pub(crate) fn run(&self, id: &str) -> Option<&Run> {
+        self.runs.get(&(*self.by_id.get(id)?, id.to_owned()))
+    }
+
+    pub(crate) fn run_mut(&mut self, id: &str) -> Option<&mut Run> {
+        self.runs.get_mut(&(*self.by_id.get(id)?, id.to_owned()))
     }
 
     /// One page of matching keys, and where the next begins. A full page always has a next one, which may be empty.
-    fn page(&self, query: &Query, max: Option<u32>) -> Result<(Vec<Key>, Option<String>), Refusal> {
+    pub(crate) fn page(
+        &self,
+        query: &Query,
+        max: Option<u32>,
+        default: u64,
+    ) -> Result<(Vec<Key>, Option<String>), Refusal> {
         let bad = |words: &str| Refusal(StatusCode::BAD_REQUEST, words.into());
-        let count = query.count.unwrap_or(100);
+        let count = query.count.unwrap_or(default);
         if max.is_some_and(|max| count > u64::from(max)) {
             return Err(bad("count is too large"));
         }
@@ -372,7 +394,7 @@ fn parse_key(cursor: &str) -> Option<Key> {
     Some((at.parse().ok()?, id.to_owned()))
 }
 
-fn plain(status: StatusCode, body: &str) -> Response<Vec<u8>> {
+pub(crate) fn plain(status: StatusCode, body: &str) -> Response<Vec<u8>> {
     let mut response = Response::new(body.as_bytes().to_vec());
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -385,7 +407,7 @@ fn html(status: StatusCode, body: &str) -> Response<Vec<u8>> {
     response
 }
 
-fn json(value: &serde_json::Value) -> Response<Vec<u8>> {
+pub(crate) fn json(value: &serde_json::Value) -> Response<Vec<u8>> {
     plain(StatusCode::OK, &value.to_string())
 }
 
@@ -393,6 +415,11 @@ fn error(status: StatusCode, words: &str) -> Response<Vec<u8>> {
     plain(status, &serde_json::json!({ "error": words }).to_string())
 }
 
-fn nothing_deleted(cursor: &str) -> Response<Vec<u8>> {
-    json(&serde_json::json!({ "deleted": 0, "cursor": cursor }))
+/// An empty page of what was asked for.
+fn nothing(request: &Request<Vec<u8>>, cursor: &str) -> Response<Vec<u8>> {
+    json(&match *request.method() {
+        Method::GET => serde_json::json!({ "messages": [], "cursor": cursor }),
+        Method::POST => serde_json::json!({ "workflowRuns": [], "cursor": cursor }),
+        _ => serde_json::json!({ "deleted": 0, "cursor": cursor }),
+    })
 }

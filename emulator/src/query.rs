@@ -17,9 +17,14 @@ pub(crate) struct Query {
     state: Vec<String>,
     caller_ip: Vec<String>,
     flow_control_key: Vec<String>,
+    url: Option<String>,
+    response_status: Option<i64>,
+    workflow_source: bool,
 }
 
 pub(crate) struct Rules {
+    /// Whether it is the list of `/v2/dlq`, which knows more names and has to be told which DLQ is meant.
+    pub(crate) messages: bool,
     pub(crate) split_commas: bool,
     pub(crate) strict: bool,
     pub(crate) ids_allowed: bool,
@@ -53,10 +58,15 @@ impl Query {
                 "callerIp" => query.caller_ip.extend(values),
                 "flowControlKey" => query.flow_control_key.extend(values),
                 "qstash_token" => query.token = Some(value.into_owned()),
-                "source" if !rules.ids_allowed => {}
+                "source" if rules.messages => query.workflow_source = value == "workflow",
+                "url" if rules.messages => query.url = Some(value.into_owned()),
+                "responseStatus" if rules.messages => query.response_status = Some(int()?),
                 unknown if rules.strict => return Err(format!("unknown query parameter {unknown}")),
                 _ => {}
             }
+        }
+        if rules.messages && !query.workflow_source {
+            return Err("source must be workflow: this server has no other DLQ".into());
         }
         Ok(query)
     }
@@ -68,6 +78,8 @@ impl Query {
         dates
             && self.workflow_created_at.is_none_or(|at| run.workflow_created_at == at)
             && self.workflow_run_id.as_deref().is_none_or(|prefix| run.workflow_run_id.starts_with(prefix))
+            && self.url.as_deref().is_none_or(|url| run.url == url)
+            && self.response_status.is_none_or(|status| i64::from(run.response_status) == status)
             && any(&self.workflow_url, &|w| run.workflow_url == w)
             && any(&self.label, &|w| run.labels.iter().any(|label| label == w))
             && any(&self.state, &|w| run.failure_function_state.as_deref() == Some(w))

@@ -1,4 +1,5 @@
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 /// One failed run, in the fields of the API. Empty ones are left out of the JSON, as the service leaves them out.
@@ -23,16 +24,25 @@ pub struct Run {
     /// The body sent to the step.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub body: String,
+    /// The body sent to the step, in base64, where it is no text.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub body_base64: String,
     /// How often delivery was to be retried.
     pub max_retries: u32,
     /// When it failed, milliseconds since the epoch; what `fromDate` and `toDate` look at.
     pub created_at: i64,
+    /// Not to be delivered before, milliseconds since the epoch.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub not_before: Option<i64>,
     /// Where a failure is reported to.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_callback: Option<String>,
     /// How the failure function ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub failure_function_state: Option<String>,
+    /// How the failure callback went.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failure_callback_info: Option<FailureCallbackInfo>,
     /// Who called the workflow.
     #[serde(rename = "callerIP", skip_serializing_if = "String::is_empty")]
     pub caller_ip: String,
@@ -53,4 +63,51 @@ pub struct Run {
     /// The answer's body.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub response_body: String,
+    /// The answer's body, in base64, where it is no text.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub response_body_base64: String,
+    /// The message's text where the run was loaded from a file: it is served as it stands there, with the fields that this
+    /// emulator does not know.
+    #[serde(skip)]
+    pub sent: Option<String>,
+}
+
+impl Run {
+    /// The message as it is served.
+    pub fn to_json(&self) -> String {
+        // Strings, numbers and lists of them: nothing in it can fail to serialize.
+        self.sent.clone().unwrap_or_else(|| serde_json::to_string(self).unwrap_or_default())
+    }
+
+    /// The failure callback has come into another state.
+    pub(crate) fn set_callback_state(&mut self, state: &str) {
+        self.failure_function_state = Some(state.to_owned());
+        if let Some(info) = &mut self.failure_callback_info {
+            info.state = state.to_owned();
+        }
+        let loaded = self.sent.as_deref().and_then(|sent| serde_json::from_str::<Map<String, Value>>(sent).ok());
+        if let Some(mut fields) = loaded {
+            fields.insert("failureFunctionState".into(), state.into());
+            if let Some(info) = fields.get_mut("failureCallbackInfo").and_then(Value::as_object_mut) {
+                info.insert("state".into(), state.into());
+            }
+            self.sent = Some(Value::Object(fields).to_string());
+        }
+    }
+}
+
+/// How a failure callback went, in the fields of the API.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FailureCallbackInfo {
+    /// As in [`Run::failure_function_state`].
+    pub state: String,
+    /// What the callback's receiver answered.
+    pub response_status: u16,
+    /// Its body.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub response_body: String,
+    /// Its headers.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub response_headers: BTreeMap<String, Vec<String>>,
 }

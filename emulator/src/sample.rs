@@ -1,7 +1,7 @@
 //! Failed runs that look like the real thing.
 
-use crate::Run;
 use crate::random::SplitMix64;
+use crate::run::{FailureCallbackInfo, Run};
 
 const WORKFLOWS: [&str; 7] = [
     "https://shop.example.com/api/workflow/checkout",
@@ -53,19 +53,34 @@ fn run(number: usize, random: &mut SplitMix64, newest_ms: i64) -> Run {
     let url = random.pick(&WORKFLOWS).copied().unwrap_or_default().to_owned();
     let status = random.pick(&STATUSES).copied().unwrap_or(500);
     let hostile = number % 97 == 5;
+    let binary = number % 50 == 7;
+    let workflow_run_id = format!("wfr_{:016x}", random.next());
+    let state = random.pick(&STATES).copied().flatten().map(str::to_owned);
     Run {
         dlq_id: format!("{created_at}-{number}"),
-        workflow_run_id: format!("wfr_{:016x}", random.next()),
+        workflow_run_id,
         workflow_url: url.clone(),
         workflow_created_at,
         url,
         method: "POST".into(),
         header: [("Content-Type".to_owned(), vec!["application/json".to_owned()])].into(),
-        body: if hostile { "\u{1b}]0;owned\u{7}\u{9b}2J".into() } else { format!("{{\"order\":{number}}}") },
+        body: if binary {
+            String::new()
+        } else if hostile {
+            "\u{1b}]0;owned\u{7}\u{9b}2J".into()
+        } else {
+            format!("{{\"order\":{number}}}")
+        },
         max_retries: 3,
         created_at,
-        failure_callback: (number % 2 == 0).then(|| "https://shop.example.com/api/failed".to_owned()),
-        failure_function_state: random.pick(&STATES).copied().flatten().map(str::to_owned),
+        body_base64: if binary { "/wD+gICA".into() } else { String::new() },
+        failure_callback: state.as_ref().map(|_| "https://shop.example.com/api/failed".to_owned()),
+        failure_callback_info: state.clone().map(|state| FailureCallbackInfo {
+            response_status: if state == "CALLBACK_SUCCESS" { 200 } else { 500 },
+            state,
+            ..FailureCallbackInfo::default()
+        }),
+        failure_function_state: state,
         caller_ip: random.pick(&ADDRESSES).copied().unwrap_or_default().to_owned(),
         label: labels.first().cloned(),
         labels,
@@ -73,5 +88,6 @@ fn run(number: usize, random: &mut SplitMix64, newest_ms: i64) -> Run {
         response_status: status,
         response_header: [("Content-Type".to_owned(), vec!["text/plain".to_owned()])].into(),
         response_body: if hostile { "no\u{0}thing \u{1b}[2J".repeat(50) } else { "upstream failed".into() },
+        ..Run::default()
     }
 }

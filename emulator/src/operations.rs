@@ -1,0 +1,168 @@
+//! What the service does to its runs.
+
+use crate::model::{Key, Refusal, json, plain};
+use crate::query::Query;
+use crate::{Run, Service};
+use http::{Response, StatusCode};
+use std::collections::BTreeMap;
+
+/// The most runs that one request resumes or restarts.
+const MAX_STARTS: u32 = 50;
+
+/// What was started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartedVerb {
+    /// The run went on where it failed.
+    Resume,
+    /// The run began anew.
+    Restart,
+    /// The failure callback was sent again.
+    Callback,
+}
+
+/// A run that was started, or a failure callback that was sent again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Started {
+    /// By which operation.
+    pub verb: StartedVerb,
+    /// The entry in the DLQ.
+    pub dlq_id: String,
+    /// The run's id, a new one but for a callback.
+    pub workflow_run_id: String,
+    /// When it was created, milliseconds since the epoch.
+    pub workflow_created_at: i64,
+    /// The `upstash-…` headers of the request, names in lower case.
+    pub overrides: BTreeMap<String, String>,
+}
+
+impl Started {
+    fn json(&self) -> serde_json::Value {
+        serde_json::json!({ "workflowRunId": self.workflow_run_id, "workflowCreatedAt": self.workflow_created_at })
+    }
+}
+
+type Answer = Result<Response<Vec<u8>>, Refusal>;
+
+fn absent() -> Refusal {
+    Refusal(StatusCode::NOT_FOUND, "dlq message not found".into())
+}
+
+fn bad(words: &str) -> Refusal {
+    Refusal(StatusCode::BAD_REQUEST, words.into())
+}
+
+impl Service {
+    pub(crate) fn bulk_delete(&mut self, query: &Query) -> Answer {
+        if !query.dlq_ids.is_empty() {
+            let deleted = query.dlq_ids.iter().filter(|id| self.delete(id)).count();
+            return Ok(json(&serde_json::json!({ "deleted": deleted })));
+        }
+        let (keys, cursor) = self.page(query, self.config.delete_max_count, 100)?;
+        let deleted = keys.iter().filter(|(_, id)| self.delete(id)).count();
+        Ok(json(&match cursor {
+            Some(cursor) => serde_json::json!({ "deleted": deleted, "cursor": cursor }),
+            None => serde_json::json!({ "deleted": deleted }),
+        }))
+    }
+
+    pub(crate) fn list(&self, query: &Query) -> Answer {
+        let (keys, cursor) = self.page(query, Some(self.config.max_count), 100)?;
+        let messages: Vec<String> = keys.iter().filter_map(|key| self.runs.get(key)).map(Run::to_json).collect();
+        let cursor = serde_json::Value::from(cursor.unwrap_or_default());
+        Ok(plain(StatusCode::OK, &format!("{{\"messages\":[{}],\"cursor\":{cursor}}}", messages.join(","))))
+    }
+
+    pub(crate) fn get(&self, id: &str) -> Answer {
+        self.run(id).map(|run| plain(StatusCode::OK, &run.to_json())).ok_or_else(absent)
+    }
+
+    pub(crate) fn delete_one(&mut self, id: &str) -> Answer {
+        if self.delete(id) { Ok(plain(StatusCode::OK, "")) } else { Err(absent()) }
+    }
+
+    pub(crate) fn start_one(
+        &mut self,
+        now_ms: i64,
+        verb: StartedVerb,
+        id: &str,
+        overrides: &BTreeMap<String, String>,
+    ) -> Answer {
+        if self.run(id).is_none() {
+            return Err(absent());
+        }
+        Ok(json(&self.start(now_ms, verb, id, overrides)))
+    }
+
+    pub(crate) fn start_many(
+        &mut self,
+        now_ms: i64,
+        verb: StartedVerb,
+        query: &Query,
+        overrides: &BTreeMap<String, String>,
+    ) -> Answer {
+        let (ids, cursor) = if query.dlq_ids.is_empty() {
+            let (keys, cursor) = self.page(query, Some(MAX_STARTS), MAX_STARTS.into())?;
+            (keys.into_iter().map(|(_, id): Key| id).collect(), cursor)
+        } else if query.dlq_ids.len() > usize::try_from(MAX_STARTS).unwrap_or(usize::MAX) {
+            return Err(bad("too many dlqIds"));
+        } else if query.dlq_ids.iter().any(|id| self.run(id).is_none()) {
+            return Err(Refusal(StatusCode::NOT_FOUND, "some dlq messages were not found".into()));
+        } else {
+            (query.dlq_ids.clone(), None)
+        };
+        let runs: Vec<serde_json::Value> = ids.iter().map(|id| self.start(now_ms, verb, id, overrides)).collect();
+        Ok(json(&serde_json::json!({ "workflowRuns": runs, "cursor": cursor.unwrap_or_default() })))
+    }
+
+    fn start(
+        &mut self,
+        now_ms: i64,
+        verb: StartedVerb,
+        id: &str,
+        overrides: &BTreeMap<String, String>,
+    ) -> serde_json::Value {
+        if !self.config.started_runs_stay {
+            self.remove(id);
+        }
+        let started = Started {
+            verb,
+            dlq_id: id.to_owned(),
+            workflow_run_id: format!("wfr_{now_ms:x}_{:06}", self.started.len() + 1),
+            workflow_created_at: now_ms,
+            overrides: overrides.clone(),
+        };
+        let json = started.json();
+        self.started.push(started);
+        json
+    }
+
+    pub(crate) fn retry_callback(&mut self, id: &str) -> Answer {
+        let run = self.run_mut(id).ok_or_else(absent)?;
+        let state = run.failure_function_state.as_deref();
+        if run.failure_callback.is_none() || !matches!(state, Some("CALLBACK_FAIL" | "CALLBACK_CANCELED")) {
+            return Err(bad("there is no failed failure callback to retry"));
+        }
+        run.set_callback_state("CALLBACK_INPROGRESS");
+        let started = Started {
+            verb: StartedVerb::Callback,
+            dlq_id: id.to_owned(),
+            workflow_run_id: run.workflow_run_id.clone(),
+            workflow_created_at: run.workflow_created_at,
+            overrides: BTreeMap::new(),
+        };
+        let json = started.json();
+        self.started.push(started);
+        Ok(crate::model::json(&json))
+    }
+
+    pub(crate) fn cancel_callback(&mut self, id: &str) -> Answer {
+        let run = self.run_mut(id).ok_or_else(absent)?;
+        if run.failure_function_state.as_deref() != Some("CALLBACK_INPROGRESS") {
+            return Err(bad("there is no failure callback in progress"));
+        }
+        run.set_callback_state("CALLBACK_CANCELED");
+        let mut response = Response::new(Vec::new());
+        *response.status_mut() = StatusCode::FOUND;
+        Ok(response)
+    }
+}
