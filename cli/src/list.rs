@@ -30,7 +30,8 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     interrupt::install();
 
     let mut progress = Progress::new(terminal, None, "listed");
-    let mut table = Table::new(["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"], width());
+    let header = ["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"];
+    let mut table = Table::new(header, &[0], width());
     let mut shown = 0_u64;
     let mut gone = false;
     let (_, result) = each_page(&client, list, policy, Some(&mut progress), |page| {

@@ -87,8 +87,8 @@ fn as_json(tally: Tally) -> String {
     };
     let (workflow_url, label) = (values(&tally.workflow), values(&tally.label));
     let (failure_function_state, response_status) = (values(&tally.state), values(&tally.status));
-    let time = tally.time.at_most(1_000);
-    let buckets = time.rows().into_iter().map(|(from, count)| Bucket { from, count }).collect();
+    let time = tally.time.at_most(200);
+    let buckets = time.filled().map(|(from, count)| Bucket { from, count }).collect();
     let created_at = Times { bucket_ms: time.millis(), buckets, missing: tally.without_time };
     let json = Json { total: tally.total, workflow_url, label, failure_function_state, response_status, created_at };
     // Strings and numbers: nothing in it can fail to serialize.

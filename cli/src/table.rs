@@ -18,13 +18,15 @@ pub(crate) fn width() -> Option<usize> {
 /// Rows under a header. The widths are those of the first rows, narrowed until a line fits.
 pub(crate) struct Table<const N: usize> {
     header: [&'static str; N],
+    /// Columns that are narrowed last, because people copy from them.
+    whole: &'static [usize],
     fit: Option<usize>,
     widths: Option<[usize; N]>,
 }
 
 impl<const N: usize> Table<N> {
-    pub(crate) fn new(header: [&'static str; N], fit: Option<usize>) -> Self {
-        Self { header, fit, widths: None }
+    pub(crate) fn new(header: [&'static str; N], whole: &'static [usize], fit: Option<usize>) -> Self {
+        Self { header, whole, fit, widths: None }
     }
 
     /// The lines for these rows, the header before the first.
@@ -55,10 +57,13 @@ impl<const N: usize> Table<N> {
         if let Some(fit) = self.fit {
             let room = fit.saturating_sub(GAP * N.saturating_sub(1));
             while widths.iter().sum::<usize>() > room {
-                match widths.iter_mut().max() {
-                    Some(widest) if *widest > NARROWEST => *widest -= 1,
-                    _ => break,
-                }
+                let wide = |at: usize, width: usize| width > NARROWEST && !self.whole.contains(&at);
+                let widest = (0..N)
+                    .filter(|at| wide(*at, widths[*at]))
+                    .max_by_key(|at| widths[*at])
+                    .or_else(|| (0..N).filter(|at| widths[*at] > NARROWEST).max_by_key(|at| widths[*at]));
+                let Some(widest) = widest else { break };
+                widths[widest] -= 1;
             }
         }
         widths
@@ -108,7 +113,7 @@ mod tests {
     #[test]
     fn lines_fit_and_columns_stand_under_each_other() {
         let rows = [["a".repeat(40), "\u{1b}[2J".into()], ["日本語".repeat(9), "x".into()]];
-        let mut table = Table::new(["ONE", "TWO"], Some(30));
+        let mut table = Table::new(["ONE", "TWO"], &[], Some(30));
         let lines = table.lines(&rows);
         assert!(lines.iter().all(|line| line.width() <= 30), "{lines:?}");
         assert!(!lines.concat().contains('\u{1b}'));
@@ -116,13 +121,13 @@ mod tests {
             |line: &String| line.char_indices().rev().find(|(_, c)| *c == ' ').map(|(at, _)| line[..at].width());
         assert_eq!(second(&lines[0]), second(&lines[1]));
         assert_eq!(second(&lines[1]), second(&lines[2]));
-        let whole = Table::new(["ONE", "TWO"], None).lines(&rows);
+        let whole = Table::new(["ONE", "TWO"], &[], None).lines(&rows);
         assert!(whole[1].starts_with(&"a".repeat(40)));
     }
 
     #[test]
     fn a_width_of_nothing_is_no_reason_to_panic() {
-        let lines = Table::new(["ONE", "TWO"], Some(1)).lines(&[["abcdefghijkl".into(), String::new()]]);
+        let lines = Table::new(["ONE", "TWO"], &[], Some(1)).lines(&[["abcdefghijkl".into(), String::new()]]);
         assert_eq!(lines, ["ONE     TWO", "abcde…"]);
     }
 }

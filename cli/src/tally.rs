@@ -91,8 +91,13 @@ impl Histogram {
         }
     }
 
-    /// Where each bucket begins, in milliseconds since 1970, and how many are in it; empty ones between others included
-    /// where they are few.
+    /// Where each bucket begins, in milliseconds since 1970, and how many are in it: those that are not empty.
+    pub(crate) fn filled(&self) -> impl Iterator<Item = (i64, u64)> {
+        let millis = self.millis();
+        self.buckets.iter().map(move |(bucket, count)| (bucket.saturating_mul(millis), *count))
+    }
+
+    /// The same with the empty ones between others, where they are few.
     pub(crate) fn rows(&self) -> Vec<(i64, u64)> {
         let millis = self.millis();
         let row = |bucket: i64, count| (bucket.saturating_mul(millis), count);
@@ -100,7 +105,7 @@ impl Histogram {
             Some(first) if self.span() <= 1_000 => {
                 (0..self.span()).map(|n| row(first + n, self.buckets.get(&(first + n)).copied().unwrap_or(0))).collect()
             }
-            _ => self.buckets.iter().map(|(bucket, count)| row(*bucket, *count)).collect(),
+            _ => self.filled().collect(),
         }
     }
 }

@@ -4,41 +4,13 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::mpsc;
-use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN};
 
-const NEWEST: i64 = 1_764_000_000_000;
+mod common;
 
-fn emulator(runs: usize) -> Server {
-    let mut service = Service::new(Config::default());
-    sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
-    Server::start(service, ServerOptions::default()).unwrap()
-}
-
-fn command(url: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_upstash-dlq"));
-    for name in ["QSTASH_REGION", "US_EAST_1_QSTASH_URL", "US_EAST_1_QSTASH_TOKEN", "HTTP_PROXY", "http_proxy"] {
-        command.env_remove(name);
-    }
-    command.env("QSTASH_URL", url).env("QSTASH_TOKEN", LOCAL_TOKEN).stdin(Stdio::null());
-    command
-}
-
-fn run(url: &str, args: &[&str]) -> Output {
-    command(url).args(args).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
-fn json(output: &Output) -> serde_json::Value {
-    serde_json::from_str(
-        text(&output.stdout).lines().last().unwrap_or_else(|| panic!("no output: {}", text(&output.stderr))),
-    )
-    .unwrap()
-}
+use common::{command, emulator, json, run, text};
 
 /// A server that answers every request with the same bytes; tells how many came.
 fn canned(answer: &'static str) -> (String, mpsc::Receiver<String>) {

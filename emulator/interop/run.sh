@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# The official JavaScript client against the emulator. Needs Node.js and npm.
+set -euo pipefail
+cd "$(dirname "$0")"
+if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
+  echo "Node.js and npm are not here: the official client was not tried" >&2
+  [ -z "${CI:-}" ]
+  exit
+fi
+npm ci --no-update-notifier --loglevel=error
+export RUNS=400
+cargo build -q -p upstash-dlq --locked
+coproc EMULATOR { exec cargo run -q -p upstash-dlq --locked -- emulator --listen 127.0.0.1:0 --runs "$RUNS" --seed 7 --quiet; }
+trap 'kill "$EMULATOR_PID" 2>/dev/null || true' EXIT
+read -r -t 60 line <&"${EMULATOR[0]}"
+export QSTASH_URL="${line#listening on }"
+# The public token of the official local server.
+export QSTASH_TOKEN=eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0=
+node interop.mjs
