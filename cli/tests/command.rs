@@ -326,3 +326,88 @@ fn the_demo_deletes_everything_and_help_and_completions_work() {
     }
     assert!(text(&run("", &["completions", "bash"]).stdout).contains("upstash-dlq"));
 }
+
+#[test]
+fn an_archive_holds_what_was_deleted_and_can_be_continued() {
+    let server = emulator(250);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("archive.ndjson");
+    let sent: Vec<String> = server.with_service(|s| s.runs().map(upstash_dlq_emulator::Run::to_json).collect());
+    let ids: Vec<String> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
+    let archive = file.to_str().unwrap();
+    let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--max", "30", "--archive", archive]);
+    let report = json(&output);
+    assert_eq!(
+        (output.status.code(), report["deleted"].as_u64(), report["archived"].as_u64()),
+        (Some(0), Some(30), Some(30))
+    );
+    // By hand: fetched one by one; one that is not there is said.
+    let output = run(&server.url(), &["delete", &ids[249], &ids[0], &ids[248], "--yes", "--archive", archive]);
+    let shown = text(&output.stdout);
+    assert!(
+        output.status.success() && shown.contains("Deleted 2 runs; 2 archived in") && shown.contains("1 of the ids"),
+        "{shown}"
+    );
+    let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", archive]);
+    let report = json(&output);
+    assert_eq!(
+        (report["deleted"].as_u64(), report["verified"].as_bool(), report["to"].is_i64()),
+        (Some(218), Some(true), true)
+    );
+    let mut expected: Vec<&String> = sent[..30].iter().collect();
+    expected.extend([&sent[249], &sent[248]]);
+    expected.extend(&sent[30..248]);
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(kept.lines().collect::<Vec<_>>(), expected);
+    assert_eq!(server.with_service(|s| s.len()), 0);
+}
+
+#[test]
+fn what_cannot_be_archived_is_not_deleted() {
+    let server = emulator(250);
+    let folder = tempfile::tempdir().unwrap();
+    let notes = folder.path().join("notes.txt");
+    std::fs::write(&notes, "my notes").unwrap();
+    for (path, sentence) in
+        [("/nowhere/at/all", "cannot be written"), ("/", "cannot be written"), (notes.to_str().unwrap(), "no archive")]
+    {
+        let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", path]);
+        assert_eq!((output.status.code(), json(&output)["deleted"].as_u64()), (Some(1), Some(0)), "{path}");
+        assert!(text(&output.stderr).contains(sentence), "{path}: {}", text(&output.stderr));
+    }
+    assert_eq!(std::fs::read_to_string(&notes).unwrap(), "my notes");
+    #[cfg(target_os = "linux")]
+    {
+        let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", "/dev/full"]);
+        assert_eq!((output.status.code(), json(&output)["deleted"].as_u64()), (Some(1), Some(0)));
+        assert!(text(&output.stderr).contains("nothing that is not in it was deleted"), "{}", text(&output.stderr));
+    }
+    assert_eq!(server.with_service(|s| (s.len(), s.deleted_total())), (250, 0));
+    for with in [["--checkpoint", "x"], ["--dry-run", "--quiet"]] {
+        let output = run(&server.url(), &[&["delete", "--all", "--yes", "--archive", "x"][..], &with].concat());
+        assert_eq!(output.status.code(), Some(2));
+    }
+}
+
+/// The disk is full after some pages: a bound on file sizes stands in for it.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_disk_that_fills_up_stops_the_deleting() {
+    let server = emulator(250);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("archive.ndjson");
+    let mut delete = Command::new("sh");
+    // In units of 512 bytes; the signal that comes with it is ignored, as a full disk sends none.
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" delete --all --yes --json --page-size 20 --archive \"$1\"";
+    delete.args(["-c", script, env!("CARGO_BIN_EXE_upstash-dlq")]).arg(&file);
+    delete.env("QSTASH_URL", server.url()).env("QSTASH_TOKEN", LOCAL_TOKEN).stdin(Stdio::null());
+    let output = delete.output().unwrap();
+    let report = json(&output);
+    let deleted = report["deleted"].as_u64().unwrap();
+    assert!(output.status.code() == Some(3) && deleted > 0, "{report} {}", text(&output.stderr));
+    let kept = std::fs::read_to_string(&file).unwrap();
+    assert!(kept.ends_with('\n') && kept.lines().count() as u64 == deleted);
+    assert_eq!(server.with_service(|s| s.deleted_total()), deleted);
+    let again = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", file.to_str().unwrap()]);
+    assert_eq!((again.status.code(), std::fs::read_to_string(&file).unwrap().lines().count()), (Some(0), 250));
+}
