@@ -69,9 +69,15 @@ enum Phase {
     Next,
     Listing(Box<Pager>),
     Getting(Box<Single<GetMessage>>),
-    Storing,
+    /// Whether the batch has been handed over: before that nobody can have stored it.
+    Storing {
+        shown: bool,
+    },
     Deleting(Box<Bulk<Delete>>),
-    Done { verified: bool, halted: Option<Halt> },
+    Done {
+        verified: bool,
+        halted: Option<Halt>,
+    },
 }
 
 /// What to do next.
@@ -165,7 +171,10 @@ impl ArchiveDelete {
                     Step::Send(request) => Ok(request),
                     Step::Wait(wait) => Err(wait),
                 },
-                Phase::Storing => return ArchiveStep::Store(&self.batch),
+                Phase::Storing { shown } => {
+                    *shown = true;
+                    return ArchiveStep::Store(&self.batch);
+                }
                 Phase::Done { .. } => return ArchiveStep::Done(self.outcome_so_far()),
             };
             return match step {
@@ -181,9 +190,9 @@ impl ArchiveDelete {
     /// Says that what [`ArchiveStep::Store`] handed over is where a crash cannot take it.
     ///
     /// # Errors
-    /// When nothing was to be stored. Nothing has changed.
+    /// When nothing was handed over to be stored. Nothing has changed.
     pub fn stored(&mut self) -> Result<(), OutOfTurn> {
-        let Phase::Storing = self.phase else { return Err(OutOfTurn) };
+        let Phase::Storing { shown: true } = self.phase else { return Err(OutOfTurn) };
         let ids: Vec<DlqId> = self.batch.iter().filter_map(DlqMessage::dlq_id).collect();
         let Ok(ids) = Ids::new(ids) else { return Err(OutOfTurn) };
         self.archived = self.archived.saturating_add(self.batch.len() as u64);
@@ -214,7 +223,7 @@ impl ArchiveDelete {
                 self.in_flight = false;
                 return bulk.on_response(response).map(without_page);
             }
-            Phase::Next | Phase::Storing | Phase::Done { .. } => return Err(OutOfTurn),
+            Phase::Next | Phase::Storing { .. } | Phase::Done { .. } => return Err(OutOfTurn),
         };
         self.sent(&event);
         Ok(event)
@@ -234,7 +243,7 @@ impl ArchiveDelete {
                 self.in_flight = false;
                 return bulk.on_failure(failure).map(without_page);
             }
-            Phase::Next | Phase::Storing | Phase::Done { .. } => return Err(OutOfTurn),
+            Phase::Next | Phase::Storing { .. } | Phase::Done { .. } => return Err(OutOfTurn),
         };
         self.sent(&event);
         if not_sent {
@@ -252,7 +261,7 @@ impl ArchiveDelete {
             Phase::Listing(pager) => pager.withdraw()?,
             Phase::Getting(get) => get.withdraw()?,
             Phase::Deleting(bulk) => bulk.withdraw()?,
-            Phase::Next | Phase::Storing | Phase::Done { .. } => return Err(OutOfTurn),
+            Phase::Next | Phase::Storing { .. } | Phase::Done { .. } => return Err(OutOfTurn),
         }
         self.in_flight = false;
         Ok(())
@@ -308,7 +317,7 @@ impl ArchiveDelete {
                     Some(id) if *fetched < limit && !full => {
                         Phase::Getting(Box::new(Single::new(endpoint, GetMessage(id.clone()), policy, seed)))
                     }
-                    _ if !self.batch.is_empty() => Phase::Storing,
+                    _ if !self.batch.is_empty() => Phase::Storing { shown: false },
                     _ => done(limit == ids.len()),
                 }
             }
@@ -350,7 +359,7 @@ impl ArchiveDelete {
         batch.truncate(left);
         self.last = page.cursor.is_none();
         self.batch = batch;
-        self.phase = Phase::Storing;
+        self.phase = Phase::Storing { shown: false };
     }
 
     fn got(&mut self, result: Result<DlqMessage, Halt>) {

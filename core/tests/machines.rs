@@ -1,0 +1,242 @@
+//! The archive machine and the one-pass machines: any sequence of steps, and whole runs against a faulty service.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use http::{Request, Response};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroU64};
+use upstash_dlq_core::{
+    ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkBuilder, BulkDelete, Delivery, Endpoint, Filter, Halt, Ids,
+    Restart, Resume, RetryPolicy, Selection, Settlement, Step, Token, Verb, fuzzing,
+};
+use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Run, Service, Wire, sample};
+
+const NOW: i64 = 1_764_000_000_000;
+const TOKEN: &str = "token";
+
+fn cases(usual: u32) -> ProptestConfig {
+    let deep = std::env::var_os("DLQ_DEEP").is_some();
+    ProptestConfig {
+        cases: if deep { usual * 50 } else { usual },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(2_000))]
+
+    /// No sequence of steps deletes an id that was not said to be stored.
+    #[test]
+    fn nothing_is_deleted_that_was_not_stored(bytes in prop::collection::vec(any::<u8>(), 3..300)) {
+        fuzzing::archive(&bytes);
+    }
+
+    /// No sequence of steps sends anything while a request waits to be settled.
+    #[test]
+    fn nothing_is_sent_before_it_is_settled(bytes in prop::collection::vec(any::<u8>(), 3..300)) {
+        fuzzing::one_pass(&bytes);
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint::new("http://127.0.0.1:1", Token::new(TOKEN).unwrap()).unwrap()
+}
+
+fn policy() -> RetryPolicy {
+    RetryPolicy { max_attempts: NonZeroU32::new(30).unwrap(), ..RetryPolicy::default() }
+}
+
+fn service(runs: usize, cursors: CursorKind, stay: bool) -> Service {
+    let config = Config { token: TOKEN.into(), cursors, started_runs_stay: stay, ..Config::default() };
+    let mut service = Service::new(config);
+    sample::runs(runs, 9, NOW).into_iter().for_each(|run| service.insert(run));
+    service
+}
+
+fn deliver(service: &mut Service, request: &Request<()>) -> Option<Response<Vec<u8>>> {
+    let mut arriving = Request::new(Vec::new());
+    *arriving.method_mut() = request.method().clone();
+    *arriving.uri_mut() = request.uri().clone();
+    *arriving.headers_mut() = request.headers().clone();
+    let mut response = service.handle(NOW, arriving);
+    match response.extensions().get::<Wire>() {
+        None | Some(Wire::Delay(_)) => Some(response),
+        Some(Wire::CutBody) => {
+            let half = response.body().len() / 2;
+            response.body_mut().truncate(half);
+            Some(response)
+        }
+        Some(_) => None,
+    }
+}
+
+fn selection(kind: u8, service: &Service) -> Selection {
+    match kind % 3 {
+        0 => Selection::Everything,
+        1 => Selection::Filter(Filter::builder().label("nightly").label("größe").build().unwrap()),
+        _ => Selection::Ids(
+            Ids::parse(service.runs().step_by(3).map(|run| run.dlq_id.clone()).chain(["nobody".into()])).unwrap(),
+        ),
+    }
+}
+
+fn matches(kind: u8, run: &Run, at: usize) -> bool {
+    match kind % 3 {
+        0 => true,
+        1 => run.labels.iter().any(|label| label == "nightly" || label == "größe"),
+        _ => at % 3 == 0,
+    }
+}
+
+fn faults() -> impl Strategy<Value = FaultPlan> {
+    let any_fault = prop_oneof![
+        Just(Fault::LostRequest),
+        Just(Fault::LostAnswer),
+        Just(Fault::TooManyRequests { retry_after_s: Some(1) }),
+        Just(Fault::ServerError(503)),
+        Just(Fault::AppliedServerError),
+        Just(Fault::CutBody),
+        Just(Fault::Html),
+    ];
+    let one = prop_oneof![3 => Just(None), 1 => any_fault.prop_map(Some)];
+    prop::collection::vec(one, 0..40).prop_map(FaultPlan::script)
+}
+
+fn archive(machine: &mut ArchiveDelete, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
+    let mut lines = Vec::new();
+    for _ in 0..100_000 {
+        match machine.poll() {
+            ArchiveStep::Done(outcome) => return (outcome, lines),
+            ArchiveStep::Wait(_) => {}
+            ArchiveStep::Store(messages) => {
+                lines.extend(messages.iter().map(|message| message.as_json().to_owned()));
+                machine.stored().unwrap();
+            }
+            ArchiveStep::Send(request) => match deliver(service, &request) {
+                Some(response) => drop(machine.on_response(&response).unwrap()),
+                None => drop(machine.on_failure(Delivery::Unknown).unwrap()),
+            },
+        }
+    }
+    panic!("it does not end");
+}
+
+proptest! {
+    #![proptest_config(cases(150))]
+
+    /// Whatever goes wrong on the way: what matched is archived once, as it was served, and gone; nothing else is.
+    #[test]
+    fn an_archive_is_whole(kind in 0_u8..3, plan in faults(), size in 1_u32..60, max in prop::option::of(1_u64..90), offset in any::<bool>()) {
+        let mut service = service(120, if offset { CursorKind::Offset } else { CursorKind::Key }, false);
+        let selected = selection(kind, &service);
+        let all: Vec<Run> = service.runs().cloned().collect();
+        let matching: Vec<&Run> = all.iter().enumerate().filter(|(at, run)| matches(kind, run, *at)).map(|(_, run)| run).collect();
+        service.set_faults(plan);
+        let mut machine = BulkDelete::new(endpoint(), selected)
+            .page_size(NonZeroU32::new(size).unwrap())
+            .max(max.and_then(NonZeroU64::new))
+            .retry(policy(), 1)
+            .build_with_archive();
+        let (outcome, lines) = archive(&mut machine, &mut service);
+        prop_assert!(outcome.halted.is_none(), "{outcome:?}");
+        let gone: BTreeSet<String> = all.iter().filter(|run| !service.contains(&run.dlq_id)).map(Run::to_json).collect();
+        let kept: BTreeSet<String> = lines.iter().cloned().collect();
+        prop_assert_eq!(&gone, &kept);
+        prop_assert_eq!(kept.len(), lines.len(), "archived twice");
+        prop_assert!(matching.iter().map(|run| run.to_json()).collect::<BTreeSet<_>>().is_superset(&kept));
+        let wanted = max.map_or(matching.len(), |max| matching.len().min(usize::try_from(max).unwrap()));
+        if outcome.totals.unconfirmed == 0 || max.is_none() {
+            prop_assert_eq!(kept.len(), wanted);
+        }
+        prop_assert!(kept.len() <= wanted && outcome.archived == lines.len() as u64);
+        prop_assert!(outcome.totals.runs <= kept.len() as u64);
+        if outcome.verified {
+            prop_assert!(matching.iter().all(|run| !service.contains(&run.dlq_id)));
+        }
+        prop_assert_eq!(outcome.absent, u64::from(kind % 3 == 2 && max.is_none_or(|max| max > 40)));
+    }
+
+    /// With a person who looks before they settle, each run is started once, and all of them are.
+    #[test]
+    fn each_run_starts_once(kind in 0_u8..2, plan in faults(), size in 1_u32..60, resume in any::<bool>()) {
+        if resume {
+            start_all::<Resume>(kind, plan, size)?;
+        } else {
+            start_all::<Restart>(kind, plan, size)?;
+        }
+    }
+
+    /// Nobody settles: what was started stays started once, and the machine says what it does not know.
+    #[test]
+    fn no_run_starts_twice_by_itself(kind in 0_u8..3, plan in faults(), size in 1_u32..60, stay in any::<bool>()) {
+        let mut service = service(120, CursorKind::Key, stay);
+        let selected = selection(kind, &service);
+        service.set_faults(plan);
+        let mut bulk = BulkBuilder::<Resume>::new(endpoint(), selected)
+            .page_size(NonZeroU32::new(size).unwrap())
+            .retry(policy(), 1)
+            .build();
+        let outcome = loop {
+            match bulk.poll() {
+                Step::Done(outcome) => break outcome,
+                Step::Wait(_) => {}
+                Step::Send(request) => match deliver(&mut service, &request) {
+                    Some(response) => drop(bulk.on_response(&response).unwrap()),
+                    None => drop(bulk.on_failure(Delivery::Unknown).unwrap()),
+                },
+            }
+        };
+        let ids: Vec<&str> = service.started().map(|run| run.dlq_id.as_str()).collect();
+        prop_assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "started twice");
+        prop_assert_eq!(matches!(outcome.halted, Some(Halt::Unsettled { .. })), outcome.totals.unconfirmed == 1);
+        prop_assert!(outcome.totals.runs <= ids.len() as u64);
+        if outcome.totals.unconfirmed == 0 {
+            prop_assert_eq!(outcome.totals.runs, ids.len() as u64);
+        }
+    }
+}
+
+fn start_all<V: Verb>(kind: u8, plan: FaultPlan, size: u32) -> Result<(), TestCaseError> {
+    let mut service = service(120, CursorKind::Key, false);
+    let selected = selection(kind, &service);
+    let wanted: BTreeSet<String> = service
+        .runs()
+        .enumerate()
+        .filter(|(at, run)| matches(kind, run, *at))
+        .map(|(_, run)| run.dlq_id.clone())
+        .collect();
+    service.set_faults(plan);
+    let builder =
+        BulkBuilder::<V>::new(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap()).retry(policy(), 1);
+    let mut bulk = builder.clone().build();
+    let mut before = 0;
+    loop {
+        match bulk.poll() {
+            Step::Done(outcome) if bulk.unsettled().is_some() => {
+                let says = matches!(outcome.halted, Some(Halt::Unsettled { .. }));
+                prop_assert!(says);
+                // A later process goes on, and somebody has looked.
+                bulk = builder.clone().restore(bulk.checkpoint()).unwrap();
+                let applied = service.started().count() > before;
+                bulk.settle(if applied { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
+            }
+            Step::Done(outcome) => {
+                prop_assert!(outcome.halted.is_none(), "{outcome:?}");
+                break;
+            }
+            Step::Wait(_) => {}
+            Step::Send(request) => {
+                before = service.started().count();
+                match deliver(&mut service, &request) {
+                    Some(response) => drop(bulk.on_response(&response).unwrap()),
+                    None => drop(bulk.on_failure(Delivery::Unknown).unwrap()),
+                }
+            }
+        }
+    }
+    let ids: Vec<String> = service.started().map(|run| run.dlq_id.clone()).collect();
+    prop_assert_eq!(ids.len(), wanted.len());
+    prop_assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), wanted);
+    Ok(())
+}
