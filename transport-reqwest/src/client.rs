@@ -120,6 +120,22 @@ impl Client {
     /// No answer, or none that could be read whole within [`MAX_BODY`] and the timeout. The failure says whether the
     /// request may have been carried out.
     pub async fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        #[cfg(feature = "tracing")]
+        {
+            use tracing::Instrument;
+            let span = crate::trace::span(&request);
+            let traced = async {
+                let answer = self.attempt(request).await;
+                crate::trace::answered(&answer);
+                answer
+            };
+            traced.instrument(span).await
+        }
+        #[cfg(not(feature = "tracing"))]
+        self.attempt(request).await
+    }
+
+    async fn attempt(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
         let request =
             reqwest::Request::try_from(request.map(|()| reqwest::Body::default())).map_err(|error| classify(&error))?;
         // One clock for the whole request, its body included: reqwest's own would do, but starts anew in some places.

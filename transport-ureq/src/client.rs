@@ -92,12 +92,17 @@ impl Client {
     /// No answer, or none that could be read whole within [`MAX_BODY`] and the timeout. The failure says whether the
     /// request may have been carried out.
     pub fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        #[cfg(feature = "tracing")]
+        let _span = crate::trace::span(&request).entered();
         // A POST with `()` would go out chunked, one with an empty body has its length stated.
-        if request.method() == Method::POST {
+        let answer = if request.method() == Method::POST {
             self.exchange(request.map(|()| Vec::<u8>::new()))
         } else {
             self.exchange(request)
-        }
+        };
+        #[cfg(feature = "tracing")]
+        crate::trace::answered(&answer);
+        answer
     }
 
     fn exchange<S: ureq::AsSendBody>(&self, request: Request<S>) -> Result<Response<Vec<u8>>, TransportFailure> {

@@ -4,6 +4,8 @@ mod client;
 mod failure;
 mod operation;
 mod pages;
+#[cfg(feature = "tracing")]
+mod trace;
 
 pub use client::{Client, ClientBuilder, MAX_BODY};
 pub use operation::Operation;

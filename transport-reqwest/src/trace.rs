@@ -1,0 +1,15 @@
+//! A span for each request, without anything secret in it: the token is in a header or in the query.
+
+use http::{Request, Response};
+use upstash_dlq_core::TransportFailure;
+
+pub(crate) fn span(request: &Request<()>) -> tracing::Span {
+    tracing::debug_span!("upstash_dlq.request", method = %request.method(), path = request.uri().path())
+}
+
+pub(crate) fn answered(answer: &Result<Response<Vec<u8>>, TransportFailure>) {
+    match answer {
+        Ok(response) => tracing::debug!(status = response.status().as_u16(), bytes = response.body().len(), "answered"),
+        Err(failure) => tracing::warn!(delivery = ?failure.delivery, %failure, "no answer"),
+    }
+}
