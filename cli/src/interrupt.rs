@@ -1,6 +1,7 @@
 //! Ctrl-C: the first asks to stop after the request in flight, the second ends at once. While a question waits for its
 //! answer nothing is in flight, and the first ends at once, too.
 
+use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;
@@ -15,7 +16,12 @@ pub(crate) const EXIT_STATUS: u8 = 130;
 /// Failing to install the handler leaves the system's default, which ends the process: safe, if less polite.
 pub(crate) fn install() {
     let _ = ctrlc::set_handler(|| {
-        if INTERRUPTED.swap(true, Ordering::SeqCst) || ASKING.load(Ordering::SeqCst) {
+        let asking = ASKING.load(Ordering::SeqCst);
+        if asking {
+            // The question stands without an end of its line; nobody is left to tell when standard error is gone.
+            let _ = writeln!(std::io::stderr());
+        }
+        if INTERRUPTED.swap(true, Ordering::SeqCst) || asking {
             std::process::exit(i32::from(EXIT_STATUS));
         }
         let _gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -30,8 +30,7 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     interrupt::install();
 
     let mut progress = Progress::new(terminal, None, "listed");
-    let header = ["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"];
-    let mut table = Table::new(header, &[0], width());
+    let mut table = table();
     let mut shown = 0_u64;
     let mut gone = false;
     let (_, result) = each_page(&client, list, policy, Some(&mut progress), |page| {
@@ -78,7 +77,12 @@ impl crate::args::Filters {
     }
 }
 
-fn row(message: &DlqMessage, now: Age) -> [String; 7] {
+/// A table of runs.
+pub(crate) fn table() -> Table<7> {
+    Table::new(["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"], &[0], width())
+}
+
+pub(crate) fn row(message: &DlqMessage, now: Age) -> [String; 7] {
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let labels = message.labels().join(", ");
     let state = message.failure_function_state();

@@ -1,9 +1,9 @@
 //! What a selection would hit, by listing it.
 
+use crate::list;
 use crate::listing::{Failed, each_page};
 use crate::report::thousands;
-use crate::table::cell;
-use crate::time;
+use crate::time::Age;
 use std::ops::ControlFlow;
 use upstash_dlq_core::{DlqMessage, Ids, List, RetryPolicy, Selection};
 use upstash_dlq_ureq::Client;
@@ -62,25 +62,14 @@ impl Preview {
         }
     }
 
-    /// A few of them, a line each, with nothing in it that steers a terminal.
+    /// A few of them, with nothing in it that steers a terminal.
     pub(crate) fn sample_lines(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.samples.iter().map(line).collect();
+        let now = Age::from_clock();
+        let rows: Vec<_> = self.samples.iter().map(|message| list::row(message, now)).collect();
+        let mut lines = if rows.is_empty() { Vec::new() } else { list::table().lines(&rows) };
         if self.matching > self.samples.len() as u64 && !lines.is_empty() {
-            lines.push("  …".into());
+            lines.push("…".into());
         }
         lines
     }
-}
-
-fn line(message: &DlqMessage) -> String {
-    let id = message.dlq_id().map_or_else(|| "?".into(), |id| id.to_string());
-    let labels = message.labels().join(", ");
-    format!(
-        "  {}  {}  {}  [{}]  {}",
-        message.created_at().map_or_else(|| "?".into(), time::show),
-        cell(&id, 24),
-        cell(message.workflow_url().unwrap_or("-"), 44),
-        cell(&labels, 24),
-        cell(message.failure_function_state().as_ref().map_or("-", |state| state.as_str()), 20),
-    )
 }

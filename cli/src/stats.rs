@@ -18,7 +18,7 @@ use upstash_dlq_ureq::Client;
 /// How many values of a field are shown.
 const TOP: usize = 10;
 /// How many rows the histogram has at most.
-const ROWS: i64 = 24;
+const ROWS: i64 = 32;
 
 pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
     let terminal = Terminal::new(global);

@@ -284,17 +284,14 @@ impl<V: Verb> Bulk<V> {
                     self.done(false, Some(Halt::NoProgress));
                 }
             }
-            None if V::REPEATABLE => self.on_end_of_pass(),
-            // Exactly one pass; that nothing is left it does not prove.
-            None => {
-                self.done(false, None);
-            }
+            None => self.on_end_of_pass(),
         }
     }
 
     fn on_end_of_pass(&mut self) {
         let position = &mut self.position;
         let clean = !position.pass_deleted && !position.pass_unconfirmed;
+        // Resume and restart make exactly one pass, whatever it found.
         if clean || !self.config.verify {
             position.begin_pass();
             self.done(clean, None);

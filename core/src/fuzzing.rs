@@ -307,7 +307,7 @@ pub fn archive_file(data: &[u8]) {
     let start = left.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let Some((whole, tail)) = left.split_at_checked(start) else { return };
     let repaired = match LastLine::of(tail) {
-        LastLine::Whole => whole.to_vec(),
+        LastLine::Whole => left.to_vec(),
         LastLine::Unterminated => [left, b"\n"].concat(),
         LastLine::Torn => whole.to_vec(),
     };

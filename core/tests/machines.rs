@@ -240,3 +240,102 @@ fn start_all<V: Verb>(kind: u8, plan: FaultPlan, size: u32) -> Result<(), TestCa
     prop_assert_eq!(ids.into_iter().collect::<BTreeSet<_>>(), wanted);
     Ok(())
 }
+
+fn query(step: Step<upstash_dlq_core::Outcome>) -> String {
+    match step {
+        Step::Send(request) => request.uri().query().unwrap_or_default().to_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn ids_that_were_applied_are_not_sent_again() {
+    let ids: Vec<String> = (0..60).map(|n| format!("id-{n}")).collect();
+    for (settlement, next) in [(Settlement::Applied, 50), (Settlement::NotApplied, 0)] {
+        let mut bulk = BulkBuilder::<Resume>::new(endpoint(), Selection::Ids(Ids::parse(ids.clone()).unwrap())).build();
+        assert_eq!(query(bulk.poll()).matches("dlqIds=").count(), 50);
+        bulk.on_failure(Delivery::Unknown).unwrap();
+        assert!(matches!(bulk.unsettled(), Some(upstash_dlq_core::Unsettled::Ids(ids)) if ids.len() == 50));
+        bulk.settle(settlement).unwrap();
+        assert!(query(bulk.poll()).starts_with(&format!("dlqIds=id-{next}&")));
+        assert_eq!(bulk.totals().unconfirmed, u64::from(settlement == Settlement::Applied));
+    }
+}
+
+#[test]
+fn what_was_not_applied_does_not_count_against_the_maximum() {
+    for (settlement, count) in [(Settlement::Applied, 10), (Settlement::NotApplied, 50)] {
+        let max = NonZeroU64::new(60);
+        let mut bulk = BulkBuilder::<Restart>::new(endpoint(), Selection::Everything).max(max).build();
+        assert_eq!(query(bulk.poll()), "count=50");
+        bulk.on_failure(Delivery::Unknown).unwrap();
+        bulk.settle(settlement).unwrap();
+        assert!(bulk.settle(settlement).is_err());
+        assert_eq!(query(bulk.poll()), format!("count={count}"));
+    }
+}
+
+#[test]
+fn a_run_that_is_still_listed_is_not_archived_twice_and_a_page_of_such_halts() {
+    let mut machine = BulkDelete::new(endpoint(), Selection::Everything).build_with_archive();
+    let pages = [
+        (r#"{"messages":[{"dlqId":"a"},{"dlqId":"b"}]}"#, vec!["a", "b"]),
+        (r#"{"messages":[{"dlqId":"b"},{"dlqId":"c"}]}"#, vec!["c"]),
+    ];
+    for (page, kept) in pages {
+        let ArchiveStep::Send(_) = machine.poll() else { panic!() };
+        machine.on_response(&Response::new(page)).unwrap();
+        let ArchiveStep::Store(messages) = machine.poll() else { panic!() };
+        let ids: Vec<String> = messages.iter().map(|message| message.dlq_id().unwrap().to_string()).collect();
+        assert_eq!(ids, kept);
+        machine.stored().unwrap();
+        let ArchiveStep::Send(request) = machine.poll() else { panic!() };
+        assert_eq!(request.method(), "DELETE");
+        machine.on_response(&Response::new(r#"{"deleted":1}"#)).unwrap();
+    }
+    let ArchiveStep::Send(_) = machine.poll() else { panic!() };
+    machine.on_response(&Response::new(r#"{"messages":[{"dlqId":"a"},{"dlqId":"b"}]}"#)).unwrap();
+    let ArchiveStep::Done(outcome) = machine.poll() else { panic!() };
+    assert_eq!((outcome.halted, outcome.archived), (Some(Halt::NoProgress), 3));
+}
+
+#[test]
+fn a_message_that_cannot_be_addressed_halts_before_anything_of_its_page_goes() {
+    for message in ["{}", r#"{"dlqId":""}"#, r#"{"dlqId":"a,b"}"#, r#"{"dlqId":7}"#, "7"] {
+        let mut machine = BulkDelete::new(endpoint(), Selection::Everything).build_with_archive();
+        let ArchiveStep::Send(_) = machine.poll() else { panic!() };
+        let page = format!("{{\"messages\":[{{\"dlqId\":\"fine\"}},{message}]}}");
+        machine.on_response(&Response::new(page)).unwrap();
+        let ArchiveStep::Done(outcome) = machine.poll() else { panic!("{message}") };
+        assert_eq!((outcome.halted, outcome.archived), (Some(Halt::UnusableMessage), 0), "{message}");
+    }
+    // Asked for one, given another; or told that the whole region is another.
+    let ids = || Selection::Ids(Ids::parse(["a"]).unwrap());
+    for (status, body) in
+        [(200, r#"{"dlqId":"b"}"#), (404, r#"{"error":"user not found in this region"}"#), (404, "<html>")]
+    {
+        let mut machine = BulkDelete::new(endpoint(), ids()).build_with_archive();
+        let ArchiveStep::Send(_) = machine.poll() else { panic!() };
+        machine.on_response(&Response::builder().status(status).body(body).unwrap()).unwrap();
+        let ArchiveStep::Done(outcome) = machine.poll() else { panic!("{body}") };
+        assert!(outcome.halted.is_some() && outcome.absent == 0, "{body}");
+    }
+}
+
+#[test]
+fn a_resume_does_not_follow_a_cursor_round_and_round() {
+    let mut bulk = BulkBuilder::<Resume>::new(endpoint(), Selection::Everything).build();
+    let mut sent = 0;
+    let outcome = loop {
+        match bulk.poll() {
+            Step::Done(outcome) => break outcome,
+            Step::Wait(_) => {}
+            Step::Send(_) => {
+                sent += 1;
+                let page = format!(r#"{{"workflowRuns":[{{"workflowRunId":"w{sent}"}}],"cursor":"{}"}}"#, sent % 3);
+                bulk.on_response(&Response::new(page)).unwrap();
+            }
+        }
+    };
+    assert!(outcome.halted == Some(Halt::NoProgress) && sent < 12, "{sent}");
+}
