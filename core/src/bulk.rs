@@ -271,6 +271,7 @@ impl<V: Verb> Bulk<V> {
             position.on_progress();
         } else {
             // The cycle detector stays: a cursor that comes round again would start the same runs again.
+            position.pass_deleted = true;
             position.empty_pages = 0;
         }
         match page.cursor() {
