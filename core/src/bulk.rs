@@ -249,6 +249,19 @@ impl<V: Verb> Bulk<V> {
         }
     }
 
+    /// How many runs the request in flight asks for.
+    pub(crate) fn asked(&self) -> u64 {
+        match self.state {
+            State::InFlight { asked } => asked,
+            State::Ready | State::Backoff(_) | State::Done { .. } => 0,
+        }
+    }
+
+    /// The attempts so far do not count.
+    pub(crate) fn forgive(&mut self) {
+        self.attempts.answered();
+    }
+
     fn land(&mut self) -> Result<u64, OutOfTurn> {
         let State::InFlight { asked } = self.state else { return Err(OutOfTurn) };
         self.state = State::Ready;

@@ -30,14 +30,14 @@ use core::num::{NonZeroU32, NonZeroU64};
 pub struct BulkBuilder<V> {
     pub(crate) endpoint: Endpoint,
     pub(crate) selection: Selection,
-    fingerprint: Fingerprint,
+    pub(crate) fingerprint: Fingerprint,
     pub(crate) page_size: NonZeroU32,
     pub(crate) max: Option<NonZeroU64>,
     pub(crate) verify: bool,
     pub(crate) overrides: Overrides,
     pub(crate) policy: RetryPolicy,
     pub(crate) seed: u64,
-    verb: PhantomData<V>,
+    pub(crate) verb: PhantomData<V>,
 }
 
 /// Deletes runs, page after page, until a whole pass has found nothing left: `DELETE /v2/workflows/dlq`.

@@ -43,7 +43,7 @@ pub struct Outcome {
     pub totals: Totals,
     /// A whole pass saw nothing left; for ids: every request was answered.
     pub verified: bool,
-    /// `None` when complete. Otherwise why not; [`Bulk::checkpoint`] then tells how to go on.
+    /// `None` when complete. Otherwise why not; [`Bulk::checkpoint`](crate::Bulk::checkpoint) then tells how to go on.
     pub halted: Option<Halt>,
 }
 

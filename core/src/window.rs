@@ -1,0 +1,140 @@
+//! A stretch of time, cut into parts.
+
+use crate::{Filter, Selection, SelectionError, UnixMillis};
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU32;
+use serde::{Deserialize, Serialize};
+
+/// The longest time that the service keeps a run (92 days), which stands in for a lower end that is not given.
+pub(crate) const RETENTION_MS: i64 = 92 * 86_400_000;
+
+/// From `lo` to `hi`, both included. An open end is not sent: whatever lies beyond it belongs to the window, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Window {
+    pub(crate) lo: i64,
+    pub(crate) hi: i64,
+    pub(crate) open_below: bool,
+    pub(crate) open_above: bool,
+}
+
+impl Window {
+    /// Of a filter's own times; where one is missing, that end is open, and cut as if the service kept runs for 92 days
+    /// up to `now`.
+    pub(crate) fn of(selection: &Selection, now: UnixMillis) -> Self {
+        let (from, to) = match selection {
+            Selection::Filter(filter) => (filter.from(), filter.to()),
+            Selection::Ids(_) | Selection::Everything => (None, None),
+        };
+        let hi = to.unwrap_or(now.max(from.unwrap_or(now))).get();
+        let lo = from.map_or(hi.saturating_sub(RETENTION_MS), UnixMillis::get);
+        Self { lo, hi, open_below: from.is_none(), open_above: to.is_none() }
+    }
+
+    /// How many milliseconds it has, its open ends aside.
+    pub(crate) fn width(&self) -> i128 {
+        i128::from(self.hi) - i128::from(self.lo) + 1
+    }
+
+    /// Into `parts` disjoint parts that cover it, as even as they can be; fewer where it has fewer milliseconds.
+    pub(crate) fn split(&self, parts: usize) -> Vec<Self> {
+        let width = self.width();
+        let parts = i128::try_from(parts).unwrap_or(i128::MAX).min(width).max(1);
+        let at = |n: i128| i64::try_from(i128::from(self.lo) + width * n / parts).unwrap_or(i64::MAX);
+        (0..parts)
+            .map(|n| Self {
+                lo: at(n),
+                hi: if n + 1 == parts { self.hi } else { at(n + 1) - 1 },
+                open_below: self.open_below && n == 0,
+                open_above: self.open_above && n + 1 == parts,
+            })
+            .collect()
+    }
+
+    /// Whether all of it lies in `whole`.
+    pub(crate) fn lies_in(&self, whole: &Self) -> bool {
+        self.lo <= self.hi
+            && (whole.open_below || (!self.open_below && self.lo >= whole.lo))
+            && (whole.open_above || (!self.open_above && self.hi <= whole.hi))
+    }
+
+    /// The same selection within this window.
+    pub(crate) fn narrow(&self, selection: &Selection) -> Result<Selection, SelectionError> {
+        if self.open_below && self.open_above {
+            return Ok(selection.clone());
+        }
+        let filter = match selection {
+            Selection::Filter(filter) => filter.clone().into_builder(),
+            Selection::Ids(_) | Selection::Everything => Filter::builder(),
+        };
+        let filter = if self.open_below { filter } else { filter.from(UnixMillis::new(self.lo)) };
+        let filter = if self.open_above { filter } else { filter.to(UnixMillis::new(self.hi)) };
+        filter.build().map(Selection::Filter)
+    }
+}
+
+/// One of N equal parts of a window of time, for spreading one operation over machines: `3/8` is the third of eight.
+///
+/// ```
+/// use upstash_dlq_core::{Filter, Shard, UnixMillis};
+/// let window = Filter::builder().from(UnixMillis::new(0)).to(UnixMillis::new(99)).build()?;
+/// let part = "2/4".parse::<Shard>()?.of(window)?;
+/// assert_eq!((part.from(), part.to()), (Some(UnixMillis::new(25)), Some(UnixMillis::new(49))));
+/// assert!("0/4".parse::<Shard>().is_err() && "5/4".parse::<Shard>().is_err());
+/// # Ok::<(), upstash_dlq_core::SelectionError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Shard {
+    number: NonZeroU32,
+    of: NonZeroU32,
+}
+
+impl Shard {
+    /// The part of a filter's window, both ends of which must be given: machines have clocks of their own.
+    ///
+    /// # Errors
+    /// A filter without `from` or `to`, or a window with fewer milliseconds than shards.
+    pub fn of(&self, filter: Filter) -> Result<Filter, SelectionError> {
+        let (Some(from), Some(to)) = (filter.from(), filter.to()) else {
+            return Err(SelectionError::empty(
+                "shard",
+                "needs a window with both ends: give from and to as absolute times",
+            ));
+        };
+        let window = Window { lo: from.get(), hi: to.get(), open_below: false, open_above: false };
+        let parts = window.split(usize::try_from(self.of.get()).unwrap_or(usize::MAX));
+        let number = usize::try_from(self.number.get()).unwrap_or(usize::MAX);
+        match parts.get(number - 1) {
+            Some(part) if u32::try_from(parts.len()) == Ok(self.of.get()) => {
+                filter.into_builder().from(UnixMillis::new(part.lo)).to(UnixMillis::new(part.hi)).build()
+            }
+            _ => Err(SelectionError::empty("shard", "has more shards than the window has milliseconds: take fewer")),
+        }
+    }
+}
+
+impl core::str::FromStr for Shard {
+    type Err = SelectionError;
+
+    fn from_str(text: &str) -> Result<Self, SelectionError> {
+        let parsed = text.split_once('/').and_then(|(number, of)| {
+            let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?;
+            Some(Self { number: digits(number)?, of: digits(of)? })
+        });
+        match parsed {
+            Some(shard) if shard.number <= shard.of && shard.of.get() <= 100_000 => Ok(shard),
+            _ => Err(SelectionError::new(
+                "shard",
+                text,
+                "is not one of N parts: give I/N with I from 1 to N, such as 3/8",
+            )),
+        }
+    }
+}
+
+impl fmt::Display for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.number, self.of)
+    }
+}

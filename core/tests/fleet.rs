@@ -1,0 +1,438 @@
+//! Many lanes against a faulty service, in virtual time, with answers in any order.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use http::{Request, Response};
+use proptest::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+use upstash_dlq_core::{
+    BulkDelete, Checkpoint, Delivery, Endpoint, Filter, Fleet, FleetCheckpoint, FleetStep, Halt, Ids, LaneId, Outcome,
+    RetryPolicy, Selection, Shard, Step, Token, UnixMillis,
+};
+use upstash_dlq_emulator::{Config, CursorKind, FaultPlan, RateLimit, Run, Service, Wire, sample};
+
+const NOW: i64 = 1_764_000_000_000;
+const TOKEN: &str = "token";
+
+fn cases(usual: u32) -> ProptestConfig {
+    let deep = std::env::var_os("DLQ_DEEP").is_some();
+    ProptestConfig {
+        cases: if deep { usual * 50 } else { usual },
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    }
+}
+
+fn endpoint() -> Endpoint {
+    Endpoint::new("http://127.0.0.1:1", Token::new(TOKEN).unwrap()).unwrap()
+}
+
+fn policy() -> RetryPolicy {
+    RetryPolicy { max_attempts: NonZeroU32::new(12).unwrap(), ..RetryPolicy::default() }
+}
+
+fn lanes(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap()
+}
+
+struct World {
+    service: Service,
+    clock: Duration,
+    dice: u64,
+    /// What came of the requests that are out.
+    out: BTreeMap<LaneId, Option<Response<Vec<u8>>>>,
+    most_out: usize,
+    requests: u64,
+}
+
+impl World {
+    fn new(service: Service, seed: u64) -> Self {
+        Self { service, clock: Duration::ZERO, dice: seed | 1, out: BTreeMap::new(), most_out: 0, requests: 0 }
+    }
+
+    fn dice(&mut self, below: usize) -> usize {
+        self.dice ^= self.dice << 13;
+        self.dice ^= self.dice >> 7;
+        self.dice ^= self.dice << 17;
+        usize::try_from(self.dice % (below as u64)).unwrap()
+    }
+
+    fn deliver(&mut self, lane: LaneId, request: &Request<()>) {
+        let mut arriving = Request::new(Vec::new());
+        *arriving.method_mut() = request.method().clone();
+        *arriving.uri_mut() = request.uri().clone();
+        *arriving.headers_mut() = request.headers().clone();
+        self.requests += 1;
+        let now = NOW + i64::try_from(self.clock.as_millis()).unwrap();
+        let mut response = self.service.handle(now, arriving);
+        let answer = match response.extensions().get::<Wire>() {
+            None | Some(Wire::Delay(_)) => Some(response),
+            Some(Wire::CutBody) => {
+                let half = response.body().len() / 2;
+                response.body_mut().truncate(half);
+                Some(response)
+            }
+            Some(_) => None,
+        };
+        assert!(self.out.insert(lane, answer).is_none(), "a lane with two requests");
+        self.most_out = self.most_out.max(self.out.len());
+    }
+
+    /// Any one of the answers that are out.
+    fn answer(&mut self, fleet: &mut Fleet) {
+        let at = self.dice(self.out.len());
+        let lane = *self.out.keys().nth(at).unwrap();
+        self.clock += Duration::from_millis(20);
+        match self.out.remove(&lane).unwrap() {
+            Some(response) => drop(fleet.on_response(lane, &response).unwrap()),
+            None => drop(fleet.on_failure(lane, Delivery::Unknown).unwrap()),
+        }
+    }
+
+    /// To the end, or for so many steps.
+    fn run(&mut self, fleet: &mut Fleet, steps: usize) -> Option<Outcome> {
+        for _ in 0..steps {
+            check_windows(fleet);
+            match fleet.poll(self.clock) {
+                FleetStep::Done(outcome) => {
+                    assert!(self.out.is_empty(), "done with requests out");
+                    return Some(outcome);
+                }
+                FleetStep::Send(lane, request) => {
+                    self.deliver(lane, &request);
+                    // Sometimes an answer comes before the next request goes.
+                    if self.dice(3) == 0 {
+                        self.answer(fleet);
+                    }
+                }
+                FleetStep::WaitUntil(at) => {
+                    assert!(at > self.clock);
+                    if self.out.is_empty() {
+                        self.clock = at;
+                    } else {
+                        self.answer(fleet);
+                    }
+                }
+                FleetStep::Idle => {
+                    assert!(!self.out.is_empty(), "idle with nothing out: it would wait for ever");
+                    self.answer(fleet);
+                }
+            }
+        }
+        None
+    }
+}
+
+/// Disjoint, and open at one end each at most once.
+fn check_windows(fleet: &Fleet) {
+    let mut windows = fleet.windows();
+    windows.sort_unstable();
+    for pair in windows.windows(2) {
+        assert!(pair[0].1 < pair[1].0 && !pair[0].3 && !pair[1].2, "{windows:?}");
+    }
+}
+
+fn matches(kind: u8, run: &Run) -> bool {
+    match kind {
+        0 => true,
+        1 => run.labels.iter().any(|label| label == "nightly"),
+        2 => (NOW - 3 * 86_400_000..=NOW - 86_400_000).contains(&run.created_at),
+        _ => run.created_at <= NOW - 86_400_000,
+    }
+}
+
+fn selection(kind: u8) -> Selection {
+    let at = |ago: i64| UnixMillis::new(NOW - ago * 86_400_000);
+    let filter = Filter::builder();
+    match kind {
+        0 => Selection::Everything,
+        1 => Selection::Filter(filter.label("nightly").build().unwrap()),
+        2 => Selection::Filter(filter.from(at(3)).to(at(1)).build().unwrap()),
+        _ => Selection::Filter(filter.to(at(1)).build().unwrap()),
+    }
+}
+
+fn service(runs: usize, config: Config) -> Service {
+    let mut service = Service::new(Config { token: TOKEN.into(), ..config });
+    sample::runs(runs, 11, NOW).into_iter().for_each(|run| service.insert(run));
+    // Beyond both ends of what a lane's window would be without open ends.
+    for (n, at) in [i64::MIN, 0, NOW - 93 * 86_400_000, NOW + 1, i64::MAX].into_iter().enumerate() {
+        service.insert(Run {
+            dlq_id: format!("far-{n}"),
+            created_at: at,
+            labels: vec!["nightly".into()],
+            ..Run::default()
+        });
+    }
+    service
+}
+
+fn faults() -> impl Strategy<Value = FaultPlan> {
+    (prop::sample::select(vec!["none", "flaky", "lost-answers", "garbage"]), any::<u64>())
+        .prop_map(|(profile, seed)| FaultPlan::profile(profile, seed).unwrap())
+}
+
+proptest! {
+    #![proptest_config(cases(120))]
+
+    #[test]
+    fn what_matches_goes_and_the_count_is_true(
+        kind in 0_u8..4, n in 1_usize..20, size in 1_u32..40, max in prop::option::of(1_u64..300), plan in faults(),
+        offset in any::<bool>(), ignore_dates in any::<bool>(), seed in any::<u64>(), crashes in prop::collection::vec(1_usize..60, 0..4),
+    ) {
+        // A server that ignores the dates would delete outside of a window, which no client can tell.
+        let ignore_dates = ignore_dates && kind < 2;
+        let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
+        let mut world = World::new(service(400, Config { cursors, ignore_dates, ..Config::default() }), seed);
+        let all: Vec<Run> = world.service.runs().cloned().collect();
+        let matching: BTreeSet<&str> = all.iter().filter(|run| matches(kind, run)).map(|run| run.dlq_id.as_str()).collect();
+        world.service.set_faults(plan);
+        let delete = BulkDelete::new(endpoint(), selection(kind))
+            .page_size(NonZeroU32::new(size).unwrap())
+            .max(max.and_then(NonZeroU64::new))
+            .retry(policy(), 1);
+        let mut fleet = delete.clone().build_fleet(lanes(n), UnixMillis::new(NOW));
+        let mut crashed = 0;
+        let mut outcome = None;
+        for steps in crashes.into_iter().chain([1_000_000]) {
+            outcome = world.run(&mut fleet, steps);
+            if outcome.is_some() {
+                break;
+            }
+            // The process dies with its requests out; another goes on with another number of lanes.
+            crashed += world.out.len() as u64;
+            world.out.clear();
+            let saved = FleetCheckpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
+            prop_assert_eq!(saved.totals(), fleet.totals());
+            fleet = delete.clone().restore_fleet(saved, lanes(1 + (n + steps) % 17), UnixMillis::new(NOW + 1_000)).unwrap();
+            check_windows(&fleet);
+        }
+        let outcome = outcome.expect("it does not end");
+        let gone: BTreeSet<&str> = all.iter().map(|run| run.dlq_id.as_str()).filter(|id| !world.service.contains(id)).collect();
+        prop_assert!(gone.is_subset(&matching), "more is gone than was asked for");
+        prop_assert!(outcome.halted.is_none(), "{:?}", outcome.halted);
+        prop_assert!(outcome.totals.runs <= gone.len() as u64 && outcome.totals.unconfirmed >= crashed);
+        if outcome.totals.unconfirmed == 0 {
+            prop_assert_eq!(outcome.totals.runs, gone.len() as u64);
+        }
+        if outcome.verified {
+            prop_assert_eq!(gone.len(), matching.len());
+        }
+        match max {
+            None => prop_assert!(outcome.verified),
+            Some(max) => {
+                prop_assert!(gone.len() as u64 <= max);
+                if outcome.totals.unconfirmed == 0 {
+                    prop_assert_eq!(gone.len() as u64, max.min(matching.len() as u64));
+                }
+            }
+        }
+        prop_assert_eq!(outcome.totals.requests, world.requests, "requests are not counted right");
+        prop_assert!(world.most_out <= n.max(17));
+    }
+
+    #[test]
+    fn windows_are_disjoint_and_cover(lo in any::<i64>(), hi in any::<i64>(), n in 1_u32..300, near in any::<bool>()) {
+        let (lo, hi) = if near { (lo, lo.saturating_add(hi.rem_euclid(400))) } else { (lo.min(hi), lo.max(hi)) };
+        check_shards(lo, hi, n);
+    }
+}
+
+fn check_shards(lo: i64, hi: i64, n: u32) {
+    let whole = || Filter::builder().from(UnixMillis::new(lo)).to(UnixMillis::new(hi)).label("l").build().unwrap();
+    let parts: Vec<_> = (1..=n).map(|i| format!("{i}/{n}").parse::<Shard>().unwrap().of(whole())).collect();
+    if i128::from(hi) - i128::from(lo) + 1 < i128::from(n) {
+        assert!(parts.iter().all(Result::is_err));
+        return;
+    }
+    let parts: Vec<(i64, i64)> =
+        parts.into_iter().map(|part| part.map(|p| (p.from().unwrap().get(), p.to().unwrap().get())).unwrap()).collect();
+    assert_eq!((parts[0].0, parts[parts.len() - 1].1), (lo, hi));
+    let widths: Vec<i128> = parts.iter().map(|(lo, hi)| i128::from(*hi) - i128::from(*lo) + 1).collect();
+    assert!(widths.iter().all(|width| *width >= 1));
+    assert!(widths.iter().max().unwrap() - widths.iter().min().unwrap() <= 1, "uneven: {widths:?}");
+    assert!(parts.windows(2).all(|pair| pair[0].1.checked_add(1) == Some(pair[1].0)), "{parts:?}");
+}
+
+#[test]
+fn windows_at_the_ends_of_time() {
+    for (lo, hi) in [(i64::MIN, i64::MAX), (i64::MAX, i64::MAX), (i64::MIN, i64::MIN), (i64::MAX - 3, i64::MAX), (0, 0)]
+    {
+        for n in [1, 2, 3, 4, 64] {
+            check_shards(lo, hi, n);
+        }
+    }
+    for text in ["0/3", "4/3", "1/0", "", "1", "/", "1/", "-1/3", "+1/3", "1/2/3", "1/999999999999"] {
+        assert!(text.parse::<Shard>().is_err(), "{text}");
+    }
+    let open = Filter::builder().to(UnixMillis::new(5)).build().unwrap();
+    assert!("1/1".parse::<Shard>().unwrap().of(open).is_err());
+}
+
+fn delete_all(runs: Vec<Run>, n: usize, size: u32, selected: Selection) -> (u64, Outcome) {
+    let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
+    runs.into_iter().for_each(|run| service.insert(run));
+    let mut world = World::new(service, 7);
+    let delete = BulkDelete::new(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap());
+    let mut fleet = delete.build_fleet(lanes(n), UnixMillis::new(NOW));
+    let outcome = world.run(&mut fleet, 1_000_000).unwrap();
+    assert!(world.service.is_empty() && outcome.verified);
+    (world.requests, outcome)
+}
+
+fn runs_at(times: impl Iterator<Item = i64>) -> Vec<Run> {
+    times.enumerate().map(|(n, at)| Run { dlq_id: format!("r{n}"), created_at: at, ..Run::default() }).collect()
+}
+
+/// The fleet asks little more than one lane, however the runs lie.
+#[test]
+fn many_lanes_ask_little_more_than_one() {
+    const DAY: i64 = 86_400_000;
+    let even = || runs_at((0..20_000).map(|n| NOW - 90 * DAY + n * (90 * DAY / 20_000)));
+    let peak = || {
+        runs_at((0..20_000).map(|n| if n % 100 == 0 { NOW - 90 * DAY + n * 380_000 } else { NOW - 40 * DAY + n * 180 }))
+    };
+    for runs in [even as fn() -> Vec<Run>, peak] {
+        let (one, _) = delete_all(runs(), 1, 10, Selection::Everything);
+        let (many, _) = delete_all(runs(), 16, 10, Selection::Everything);
+        assert!(many <= one * 11 / 10 + 160, "{many} requests on 16 lanes, {one} on one");
+    }
+}
+
+#[test]
+fn a_small_delete_costs_no_request_more() {
+    for (runs, requests) in [(0, 1), (1, 2), (99, 2)] {
+        let times = || runs_at((0..runs).map(|n| NOW - n));
+        assert_eq!(delete_all(times(), 16, 100, Selection::Everything).0, requests);
+    }
+}
+
+#[test]
+fn a_window_of_one_millisecond_is_not_cut() {
+    let at = UnixMillis::new(NOW - 5);
+    let selected = Selection::Filter(Filter::builder().from(at).to(at).build().unwrap());
+    let (_, outcome) = delete_all(runs_at((0..500).map(|_| NOW - 5)), 64, 10, selected);
+    assert_eq!(outcome.totals.runs, 500);
+    let (_, outcome) = delete_all(runs_at((0..500).map(|_| NOW - 5)), 64, 10, Selection::Everything);
+    assert_eq!(outcome.totals.runs, 500);
+}
+
+#[test]
+fn one_request_a_second_is_enough_for_all_lanes() {
+    let limit = Config { token: TOKEN.into(), rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() };
+    let mut world = World::new(service(300, limit), 3);
+    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut fleet = delete.build_fleet(lanes(16), UnixMillis::new(NOW));
+    let outcome = world.run(&mut fleet, 1_000_000).unwrap();
+    assert!(outcome.verified && outcome.totals.runs == 305, "{outcome:?}");
+    // The header tells the limit with the first refusal: from then on hardly any request is refused.
+    assert!(outcome.totals.retries < 40, "{outcome:?}");
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let mut world = World::new(service(300, Config::default()), 3);
+    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut fleet = delete.build_fleet(lanes(8), UnixMillis::new(NOW)).rate(NonZeroU32::new(5).unwrap());
+    let outcome = world.run(&mut fleet, 1_000_000).unwrap();
+    let fastest = Duration::from_millis(200) * u32::try_from(outcome.totals.requests - 1).unwrap();
+    assert!(outcome.verified && world.clock >= fastest, "{:?} for {} requests", world.clock, outcome.totals.requests);
+}
+
+#[test]
+fn one_lane_halts_and_the_others_finish_their_request() {
+    let mut world = World::new(service(400, Config::default()), 3);
+    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut fleet = delete.clone().build_fleet(lanes(4), UnixMillis::new(NOW));
+    while world.out.len() < 4 {
+        match fleet.poll(world.clock) {
+            FleetStep::Send(lane, request) => world.deliver(lane, &request),
+            _ => world.answer(&mut fleet),
+        }
+    }
+    let first = *world.out.keys().next().unwrap();
+    let refused = Response::builder().status(401).body(Vec::new()).unwrap();
+    let unseen = world.out.insert(first, Some(refused)).flatten().unwrap();
+    let unseen = upstash_dlq_core::DeletePage::parse(&unseen).unwrap().deleted;
+    let mut polled = 0;
+    let outcome = loop {
+        match fleet.poll(world.clock) {
+            FleetStep::Done(outcome) => break outcome,
+            FleetStep::Send(..) if polled > 0 => panic!("sent after a lane has halted"),
+            _ => {
+                // The refused one first, then the rest.
+                let lane = *world.out.keys().next().unwrap();
+                let answer = world.out.remove(&lane).unwrap().unwrap();
+                drop(fleet.on_response(lane, &answer).unwrap());
+                polled += usize::from(lane == first);
+            }
+        }
+    };
+    assert!(matches!(outcome.halted, Some(Halt::Refused(_))));
+    assert_eq!((outcome.totals.runs, outcome.totals.unconfirmed), (world.service.deleted_total() - unseen, 0));
+    let saved = FleetCheckpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
+    let mut fleet = delete.restore_fleet(saved, lanes(4), UnixMillis::new(NOW)).unwrap();
+    assert!(world.run(&mut fleet, 1_000_000).unwrap().verified && world.service.is_empty());
+}
+
+#[test]
+fn the_file_of_a_single_lane_goes_on_in_many() {
+    let mut service = service(400, Config::default());
+    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut bulk = delete.clone().build();
+    for _ in 0..5 {
+        let Step::Send(request) = bulk.poll() else { panic!() };
+        let mut arriving = Request::new(Vec::new());
+        (*arriving.method_mut(), *arriving.uri_mut()) = (request.method().clone(), request.uri().clone());
+        *arriving.headers_mut() = request.headers().clone();
+        bulk.on_response(&service.handle(NOW, arriving)).unwrap();
+    }
+    let next = bulk.clone().poll();
+    let saved = FleetCheckpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
+    let mut fleet = delete.restore_fleet(saved, lanes(8), UnixMillis::new(NOW)).unwrap();
+    let (FleetStep::Send(lane, request), Step::Send(expected)) = (fleet.poll(Duration::ZERO), next) else { panic!() };
+    assert_eq!(request.uri(), expected.uri());
+    fleet.withdraw(lane).unwrap();
+    let mut world = World::new(service, 5);
+    let outcome = world.run(&mut fleet, 1_000_000).unwrap();
+    assert!(outcome.verified && outcome.totals.runs == 405 && world.service.is_empty(), "{outcome:?}");
+}
+
+#[test]
+fn ids_stay_in_one_lane() {
+    let ids: Vec<String> = (0..900).map(|n| format!("some-rather-long-id-of-a-run-{n:06}")).collect();
+    let runs = ids.iter().map(|id| Run { dlq_id: id.clone(), ..Run::default() }).collect();
+    let (_, outcome) = delete_all(runs, 8, 100, Selection::Ids(Ids::parse(ids).unwrap()));
+    assert_eq!(outcome.totals.runs, 900);
+}
+
+#[test]
+fn a_changed_file_deletes_nothing_else() {
+    let at = |ms| UnixMillis::new(ms);
+    let filter = Filter::builder().from(at(1_000)).to(at(2_000)).build().unwrap();
+    let delete = BulkDelete::new(endpoint(), Selection::Filter(filter));
+    let file = delete.clone().build_fleet(lanes(4), at(NOW)).checkpoint().to_json();
+    let restore = |file: &str| {
+        FleetCheckpoint::from_json(file.as_bytes())
+            .and_then(|saved| delete.clone().restore_fleet(saved, lanes(4), at(NOW)))
+    };
+    assert!(restore(&file).is_ok());
+    for (from, to) in [
+        ("\"lo\":1000", "\"lo\":999"),
+        ("\"hi\":2000", "\"hi\":2001"),
+        ("\"open_below\":false", "\"open_below\":true"),
+        ("\"open_above\":false", "\"open_above\":true"),
+        ("\"fromDate\":1000,", ""),
+        ("\"budget\":null", "\"budget\":5"),
+        ("\"version\":2", "\"version\":3"),
+        ("\"delete\"", "\"resume\""),
+    ] {
+        assert!(file.contains(from), "{from} in {file}");
+        assert!(restore(&file.replace(from, to)).is_err(), "{to}");
+    }
+    for end in 0..file.len() {
+        assert!(FleetCheckpoint::from_json(&file.as_bytes()[..end]).is_err());
+    }
+    assert!(Checkpoint::from_json(file.as_bytes()).is_err());
+}
