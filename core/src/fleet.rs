@@ -322,6 +322,20 @@ impl Fleet {
         Ok(event)
     }
 
+    /// Counts every request that is out as lost ([`Delivery::Unknown`](crate::Delivery::Unknown)): whoever drove the lanes
+    /// before has gone, and no answer will come.
+    pub fn abandon(&mut self) {
+        for at in 0..self.lanes.len() {
+            // Out of turn where nothing is in flight, which changes nothing.
+            let _ = self.on_failure(LaneId(at), crate::Delivery::Unknown);
+        }
+    }
+
+    /// How many lanes may be open.
+    pub fn limit(&self) -> usize {
+        self.limit
+    }
+
     /// Takes back a request that was handed out and not sent.
     ///
     /// # Errors

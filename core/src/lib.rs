@@ -50,7 +50,7 @@ pub use calls::{CancelCallback, DeleteOne, GetMessage, RestartOne, ResumeOne, Re
 pub use checkpoint::{Checkpoint, CheckpointError};
 pub use cursor::{Cursor, CursorError};
 pub use dlq_id::DlqId;
-pub use drive::{Driven, Machine, Observer, drive, drive_async};
+pub use drive::{Driven, FleetObserver, Machine, Observer, drive, drive_async};
 pub use endpoint::{Endpoint, EndpointBuilder, EndpointError, Token};
 pub use escape::Escaped;
 pub use failure_function_state::FailureFunctionState;

@@ -5,9 +5,9 @@ use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::time::Duration;
 use upstash_dlq_core::{
-    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, GetMessage, Halt,
-    List, Machine, Observer, Overrides, Pager, Restart, RestartOne, Resume, ResumeOne, RetryCallback, RetryPolicy,
-    Selection, Single, StartedRun, TransportFailure, drive_async,
+    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, Fleet,
+    FleetObserver, GetMessage, Halt, List, Machine, Observer, Outcome, Overrides, Pager, Restart, RestartOne, Resume,
+    ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, drive_async,
 };
 
 /// No answer is held beyond this many bytes (16 MiB).
@@ -164,6 +164,12 @@ impl Client {
     /// can be driven on, and counts a request that was out as unknown.
     pub async fn run<M: Machine>(&self, machine: &mut M, observer: &mut impl Observer<M>) -> Driven<M::Outcome> {
         drive_async(machine, |request| self.send(request), tokio::time::sleep, observer).await
+    }
+
+    /// Drives many lanes to their end, or until the observer stops them, all in this task. The future may be dropped at any point; requests that were out
+    /// then count as unknown.
+    pub async fn run_fleet(&self, fleet: &mut Fleet, observer: &mut impl FleetObserver) -> Driven<Outcome> {
+        crate::fleet::run(self, fleet, observer).await
     }
 
     /// Deletes what is selected, page after page; nothing is sent before [`Operation::run`].

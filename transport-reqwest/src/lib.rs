@@ -2,6 +2,7 @@
 
 mod client;
 mod failure;
+mod fleet;
 mod operation;
 mod pages;
 #[cfg(feature = "tracing")]

@@ -1,7 +1,9 @@
 use crate::{Client, Pages};
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::{SystemTime, UNIX_EPOCH};
 use upstash_dlq_core::{
-    Bulk, BulkBuilder, Delete, Driven, Event, Outcome, Overrides, Restart, Resume, RetryPolicy, Selection, Verb,
+    Bulk, BulkBuilder, Delete, DeletePage, Driven, Event, Fleet, Outcome, Overrides, Restart, Resume, RetryPolicy,
+    Selection, UnixMillis, Verb,
 };
 
 /// A bulk delete, resume or restart that has not begun.
@@ -62,6 +64,18 @@ impl<V: Verb> Operation<V> {
 }
 
 impl Operation<Delete> {
+    /// The same on so many lanes at once, see [`Fleet`].
+    pub async fn run_on(self, lanes: NonZeroUsize) -> Outcome {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        let now = now.and_then(|now| i64::try_from(now.as_millis()).ok()).map_or(UnixMillis::new(0), UnixMillis::new);
+        let mut fleet = self.builder.build_fleet(lanes, now);
+        match self.client.run_fleet(&mut fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ()).await {
+            Driven::Done(outcome) => outcome,
+            // A closure never stops the loop.
+            Driven::Stopped => fleet.outcome_so_far(),
+        }
+    }
+
     /// See [`BulkBuilder::verify`].
     pub fn verify(self, verify: bool) -> Self {
         Self { builder: self.builder.verify(verify), ..self }

@@ -59,6 +59,11 @@ impl suite::Driver for Reqwest {
         (pages, outcome)
     }
 
+    fn fleet(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
+        let client = Client::new(endpoint.clone()).unwrap();
+        block_on(client.delete(selection).retry(suite::fast(20)).run_on(lanes.try_into().unwrap()))
+    }
+
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {
         let client = Client::new(endpoint.clone()).unwrap();
         let id = || id.clone();

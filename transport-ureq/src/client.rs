@@ -1,4 +1,5 @@
 use crate::failure::classify;
+use crate::resolver::CachingResolver;
 use crate::{Operation, Pages};
 use http::{Method, Request, Response};
 use std::fmt;
@@ -6,10 +7,11 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
 use std::time::Duration;
 use upstash_dlq_core::{
-    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, GetMessage, Halt,
-    List, Machine, Observer, Overrides, Restart, RestartOne, Resume, ResumeOne, RetryCallback, RetryPolicy, Selection,
-    Single, StartedRun, TransportFailure, drive,
+    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, Fleet,
+    FleetObserver, GetMessage, Halt, List, Machine, Observer, Outcome, Overrides, Restart, RestartOne, Resume,
+    ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, drive,
 };
+use ureq::unversioned::transport::DefaultConnector;
 
 /// No answer is held beyond this many bytes (16 MiB).
 pub const MAX_BODY: u64 = 16 * 1024 * 1024;
@@ -17,6 +19,8 @@ pub const MAX_BODY: u64 = 16 * 1024 * 1024;
 /// Idle connections are dropped before the usual servers and proxies drop them, so that a request seldom meets a
 /// connection that has just died.
 const IDLE: Duration = Duration::from_secs(4);
+
+const MAX_IDLE: usize = 256;
 
 /// Sends what the core builds, and waits for the answers. Cloning shares the connections.
 #[derive(Clone)]
@@ -55,7 +59,12 @@ impl ClientBuilder {
 
     /// The client.
     pub fn build(self) -> Client {
-        let agent = self.agent.unwrap_or_else(|| ureq::Agent::config_builder().max_idle_age(IDLE).build().new_agent());
+        let agent = self.agent.unwrap_or_else(|| {
+            let config = ureq::Agent::config_builder().max_idle_age(IDLE);
+            // Every lane of a fleet keeps its connection.
+            let config = config.max_idle_connections(MAX_IDLE).max_idle_connections_per_host(MAX_IDLE);
+            ureq::Agent::with_parts(config.build(), DefaultConnector::default(), CachingResolver::default())
+        });
         Client { endpoint: self.endpoint, agent, timeout: self.timeout, connect_timeout: self.connect_timeout }
     }
 }
@@ -137,6 +146,11 @@ impl Client {
     /// Drives a machine to its end, or until the observer stops it. Waits block the thread.
     pub fn run<M: Machine>(&self, machine: &mut M, observer: &mut impl Observer<M>) -> Driven<M::Outcome> {
         drive(machine, |request| self.send(request), std::thread::sleep, observer)
+    }
+
+    /// Drives many lanes to their end, or until the observer stops them, each in a thread of its own. Waits block.
+    pub fn run_fleet(&self, fleet: &mut Fleet, observer: &mut (impl FleetObserver + Send)) -> Driven<Outcome> {
+        crate::fleet::run(self, fleet, observer)
     }
 
     /// Deletes what is selected, page after page; nothing is sent before [`Operation::run`].

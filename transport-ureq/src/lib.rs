@@ -2,8 +2,10 @@
 
 mod client;
 mod failure;
+mod fleet;
 mod operation;
 mod pages;
+mod resolver;
 #[cfg(feature = "tracing")]
 mod trace;
 

@@ -46,6 +46,10 @@ impl suite::Driver for Ureq {
         (pages, outcome)
     }
 
+    fn fleet(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
+        Client::new(endpoint.clone()).delete(selection).retry(suite::fast(20)).run_on(lanes.try_into().unwrap())
+    }
+
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {
         let client = Client::new(endpoint.clone());
         let id = || id.clone();

@@ -26,13 +26,14 @@ pub(crate) trait Driver {
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt>;
     fn call<C: Call<Output: Clone + Send> + Sync>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt>;
     fn run<V: Verb>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome);
+    fn fleet(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
     /// Every comfort method on one id, in the order of [`singles`].
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>>;
 }
 
 const LONG: Duration = Duration::from_secs(30);
 
-fn fast(attempts: u32) -> RetryPolicy {
+pub(crate) fn fast(attempts: u32) -> RetryPolicy {
     RetryPolicy {
         max_attempts: NonZeroU32::new(attempts).unwrap(),
         base: Duration::from_micros(10),
@@ -431,6 +432,22 @@ pub(crate) fn against_the_emulator_whatever_goes_wrong<D: Driver>() {
     }
 }
 
+pub(crate) fn many_lanes_delete_everything_once<D: Driver>() {
+    for (profile, cursors) in [("none", CursorKind::Key), ("flaky", CursorKind::Offset)] {
+        let mut service = Service::new(Config { cursors, ..Config::default() });
+        sample::runs(3_000, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
+        let server = Server::start(service, ServerOptions::default()).unwrap();
+        server.with_service(|service| service.set_faults(FaultPlan::profile(profile, 7).unwrap()));
+        let outcome = D::fleet(&endpoint(&server.url()), Selection::Everything, 8);
+        assert!(outcome.halted.is_none() && outcome.verified, "{profile}: {outcome:?}");
+        server.with_service(|service| {
+            assert!(service.is_empty() && service.requests_total() == outcome.totals.requests);
+            assert!(outcome.totals.runs == 3_000 || outcome.totals.unconfirmed > 0);
+        });
+        assert!(profile != "none" || (2..=9).contains(&server.connections()), "{} connections", server.connections());
+    }
+}
+
 pub(crate) fn a_page_after_a_cursor_lists_on<D: Driver>() {
     let mut service = Service::new(Config::default());
     sample::runs(250, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
@@ -455,6 +472,6 @@ macro_rules! suite {
             a_redirect_is_an_error_and_not_followed a_no_is_final_and_keeps_its_words
             unreadable_answers_are_asked_again_and_given_up an_endless_body_is_bounded silence_ends_in_time
             only_what_was_surely_not_sent_is_called_so cursors_that_lead_nowhere_end one_connection_serves_many_pages
-            against_the_emulator_whatever_goes_wrong a_page_after_a_cursor_lists_on);
+            against_the_emulator_whatever_goes_wrong many_lanes_delete_everything_once a_page_after_a_cursor_lists_on);
     };
 }
