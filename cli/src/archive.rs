@@ -5,7 +5,9 @@ use crate::bulk::Job;
 use crate::progress::Progress;
 use crate::report::{Ending, Exit, Report, thousands};
 use crate::{interrupt, wording};
+use std::num::NonZeroU32;
 use std::path::Path;
+use std::time::{Duration, Instant};
 use upstash_dlq_core::{ArchiveDelete, ArchiveOutcome, ArchiveStep, Event, OutOfTurn};
 
 enum Stop {
@@ -15,7 +17,13 @@ enum Stop {
     Done(ArchiveOutcome),
 }
 
-pub(crate) fn run(job: &Job<'_>, mut machine: ArchiveDelete, path: &Path, report: Report) -> Report {
+pub(crate) fn run(
+    job: &Job<'_>,
+    mut machine: ArchiveDelete,
+    path: &Path,
+    rate: Option<NonZeroU32>,
+    report: Report,
+) -> Report {
     job.show_window(machine.selection());
     let (mut report, expected, _) = match job.look_and_ask(machine.selection(), report) {
         Ok(asked) => asked,
@@ -33,7 +41,7 @@ pub(crate) fn run(job: &Job<'_>, mut machine: ArchiveDelete, path: &Path, report
         job.terminal.note(&format!("the last line of {} was not whole and was taken off", path.display()));
     }
     let mut progress = Progress::new(job.terminal, expected, "archived and deleted");
-    let stop = drive(job, &mut machine, &mut file, &mut progress);
+    let stop = drive(job, &mut machine, &mut file, rate, &mut progress);
     progress.finish();
     let so_far = machine.outcome_so_far();
     report.set_totals(so_far.totals);
@@ -60,7 +68,15 @@ pub(crate) fn run(job: &Job<'_>, mut machine: ArchiveDelete, path: &Path, report
     }
 }
 
-fn drive(job: &Job<'_>, machine: &mut ArchiveDelete, file: &mut ArchiveFile, progress: &mut Progress) -> Stop {
+fn drive(
+    job: &Job<'_>,
+    machine: &mut ArchiveDelete,
+    file: &mut ArchiveFile,
+    rate: Option<NonZeroU32>,
+    progress: &mut Progress,
+) -> Stop {
+    let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
+    let mut next = Instant::now();
     loop {
         if interrupt::requested() {
             return Stop::Interrupted;
@@ -77,10 +93,14 @@ fn drive(job: &Job<'_>, machine: &mut ArchiveDelete, file: &mut ArchiveFile, pro
                 }
                 machine.stored().map(|()| Event::Ended)
             }
-            ArchiveStep::Send(request) => match job.client.send(request) {
-                Ok(response) => machine.on_response(&response),
-                Err(failure) => machine.on_failure(failure),
-            },
+            ArchiveStep::Send(request) => {
+                interrupt::sleep(next.saturating_duration_since(Instant::now()));
+                next = Instant::now() + interval;
+                match job.client.send(request) {
+                    Ok(response) => machine.on_response(&response),
+                    Err(failure) => machine.on_failure(failure),
+                }
+            }
         };
         match told {
             Ok(Event::Retry(retried)) => progress.on_retry(&retried),

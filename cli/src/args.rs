@@ -3,10 +3,10 @@
 use crate::time::{self, Age};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::path::PathBuf;
 use std::time::Duration;
-use upstash_dlq_core::Period;
+use upstash_dlq_core::{Period, Shard};
 
 /// Clean up the dead-letter queue (DLQ) of Upstash Workflow.
 ///
@@ -67,6 +67,7 @@ Examples:
   upstash-dlq delete 1752829295505-0
   upstash-dlq delete --label nightly --label 'red & white' --from 7d --dry-run
   upstash-dlq delete --label nightly --archive nightly.ndjson
+  upstash-dlq delete --from 2026-11-01 --to 2026-11-20 --shard 3/8 --yes
   upstash-dlq delete --all --yes --json";
 
 const LIST_HELP: &str = "\
@@ -157,6 +158,23 @@ pub(crate) struct Delete {
     /// Interrupted? The same command goes on
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "checkpoint"])]
     pub(crate) archive: Option<PathBuf>,
+    /// Delete N windows of time side by side, once a first page shows that there is enough to do
+    #[arg(long, value_name = "N", default_value = "4", value_parser = parse_lanes)]
+    pub(crate) parallel: NonZeroUsize,
+    /// Send no more than N requests a second
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<NonZeroU32>,
+    /// Take the I-th of N equal parts of the window from --from to --to, both absolute: for spreading one delete over
+    /// machines, each with its own I from 1 to N
+    #[arg(long, value_name = "I/N")]
+    pub(crate) shard: Option<Shard>,
+}
+
+fn parse_lanes(text: &str) -> Result<NonZeroUsize, String> {
+    match text.parse::<NonZeroUsize>() {
+        Ok(lanes) if lanes.get() <= 256 => Ok(lanes),
+        _ => Err("must be a number from 1 to 256".into()),
+    }
 }
 
 #[derive(Debug, Args)]

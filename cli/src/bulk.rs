@@ -15,8 +15,8 @@ use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use upstash_dlq_core::{
-    Bulk, BulkBuilder, BulkPage, Driven, Escaped, Event, Fingerprint, Halt, Observer, Outcome, RetryPolicy, Selection,
-    Verb, drive,
+    Bulk, BulkBuilder, BulkPage, Checkpoint, Driven, Escaped, Event, Fingerprint, Halt, Observer, Outcome, RetryPolicy,
+    Selection, Totals, Verb, drive,
 };
 use upstash_dlq_ureq::Client;
 
@@ -30,6 +30,34 @@ pub(crate) struct Job<'a> {
     pub(crate) terminal: Terminal,
     pub(crate) client: Client,
     pub(crate) policy: RetryPolicy,
+}
+
+/// What one lane or many leave behind.
+pub(crate) trait Stand {
+    fn totals(&self) -> Totals;
+    fn selection(&self) -> &Selection;
+    /// As the file has it.
+    fn checkpoint(&self) -> String;
+    /// What to do about a halt that waits for somebody to look.
+    fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String;
+}
+
+impl<V: Verb> Stand for Bulk<V> {
+    fn totals(&self) -> Totals {
+        self.totals()
+    }
+
+    fn selection(&self) -> &Selection {
+        self.selection()
+    }
+
+    fn checkpoint(&self) -> String {
+        self.checkpoint().to_json()
+    }
+
+    fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String {
+        crate::start::how_to_settle(self, halt, args, has_checkpoint)
+    }
 }
 
 /// Ends before anything was sent.
@@ -153,16 +181,14 @@ impl<'a> Job<'a> {
         file: Option<&CheckpointFile>,
     ) -> Result<Bulk<V>, String> {
         let Some(file) = file else { return Ok(builder.build()) };
-        let Some(checkpoint) = file.read()? else { return Ok(builder.build()) };
-        let runs = checkpoint.totals().runs;
-        let bulk = builder.restore(checkpoint).map_err(|error| format!("{error} ({})", file.path().display()))?;
-        self.terminal.note(&format!(
-            "going on from {}: {} {} so far",
-            file.path().display(),
-            thousands(runs),
-            self.words.done
-        ));
-        Ok(bulk)
+        let Some(checkpoint) = file.read(Checkpoint::from_json)? else { return Ok(builder.build()) };
+        self.note_going_on(file, checkpoint.totals());
+        builder.restore(checkpoint).map_err(|error| format!("{error} ({})", file.path().display()))
+    }
+
+    pub(crate) fn note_going_on(&self, file: &CheckpointFile, totals: Totals) {
+        let (path, done) = (file.path().display(), self.words.done);
+        self.terminal.note(&format!("going on from {path}: {} {done} so far", thousands(totals.runs)));
     }
 
     /// Drives the machine to its end.
@@ -192,18 +218,18 @@ impl<'a> Job<'a> {
         let driven = drive(&mut bulk, |request| self.client.send(request), interrupt::sleep, &mut watch);
         watch.progress.finish();
         let broken = watch.broken.take();
-        report.set_totals(bulk.totals());
         self.conclude(&bulk, file.as_ref(), driven, broken, report)
     }
 
-    fn conclude<V: Verb>(
+    pub(crate) fn conclude(
         &self,
-        bulk: &Bulk<V>,
+        bulk: &impl Stand,
         file: Option<&CheckpointFile>,
         driven: Driven<Outcome>,
         broken: Option<String>,
         mut report: Report,
     ) -> Report {
+        report.set_totals(bulk.totals());
         let outcome = match driven {
             Driven::Done(outcome) => outcome,
             Driven::Stopped => {
@@ -226,13 +252,13 @@ impl<'a> Job<'a> {
         match outcome.halted {
             Some(halt) => {
                 let sentence = match &halt {
-                    Halt::Unsettled { .. } => crate::start::how_to_settle(bulk, &halt, self.args, file.is_some()),
+                    Halt::Unsettled { .. } => bulk.how_to_settle(&halt, self.args, file.is_some()),
                     _ => wording::halt(&halt),
                 };
                 self.save(bulk, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
             }
             None => {
-                report.note = note(bulk, &report);
+                report.note = note(self.words, bulk.selection(), &report);
                 if let Some(Err(sentence)) = file.map(CheckpointFile::remove) {
                     self.terminal.note(&sentence);
                 }
@@ -241,9 +267,9 @@ impl<'a> Job<'a> {
         }
     }
 
-    fn save<V: Verb>(&self, bulk: &Bulk<V>, file: Option<&CheckpointFile>, mut report: Report) -> Report {
+    fn save(&self, bulk: &impl Stand, file: Option<&CheckpointFile>, mut report: Report) -> Report {
         if let Some(file) = file {
-            match file.write(&bulk.checkpoint()) {
+            match file.write(&Stand::checkpoint(bulk)) {
                 Ok(()) => report.checkpoint = Some(file.path().display().to_string()),
                 Err(sentence) => self.terminal.error(&sentence),
             }
@@ -253,14 +279,14 @@ impl<'a> Job<'a> {
 }
 
 /// What a complete run leaves to say.
-fn note<V: Verb>(bulk: &Bulk<V>, report: &Report) -> Option<String> {
-    Some(match bulk.selection() {
+fn note(words: Words, selection: &Selection, report: &Report) -> Option<String> {
+    Some(match selection {
         Selection::Ids(_) if !report.verified => "the maximum was reached".into(),
         Selection::Ids(ids) => match (ids.len() as u64).saturating_sub(report.runs()) {
             0 => "every id was there".into(),
             absent => format!("{} of the ids were not there", thousands(absent)),
         },
-        _ if !V::REPEATABLE => return None,
+        _ if words != wording::DELETE => return None,
         _ if report.verified => "another pass found nothing left".into(),
         _ => "it was not verified that nothing is left".into(),
     })
@@ -279,7 +305,7 @@ impl<V: Verb> Observer<Bulk<V>> for Watch<'_> {
         if interrupt::requested() {
             return ControlFlow::Break(());
         }
-        if let Some(Err(sentence)) = self.file.map(|file| file.write(&bulk.checkpoint())) {
+        if let Some(Err(sentence)) = self.file.map(|file| file.write(&Stand::checkpoint(bulk))) {
             self.broken = Some(sentence);
             return ControlFlow::Break(());
         }

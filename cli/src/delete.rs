@@ -8,13 +8,14 @@ use crate::selection::window;
 use crate::terminal::Terminal;
 use crate::time::Age;
 use crate::wording::DELETE;
-use crate::{archive, preview};
+use crate::{archive, fleet, preview, time};
 use std::process::ExitCode;
-use upstash_dlq_core::{BulkDelete, Selection};
+use upstash_dlq_core::{BulkDelete, Fingerprint, Selection};
 
 pub(crate) fn run(global: &Global, args: &Delete) -> ExitCode {
     let terminal = Terminal::new(global);
-    let selection = match args.selection.resolve(Age::from_clock()) {
+    let resolved = args.selection.resolve(Age::from_clock());
+    let selection = match resolved.and_then(|selection| shard(args, selection)) {
         Ok(selection) => selection,
         Err(sentence) => {
             terminal.error(&sentence);
@@ -33,7 +34,11 @@ fn delete(global: &Global, args: &Delete, selection: Selection, report: Report) 
     if args.dry_run {
         return dry_run(&job, &selection, report);
     }
-    let fingerprint = job.fingerprint(&selection);
+    // A shard is a selection of its own, and its checkpoint must not be taken for another's.
+    let fingerprint = match args.shard {
+        Some(_) => Fingerprint::of(job.client.endpoint(), &selection),
+        None => job.fingerprint(&selection),
+    };
     let builder = BulkDelete::new(job.client.endpoint().clone(), selection)
         .fingerprint(fingerprint)
         .page_size(args.page_size)
@@ -41,12 +46,26 @@ fn delete(global: &Global, args: &Delete, selection: Selection, report: Report) 
         .verify(!args.no_verify)
         .retry(job.policy, job.client.seed());
     if let Some(path) = &args.archive {
-        return archive::run(&job, builder.build_with_archive(), path, report);
+        return archive::run(&job, builder.build_with_archive(), path, args.rate, report);
     }
     let file = args.checkpoint.clone().map(CheckpointFile::new);
-    match job.machine(builder, file.as_ref()) {
-        Ok(bulk) => job.run(bulk, args.checkpoint.clone(), report),
+    match fleet::lanes(&job, builder, args.parallel, args.rate, file.as_ref()) {
+        Ok(lanes) => fleet::run(&job, lanes, file.as_ref(), report),
         Err(sentence) => usage(report, sentence),
+    }
+}
+
+/// This process's part of the window.
+fn shard(args: &Delete, selection: Selection) -> Result<Selection, String> {
+    let Some(shard) = args.shard else { return Ok(selection) };
+    let absolute = |text: &Option<String>| text.as_deref().is_some_and(|text| !time::is_age(text));
+    let filters = &args.selection.filters;
+    match selection {
+        Selection::Filter(filter) if absolute(&filters.from) && absolute(&filters.to) => shard
+            .of(filter)
+            .map(Selection::Filter)
+            .map_err(|error| crate::selection::with_flag(&error, "--shard")),
+        _ => Err("--shard: needs --from and --to as absolute times (no ages such as 7d), since each machine has a clock of its own".into()),
     }
 }
 

@@ -15,6 +15,7 @@ mod connect;
 mod delete;
 mod demo;
 mod emulator;
+mod fleet;
 mod get;
 mod interrupt;
 mod list;

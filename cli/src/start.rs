@@ -77,7 +77,7 @@ fn start<V: Starts>(
         if bulk.settle(settlement).is_err() {
             return usage(report, "--settle: no request waits to be settled: leave it out".into());
         }
-        if let Some(Err(sentence)) = file.as_ref().map(|file| file.write(&bulk.checkpoint())) {
+        if let Some(Err(sentence)) = file.as_ref().map(|file| file.write(&bulk.checkpoint().to_json())) {
             return usage(report, sentence);
         }
     }

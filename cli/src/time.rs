@@ -77,6 +77,11 @@ fn parse_span(text: &str) -> Option<Duration> {
         .and_then(|d| Duration::try_from(d).ok())
 }
 
+/// Whether a time is relative to now.
+pub(crate) fn is_age(text: &str) -> bool {
+    parse_span(text).is_some() && !text.bytes().all(|b| b.is_ascii_digit())
+}
+
 pub(crate) fn parse_duration_or_zero(text: &str) -> Result<Duration, String> {
     match parse_span(text) {
         Some(duration) if duration <= Duration::from_secs(86_400) => Ok(duration),

@@ -17,6 +17,8 @@ mod common;
 use common::{NEWEST, command, json, text};
 
 const KILLS: u32 = 50;
+/// As many as the command opens by default; each can lose a request.
+const LANES: u64 = 4;
 
 /// When the next process dies.
 #[derive(Clone, Copy, Debug)]
@@ -227,5 +229,5 @@ fn a_checkpoint_goes_on_whenever_the_process_dies() {
     let count = |name: &str| report[name].as_u64().unwrap();
     let (deleted, unconfirmed, truth) = (count("deleted"), count("unconfirmed"), 3_000);
     assert!(reaper.left().is_empty() && !checkpoint.exists());
-    assert!(deleted <= truth && deleted + 10 * unconfirmed >= truth && unconfirmed <= died, "{deleted} {unconfirmed}");
+    assert!(deleted <= truth && deleted + 10 * unconfirmed >= truth && unconfirmed <= LANES * died, "{deleted} {unconfirmed}");
 }
