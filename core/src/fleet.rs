@@ -355,6 +355,9 @@ impl Fleet {
         let active = self.lanes.iter().filter(|lane| lane.state != LaneState::Dry).count();
         let allowed = usize::try_from(self.full_pages.saturating_mul(OPENED_BY_A_PAGE)).unwrap_or(usize::MAX);
         let idle = self.limit.min(allowed).saturating_sub(active);
+        if idle == 0 {
+            return;
+        }
         let busy = self.lanes.iter().filter(|lane| lane.full).count().max(1);
         let parts = self.lanes[at].window.split(1 + idle.div_ceil(busy));
         let [first, rest @ ..] = parts.as_slice() else { return };
