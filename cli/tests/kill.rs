@@ -229,5 +229,8 @@ fn a_checkpoint_goes_on_whenever_the_process_dies() {
     let count = |name: &str| report[name].as_u64().unwrap();
     let (deleted, unconfirmed, truth) = (count("deleted"), count("unconfirmed"), 3_000);
     assert!(reaper.left().is_empty() && !checkpoint.exists());
-    assert!(deleted <= truth && deleted + 10 * unconfirmed >= truth && unconfirmed <= LANES * died, "{deleted} {unconfirmed}");
+    assert!(
+        deleted <= truth && deleted + 10 * unconfirmed >= truth && unconfirmed <= LANES * died,
+        "{deleted} {unconfirmed}"
+    );
 }

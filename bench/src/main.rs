@@ -1,0 +1,30 @@
+//! `cargo run --release --manifest-path bench/Cargo.toml` measures everything and writes `bench/results/`.
+//! With a name (`micro`, `cpu`, `lanes`, `memory`, `startup`) it measures that part and prints it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark reports by panicking")]
+
+mod clients;
+mod machine;
+mod micro;
+mod picture;
+mod process;
+mod scenarios;
+mod server;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+use std::alloc::System;
+
+#[global_allocator]
+static GLOBAL: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn main() {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["serve"] => server::serve(),
+        ["client", kind, url, rest @ ..] => clients::run(kind, url, rest),
+        [] => scenarios::all(),
+        ["micro"] => print!("{}", micro::table()),
+        [part] => scenarios::part(part),
+        _ => panic!("give no argument, or one of micro, cpu, lanes, memory, startup"),
+    }
+}
