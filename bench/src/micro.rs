@@ -60,7 +60,14 @@ pub(crate) fn table() -> String {
     let client = reqwest::Client::new();
     let pairs = || PAIRS.into_iter().chain([("count", "100"), ("cursor", CURSOR)]);
     let theirs = row(
-        "reqwest's builder, the URL parsed and its pairs appended",
+        "reqwest's builder: `delete(url).query(&pairs).bearer_auth(token)`",
+        cost(|| {
+            let pairs: [(&str, &str); 8] = [PAIRS[0], PAIRS[1], PAIRS[2], PAIRS[3], PAIRS[4], PAIRS[5], ("count", "100"), ("cursor", CURSOR)];
+            client.delete(URL).query(&pairs).bearer_auth("a-token").build().unwrap()
+        }),
+    );
+    row(
+        "reqwest's builder, the URL parsed and its pairs appended by hand",
         cost(|| {
             let mut url = url::Url::parse(URL).unwrap();
             url.query_pairs_mut().extend_pairs(pairs());

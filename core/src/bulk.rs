@@ -59,7 +59,7 @@ impl<V: Verb> Bulk<V> {
             Selection::Filter(filter) => Some(filter),
             Selection::Ids(_) | Selection::Everything => None,
         };
-        let prefix = Prefix::new(config.endpoint.path(V::PATH), filter);
+        let prefix = Prefix::new(config.endpoint.path(V::PATH), filter, config.page_size.get().into());
         Self { attempts: Attempts::new(config.policy, config.seed), prefix, position, state: State::Ready, config }
     }
 
@@ -98,7 +98,7 @@ impl<V: Verb> Bulk<V> {
             Selection::Filter(_) | Selection::Everything => {
                 let page_size = u64::from(self.config.page_size.get());
                 let asked = self.position.remaining.map_or(page_size, |left| left.min(page_size));
-                let room = self.config.endpoint.url_overhead();
+                let room = self.config.endpoint.query_overhead();
                 (self.prefix.page(asked, self.position.cursor.as_ref(), room), asked)
             }
         };

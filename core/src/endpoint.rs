@@ -162,13 +162,17 @@ impl Endpoint {
         full
     }
 
-    /// How many bytes a URL has beside its path and query, credentials included.
-    pub(crate) fn url_overhead(&self) -> usize {
-        let credentials = match &self.credentials {
+    /// How many bytes the credentials add to a query.
+    pub(crate) fn query_overhead(&self) -> usize {
+        match &self.credentials {
             Credentials::Bearer(_) => 0,
             Credentials::QueryParameter(pair) => 1 + pair.len(),
-        };
-        self.base.len() - self.base_path.len() + credentials
+        }
+    }
+
+    /// How many bytes a URL has beside its path and query, credentials included.
+    pub(crate) fn url_overhead(&self) -> usize {
+        self.base.len() - self.base_path.len() + self.query_overhead()
     }
 
     /// Completes a path and query into a request. Every part was encoded and bounded before, so that it always parses;

@@ -64,8 +64,8 @@ impl Call for List {
     const REPEATABLE: bool = true;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        let prefix = Prefix::new(endpoint.path(PATH), self.filter.as_ref());
-        let target = prefix.page(self.page_size.into(), self.cursor.as_ref(), endpoint.url_overhead());
+        let prefix = Prefix::new(endpoint.path(PATH), self.filter.as_ref(), self.page_size.into());
+        let target = prefix.page(self.page_size.into(), self.cursor.as_ref(), endpoint.query_overhead());
         endpoint.request(Method::GET, target, None)
     }
 

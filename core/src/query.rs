@@ -19,33 +19,49 @@ pub(crate) fn filter_query(filter: &Filter) -> String {
 
 /// Everything of a request's path and query that does not change from page to page, encoded once.
 #[derive(Clone, Debug)]
-pub(crate) struct Prefix(String);
+pub(crate) struct Prefix {
+    /// Up to the page's own part.
+    start: String,
+    /// The same with the count of a full page, which most pages ask for.
+    full: String,
+    full_count: u64,
+}
 
 impl Prefix {
-    pub(crate) fn new(path: String, filter: Option<&Filter>) -> Self {
-        let mut prefix = path;
-        prefix.push('?');
+    pub(crate) fn new(path: String, filter: Option<&Filter>, full_count: u64) -> Self {
+        let mut start = path;
+        start.push('?');
         if let Some(filter) = filter {
-            prefix.push_str(&filter_query(filter));
-            prefix.push('&');
+            start.push_str(&filter_query(filter));
+            start.push('&');
         }
-        Self(prefix)
+        Self { full: alloc::format!("{start}count={full_count}"), start, full_count }
     }
 
+    /// Without the page's own part, and without what would introduce it.
     pub(crate) fn as_str(&self) -> &str {
-        self.0.trim_end_matches(['?', '&'])
+        self.start.trim_end_matches(['?', '&'])
     }
 
-    /// One page's path and query, with room for `more` bytes, in one allocation.
+    /// One page's path and query in one allocation, with room for exactly `more` bytes: `http` takes a text that fills its
+    /// buffer as it is, and allocates once more for any other.
     pub(crate) fn page(&self, count: u64, cursor: Option<&Cursor>, more: usize) -> String {
-        let encoded = |cursor: &Cursor| "&cursor=".len() + 3 * cursor.as_str().len();
-        let mut target = String::with_capacity(self.0.len() + 32 + cursor.map_or(0, encoded) + more);
-        target.push_str(&self.0);
-        // Writing to a string cannot fail.
-        let _ = write!(target, "count={count}");
+        let cursor = cursor.map(|cursor| cursor.as_str().as_bytes());
+        let encode = form_urlencoded::byte_serialize;
+        let cursor_len = cursor.map_or(0, |cursor| "&cursor=".len() + encode(cursor).map(str::len).sum::<usize>());
+        let mut target = String::with_capacity(self.full.len() + cursor_len + more);
+        if count == self.full_count {
+            target.push_str(&self.full);
+        } else {
+            target.push_str(&self.start);
+            // Writing to a string cannot fail.
+            let _ = write!(target, "count={count}");
+        }
         if let Some(cursor) = cursor {
             target.push_str("&cursor=");
-            target.extend(form_urlencoded::byte_serialize(cursor.as_str().as_bytes()));
+            for part in encode(cursor) {
+                target.push_str(part);
+            }
         }
         target
     }
