@@ -384,8 +384,8 @@ impl ArchiveDelete {
             self.batch.clear();
             return self.halt(halt);
         }
-        let charged = if outcome.totals.unconfirmed > 0 { self.batch.len() as u64 } else { outcome.totals.runs };
-        self.remaining = self.remaining.map(|left| left.saturating_sub(charged));
+        // What was asked for counts, whatever the server says became of it.
+        self.remaining = self.remaining.map(|left| left.saturating_sub(self.batch.len() as u64));
         self.batch.clear();
         self.batch_bytes = 0;
         self.phase = Phase::Next;
