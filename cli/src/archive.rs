@@ -1,14 +1,16 @@
 //! `upstash-dlq delete --archive`: nothing goes that is not on disk.
 
 use crate::archive_file::ArchiveFile;
-use crate::bulk::Job;
+use crate::bulk::{Job, usage};
+use crate::ids::IdList;
 use crate::progress::Progress;
 use crate::report::{Ending, Exit, Report, thousands};
+use crate::selection::Resolved;
 use crate::{interrupt, wording};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::{Duration, Instant};
-use upstash_dlq_core::{ArchiveDelete, ArchiveOutcome, ArchiveStep, Event, OutOfTurn};
+use upstash_dlq_core::{ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkDelete, Event, OutOfTurn, Selection};
 
 enum Stop {
     Interrupted,
@@ -19,13 +21,27 @@ enum Stop {
 
 pub(crate) fn run(
     job: &Job<'_>,
-    mut machine: ArchiveDelete,
+    resolved: Resolved,
+    build: impl Fn(Selection) -> BulkDelete,
     path: &Path,
     rate: Option<NonZeroU32>,
     report: Report,
 ) -> Report {
-    job.show_window(machine.selection());
-    let (mut report, expected, _) = match job.look_and_ask(machine.selection(), report) {
+    let (mut list, mut taken) = (None, 0);
+    let selection = match resolved {
+        Resolved::Matching(selection) => selection,
+        Resolved::Ids(mut ids) => match ids.part(0) {
+            Ok(Some((part, first))) => {
+                (list, taken) = (Some(ids), first);
+                Selection::Ids(part)
+            }
+            Ok(None) => return usage(report, "--ids-from: holds no id any more".into()),
+            Err(sentence) => return usage(report, sentence),
+        },
+    };
+    job.show_window(&selection);
+    let total = list.as_ref().map(IdList::total);
+    let (mut report, expected, _) = match job.look_and_ask(&selection, total, report) {
         Ok(asked) => asked,
         Err(report) => return *report,
     };
@@ -41,28 +57,42 @@ pub(crate) fn run(
         job.terminal.note(&format!("the last line of {} was not whole and was taken off", path.display()));
     }
     let mut progress = Progress::new(job.terminal, expected, "archived and deleted");
-    let stop = drive(job, &mut machine, &mut file, rate, &mut progress);
+    let mut machine = build(selection).build_with_archive();
+    let (mut archived, mut absent) = (0, 0);
+    let stop = loop {
+        let stop = drive(job, &mut machine, &mut file, rate, &mut progress);
+        let so_far = machine.outcome_so_far();
+        archived += so_far.archived;
+        absent += so_far.absent;
+        report.set_totals(so_far.totals);
+        let whole = matches!(&stop, Stop::Done(outcome) if outcome.halted.is_none() && outcome.verified);
+        match list.as_mut().filter(|_| whole).map(|list| list.part(taken)) {
+            Some(Ok(Some((ids, more)))) => {
+                machine = build(Selection::Ids(ids)).part(taken, so_far.totals).build_with_archive();
+                taken += more;
+            }
+            Some(Err(sentence)) => break Stop::Broken(sentence),
+            Some(Ok(None)) | None => break stop,
+        }
+    };
     progress.finish();
-    let so_far = machine.outcome_so_far();
-    report.set_totals(so_far.totals);
-    report.archived = Some(so_far.archived);
+    report.archived = Some(archived);
     match stop {
         Stop::Interrupted => report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into())),
-        Stop::Broken(sentence) => report.end(
-            Ending::Halted,
-            Exit::Failure,
-            Some(format!("{sentence}; nothing that is not in it was deleted")),
-        ),
+        Stop::Broken(sentence) => {
+            let sentence = format!("{sentence}; nothing that is not in it was deleted");
+            report.end(Ending::Halted, Exit::Failure, Some(sentence))
+        }
         Stop::Done(ArchiveOutcome { halted: Some(halt), .. }) => {
             report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt)))
         }
         Stop::Done(outcome) => {
             report.verified = outcome.verified;
-            let absent = match outcome.absent {
+            let absent = match absent {
                 0 => String::new(),
                 absent => format!(", {} of the ids were not there", thousands(absent)),
             };
-            report.note = Some(format!("{} archived in {}{absent}", thousands(outcome.archived), path.display()));
+            report.note = Some(format!("{} archived in {}{absent}", thousands(archived), path.display()));
             report.end(Ending::Complete, Exit::Success, None)
         }
     }

@@ -2,6 +2,7 @@
 
 use crate::args::{Global, SelectionArgs};
 use crate::checkpoint_file::CheckpointFile;
+use crate::ids::IdList;
 use crate::listing::Failed;
 use crate::preview::{self, ENOUGH, Preview};
 use crate::progress::Progress;
@@ -35,7 +36,6 @@ pub(crate) struct Job<'a> {
 /// What one lane or many leave behind.
 pub(crate) trait Stand {
     fn totals(&self) -> Totals;
-    fn selection(&self) -> &Selection;
     /// As the file has it.
     fn checkpoint(&self) -> String;
     /// What to do about a halt that waits for somebody to look.
@@ -45,10 +45,6 @@ pub(crate) trait Stand {
 impl<V: Verb> Stand for Bulk<V> {
     fn totals(&self) -> Totals {
         self.totals()
-    }
-
-    fn selection(&self) -> &Selection {
-        self.selection()
     }
 
     fn checkpoint(&self) -> String {
@@ -116,20 +112,21 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Shows what matches and asks, unless `--yes` was given. What comes back is how many runs are expected, and how many
+    /// Shows what matches and asks, unless `--yes` was given; ids are counted as they were given. What comes back is how many runs are expected, and how many
     /// requests it took.
     pub(crate) fn look_and_ask(
         &self,
         selection: &Selection,
+        ids: Option<u64>,
         mut report: Report,
     ) -> Result<(Report, Option<u64>, u64), Box<Report>> {
-        let mut expected = match selection {
-            Selection::Ids(ids) => Some(ids.len() as u64),
-            Selection::Filter(_) | Selection::Everything => None,
-        };
+        let mut expected = ids;
         let mut before = 0;
         if !self.yes {
-            let (requests, counted) = preview::count(&self.client, selection, ENOUGH, self.policy);
+            let (requests, counted) = match ids {
+                Some(ids) => (0, Ok(preview::of_ids(ids))),
+                None => preview::count(&self.client, selection, ENOUGH, self.policy),
+            };
             before = requests;
             report.set_requests_before(before);
             let preview = match counted {
@@ -191,34 +188,105 @@ impl<'a> Job<'a> {
         self.terminal.note(&format!("going on from {path}: {} {done} so far", thousands(totals.runs)));
     }
 
+    /// A list of ids, part by part.
+    pub(crate) fn run_ids<V: Verb>(
+        &self,
+        mut list: IdList,
+        build: impl Fn(Selection) -> BulkBuilder<V>,
+        file: Option<PathBuf>,
+        settle: impl FnOnce(&mut Bulk<V>) -> Result<(), String>,
+        mut report: Report,
+    ) -> Report {
+        let file = file.map(CheckpointFile::new);
+        let start = || -> Result<(Bulk<V>, u64), String> {
+            let saved = file.as_ref().map(|file| file.read(Checkpoint::from_json)).transpose()?.flatten();
+            let before = saved.as_ref().map_or(0, Checkpoint::ids_before);
+            let none =
+                || "checkpoint: belongs to a longer list of ids: give the same one again, or another file".to_owned();
+            let (ids, taken) = list.part(before)?.ok_or_else(none)?;
+            let builder = self.of_list(&list, build(Selection::Ids(ids))).part(before, Totals::default());
+            let mut bulk = self.machine(builder, file.as_ref())?;
+            settle(&mut bulk)?;
+            Ok((bulk, before + taken))
+        };
+        let (mut bulk, mut done) = match start() {
+            Ok(started) => started,
+            Err(sentence) => return usage(report, sentence),
+        };
+        let total = list.total_of(&bulk);
+        report = match self.ask_unless_unsettled(&bulk, Some(total), report) {
+            Ok((report, _)) => report,
+            Err(report) => return *report,
+        };
+        let mut watch = self.watch(file.as_ref(), Some(total));
+        loop {
+            let driven = drive(&mut bulk, |request| self.client.send(request), interrupt::sleep, &mut watch);
+            let whole = matches!(&driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.verified);
+            let next = if whole { list.part(done) } else { Ok(None) };
+            match next {
+                Ok(Some((ids, taken))) => {
+                    let builder = self.of_list(&list, build(Selection::Ids(ids)));
+                    bulk = builder.part(done, bulk.totals()).build();
+                    done += taken;
+                }
+                Ok(None) => {
+                    watch.progress.finish();
+                    let broken = watch.broken.take();
+                    return self.conclude(&bulk, file.as_ref(), driven, broken, Some(total), report);
+                }
+                // It was whole when it was checked.
+                Err(sentence) => {
+                    watch.progress.finish();
+                    report.set_totals(bulk.totals());
+                    return report.end(
+                        Ending::Halted,
+                        Exit::Failure,
+                        Some(format!("{sentence}; the file has changed")),
+                    );
+                }
+            }
+        }
+    }
+
+    /// A long list is recognised by a fingerprint of all of it.
+    pub(crate) fn of_list<V: Verb>(&self, list: &IdList, builder: BulkBuilder<V>) -> BulkBuilder<V> {
+        if list.is_short() { builder } else { builder.fingerprint(list.fingerprint().at(self.client.endpoint())) }
+    }
+
+    fn watch<'f>(&self, file: Option<&'f CheckpointFile>, expected: Option<u64>) -> Watch<'f> {
+        let progress = Progress::new(self.terminal, expected, self.words.done);
+        Watch { json: self.global.json, file, progress, broken: None }
+    }
+
+    /// Nothing will be sent before it is settled: there is nothing to ask.
+    fn ask_unless_unsettled<V: Verb>(
+        &self,
+        bulk: &Bulk<V>,
+        ids: Option<u64>,
+        report: Report,
+    ) -> Result<(Report, Option<u64>), Box<Report>> {
+        if bulk.unsettled().is_some() {
+            return Ok((report, None));
+        }
+        let (mut report, expected, before) = self.look_and_ask(bulk.selection(), ids, report)?;
+        report.set_requests_before(before);
+        Ok((report, expected))
+    }
+
     /// Drives the machine to its end.
     pub(crate) fn run<V: Verb>(&self, mut bulk: Bulk<V>, file: Option<PathBuf>, mut report: Report) -> Report {
         let file = file.map(CheckpointFile::new);
         report.set_window(window(bulk.selection()));
         self.show_window(bulk.selection());
-        let expected = if bulk.unsettled().is_some() {
-            // Nothing will be sent: there is nothing to ask.
-            None
-        } else {
-            match self.look_and_ask(bulk.selection(), report) {
-                Ok((back, expected, before)) => {
-                    report = back;
-                    report.set_requests_before(before);
-                    expected
-                }
-                Err(report) => return *report,
-            }
+        let (report, expected) = match self.ask_unless_unsettled(&bulk, None, report) {
+            Ok(asked) => asked,
+            Err(report) => return *report,
         };
-        let mut watch = Watch {
-            json: self.global.json,
-            file: file.as_ref(),
-            progress: Progress::new(self.terminal, expected, self.words.done),
-            broken: None,
-        };
+        let mut watch = self.watch(file.as_ref(), expected);
         let driven = drive(&mut bulk, |request| self.client.send(request), interrupt::sleep, &mut watch);
         watch.progress.finish();
         let broken = watch.broken.take();
-        self.conclude(&bulk, file.as_ref(), driven, broken, report)
+        self.conclude(&bulk, file.as_ref(), driven, broken, None, report)
     }
 
     pub(crate) fn conclude(
@@ -227,6 +295,7 @@ impl<'a> Job<'a> {
         file: Option<&CheckpointFile>,
         driven: Driven<Outcome>,
         broken: Option<String>,
+        ids: Option<u64>,
         mut report: Report,
     ) -> Report {
         report.set_totals(bulk.totals());
@@ -258,7 +327,7 @@ impl<'a> Job<'a> {
                 self.save(bulk, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
             }
             None => {
-                report.note = note(self.words, bulk.selection(), &report);
+                report.note = note(self.words, ids, &report);
                 if let Some(Err(sentence)) = file.map(CheckpointFile::remove) {
                     self.terminal.note(&sentence);
                 }
@@ -279,16 +348,16 @@ impl<'a> Job<'a> {
 }
 
 /// What a complete run leaves to say.
-fn note(words: Words, selection: &Selection, report: &Report) -> Option<String> {
-    Some(match selection {
-        Selection::Ids(_) if !report.verified => "the maximum was reached".into(),
-        Selection::Ids(ids) => match (ids.len() as u64).saturating_sub(report.runs()) {
+fn note(words: Words, ids: Option<u64>, report: &Report) -> Option<String> {
+    Some(match ids {
+        Some(_) if !report.verified => "the maximum was reached".into(),
+        Some(ids) => match ids.saturating_sub(report.runs()) {
             0 => "every id was there".into(),
             absent => format!("{} of the ids were not there", thousands(absent)),
         },
-        _ if words != wording::DELETE => return None,
-        _ if report.verified => "another pass found nothing left".into(),
-        _ => "it was not verified that nothing is left".into(),
+        None if words != wording::DELETE => return None,
+        None if report.verified => "another pass found nothing left".into(),
+        None => "it was not verified that nothing is left".into(),
     })
 }
 

@@ -4,7 +4,7 @@ use crate::args::{Delete, Global};
 use crate::bulk::{Job, usage};
 use crate::checkpoint_file::CheckpointFile;
 use crate::report::{Ending, Exit, Report};
-use crate::selection::window;
+use crate::selection::Resolved;
 use crate::terminal::Terminal;
 use crate::time::Age;
 use crate::wording::DELETE;
@@ -15,64 +15,76 @@ use upstash_dlq_core::{BulkDelete, Fingerprint, Selection};
 pub(crate) fn run(global: &Global, args: &Delete) -> ExitCode {
     let terminal = Terminal::new(global);
     let resolved = args.selection.resolve(Age::from_clock());
-    let selection = match resolved.and_then(|selection| shard(args, selection)) {
-        Ok(selection) => selection,
+    let resolved = match resolved.and_then(|resolved| shard(args, resolved)) {
+        Ok(resolved) => resolved,
         Err(sentence) => {
             terminal.error(&sentence);
             return ExitCode::from(2);
         }
     };
-    let report = Report::new(DELETE, window(&selection));
-    delete(global, args, selection, report).print(&terminal, global.json)
+    let report = Report::new(DELETE, resolved.window());
+    delete(global, args, resolved, report).print(&terminal, global.json)
 }
 
-fn delete(global: &Global, args: &Delete, selection: Selection, report: Report) -> Report {
+fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) -> Report {
     let job = match Job::new(global, &args.selection, DELETE, args.yes || args.dry_run, args.max) {
         Ok(job) => job,
         Err(sentence) => return usage(report, sentence),
     };
     if args.dry_run {
-        return dry_run(&job, &selection, report);
+        return dry_run(&job, &resolved, report);
     }
-    // A shard is a selection of its own, and its checkpoint must not be taken for another's.
-    let fingerprint = match args.shard {
-        Some(_) => Fingerprint::of(job.client.endpoint(), &selection),
-        None => job.fingerprint(&selection),
+    let build = |selection: Selection| {
+        // A shard is a selection of its own, and its checkpoint must not be taken for another's.
+        let fingerprint = match args.shard {
+            Some(_) => Fingerprint::of(job.client.endpoint(), &selection),
+            None => job.fingerprint(&selection),
+        };
+        BulkDelete::new(job.client.endpoint().clone(), selection)
+            .fingerprint(fingerprint)
+            .page_size(args.page_size)
+            .max(args.max)
+            .verify(!args.no_verify)
+            .retry(job.policy, job.client.seed())
     };
-    let builder = BulkDelete::new(job.client.endpoint().clone(), selection)
-        .fingerprint(fingerprint)
-        .page_size(args.page_size)
-        .max(args.max)
-        .verify(!args.no_verify)
-        .retry(job.policy, job.client.seed());
     if let Some(path) = &args.archive {
-        return archive::run(&job, builder.build_with_archive(), path, args.rate, report);
+        return archive::run(&job, resolved, build, path, args.rate, report);
     }
+    let selection = match resolved {
+        Resolved::Ids(list) => return job.run_ids(list, build, args.checkpoint.clone(), |_| Ok(()), report),
+        Resolved::Matching(selection) => selection,
+    };
     let file = args.checkpoint.clone().map(CheckpointFile::new);
-    match fleet::lanes(&job, builder, args.parallel, args.rate, file.as_ref()) {
+    match fleet::lanes(&job, build(selection), args.parallel, args.rate, file.as_ref()) {
         Ok(lanes) => fleet::run(&job, lanes, file.as_ref(), report),
         Err(sentence) => usage(report, sentence),
     }
 }
 
 /// This process's part of the window.
-fn shard(args: &Delete, selection: Selection) -> Result<Selection, String> {
-    let Some(shard) = args.shard else { return Ok(selection) };
+fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
+    let Some(shard) = args.shard else { return Ok(resolved) };
     let absolute = |text: &Option<String>| text.as_deref().is_some_and(|text| !time::is_age(text));
     let filters = &args.selection.filters;
-    match selection {
-        Selection::Filter(filter) if absolute(&filters.from) && absolute(&filters.to) => shard
+    match resolved {
+        Resolved::Matching(Selection::Filter(filter)) if absolute(&filters.from) && absolute(&filters.to) => shard
             .of(filter)
-            .map(Selection::Filter)
+            .map(|filter| Resolved::Matching(Selection::Filter(filter)))
             .map_err(|error| crate::selection::with_flag(&error, "--shard")),
         _ => Err("--shard: needs --from and --to as absolute times (no ages such as 7d), since each machine has a clock of its own".into()),
     }
 }
 
-fn dry_run(job: &Job<'_>, selection: &Selection, mut report: Report) -> Report {
-    job.show_window(selection);
-    let (requests, counted) = preview::count(&job.client, selection, u64::MAX, job.policy);
-    report.set_requests_before(requests);
+fn dry_run(job: &Job<'_>, resolved: &Resolved, mut report: Report) -> Report {
+    let counted = match resolved {
+        Resolved::Ids(list) => Ok(preview::of_ids(list.total())),
+        Resolved::Matching(selection) => {
+            job.show_window(selection);
+            let (requests, counted) = preview::count(&job.client, selection, u64::MAX, job.policy);
+            report.set_requests_before(requests);
+            counted
+        }
+    };
     match counted {
         Ok(preview) => {
             preview.sample_lines().iter().for_each(|line| job.terminal.note(line));

@@ -10,15 +10,11 @@ use crate::selection::window;
 use crate::time::Age;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
-use upstash_dlq_core::{BulkDelete, DeletePage, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, Selection, Totals};
+use upstash_dlq_core::{BulkDelete, DeletePage, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, Totals};
 
 impl Stand for Fleet {
     fn totals(&self) -> Totals {
         self.totals()
-    }
-
-    fn selection(&self) -> &Selection {
-        self.selection()
     }
 
     fn checkpoint(&self) -> String {
@@ -58,7 +54,7 @@ pub(crate) fn lanes(
 pub(crate) fn run(job: &Job<'_>, mut fleet: Fleet, file: Option<&CheckpointFile>, mut report: Report) -> Report {
     report.set_window(window(fleet.selection()));
     job.show_window(fleet.selection());
-    let (mut report, expected, before) = match job.look_and_ask(fleet.selection(), report) {
+    let (mut report, expected, before) = match job.look_and_ask(fleet.selection(), None, report) {
         Ok(asked) => asked,
         Err(report) => return *report,
     };
@@ -67,7 +63,7 @@ pub(crate) fn run(job: &Job<'_>, mut fleet: Fleet, file: Option<&CheckpointFile>
     let mut watch = Watch { file, progress, broken: None };
     let driven = job.client.run_fleet(&mut fleet, &mut watch);
     watch.progress.finish();
-    job.conclude(&fleet, file, driven, watch.broken, report)
+    job.conclude(&fleet, file, driven, watch.broken, None, report)
 }
 
 struct Watch<'a> {

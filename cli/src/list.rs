@@ -37,14 +37,15 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
         let room = usize::try_from(limit - shown).unwrap_or(usize::MAX);
         let messages = page.messages.get(..room.min(page.messages.len())).unwrap_or_default();
         shown += messages.len() as u64;
-        let lines = if global.json {
+        let lines: Vec<String> = if global.json {
             messages.iter().map(|message| json_line(message.as_json())).collect()
         } else if messages.is_empty() {
             Vec::new()
         } else {
             table.lines(&messages.iter().map(|message| row(message, now)).collect::<Vec<_>>())
         };
-        gone = !lines.iter().all(|line| print_line(line));
+        // A page at once: ten million lines are that many system calls otherwise.
+        gone = !lines.is_empty() && !print_line(&lines.join("\n"));
         if gone || shown >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     progress.finish();

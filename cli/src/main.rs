@@ -17,6 +17,7 @@ mod demo;
 mod emulator;
 mod fleet;
 mod get;
+mod ids;
 mod interrupt;
 mod list;
 mod listing;

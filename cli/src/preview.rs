@@ -5,7 +5,7 @@ use crate::listing::{Failed, each_page};
 use crate::report::thousands;
 use crate::time::Age;
 use std::ops::ControlFlow;
-use upstash_dlq_core::{DlqMessage, Ids, List, RetryPolicy, Selection};
+use upstash_dlq_core::{DlqMessage, List, RetryPolicy, Selection};
 use upstash_dlq_ureq::Client;
 
 /// How many runs are shown.
@@ -21,8 +21,8 @@ pub(crate) struct Preview {
 }
 
 /// Ids are counted as they were given, without asking the server.
-pub(crate) fn of_ids(ids: &Ids) -> Preview {
-    Preview { matching: ids.len() as u64, whole: true, samples: Vec::new() }
+pub(crate) fn of_ids(ids: u64) -> Preview {
+    Preview { matching: ids, whole: true, samples: Vec::new() }
 }
 
 /// Counts until more than `limit` are found. The number of requests comes back in any case.
@@ -35,7 +35,7 @@ pub(crate) fn count(
     let list = match selection {
         Selection::Filter(filter) => List::matching(filter.clone()),
         Selection::Everything => List::everything(),
-        Selection::Ids(ids) => return (0, Ok(of_ids(ids))),
+        Selection::Ids(ids) => return (0, Ok(of_ids(ids.len() as u64))),
     };
     let mut preview = Preview { matching: 0, whole: true, samples: Vec::new() };
     let (requests, result) = each_page(client, list, policy, None, |page| {

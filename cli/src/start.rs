@@ -4,7 +4,7 @@ use crate::args::{Global, OverrideArgs, SelectionArgs, Settle, Start};
 use crate::bulk::{Job, usage};
 use crate::checkpoint_file::CheckpointFile;
 use crate::report::Report;
-use crate::selection::{self, window};
+use crate::selection::{self, Resolved, window};
 use crate::terminal::Terminal;
 use crate::time::Age;
 use crate::wording::Words;
@@ -35,7 +35,7 @@ impl Starts for Restart {
 pub(crate) fn run<V: Starts>(global: &Global, args: &Start) -> ExitCode {
     let terminal = Terminal::new(global);
     let words = Words::of::<V>();
-    let (selection, overrides) =
+    let (resolved, overrides) =
         match args.selection.resolve(Age::from_clock()).and_then(|s| Ok((s, args.overrides.build()?))) {
             Ok(both) => both,
             Err(sentence) => {
@@ -43,15 +43,15 @@ pub(crate) fn run<V: Starts>(global: &Global, args: &Start) -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-    let report = Report::new(words, window(&selection));
-    start::<V>(global, args, words, selection, overrides, report).print(&terminal, global.json)
+    let report = Report::new(words, resolved.window());
+    start::<V>(global, args, words, resolved, overrides, report).print(&terminal, global.json)
 }
 
 fn start<V: Starts>(
     global: &Global,
     args: &Start,
     words: Words,
-    selection: Selection,
+    resolved: Resolved,
     overrides: Overrides,
     report: Report,
 ) -> Report {
@@ -59,29 +59,37 @@ fn start<V: Starts>(
         Ok(job) => job,
         Err(sentence) => return usage(report, sentence),
     };
-    let fingerprint = job.fingerprint(&selection);
-    let builder = BulkBuilder::<V>::new(job.client.endpoint().clone(), selection)
-        .fingerprint(fingerprint)
-        .max(args.max)
-        .retry(job.policy, job.client.seed());
-    let file = args.checkpoint.clone().map(CheckpointFile::new);
-    let mut bulk = match job.machine(V::with(builder, overrides), file.as_ref()) {
-        Ok(bulk) => bulk,
-        Err(sentence) => return usage(report, sentence),
+    let build = |selection: Selection| {
+        let fingerprint = job.fingerprint(&selection);
+        let builder = BulkBuilder::<V>::new(job.client.endpoint().clone(), selection)
+            .fingerprint(fingerprint)
+            .max(args.max)
+            .retry(job.policy, job.client.seed());
+        V::with(builder, overrides.clone())
     };
-    if let Some(settle) = args.settle {
-        let settlement = match settle {
-            Settle::Applied => Settlement::Applied,
-            Settle::NotApplied => Settlement::NotApplied,
-        };
-        if bulk.settle(settlement).is_err() {
-            return usage(report, "--settle: no request waits to be settled: leave it out".into());
-        }
-        if let Some(Err(sentence)) = file.as_ref().map(|file| file.write(&bulk.checkpoint().to_json())) {
-            return usage(report, sentence);
-        }
+    let file = args.checkpoint.clone().map(CheckpointFile::new);
+    let settle = |bulk: &mut Bulk<V>| settle(bulk, args.settle, file.as_ref());
+    let selection = match resolved {
+        Resolved::Ids(list) => return job.run_ids(list, build, args.checkpoint.clone(), settle, report),
+        Resolved::Matching(selection) => selection,
+    };
+    let machine = job.machine(build(selection), file.as_ref());
+    match machine.and_then(|mut bulk| settle(&mut bulk).map(|()| bulk)) {
+        Ok(bulk) => job.run(bulk, args.checkpoint.clone(), report),
+        Err(sentence) => usage(report, sentence),
     }
-    job.run(bulk, args.checkpoint.clone(), report)
+}
+
+/// Tells the machine what somebody has found out, and keeps it.
+fn settle<V: Verb>(bulk: &mut Bulk<V>, settle: Option<Settle>, file: Option<&CheckpointFile>) -> Result<(), String> {
+    let settlement = match settle {
+        Some(Settle::Applied) => Settlement::Applied,
+        Some(Settle::NotApplied) => Settlement::NotApplied,
+        None => return Ok(()),
+    };
+    let nothing = "--settle: no request waits to be settled: leave it out";
+    bulk.settle(settlement).map_err(|_| nothing.to_owned())?;
+    file.map_or(Ok(()), |file| file.write(&bulk.checkpoint().to_json()))
 }
 
 impl OverrideArgs {

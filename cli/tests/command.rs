@@ -455,3 +455,83 @@ fn many_lanes_delete_what_one_would() {
         assert_eq!((server.with_service(|s| s.len()), server.connections() > 1), (0, lanes != "1"));
     }
 }
+
+#[test]
+fn a_long_list_of_ids_is_sent_part_by_part_and_goes_on_in_the_right_one() {
+    let server = emulator(0);
+    server.with_service(|s| {
+        for n in 0..24_000 {
+            let run = upstash_dlq_emulator::Run { dlq_id: format!("id-{n}"), ..Default::default() };
+            s.insert(run);
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (ids, file) = (folder.path().join("ids"), folder.path().join("position"));
+    let mut lines: Vec<String> = (0..24_000).map(|n| format!("id-{n}")).collect();
+    lines.push("nobody".into());
+    std::fs::write(&ids, lines.join("\n")).unwrap();
+    let bad = folder.path().join("bad");
+    std::fs::write(&bad, format!("{}\nx,y\n", lines.join("\n"))).unwrap();
+    let output = run(&server.url(), &["delete", "--yes", "--ids-from", bad.to_str().unwrap()]);
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("line 24002"), "{}", text(&output.stderr));
+    assert_eq!(server.connections(), 0);
+    let args = [
+        "delete",
+        "--yes",
+        "--json",
+        "--max-attempts",
+        "1",
+        "--ids-from",
+        ids.to_str().unwrap(),
+        "--checkpoint",
+        file.to_str().unwrap(),
+    ];
+    // In the second part something goes wrong.
+    server.with_service(|s| {
+        s.set_faults(FaultPlan::script([vec![None; 30], vec![Some(Fault::ServerError(500))]].concat()));
+    });
+    let first = run(&server.url(), &args);
+    let deleted = json(&first)["deleted"].as_u64().unwrap();
+    assert!(
+        first.status.code() == Some(3) && deleted > 10_000 && deleted < 20_000,
+        "{deleted} {}",
+        text(&first.stderr)
+    );
+    let second = run(&server.url(), &args);
+    let report = json(&second);
+    assert_eq!(
+        (second.status.code(), report["deleted"].as_u64(), report["verified"].as_bool()),
+        (Some(0), Some(24_000), Some(true)),
+        "{}",
+        text(&second.stderr)
+    );
+    assert_eq!((server.with_service(|s| s.len()), file.exists()), (0, false));
+    assert_eq!(server.with_service(|s| s.deleted_total()), 24_000);
+    let max = run(&server.url(), &["delete", "--yes", "--json", "--max", "10001", "--ids-from", ids.to_str().unwrap()]);
+    let asked: usize = server.with_service(|s| {
+        s.log().skip_while(|r| !r.target.contains("dlqIds=id-0&")).map(|r| r.target.matches("dlqIds=").count()).sum()
+    });
+    assert!(max.status.success() && json(&max)["verified"] == false && asked > 0, "{asked}");
+}
+
+#[test]
+fn a_long_list_of_ids_is_archived_part_by_part() {
+    let server = emulator(0);
+    server.with_service(|s| {
+        for n in 0..10_050 {
+            s.insert(upstash_dlq_emulator::Run { dlq_id: format!("id-{n}"), ..Default::default() });
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let (ids, archive) = (folder.path().join("ids"), folder.path().join("archive"));
+    std::fs::write(&ids, (0..10_060).map(|n| format!("id-{n}\n")).collect::<String>()).unwrap();
+    let args =
+        ["delete", "--yes", "--json", "--ids-from", ids.to_str().unwrap(), "--archive", archive.to_str().unwrap()];
+    let report = json(&run(&server.url(), &args));
+    assert_eq!(
+        (report["deleted"].as_u64(), report["archived"].as_u64(), report["verified"].as_bool()),
+        (Some(10_050), Some(10_050), Some(true))
+    );
+    assert_eq!(std::fs::read_to_string(&archive).unwrap().lines().count(), 10_050);
+    assert_eq!(server.with_service(|s| (s.len(), s.requests_total())).0, 0);
+}

@@ -125,7 +125,7 @@ impl BulkDelete {
             last: false,
             machines: 0,
             in_flight: false,
-            totals: Totals::default(),
+            totals: self.carried,
             archived: 0,
             absent: 0,
             phase: Phase::Next,
@@ -310,7 +310,7 @@ impl ArchiveDelete {
         let seed = self.seed();
         self.phase = match &self.ids {
             Some((ids, fetched)) => {
-                let max = self.config.max.map_or(u64::MAX, core::num::NonZeroU64::get);
+                let max = self.config.max.map_or(u64::MAX, |max| max.get().saturating_sub(self.config.before));
                 let limit = ids.len().min(usize::try_from(max).unwrap_or(usize::MAX));
                 let full = self.batch.len() >= BATCH || self.batch_bytes >= BATCH_BYTES;
                 match ids.as_slice().get(*fetched) {

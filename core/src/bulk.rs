@@ -399,7 +399,7 @@ impl<V: Verb> Bulk<V> {
     /// of which ids are sent at all.
     pub(crate) fn limit_of_ids(&self) -> usize {
         let Selection::Ids(ids) = &self.config.selection else { return 0 };
-        let max = self.config.max.map_or(u64::MAX, NonZeroU64::get);
+        let max = self.config.max.map_or(u64::MAX, |max| max.get().saturating_sub(self.position.ids_before));
         ids.len().min(usize::try_from(max).unwrap_or(usize::MAX))
     }
 
@@ -423,6 +423,7 @@ impl Position {
         Self {
             cursor: None,
             sent_ids: 0,
+            ids_before: 0,
             unsettled: None,
             remaining,
             pass_deleted: false,

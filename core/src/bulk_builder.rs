@@ -4,7 +4,7 @@ use crate::bulk::{Bulk, add_one};
 use crate::checkpoint::Position;
 use crate::{
     Checkpoint, CheckpointError, Delete, Endpoint, Fingerprint, Overrides, Restart, Resume, RetryPolicy, Selection,
-    Verb,
+    Totals, Verb,
 };
 use core::marker::PhantomData;
 use core::num::{NonZeroU32, NonZeroU64};
@@ -37,6 +37,9 @@ pub struct BulkBuilder<V> {
     pub(crate) overrides: Overrides,
     pub(crate) policy: RetryPolicy,
     pub(crate) seed: u64,
+    /// Ids of the same list that earlier parts have dealt with, and what that came to.
+    pub(crate) before: u64,
+    pub(crate) carried: Totals,
     pub(crate) verb: PhantomData<V>,
 }
 
@@ -77,6 +80,8 @@ impl<V: Verb> BulkBuilder<V> {
             overrides: Overrides::default(),
             policy: RetryPolicy::default(),
             seed: 0,
+            before: 0,
+            carried: Totals::default(),
             verb: PhantomData,
         };
         builder.page_size(NonZeroU32::MIN.saturating_add(99))
@@ -104,9 +109,17 @@ impl<V: Verb> BulkBuilder<V> {
         Self { policy, seed, ..self }
     }
 
+    /// Says that the ids are a later part of a longer list, of which `before` ids have been dealt with: totals go on from
+    /// there, and the maximum counts over all parts. So a list of any length takes no more memory than one part.
+    pub fn part(self, before: u64, totals: Totals) -> Self {
+        Self { before, carried: totals, ..self }
+    }
+
     /// The machine, at its start.
     pub fn build(self) -> Bulk<V> {
-        let position = Position::start(self.max.map(NonZeroU64::get));
+        let mut position = Position::start(self.max.map(NonZeroU64::get));
+        position.ids_before = self.before;
+        position.totals = self.carried;
         Bulk::new(self, position)
     }
 
@@ -129,6 +142,9 @@ impl<V: Verb> BulkBuilder<V> {
         }
         if V::REPEATABLE && checkpoint.position.unsettled.is_some() {
             return Err(CheckpointError::Damaged("a delete needs no settling".into()));
+        }
+        if checkpoint.position.ids_before != self.before {
+            return Err(CheckpointError::OtherSelection);
         }
         self.selection = checkpoint.selection.apply_to(self.selection)?;
         let in_flight = checkpoint.in_flight;

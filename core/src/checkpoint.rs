@@ -35,6 +35,9 @@ pub struct Checkpoint {
 pub(crate) struct Position {
     pub(crate) cursor: Option<Cursor>,
     pub(crate) sent_ids: usize,
+    /// Ids of the same list that earlier parts have dealt with.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) ids_before: u64,
     /// How many runs a request asked for that may have been carried out and must not be repeated.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) unsettled: Option<u64>,
@@ -48,6 +51,10 @@ pub(crate) struct Position {
     pub(crate) cursor_refused: bool,
     pub(crate) cycle: CycleDetector,
     pub(crate) totals: Totals,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// The selection with its times resolved.
@@ -159,6 +166,11 @@ impl Checkpoint {
             SavedSelection::Filter(filter) => (filter.from(), filter.to()),
             SavedSelection::Ids(_) | SavedSelection::Everything => (None, None),
         }
+    }
+
+    /// How many ids of a longer list lay before the part that this is of; see [`BulkBuilder::part`](crate::BulkBuilder::part).
+    pub fn ids_before(&self) -> u64 {
+        self.position.ids_before
     }
 
     /// What had happened.

@@ -39,6 +39,29 @@ impl Fingerprint {
     }
 }
 
+/// Makes a [`Fingerprint`] of a list too long to hold, one value at a time.
+#[derive(Clone, Debug)]
+pub struct FingerprintOfMany(Fnv);
+
+impl Default for FingerprintOfMany {
+    fn default() -> Self {
+        Self(Fnv::new())
+    }
+}
+
+impl FingerprintOfMany {
+    /// The next value; the order counts.
+    pub fn add(&mut self, value: &str) {
+        self.0.text(value);
+    }
+
+    /// Of all of them, at an endpoint.
+    pub fn at(&self, endpoint: &Endpoint) -> Fingerprint {
+        let Fingerprint(values) = Fnv(self.0.0).finish();
+        Fingerprint::of_pairs(endpoint, [("many", values.as_str())])
+    }
+}
+
 impl fmt::Display for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -53,6 +76,7 @@ pub(crate) fn hash_of(text: &str) -> u64 {
     u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default()
 }
 
+#[derive(Clone, Debug)]
 struct Fnv(u128);
 
 impl Fnv {

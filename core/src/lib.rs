@@ -55,7 +55,7 @@ pub use endpoint::{Endpoint, EndpointBuilder, EndpointError, Token};
 pub use escape::Escaped;
 pub use failure_function_state::FailureFunctionState;
 pub use filter::{Filter, FilterBuilder};
-pub use fingerprint::Fingerprint;
+pub use fingerprint::{Fingerprint, FingerprintOfMany};
 pub use fleet::{Fleet, FleetStep, LaneId};
 pub use fleet_checkpoint::FleetCheckpoint;
 pub use last_line::LastLine;
