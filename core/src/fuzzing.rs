@@ -4,12 +4,13 @@
 
 use crate::{
     BulkDelete, Call, Checkpoint, DeletePage, Delivery, DlqId, DlqMessage, Endpoint, ErrorBody, FailureFunctionState,
-    Filter, Ids, LastLine, List, ResponseError, Selection, Step, Token, UnixMillis,
+    Filter, FleetCheckpoint, FleetStep, Ids, LastLine, List, ResponseError, Selection, Step, Token, UnixMillis,
 };
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::num::NonZeroU64;
+use core::num::{NonZeroU64, NonZeroUsize};
+use core::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
 mod machines;
@@ -228,6 +229,7 @@ fn selections() -> Vec<Selection> {
 /// A checkpoint file: read, written and read again it is the same; going on from it asks for nothing that was not given,
 /// even if somebody has changed the file.
 pub fn checkpoint(data: &[u8]) {
+    fleet_checkpoint(data);
     let checkpoint = match Checkpoint::from_json(data) {
         Ok(checkpoint) => checkpoint,
         Err(error) => return shows_nothing_unsafe(&error.to_string()),
@@ -254,6 +256,43 @@ pub fn checkpoint(data: &[u8]) {
                 _ => bulk.on_failure(Delivery::Unknown),
             };
             assert!(told.is_ok());
+        }
+    }
+}
+
+/// The same for the file of many lanes.
+fn fleet_checkpoint(data: &[u8]) {
+    let saved = match FleetCheckpoint::from_json(data) {
+        Ok(saved) => saved,
+        Err(error) => return shows_nothing_unsafe(&error.to_string()),
+    };
+    let json = saved.to_json();
+    assert_eq!(FleetCheckpoint::from_json(json.as_bytes()).as_ref(), Ok(&saved), "{json}");
+    let (fingerprint, page_size, max, verify) = saved.options();
+    for given in selections() {
+        let Some(endpoint) = endpoint() else { return };
+        let delete = BulkDelete::new(endpoint, given.clone())
+            .fingerprint(fingerprint.clone())
+            .page_size(page_size)
+            .max(max)
+            .verify(verify);
+        let (lanes, now) = (NonZeroUsize::MIN.saturating_add(3), UnixMillis::new(1_764_000_000_000));
+        let Ok(mut fleet) = delete.restore_fleet(saved.clone(), lanes, now) else { continue };
+        for turn in 0..24_u64 {
+            match fleet.poll(Duration::from_secs(60 * turn)) {
+                FleetStep::Send(lane, request) => {
+                    assert_within(&request, &given, max.map(NonZeroU64::get));
+                    let told = match turn % 3 {
+                        0 => fleet.on_response(lane, &Response::new("{\"deleted\":1,\"cursor\":\"x\"}")),
+                        1 => fleet.on_response(lane, &Response::new("{\"deleted\":0}")),
+                        _ => fleet.on_failure(lane, Delivery::Unknown),
+                    };
+                    assert!(told.is_ok());
+                }
+                FleetStep::WaitUntil(_) => {}
+                FleetStep::Idle => unreachable!("nothing is out"),
+                FleetStep::Done(_) => break,
+            }
         }
     }
 }
