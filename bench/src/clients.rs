@@ -29,7 +29,8 @@ pub(crate) fn run(kind: &str, url: &str, rest: &[&str]) {
         "bare-ureq" => bare_ureq(url),
         "bare-reqwest" => runtime().block_on(bare_reqwest(url)),
         "ours-ureq" => {
-            let outcome = upstash_dlq_ureq::Client::new(endpoint(url)).delete(Selection::Everything).verify(false).run_on(lanes);
+            let outcome =
+                upstash_dlq_ureq::Client::new(endpoint(url)).delete(Selection::Everything).verify(false).run_on(lanes);
             assert!(outcome.halted.is_none(), "{outcome:?}");
         }
         "ours-reqwest" => runtime().block_on(async {

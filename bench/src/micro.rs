@@ -52,7 +52,8 @@ fn cost<T>(mut act: impl FnMut() -> T) -> (f64, f64) {
 pub(crate) fn table() -> String {
     let body = format!("{{\"deleted\":100,\"cursor\":\"{CURSOR}\"}}");
     let answer = Response::new(body.clone());
-    let mut table = String::from("| building one request, six filters and a cursor | ns | allocations |\n|---|--:|--:|\n");
+    let mut table =
+        String::from("| building one request, six filters and a cursor | ns | allocations |\n|---|--:|--:|\n");
     let mut row = |name: &str, (nanos, allocations): (f64, f64)| {
         writeln!(table, "| {name} | {nanos:.0} | {allocations:.1} |").unwrap();
         nanos
@@ -62,7 +63,8 @@ pub(crate) fn table() -> String {
     let theirs = row(
         "reqwest's builder: `delete(url).query(&pairs).bearer_auth(token)`",
         cost(|| {
-            let pairs: [(&str, &str); 8] = [PAIRS[0], PAIRS[1], PAIRS[2], PAIRS[3], PAIRS[4], PAIRS[5], ("count", "100"), ("cursor", CURSOR)];
+            let pairs: [(&str, &str); 8] =
+                [PAIRS[0], PAIRS[1], PAIRS[2], PAIRS[3], PAIRS[4], PAIRS[5], ("count", "100"), ("cursor", CURSOR)];
             client.delete(URL).query(&pairs).bearer_auth("a-token").build().unwrap()
         }),
     );

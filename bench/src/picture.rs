@@ -39,7 +39,13 @@ pub(crate) fn chart(title: &str, across: &str, up: &str, lines: &[Line]) -> Stri
     let mut tick = 1.0;
     while tick <= x_high {
         if tick >= x_low {
-            writeln!(svg, "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{tick}</text>", x(tick), TOP + PLOT_HEIGHT + 18.0).unwrap();
+            writeln!(
+                svg,
+                "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{tick}</text>",
+                x(tick),
+                TOP + PLOT_HEIGHT + 18.0
+            )
+            .unwrap();
         }
         tick *= 2.0;
     }
@@ -48,8 +54,14 @@ pub(crate) fn chart(title: &str, across: &str, up: &str, lines: &[Line]) -> Stri
             let tick = step * 10_f64.powi(power);
             if tick >= y_low && tick <= y_high {
                 let at = y(tick);
-                writeln!(svg, "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>", LEFT + PLOT_WIDTH).unwrap();
-                writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>", LEFT - 6.0, at + 4.0).unwrap();
+                writeln!(
+                    svg,
+                    "<line x1=\"{LEFT}\" x2=\"{}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>",
+                    LEFT + PLOT_WIDTH
+                )
+                .unwrap();
+                writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>", LEFT - 6.0, at + 4.0)
+                    .unwrap();
             }
         }
     }
@@ -57,10 +69,20 @@ pub(crate) fn chart(title: &str, across: &str, up: &str, lines: &[Line]) -> Stri
         let colour = COLOURS[at % COLOURS.len()];
         let dashes = if at >= COLOURS.len() / 2 { " stroke-dasharray=\"5 4\"" } else { "" };
         let points: Vec<String> = line.points.iter().map(|(px, py)| format!("{:.1},{:.1}", x(*px), y(*py))).collect();
-        writeln!(svg, "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>", points.join(" ")).unwrap();
+        writeln!(
+            svg,
+            "<polyline points=\"{}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>",
+            points.join(" ")
+        )
+        .unwrap();
         let row = TOP + 14.0 + 20.0 * at as f64;
         let start = LEFT + PLOT_WIDTH + 14.0;
-        writeln!(svg, "<line x1=\"{start}\" x2=\"{}\" y1=\"{row}\" y2=\"{row}\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>", start + 24.0).unwrap();
+        writeln!(
+            svg,
+            "<line x1=\"{start}\" x2=\"{}\" y1=\"{row}\" y2=\"{row}\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}/>",
+            start + 24.0
+        )
+        .unwrap();
         writeln!(svg, "<text x=\"{}\" y=\"{}\">{}</text>", start + 30.0, row + 4.0, line.name).unwrap();
     }
     svg.push_str("</svg>\n");

@@ -19,7 +19,8 @@ pub(crate) struct Cost {
 /// Runs it to its end.
 pub(crate) fn measure(command: &mut Command) -> Cost {
     let start = Instant::now();
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
+    let mut child =
+        command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().unwrap_or_else(|e| panic!("{command:?}: {e}"));
     let ended = child.wait4().unwrap();
     assert!(ended.status.success(), "{command:?}: {}", ended.status);
     let usage = ended.rusage;
@@ -41,8 +42,7 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        let mut child =
-            Command::new(this()).arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut child = Command::new(this()).arg("serve").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let mut url = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
         Self { child, url: url.trim().to_owned() }
@@ -101,7 +101,9 @@ pub(crate) fn client(kind: &str, server: &Server, rest: &[String]) -> Command {
 pub(crate) fn cli() -> PathBuf {
     let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     let mut build = Command::new(cargo);
-    build.args(["build", "--release", "--locked", "-q", "-p", "upstash-dlq", "--message-format=json"]).current_dir(root());
+    build
+        .args(["build", "--release", "--locked", "-q", "-p", "upstash-dlq", "--message-format=json"])
+        .current_dir(root());
     let output = build.stderr(Stdio::inherit()).output().unwrap();
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).unwrap();
@@ -114,6 +116,10 @@ pub(crate) fn cli() -> PathBuf {
 
 pub(crate) fn delete(cli: &PathBuf, server: &Server, args: &[&str]) -> Command {
     let mut command = Command::new(cli);
-    command.args(["delete", "--all", "--yes", "--quiet"]).args(args).env("QSTASH_URL", &server.url).env("QSTASH_TOKEN", "token");
+    command
+        .args(["delete", "--all", "--yes", "--quiet"])
+        .args(args)
+        .env("QSTASH_URL", &server.url)
+        .env("QSTASH_TOKEN", "token");
     command
 }

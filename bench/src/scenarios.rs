@@ -79,7 +79,8 @@ fn cpu(cli: &PathBuf) -> String {
     for (at, kind) in kinds.iter().enumerate() {
         let bare = if at < 3 { &least[0] } else { &least[3] };
         let against = a_page(&least[at]) / a_page(bare);
-        writeln!(table, "| {kind} | {:.4} | {against:.2} | {:.1} |", a_page(&least[at]), megabytes(least[at].memory)).unwrap();
+        writeln!(table, "| {kind} | {:.4} | {against:.2} | {:.1} |", a_page(&least[at]), megabytes(least[at].memory))
+            .unwrap();
     }
     if let Some(mut node) = node {
         let costs = (0..3).map(|_| {
@@ -87,8 +88,14 @@ fn cpu(cli: &PathBuf) -> String {
             measure(&mut node)
         });
         let cost = crate::process::least(costs);
-        writeln!(table, "| the official JavaScript client | {:.4} | | {:.1} |", a_page(&cost), megabytes(cost.memory)).unwrap();
-        writeln!(table, "\nThe command costs {:.1} times less CPU a page than the official JavaScript client.", a_page(&cost) / a_page(&least[2])).unwrap();
+        writeln!(table, "| the official JavaScript client | {:.4} | | {:.1} |", a_page(&cost), megabytes(cost.memory))
+            .unwrap();
+        writeln!(
+            table,
+            "\nThe command costs {:.1} times less CPU a page than the official JavaScript client.",
+            a_page(&cost) / a_page(&least[2])
+        )
+        .unwrap();
     } else {
         table.push_str("\nNode.js or its client is not here: run emulator/interop/run.sh once.\n");
     }
@@ -127,7 +134,8 @@ fn lanes(cli: &PathBuf) -> (String, String) {
             write!(table, "| {latency} ms, {shape}, {pages} |").unwrap();
             for lanes in LANES {
                 server.reset(pages * 100, shape, latency);
-                let seconds = measure(&mut delete(cli, &server, &["--parallel", &lanes.to_string()])).wall.as_secs_f64();
+                let seconds =
+                    measure(&mut delete(cli, &server, &["--parallel", &lanes.to_string()])).wall.as_secs_f64();
                 points.push((lanes as f64, seconds));
                 requests.push(server.requests());
                 write!(table, " {seconds:.2} s, {:.1}× |", points[0].1 / seconds).unwrap();
@@ -142,19 +150,24 @@ fn lanes(cli: &PathBuf) -> (String, String) {
         server.reset(100_000, shape, 20);
         let ends = oracle_windows(shape, 16);
         let cost = measure(&mut client("oracle", &server, &ends));
-        writeln!(table, "\n16 windows chosen by an oracle, 20 ms, {shape}, 1000 pages, without the confirming pass: {:.2} s.", cost.wall.as_secs_f64()).unwrap();
+        writeln!(
+            table,
+            "\n16 windows chosen by an oracle, 20 ms, {shape}, 1000 pages, without the confirming pass: {:.2} s.",
+            cost.wall.as_secs_f64()
+        )
+        .unwrap();
     }
     (table, chart("Seconds to delete everything, against lanes", "lanes", "seconds", &lines))
 }
 
 fn oracle_windows(shape: &str, lanes: i64) -> Vec<String> {
-    let start = server::NEWEST - 90 * 86_400_000;
+    let start = server::newest() - 90 * 86_400_000;
     let ends: Vec<i64> = match shape {
         "even" => (0..=lanes).map(|n| start + 90 * 86_400_000 * n / lanes).collect(),
         _ => {
-            let hour = server::NEWEST - 33 * 86_400_000;
+            let hour = server::newest() - 33 * 86_400_000;
             let inner = (1..lanes).map(|n| hour + 3_600_000 * n / lanes);
-            [start].into_iter().chain(inner).chain([server::NEWEST]).collect()
+            [start].into_iter().chain(inner).chain([server::newest()]).collect()
         }
     };
     ends.iter().enumerate().map(|(at, end)| (end + i64::from(at + 1 == ends.len())).to_string()).collect()
@@ -163,7 +176,9 @@ fn oracle_windows(shape: &str, lanes: i64) -> Vec<String> {
 /// Peak memory of the command for ever more runs.
 fn memory(cli: &PathBuf) -> String {
     let server = Server::start();
-    let mut table = String::from("Peak memory of the command in MB.\n\n| what | 10,000 runs | 100,000 | 1,000,000 | 10,000,000 |\n|---|--:|--:|--:|--:|\n");
+    let mut table = String::from(
+        "Peak memory of the command in MB.\n\n| what | 10,000 runs | 100,000 | 1,000,000 | 10,000,000 |\n|---|--:|--:|--:|--:|\n",
+    );
     let folder = std::env::temp_dir().join("upstash-dlq-bench-ids");
     let kinds = ["delete, 1 lane", "delete, 4 lanes", "delete, 16 lanes", "list --json", "stats", "delete --ids-from"];
     for kind in kinds {

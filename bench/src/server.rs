@@ -15,19 +15,23 @@ struct Dlq {
 }
 
 const DAY: i64 = 86_400_000;
-/// When the newest run failed.
-pub(crate) const NEWEST: i64 = 1_764_000_000_000;
+/// When the newest run failed: at the beginning of this day.
+pub(crate) fn newest() -> i64 {
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_millis();
+    i64::try_from(now).unwrap() / DAY * DAY
+}
 
 impl Dlq {
     /// Evenly over ninety days, or 99 % of them within one hour.
     fn fill(&mut self, runs: i64, shape: &str) {
-        let start = NEWEST - 90 * DAY;
-        let even = |n: i64, of: i64| start + i64::try_from(i128::from(90 * DAY) * i128::from(n) / i128::from(of)).unwrap();
+        let start = newest() - 90 * DAY;
+        let even =
+            |n: i64, of: i64| start + i64::try_from(i128::from(90 * DAY) * i128::from(n) / i128::from(of)).unwrap();
         self.times = match shape {
             "even" => (0..runs).map(|n| even(n, runs)).collect(),
             _ => {
                 let outside = runs / 100;
-                let hour = |n: i64| NEWEST - 33 * DAY + n * 3_600_000 / (runs - outside);
+                let hour = |n: i64| newest() - 33 * DAY + n * 3_600_000 / (runs - outside);
                 (0..outside).map(|n| even(n, outside)).chain((0..runs - outside).map(hour)).collect()
             }
         };
@@ -176,6 +180,7 @@ fn answer_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, answer: &m
         }
     }
     answer.clear();
-    write!(answer, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+    write!(answer, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+        .unwrap();
     dlq.latency
 }

@@ -37,8 +37,19 @@ impl Window {
         i128::from(self.hi) - i128::from(self.lo) + 1
     }
 
-    /// Into `parts` disjoint parts that cover it, as even as they can be; fewer where it has fewer milliseconds.
+    /// Into `parts` disjoint parts that cover it, as even as they can be; fewer where it has fewer milliseconds. What lies
+    /// beyond an open lower end becomes a part of its own, twice as wide: should the runs lie there after all, they are
+    /// found as fast as they would be anywhere.
     pub(crate) fn split(&self, parts: usize) -> Vec<Self> {
+        if self.open_below && parts > 1 && self.lo > i64::MIN {
+            let span = i64::try_from(self.width().saturating_mul(2)).unwrap_or(i64::MAX);
+            let beyond =
+                Self { lo: self.lo.saturating_sub(span), hi: self.lo - 1, open_below: true, open_above: false };
+            let mut all = Vec::with_capacity(parts);
+            all.push(beyond);
+            all.extend(Self { open_below: false, ..*self }.split(parts - 1));
+            return all;
+        }
         let width = self.width();
         let parts = i128::try_from(parts).unwrap_or(i128::MAX).min(width).max(1);
         let at = |n: i128| i64::try_from(i128::from(self.lo) + width * n / parts).unwrap_or(i64::MAX);

@@ -300,6 +300,24 @@ fn many_lanes_ask_little_more_than_one() {
     }
 }
 
+/// Nothing is that old, as far as anybody knows; if it is, lanes find it all the same.
+#[test]
+fn runs_beyond_what_is_kept_are_shared_out_too() {
+    let runs = runs_at((0..20_000).map(|n| NOW - 400 * 86_400_000 + n * 60_000));
+    let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
+    runs.into_iter().for_each(|run| service.insert(run));
+    let mut world = World::new(service, 7);
+    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut fleet = delete.build_fleet(lanes(16), UnixMillis::new(NOW));
+    let mut full = 0;
+    while world.run(&mut fleet, 100).is_none() {
+        let widest = fleet.windows().len();
+        full = full.max(widest);
+    }
+    assert!(full == 16 && world.most_out == 16 && world.service.is_empty());
+    assert!(world.requests < 2_000 * 11 / 10 + 160, "{}", world.requests);
+}
+
 #[test]
 fn a_small_delete_costs_no_request_more() {
     for (runs, requests) in [(0, 1), (1, 2), (99, 2)] {
