@@ -18,6 +18,16 @@ pub(crate) struct IdList {
     /// How many ids there are, those that occur twice counted twice where the list is long.
     total: u64,
     fingerprint: FingerprintOfMany,
+    /// Where the last part ended, so that the next does not read the file from its start again.
+    place: Place,
+}
+
+/// So many ids lie before this byte, in so many lines.
+#[derive(Clone, Copy, Debug, Default)]
+struct Place {
+    ids: u64,
+    bytes: u64,
+    lines: u64,
 }
 
 impl IdList {
@@ -29,6 +39,7 @@ impl IdList {
             file: from.map(|path| Ok::<_, String>((path.to_owned(), open(path)?))).transpose()?,
             total: 0,
             fingerprint: FingerprintOfMany::default(),
+            place: Place::default(),
         };
         let mut total = 0;
         let mut fingerprint = FingerprintOfMany::default();
@@ -83,41 +94,47 @@ impl IdList {
 
     /// Each id but the first `skip`, until `visit` has seen enough.
     fn each(&mut self, skip: u64, mut visit: impl FnMut(DlqId) -> bool) -> Result<(), String> {
-        let mut skip = skip;
-        for id in &self.given {
-            if skip > 0 {
-                skip -= 1;
-            } else if !visit(id.clone()) {
+        let given = self.given.len() as u64;
+        for id in self.given.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)) {
+            if !visit(id.clone()) {
                 return Ok(());
             }
         }
+        // Of the file's own ids.
+        let skip = skip.saturating_sub(given);
+        let mut place = if self.place.ids <= skip { self.place } else { Place::default() };
         let Some((path, file)) = &mut self.file else { return Ok(()) };
         let shown = path.display();
         let unreadable = |error: std::io::Error| format!("--ids-from: {shown} cannot be read: {error}");
-        file.seek(SeekFrom::Start(0)).map_err(unreadable)?;
+        file.seek(SeekFrom::Start(place.bytes)).map_err(unreadable)?;
         let mut reader = BufReader::with_capacity(64 * 1024, file);
         let mut line = String::new();
-        for number in 1_u64.. {
+        loop {
             line.clear();
             let read = Read::by_ref(&mut reader).take(MAX_LINE).read_line(&mut line).map_err(unreadable)?;
             if read == 0 {
                 break;
             }
-            let text = if number == 1 { line.strip_prefix('\u{feff}').unwrap_or(&line) } else { &line };
+            place.bytes += read as u64;
+            place.lines += 1;
+            let text = if place.lines == 1 { line.strip_prefix('\u{feff}').unwrap_or(&line) } else { &line };
             let text = text.trim();
             if text.is_empty() {
                 continue;
             }
-            if skip > 0 {
-                skip -= 1;
+            place.ids += 1;
+            if place.ids <= skip {
                 continue;
             }
-            let id = DlqId::new(text)
-                .map_err(|e| format!("--ids-from: {shown}, line {number}: {}", in_words_of_the_command(&e)))?;
+            let id = DlqId::new(text).map_err(|error| {
+                let problem = in_words_of_the_command(&error);
+                format!("--ids-from: {shown}, line {}: {problem}", place.lines)
+            })?;
             if !visit(id) {
                 break;
             }
         }
+        self.place = place;
         Ok(())
     }
 }
