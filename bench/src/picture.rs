@@ -60,8 +60,14 @@ pub(crate) fn chart(title: &str, across: &str, up: &str, lines: &[Line]) -> Stri
                     LEFT + PLOT_WIDTH
                 )
                 .unwrap();
-                writeln!(svg, "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{tick}</text>", LEFT - 6.0, at + 4.0)
-                    .unwrap();
+                writeln!(
+                    svg,
+                    "<text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                    LEFT - 6.0,
+                    at + 4.0,
+                    label(tick)
+                )
+                .unwrap();
             }
         }
     }
@@ -87,4 +93,9 @@ pub(crate) fn chart(title: &str, across: &str, up: &str, lines: &[Line]) -> Stri
     }
     svg.push_str("</svg>\n");
     svg
+}
+
+fn label(tick: f64) -> String {
+    let text = format!("{tick:.3}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
