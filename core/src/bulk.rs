@@ -257,6 +257,13 @@ impl<V: Verb> Bulk<V> {
         }
     }
 
+    /// The wait that the next `poll` would ask for is somebody else's business.
+    pub(crate) fn waited(&mut self) {
+        if let State::Backoff(_) = self.state {
+            self.state = State::Ready;
+        }
+    }
+
     /// The attempts so far do not count.
     pub(crate) fn forgive(&mut self) {
         self.attempts.answered();

@@ -314,6 +314,8 @@ impl Fleet {
             }
             Event::Retry(retried) if is_rate_limit(&retried.cause) => {
                 lane.limited = true;
+                // All lanes wait; it need not wait again by itself.
+                lane.bulk.waited();
                 self.pace.refused(retried.after);
             }
             Event::Retry(_) | Event::Ended => {}

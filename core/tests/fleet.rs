@@ -449,8 +449,77 @@ fn a_changed_file_deletes_nothing_else() {
         assert!(file.contains(from), "{from} in {file}");
         assert!(restore(&file.replace(from, to)).is_err(), "{to}");
     }
+    // Only the lane's own window, which comes last.
+    for (from, to) in [("\"lo\":1000", "\"lo\":999"), ("\"hi\":2000", "\"hi\":2001")] {
+        let (head, tail) = file.rsplit_once(from).unwrap();
+        assert!(head.contains(from) && restore(&format!("{head}{to}{tail}")).is_err(), "{to}");
+    }
     for end in 0..file.len() {
         assert!(FleetCheckpoint::from_json(&file.as_bytes()[..end]).is_err());
     }
     assert!(Checkpoint::from_json(file.as_bytes()).is_err());
+}
+
+fn everything(n: usize, attempts: u32) -> (BulkDelete, Fleet) {
+    let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
+    let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(policy, 1);
+    let fleet = delete.clone().build_fleet(lanes(n), UnixMillis::new(NOW));
+    (delete, fleet)
+}
+
+/// The next request, however long that takes.
+fn next(fleet: &mut Fleet, clock: &mut Duration) -> LaneId {
+    loop {
+        match fleet.poll(*clock) {
+            FleetStep::Send(lane, _) => return lane,
+            FleetStep::WaitUntil(at) => *clock = at,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+fn page(deleted: u64, cursor: &str) -> Response<String> {
+    Response::new(format!("{{\"deleted\":{deleted},\"cursor\":\"{cursor}\"}}"))
+}
+
+fn too_many(retry_after: &str) -> Response<&'static str> {
+    Response::builder().status(429).header("retry-after", retry_after).body("").unwrap()
+}
+
+#[test]
+fn a_round_with_a_lost_answer_proves_nothing() {
+    let (delete, mut fleet) = everything(4, 6);
+    let mut clock = Duration::ZERO;
+    let lane = next(&mut fleet, &mut clock);
+    let saved = fleet.checkpoint();
+    fleet.on_failure(lane, Delivery::Unknown).unwrap();
+    // Lost here, and lost with the process that sent it.
+    for mut fleet in [fleet, delete.restore_fleet(saved, lanes(4), UnixMillis::new(NOW)).unwrap()] {
+        for _ in 0..2 {
+            let lane = next(&mut fleet, &mut clock);
+            fleet.on_response(lane, &page(0, "")).unwrap();
+        }
+        let FleetStep::Done(outcome) = fleet.poll(clock) else { panic!() };
+        assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.requests == 3, "{outcome:?}");
+    }
+}
+
+#[test]
+fn a_429_slows_all_lanes_together_and_costs_none_its_attempts() {
+    let (_, mut fleet) = everything(16, 2);
+    let mut clock = Duration::ZERO;
+    let lane = next(&mut fleet, &mut clock);
+    fleet.on_response(lane, &page(100, "x")).unwrap();
+    // The same lane is refused again and again while another gets on: two attempts are all it has.
+    for _ in 0..3 {
+        let (refused, other) = (next(&mut fleet, &mut clock), next(&mut fleet, &mut clock));
+        assert_eq!(refused, lane);
+        let before = clock;
+        fleet.on_response(refused, &too_many("5")).unwrap();
+        fleet.on_response(other, &page(100, "y")).unwrap();
+        assert!(matches!(fleet.poll(clock), FleetStep::WaitUntil(at) if at == before + Duration::from_secs(5)));
+    }
+    assert!(fleet.outcome_so_far().halted.is_none());
+    let lane = next(&mut fleet, &mut clock);
+    assert!(fleet.on_response(lane, &page(100, "z")).is_ok());
 }
