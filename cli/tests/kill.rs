@@ -178,7 +178,7 @@ fn plans() -> impl Iterator<Item = Plan> {
 fn an_archive_has_every_deleted_run_whenever_the_process_dies() {
     let folder = tempfile::tempdir().unwrap();
     let archive = folder.path().join("runs.ndjson");
-    let (reaper, url) = Reaper::start(3_000, Some(archive.clone()));
+    let (reaper, url) = Reaper::start(4_000, Some(archive.clone()));
     let sent: BTreeMap<String, String> =
         reaper.service.lock().unwrap().runs().map(|run| (run.dlq_id.clone(), Run::to_json(run))).collect();
     let delete = || {
@@ -207,7 +207,7 @@ fn an_archive_has_every_deleted_run_whenever_the_process_dies() {
 fn a_checkpoint_goes_on_whenever_the_process_dies() {
     let folder = tempfile::tempdir().unwrap();
     let checkpoint = folder.path().join("position.json");
-    let (reaper, url) = Reaper::start(3_000, None);
+    let (reaper, url) = Reaper::start(12_000, None);
     let delete = || {
         let mut command = command(&url);
         command.args(["delete", "--all", "--yes", "--json", "--page-size", "10", "--checkpoint"]).arg(&checkpoint);
@@ -227,7 +227,7 @@ fn a_checkpoint_goes_on_whenever_the_process_dies() {
     let report = json(&output);
     assert_eq!((output.status.code(), report["verified"].as_bool()), (Some(0), Some(true)), "{}", text(&output.stderr));
     let count = |name: &str| report[name].as_u64().unwrap();
-    let (deleted, unconfirmed, truth) = (count("deleted"), count("unconfirmed"), 3_000);
+    let (deleted, unconfirmed, truth) = (count("deleted"), count("unconfirmed"), 12_000);
     assert!(reaper.left().is_empty() && !checkpoint.exists());
     assert!(
         deleted <= truth && deleted + 10 * unconfirmed >= truth && unconfirmed <= LANES * died,
