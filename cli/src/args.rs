@@ -184,12 +184,24 @@ pub(crate) struct List {
     /// Show no more than N runs
     #[arg(long, value_name = "N")]
     pub(crate) limit: Option<NonZeroU64>,
+    /// List N windows of time side by side, in no order
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
+    pub(crate) parallel: NonZeroUsize,
+    /// Send no more than N requests a second
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct Stats {
     #[command(flatten)]
     pub(crate) filters: Filters,
+    /// List N windows of time side by side, once the first pages show that there is enough to do
+    #[arg(long, value_name = "N", default_value = "4", value_parser = parse_lanes)]
+    pub(crate) parallel: NonZeroUsize,
+    /// Send no more than N requests a second
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<NonZeroU32>,
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +235,12 @@ pub(crate) struct Start {
     /// What became of the request whose answer was lost: its runs have left the DLQ (applied), or are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
+    /// Start N windows of time side by side, after a listing that finds them; ids stay in one lane
+    #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
+    pub(crate) parallel: NonZeroUsize,
+    /// Send no more than N requests a second
+    #[arg(long, value_name = "N")]
+    pub(crate) rate: Option<NonZeroU32>,
     #[command(flatten)]
     pub(crate) overrides: OverrideArgs,
 }

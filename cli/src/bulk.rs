@@ -3,7 +3,7 @@
 use crate::args::{Global, SelectionArgs};
 use crate::checkpoint_file::CheckpointFile;
 use crate::ids::IdList;
-use crate::listing::Failed;
+use crate::listing::{Failed, Speed, unless_interrupted};
 use crate::preview::{self, ENOUGH, Preview};
 use crate::progress::Progress;
 use crate::report::{Ending, Exit, Report, thousands};
@@ -38,6 +38,8 @@ pub(crate) trait Stand {
     fn totals(&self) -> Totals;
     /// As the file has it.
     fn checkpoint(&self) -> String;
+    /// Whether it waits for somebody to look.
+    fn is_unsettled(&self) -> bool;
     /// What to do about a halt that waits for somebody to look.
     fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String;
 }
@@ -51,8 +53,12 @@ impl<V: Verb> Stand for Bulk<V> {
         self.checkpoint().to_json()
     }
 
+    fn is_unsettled(&self) -> bool {
+        self.unsettled().is_some()
+    }
+
     fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String {
-        crate::start::how_to_settle(self, halt, args, has_checkpoint)
+        crate::start::how_to_settle(self.unsettled(), halt, args, has_checkpoint)
     }
 }
 
@@ -125,7 +131,7 @@ impl<'a> Job<'a> {
         if !self.yes {
             let (requests, counted) = match ids {
                 Some(ids) => (0, Ok(preview::of_ids(ids))),
-                None => preview::count(&self.client, selection, ENOUGH, self.policy),
+                None => preview::count(&self.client, selection, ENOUGH, self.policy, Speed::IN_ORDER, self.terminal),
             };
             before = requests;
             report.set_requests_before(before);
@@ -214,10 +220,13 @@ impl<'a> Job<'a> {
             Err(sentence) => return usage(report, sentence),
         };
         let total = list.total_of(&bulk);
-        report = match self.ask_unless_unsettled(&bulk, Some(total), report) {
-            Ok((report, _)) => report,
-            Err(report) => return *report,
-        };
+        // Nothing will be sent before it is settled: there is nothing to ask.
+        if !bulk.is_unsettled() {
+            report = match self.look_and_ask(bulk.selection(), Some(total), report) {
+                Ok((report, ..)) => report,
+                Err(report) => return *report,
+            };
+        }
         let mut watch = self.watch(file.as_ref(), Some(total));
         loop {
             let driven = drive(&mut bulk, |request| self.client.send(request), interrupt::sleep, &mut watch);
@@ -253,40 +262,9 @@ impl<'a> Job<'a> {
         if list.is_short() { builder } else { builder.fingerprint(list.fingerprint().at(self.client.endpoint())) }
     }
 
-    fn watch<'f>(&self, file: Option<&'f CheckpointFile>, expected: Option<u64>) -> Watch<'f> {
+    pub(crate) fn watch<'f>(&self, file: Option<&'f CheckpointFile>, expected: Option<u64>) -> Watch<'f> {
         let progress = Progress::new(self.terminal, expected, self.words.done);
         Watch { json: self.global.json, file, progress, broken: None }
-    }
-
-    /// Nothing will be sent before it is settled: there is nothing to ask.
-    fn ask_unless_unsettled<V: Verb>(
-        &self,
-        bulk: &Bulk<V>,
-        ids: Option<u64>,
-        report: Report,
-    ) -> Result<(Report, Option<u64>), Box<Report>> {
-        if bulk.unsettled().is_some() {
-            return Ok((report, None));
-        }
-        let (mut report, expected, before) = self.look_and_ask(bulk.selection(), ids, report)?;
-        report.set_requests_before(before);
-        Ok((report, expected))
-    }
-
-    /// Drives the machine to its end.
-    pub(crate) fn run<V: Verb>(&self, mut bulk: Bulk<V>, file: Option<PathBuf>, mut report: Report) -> Report {
-        let file = file.map(CheckpointFile::new);
-        report.set_window(window(bulk.selection()));
-        self.show_window(bulk.selection());
-        let (report, expected) = match self.ask_unless_unsettled(&bulk, None, report) {
-            Ok(asked) => asked,
-            Err(report) => return *report,
-        };
-        let mut watch = self.watch(file.as_ref(), expected);
-        let driven = drive(&mut bulk, |request| self.client.send(request), interrupt::sleep, &mut watch);
-        watch.progress.finish();
-        let broken = watch.broken.take();
-        self.conclude(&bulk, file.as_ref(), driven, broken, None, report)
     }
 
     pub(crate) fn conclude(
@@ -361,27 +339,27 @@ fn note(words: Words, ids: Option<u64>, report: &Report) -> Option<String> {
     })
 }
 
-struct Watch<'a> {
+/// Looks on at one lane or many.
+pub(crate) struct Watch<'a> {
     json: bool,
     file: Option<&'a CheckpointFile>,
-    progress: Progress,
+    pub(crate) progress: Progress,
     /// Why a request was held back.
-    broken: Option<String>,
+    pub(crate) broken: Option<String>,
 }
 
-impl<V: Verb> Observer<Bulk<V>> for Watch<'_> {
-    fn before_send(&mut self, bulk: &Bulk<V>) -> ControlFlow<()> {
-        if interrupt::requested() {
-            return ControlFlow::Break(());
-        }
-        if let Some(Err(sentence)) = self.file.map(|file| file.write(&Stand::checkpoint(bulk))) {
+impl Watch<'_> {
+    /// The position is on disk before the request is out.
+    pub(crate) fn before(&mut self, stand: &impl Stand) -> ControlFlow<()> {
+        unless_interrupted()?;
+        if let Some(Err(sentence)) = self.file.map(|file| file.write(&Stand::checkpoint(stand))) {
             self.broken = Some(sentence);
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
 
-    fn after(&mut self, bulk: &Bulk<V>, event: &Event<V::Page>) -> ControlFlow<()> {
+    pub(crate) fn on_event<P: BulkPage>(&mut self, stand: &impl Stand, event: &Event<P>) {
         match event {
             Event::Page(page) => {
                 if !page.started().is_empty() {
@@ -395,11 +373,21 @@ impl<V: Verb> Observer<Bulk<V>> for Watch<'_> {
                         }
                     });
                 }
-                self.progress.on_page(bulk.totals().runs);
+                self.progress.on_page(Stand::totals(stand).runs);
             }
             Event::Retry(retried) => self.progress.on_retry(retried),
             _ => {}
         }
+    }
+}
+
+impl<V: Verb> Observer<Bulk<V>> for Watch<'_> {
+    fn before_send(&mut self, bulk: &Bulk<V>) -> ControlFlow<()> {
+        self.before(bulk)
+    }
+
+    fn after(&mut self, bulk: &Bulk<V>, event: &Event<V::Page>) -> ControlFlow<()> {
+        self.on_event(bulk, event);
         ControlFlow::Continue(())
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::args::{Delete, Global};
 use crate::bulk::{Job, usage};
-use crate::checkpoint_file::CheckpointFile;
+use crate::listing::Speed;
 use crate::report::{Ending, Exit, Report};
 use crate::selection::Resolved;
 use crate::terminal::Terminal;
@@ -31,8 +31,9 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
         Ok(job) => job,
         Err(sentence) => return usage(report, sentence),
     };
+    let speed = Speed { lanes: args.parallel, rate: args.rate };
     if args.dry_run {
-        return dry_run(&job, &resolved, report);
+        return dry_run(&job, &resolved, speed, report);
     }
     let build = |selection: Selection| {
         // A shard is a selection of its own, and its checkpoint must not be taken for another's.
@@ -54,11 +55,7 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
         Resolved::Ids(list) => return job.run_ids(list, build, args.checkpoint.clone(), |_| Ok(()), report),
         Resolved::Matching(selection) => selection,
     };
-    let file = args.checkpoint.clone().map(CheckpointFile::new);
-    match fleet::lanes(&job, build(selection), args.parallel, args.rate, file.as_ref()) {
-        Ok(lanes) => fleet::run(&job, lanes, file.as_ref(), report),
-        Err(sentence) => usage(report, sentence),
-    }
+    fleet::run(&job, build(selection), speed, args.checkpoint.clone(), None, report)
 }
 
 /// This process's part of the window.
@@ -75,12 +72,12 @@ fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
     }
 }
 
-fn dry_run(job: &Job<'_>, resolved: &Resolved, mut report: Report) -> Report {
+fn dry_run(job: &Job<'_>, resolved: &Resolved, speed: Speed, mut report: Report) -> Report {
     let counted = match resolved {
         Resolved::Ids(list) => Ok(preview::of_ids(list.total())),
         Resolved::Matching(selection) => {
             job.show_window(selection);
-            let (requests, counted) = preview::count(&job.client, selection, u64::MAX, job.policy);
+            let (requests, counted) = preview::count(&job.client, selection, u64::MAX, job.policy, speed, job.terminal);
             report.set_requests_before(requests);
             counted
         }

@@ -2,6 +2,7 @@
 
 use crate::args::{Demo, Global};
 use crate::interrupt;
+use crate::listing::Speed;
 use crate::preview;
 use crate::progress::Progress;
 use crate::report::thousands;
@@ -45,7 +46,8 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
     let client = Client::builder(endpoint.clone()).timeout(global.timeout).build();
     let policy = RetryPolicy { base: Duration::from_millis(50), ..RetryPolicy::default() };
 
-    let (_, counted) = preview::count(&client, &Selection::Everything, u64::MAX, policy);
+    let (_, counted) =
+        preview::count(&client, &Selection::Everything, u64::MAX, policy, Speed::IN_ORDER, Terminal::new(global));
     let preview = counted.map_err(|_| "the listing failed".to_owned())?;
     print_line(&format!("Listing them all: {}. The first are", preview.sentence()));
     preview.sample_lines().iter().all(|line| print_line(line));

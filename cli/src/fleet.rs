@@ -1,18 +1,20 @@
-//! `upstash-dlq delete` on many lanes.
+//! A bulk operation on lanes.
 
 use crate::args::SelectionArgs;
-use crate::bulk::{Job, Stand};
+use crate::bulk::{Job, Stand, Watch, usage};
 use crate::checkpoint_file::CheckpointFile;
-use crate::interrupt;
-use crate::progress::Progress;
+use crate::listing::{Failed, Speed, note_if_dates_ignored, unless_interrupted, unwatched};
 use crate::report::Report;
 use crate::selection::window;
+use crate::start;
 use crate::time::Age;
-use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
-use upstash_dlq_core::{BulkDelete, DeletePage, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, Totals};
+use std::path::PathBuf;
+use upstash_dlq_core::{
+    BulkBuilder, Driven, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, OutOfTurn, Settlement, Totals, Verb,
+};
 
-impl Stand for Fleet {
+impl<V: Verb> Stand for Fleet<V> {
     fn totals(&self) -> Totals {
         self.totals()
     }
@@ -21,77 +23,112 @@ impl Stand for Fleet {
         self.checkpoint().to_json()
     }
 
-    fn how_to_settle(&self, halt: &Halt, _: &SelectionArgs, _: bool) -> String {
-        crate::wording::halt(halt)
+    fn is_unsettled(&self) -> bool {
+        self.unsettled().is_some()
+    }
+
+    fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String {
+        start::how_to_settle(self.unsettled(), halt, args, has_checkpoint)
     }
 }
 
-/// The lanes at their start, or where the checkpoint left them.
-pub(crate) fn lanes(
-    job: &Job<'_>,
-    delete: BulkDelete,
-    parallel: NonZeroUsize,
-    rate: Option<NonZeroU32>,
-    file: Option<&CheckpointFile>,
-) -> Result<Fleet, String> {
-    let now = Age::from_clock().now();
-    let saved = file.map(|file| Ok::<_, String>((file, file.read(FleetCheckpoint::from_json)?))).transpose()?;
-    let fleet = match saved {
-        Some((file, Some(checkpoint))) => {
-            job.note_going_on(file, checkpoint.totals());
-            let restored = delete.restore_fleet(checkpoint, parallel, now);
-            restored.map_err(|error| format!("{error} ({})", file.path().display()))?
-        }
-        _ => delete.build_fleet(parallel, now),
+/// The lanes, with the number of requests that it took to find windows for them.
+fn open<V: Verb>(job: &Job<'_>, builder: BulkBuilder<V>, speed: Speed) -> (u64, Result<Fleet<V>, Failed>) {
+    let survey = builder.survey(speed.lanes, Age::from_clock().now());
+    let mut survey = match speed.rate {
+        Some(rate) => survey.rate(rate),
+        None => survey,
     };
-    Ok(match rate {
-        Some(rate) => fleet.rate(rate),
-        None => fleet,
-    })
+    let driven = job.client.run_fleet(&mut survey, &mut unwatched());
+    let result = match driven {
+        Driven::Done(Ok(fleet)) => {
+            note_if_dates_ignored(job.terminal, fleet.dates_ignored());
+            Ok(fleet)
+        }
+        Driven::Done(Err(halt)) => Err(Failed::Halted(halt)),
+        // Only an interrupt stops it.
+        Driven::Stopped => Err(Failed::Interrupted),
+    };
+    (survey.requests(), result)
 }
 
-/// Drives them to their end.
-pub(crate) fn run(job: &Job<'_>, mut fleet: Fleet, file: Option<&CheckpointFile>, mut report: Report) -> Report {
-    report.set_window(window(fleet.selection()));
-    job.show_window(fleet.selection());
-    let (mut report, expected, before) = match job.look_and_ask(fleet.selection(), None, report) {
-        Ok(asked) => asked,
-        Err(report) => return *report,
+/// Where the checkpoint left them.
+fn restored<V: Verb>(
+    job: &Job<'_>,
+    builder: &BulkBuilder<V>,
+    speed: Speed,
+    file: Option<&CheckpointFile>,
+) -> Result<Option<Fleet<V>>, String> {
+    let Some(file) = file else { return Ok(None) };
+    let Some(checkpoint) = file.read(FleetCheckpoint::from_json)? else { return Ok(None) };
+    job.note_going_on(file, checkpoint.totals());
+    let fleet = builder.clone().restore_fleet(checkpoint, speed.lanes, Age::from_clock().now());
+    fleet.map(Some).map_err(|error| format!("{error} ({})", file.path().display()))
+}
+
+/// Looks, asks, and drives the lanes to their end.
+pub(crate) fn run<V: Verb>(
+    job: &Job<'_>,
+    builder: BulkBuilder<V>,
+    speed: Speed,
+    file: Option<PathBuf>,
+    settlement: Option<Settlement>,
+    mut report: Report,
+) -> Report {
+    let file = file.map(CheckpointFile::new);
+    let mut fleet = match restored(job, &builder, speed, file.as_ref()) {
+        Ok(fleet) => fleet,
+        Err(sentence) => return usage(report, sentence),
+    };
+    // One that has not begun has nothing to be settled, and says so.
+    let settled = start::settled(settlement, |how| fleet.as_mut().ok_or(OutOfTurn)?.settle(how))
+        .and_then(|()| fleet.as_ref().map_or(Ok(()), |fleet| start::keep(fleet, settlement, file.as_ref())));
+    if let Err(sentence) = settled {
+        return usage(report, sentence);
+    }
+    let selection = fleet.as_ref().map_or(builder.selection(), Fleet::selection).clone();
+    report.set_window(window(&selection));
+    job.show_window(&selection);
+    let mut expected = None;
+    let mut before = 0;
+    // Nothing will be sent before it is settled: there is nothing to ask.
+    if !fleet.as_ref().is_some_and(Stand::is_unsettled) {
+        (report, expected, before) = match job.look_and_ask(&selection, None, report) {
+            Ok(asked) => asked,
+            Err(report) => return *report,
+        };
+    }
+    let opened = match fleet {
+        Some(fleet) => Ok(fleet),
+        None => {
+            let (requests, opened) = open(job, builder, speed);
+            before += requests;
+            opened
+        }
     };
     report.set_requests_before(before);
-    let progress = Progress::new(job.terminal, expected, job.words.done);
-    let mut watch = Watch { file, progress, broken: None };
+    let fleet = match opened {
+        Ok(fleet) => fleet,
+        Err(failed) => return job.failed_before(report, failed),
+    };
+    let mut fleet = match speed.rate {
+        Some(rate) => fleet.rate(rate),
+        None => fleet,
+    };
+    let mut watch = job.watch(file.as_ref(), expected);
     let driven = job.client.run_fleet(&mut fleet, &mut watch);
     watch.progress.finish();
-    job.conclude(&fleet, file, driven, watch.broken, None, report)
+    let broken = watch.broken.take();
+    job.conclude(&fleet, file.as_ref(), driven, broken, None, report)
 }
 
-struct Watch<'a> {
-    file: Option<&'a CheckpointFile>,
-    progress: Progress,
-    /// Why a request was held back.
-    broken: Option<String>,
-}
-
-fn unless_interrupted() -> ControlFlow<()> {
-    if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-}
-
-impl FleetObserver for Watch<'_> {
-    fn before_send(&mut self, fleet: &Fleet) -> ControlFlow<()> {
-        if let Some(Err(sentence)) = self.file.map(|file| file.write(&Stand::checkpoint(fleet))) {
-            self.broken = Some(sentence);
-            return ControlFlow::Break(());
-        }
-        unless_interrupted()
+impl<V: Verb> FleetObserver<Fleet<V>> for Watch<'_> {
+    fn before_send(&mut self, fleet: &Fleet<V>) -> ControlFlow<()> {
+        self.before(fleet)
     }
 
-    fn after(&mut self, fleet: &Fleet, event: &Event<DeletePage>) -> ControlFlow<()> {
-        match event {
-            Event::Page(_) => self.progress.on_page(fleet.totals().runs),
-            Event::Retry(retried) => self.progress.on_retry(retried),
-            _ => {}
-        }
+    fn after(&mut self, fleet: &Fleet<V>, event: &Event<V::Page>) -> ControlFlow<()> {
+        self.on_event(fleet, event);
         ControlFlow::Continue(())
     }
 

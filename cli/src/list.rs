@@ -1,7 +1,7 @@
 //! `upstash-dlq list`: a table for people, NDJSON for programs.
 
 use crate::args::{Global, List};
-use crate::listing::{Failed, each_page};
+use crate::listing::{Failed, Speed, each_page};
 use crate::progress::Progress;
 use crate::table::{Table, width};
 use crate::terminal::{Terminal, json_line, print_line};
@@ -29,11 +29,12 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
 
+    let speed = Speed { lanes: args.parallel, rate: args.rate };
     let mut progress = Progress::new(terminal, None, "listed");
     let mut table = table();
     let mut shown = 0_u64;
     let mut gone = false;
-    let (_, result) = each_page(&client, list, policy, Some(&mut progress), |page| {
+    let (_, result) = each_page(&client, list, policy, speed, terminal, Some(&mut progress), |page| {
         let room = usize::try_from(limit - shown).unwrap_or(usize::MAX);
         let messages = page.messages.get(..room.min(page.messages.len())).unwrap_or_default();
         shown += messages.len() as u64;

@@ -2,8 +2,11 @@
 
 use crate::interrupt;
 use crate::progress::Progress;
+use crate::terminal::Terminal;
+use crate::time::Age;
+use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
-use upstash_dlq_core::{Delivery, Driven, Event, Halt, List, ListPage, Observer, Pager, RetryPolicy, drive};
+use upstash_dlq_core::{Driven, Event, FleetObserver, Halt, Lanes, List, ListFleet, ListPage, RetryPolicy};
 use upstash_dlq_ureq::Client;
 
 pub(crate) enum Failed {
@@ -11,17 +14,40 @@ pub(crate) enum Failed {
     Interrupted,
 }
 
-struct Watch<'a, F> {
+/// How fast it may go.
+#[derive(Clone, Copy)]
+pub(crate) struct Speed {
+    pub(crate) lanes: NonZeroUsize,
+    /// Requests a second.
+    pub(crate) rate: Option<NonZeroU32>,
+}
+
+impl Speed {
+    /// One page after the other, in the service's order.
+    pub(crate) const IN_ORDER: Self = Self { lanes: NonZeroUsize::MIN, rate: None };
+}
+
+/// Looks on at lists.
+pub(crate) struct Watch<'a, F> {
     on_page: F,
     progress: Option<&'a mut Progress>,
 }
 
-impl<F: FnMut(&ListPage) -> ControlFlow<()>> Observer<Pager> for Watch<'_, F> {
-    fn before_send(&mut self, _: &Pager) -> ControlFlow<()> {
-        if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+/// For lists that nobody looks at.
+pub(crate) fn unwatched<'a>() -> Watch<'a, impl FnMut(&ListPage) -> ControlFlow<()>> {
+    Watch { on_page: |_: &ListPage| ControlFlow::Continue(()), progress: None }
+}
+
+pub(crate) fn unless_interrupted() -> ControlFlow<()> {
+    if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+}
+
+impl<L: Lanes<Page = ListPage>, F: FnMut(&ListPage) -> ControlFlow<()>> FleetObserver<L> for Watch<'_, F> {
+    fn before_send(&mut self, _: &L) -> ControlFlow<()> {
+        unless_interrupted()
     }
 
-    fn after(&mut self, _: &Pager, event: &Event<ListPage>) -> ControlFlow<()> {
+    fn after(&mut self, _: &L, event: &Event<ListPage>) -> ControlFlow<()> {
         match (event, &mut self.progress) {
             (Event::Page(page), _) => return (self.on_page)(page),
             (Event::Retry(retried), Some(progress)) => progress.on_retry(retried),
@@ -29,30 +55,41 @@ impl<F: FnMut(&ListPage) -> ControlFlow<()>> Observer<Pager> for Watch<'_, F> {
         }
         ControlFlow::Continue(())
     }
+
+    fn waiting(&mut self) -> ControlFlow<()> {
+        unless_interrupted()
+    }
 }
 
-/// Until the end, or until `on_page` has seen enough. The number of requests comes back in any case.
+/// Until the end, or until `on_page` has seen enough; on more than one lane in no order. The number of requests comes back
+/// in any case.
 pub(crate) fn each_page(
     client: &Client,
     list: List,
     policy: RetryPolicy,
+    speed: Speed,
+    terminal: Terminal,
     progress: Option<&mut Progress>,
-    on_page: impl FnMut(&ListPage) -> ControlFlow<()>,
+    on_page: impl FnMut(&ListPage) -> ControlFlow<()> + Send,
 ) -> (u64, Result<(), Failed>) {
-    let mut pager = Pager::new(client.endpoint().clone(), list, policy, client.seed());
-    let mut requests = 0;
-    let send = |request| {
-        let answer = client.send(request);
-        if !matches!(&answer, Err(failure) if failure.delivery == Delivery::NotSent) {
-            requests += 1;
-        }
-        answer
-    };
-    let driven = drive(&mut pager, send, interrupt::sleep, &mut Watch { on_page, progress });
+    let now = Age::from_clock().now();
+    let mut fleet = ListFleet::new(client.endpoint().clone(), list, policy, client.seed(), speed.lanes, now);
+    if let Some(rate) = speed.rate {
+        fleet = fleet.rate(rate);
+    }
+    let driven = client.run_fleet(&mut fleet, &mut Watch { on_page, progress });
+    let so_far = fleet.outcome_so_far();
+    note_if_dates_ignored(terminal, so_far.dates_ignored);
     let result = match driven {
-        Driven::Done(Some(halt)) => Err(Failed::Halted(halt)),
+        Driven::Done(outcome) => outcome.halted.map_or(Ok(()), |halt| Err(Failed::Halted(halt))),
         Driven::Stopped if interrupt::requested() => Err(Failed::Interrupted),
-        Driven::Done(None) | Driven::Stopped => Ok(()),
+        Driven::Stopped => Ok(()),
     };
-    (requests, result)
+    (so_far.requests, result)
+}
+
+pub(crate) fn note_if_dates_ignored(terminal: Terminal, dates_ignored: bool) {
+    if dates_ignored {
+        terminal.note("the server does not keep to the dates it is asked for: one lane instead of many");
+    }
 }

@@ -1,8 +1,9 @@
 //! What a selection would hit, by listing it.
 
 use crate::list;
-use crate::listing::{Failed, each_page};
+use crate::listing::{Failed, Speed, each_page};
 use crate::report::thousands;
+use crate::terminal::Terminal;
 use crate::time::Age;
 use std::ops::ControlFlow;
 use upstash_dlq_core::{DlqMessage, List, RetryPolicy, Selection};
@@ -31,6 +32,8 @@ pub(crate) fn count(
     selection: &Selection,
     limit: u64,
     policy: RetryPolicy,
+    speed: Speed,
+    terminal: Terminal,
 ) -> (u64, Result<Preview, Failed>) {
     let list = match selection {
         Selection::Filter(filter) => List::matching(filter.clone()),
@@ -38,7 +41,7 @@ pub(crate) fn count(
         Selection::Ids(ids) => return (0, Ok(of_ids(ids.len() as u64))),
     };
     let mut preview = Preview { matching: 0, whole: true, samples: Vec::new() };
-    let (requests, result) = each_page(client, list, policy, None, |page| {
+    let (requests, result) = each_page(client, list, policy, speed, terminal, None, |page| {
         preview.matching += page.messages.len() as u64;
         let room = SAMPLES.saturating_sub(preview.samples.len());
         preview.samples.extend(page.messages.iter().take(room).cloned());

@@ -1,18 +1,20 @@
 //! `upstash-dlq resume` and `upstash-dlq restart`.
 
 use crate::args::{Global, OverrideArgs, SelectionArgs, Settle, Start};
-use crate::bulk::{Job, usage};
+use crate::bulk::{Job, Stand, usage};
 use crate::checkpoint_file::CheckpointFile;
+use crate::fleet;
+use crate::listing::Speed;
 use crate::report::Report;
-use crate::selection::{self, Resolved, window};
+use crate::selection::{self, Resolved};
 use crate::terminal::Terminal;
 use crate::time::Age;
 use crate::wording::Words;
 use serde::Serialize;
 use std::process::ExitCode;
 use upstash_dlq_core::{
-    Bulk, BulkBuilder, Escaped, FlowControl, Halt, Overrides, Restart, Resume, Selection, Settlement, StartedRun,
-    UnixMillis, Unsettled, Verb,
+    Bulk, BulkBuilder, Escaped, Filter, FlowControl, Halt, OutOfTurn, Overrides, Restart, Resume, Selection,
+    Settlement, StartedRun, UnixMillis, Unsettled, Verb,
 };
 
 /// What the library gives to both verbs, but not to delete.
@@ -68,28 +70,49 @@ fn start<V: Starts>(
         V::with(builder, overrides.clone())
     };
     let file = args.checkpoint.clone().map(CheckpointFile::new);
-    let settle = |bulk: &mut Bulk<V>| settle(bulk, args.settle, file.as_ref());
+    let settlement = args.settle.map(Settlement::from);
     let selection = match resolved {
-        Resolved::Ids(list) => return job.run_ids(list, build, args.checkpoint.clone(), settle, report),
+        Resolved::Ids(list) => {
+            let settle = |bulk: &mut Bulk<V>| {
+                settled(settlement, |how| bulk.settle(how))?;
+                keep(bulk, settlement, file.as_ref())
+            };
+            return job.run_ids(list, build, args.checkpoint.clone(), settle, report);
+        }
         Resolved::Matching(selection) => selection,
     };
-    let machine = job.machine(build(selection), file.as_ref());
-    match machine.and_then(|mut bulk| settle(&mut bulk).map(|()| bulk)) {
-        Ok(bulk) => job.run(bulk, args.checkpoint.clone(), report),
-        Err(sentence) => usage(report, sentence),
+    let speed = Speed { lanes: args.parallel, rate: args.rate };
+    fleet::run(&job, build(selection), speed, args.checkpoint.clone(), settlement, report)
+}
+
+/// Tells the machine what somebody has found out.
+pub(crate) fn settled(
+    settlement: Option<Settlement>,
+    settle: impl FnOnce(Settlement) -> Result<(), OutOfTurn>,
+) -> Result<(), String> {
+    let nothing = |OutOfTurn| "--settle: no request waits to be settled: leave it out".to_owned();
+    settlement.map_or(Ok(()), |how| settle(how).map_err(nothing))
+}
+
+/// What was told is on disk before anything comes of it.
+pub(crate) fn keep(
+    stand: &impl Stand,
+    settlement: Option<Settlement>,
+    file: Option<&CheckpointFile>,
+) -> Result<(), String> {
+    match (settlement, file) {
+        (Some(_), Some(file)) => file.write(&Stand::checkpoint(stand)),
+        _ => Ok(()),
     }
 }
 
-/// Tells the machine what somebody has found out, and keeps it.
-fn settle<V: Verb>(bulk: &mut Bulk<V>, settle: Option<Settle>, file: Option<&CheckpointFile>) -> Result<(), String> {
-    let settlement = match settle {
-        Some(Settle::Applied) => Settlement::Applied,
-        Some(Settle::NotApplied) => Settlement::NotApplied,
-        None => return Ok(()),
-    };
-    let nothing = "--settle: no request waits to be settled: leave it out";
-    bulk.settle(settlement).map_err(|_| nothing.to_owned())?;
-    file.map_or(Ok(()), |file| file.write(&bulk.checkpoint().to_json()))
+impl From<Settle> for Settlement {
+    fn from(settle: Settle) -> Self {
+        match settle {
+            Settle::Applied => Self::Applied,
+            Settle::NotApplied => Self::NotApplied,
+        }
+    }
 }
 
 impl OverrideArgs {
@@ -155,25 +178,28 @@ impl<'a> StartedLine<'a> {
 }
 
 /// Where to look, and what to type then.
-pub(crate) fn how_to_settle<V: Verb>(
-    bulk: &Bulk<V>,
+pub(crate) fn how_to_settle(
+    unsettled: Option<Unsettled<'_>>,
     halt: &Halt,
     args: &SelectionArgs,
     has_checkpoint: bool,
 ) -> String {
     let Halt::Unsettled { asked, cause } = halt else { return crate::wording::halt(halt) };
-    let look = match bulk.unsettled() {
+    let look = match unsettled {
         Some(Unsettled::Ids(ids)) => {
             let id = ids.first().map(|id| quoted(id.as_str())).unwrap_or_default();
             format!("upstash-dlq get {id}")
         }
-        _ => {
+        unsettled => {
             let mut words = vec!["upstash-dlq list".to_owned()];
             let given = args.filters.words().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
             words.extend(given.map(|(name, value)| format!("--{name} {}", quoted(value))));
-            let (from, to) = window(bulk.selection());
-            words.extend(from.map(|from| format!("--from {from}")));
-            words.extend(to.map(|to| format!("--to {to}")));
+            if let Some(Unsettled::Listing(list)) = unsettled {
+                // Of the lane whose answer was lost.
+                let filter = list.filter();
+                words.extend(filter.and_then(Filter::from).map(|from| format!("--from {from}")));
+                words.extend(filter.and_then(Filter::to).map(|to| format!("--to {to}")));
+            }
             words.push(format!("--limit {asked}"));
             words.join(" ")
         }

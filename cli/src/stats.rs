@@ -1,7 +1,7 @@
 //! `upstash-dlq stats`: how many runs failed, of what, and when.
 
 use crate::args::{Global, Stats};
-use crate::listing::each_page;
+use crate::listing::{Speed, each_page};
 use crate::progress::Progress;
 use crate::report::thousands;
 use crate::table::{self, cell};
@@ -33,9 +33,10 @@ pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
     let client = Client::builder(endpoint).timeout(global.timeout).build();
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
+    let speed = Speed { lanes: args.parallel, rate: args.rate };
     let mut progress = Progress::new(terminal, None, "counted");
     let mut tally = Tally::default();
-    let (_, result) = each_page(&client, listing, policy, Some(&mut progress), |page| {
+    let (_, result) = each_page(&client, listing, policy, speed, terminal, Some(&mut progress), |page| {
         page.messages.iter().for_each(|message| tally.add(message));
         ControlFlow::Continue(())
     });

@@ -115,6 +115,11 @@ impl<V: Verb> BulkBuilder<V> {
         Self { before, carried: totals, ..self }
     }
 
+    /// What is acted on.
+    pub fn selection(&self) -> &Selection {
+        &self.selection
+    }
+
     /// The machine, at its start.
     pub fn build(self) -> Bulk<V> {
         let mut position = Position::start(self.max.map(NonZeroU64::get));

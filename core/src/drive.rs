@@ -1,8 +1,7 @@
 //! The loop around a machine, for callers that have a way to send and a way to sleep.
 
 use crate::{
-    Bulk, Call, DeletePage, Event, Fleet, Halt, ListPage, OutOfTurn, Outcome, Pager, PagerEnd, Single, Step,
-    TransportFailure, Verb,
+    Bulk, Call, Event, Halt, ListPage, OutOfTurn, Outcome, Pager, PagerEnd, Single, Step, TransportFailure, Verb,
 };
 use core::future::Future;
 use core::ops::ControlFlow;
@@ -83,32 +82,6 @@ pub trait Observer<M: Machine> {
 impl<M: Machine, F: FnMut(&M, &Event<M::Page>)> Observer<M> for F {
     fn after(&mut self, machine: &M, event: &Event<M::Page>) -> ControlFlow<()> {
         self(machine, event);
-        ControlFlow::Continue(())
-    }
-}
-
-/// Looks on while a [`Fleet`] is driven, and may stop it. Every method has a default that lets it go on. A closure over the
-/// event is one, too.
-pub trait FleetObserver {
-    /// A request is about to be sent. On `Break` it is not, and neither is any other; those that are out come to their end.
-    fn before_send(&mut self, _fleet: &Fleet) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    /// An answer came, or did not. On `Break` nothing more is sent.
-    fn after(&mut self, _fleet: &Fleet, _event: &Event<DeletePage>) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-
-    /// Asked again and again while there is nothing to do but to wait. On `Break` nothing more is sent.
-    fn waiting(&mut self) -> ControlFlow<()> {
-        ControlFlow::Continue(())
-    }
-}
-
-impl<F: FnMut(&Fleet, &Event<DeletePage>)> FleetObserver for F {
-    fn after(&mut self, fleet: &Fleet, event: &Event<DeletePage>) -> ControlFlow<()> {
-        self(fleet, event);
         ControlFlow::Continue(())
     }
 }

@@ -1,30 +1,31 @@
 //! Many lanes at once, for a delete.
 
-use crate::bulk::Bulk;
-use crate::checkpoint::Position;
+use crate::bulk::{Bulk, Settlement, Unsettled};
 use crate::outcome::{Halt, OutOfTurn, Outcome, Totals};
 use crate::pace::Pace;
-use crate::retry::Cause;
+use crate::retry::is_rate_limit;
 use crate::window::Window;
-use crate::{BulkDelete, Delete, DeletePage, Event, ResponseError, Selection, Step, TransportFailure, UnixMillis};
+use crate::{
+    BulkBuilder, BulkDelete, BulkPage, Delete, Event, FleetStep, LaneId, Lanes, Selection, Step, TransportFailure,
+    UnixMillis, Verb,
+};
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 use core::time::Duration;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 
-/// How many more lanes each page opens that was not the last of its window: a delete of a few pages does not open sixteen.
-const OPENED_BY_A_PAGE: u64 = 4;
-
-/// Deletes disjoint windows of time side by side. It begins as one [`Bulk`] with the whole selection; each page that is
-/// not the last opens further lanes, and a lane that runs dry takes part of the window of one that does not. Cutting a
-/// window forgets its cursor, which is harmless for a delete and for nothing else. When all lanes are dry, the whole
-/// selection is asked for again, until that finds nothing left.
+/// Acts on disjoint windows of time side by side.
+///
+/// A delete begins as one [`Bulk`] with the whole selection; each page that is not the last opens further lanes, and a lane
+/// that runs dry takes part of the window of one that does not. Cutting a window forgets its cursor, which is harmless for
+/// a delete and for nothing else. When all lanes are dry, the whole selection is asked for again, until that finds nothing
+/// left. A resume or restart gets its windows from a [`Survey`](crate::Survey), and they stay as they are.
 ///
 /// Pure, as [`Bulk`] is: the time comes in as what has passed since any fixed moment.
 ///
 /// ```
 /// use std::{num::NonZeroUsize, time::Duration};
-/// use upstash_dlq_core::{BulkDelete, Endpoint, FleetStep, Selection, Token, UnixMillis};
+/// use upstash_dlq_core::{BulkDelete, Endpoint, FleetStep, Lanes, Selection, Token, UnixMillis};
 /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
 /// let now = UnixMillis::new(1_764_000_000_000);
 /// let mut fleet = BulkDelete::new(endpoint, Selection::Everything).build_fleet(NonZeroUsize::new(4).unwrap(), now);
@@ -45,12 +46,12 @@ const OPENED_BY_A_PAGE: u64 = 4;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
-pub struct Fleet {
-    pub(crate) config: BulkDelete,
+pub struct Fleet<V: Verb = Delete> {
+    pub(crate) config: BulkBuilder<V>,
     pub(crate) whole: Window,
-    pub(crate) lanes: Vec<Lane>,
+    pub(crate) lanes: Vec<Lane<V>>,
     /// How many may be open.
-    limit: usize,
+    pub(crate) limit: usize,
     /// What is left of the maximum, requests in flight not yet taken off.
     pub(crate) budget: Option<u64>,
     /// Of lanes that are no more.
@@ -61,25 +62,24 @@ pub struct Fleet {
     /// Pages in this round that were not the last of their window.
     pub(crate) full_pages: u64,
     pace: Pace,
-    seeds: u64,
-    done: Option<(bool, Option<Halt>)>,
+    pub(crate) seeds: u64,
+    pub(crate) done: Option<(bool, Option<Halt>)>,
     /// Why no further request is sent.
-    halted: Option<Halt>,
+    pub(crate) halted: Option<Halt>,
+    pub(crate) dates_ignored: bool,
 }
 
-/// A lane of a [`Fleet`], for the answer to its request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct LaneId(usize);
-
 #[derive(Clone, Debug)]
-pub(crate) struct Lane {
+pub(crate) struct Lane<V: Verb> {
     pub(crate) window: Window,
-    pub(crate) bulk: Bulk<Delete>,
+    pub(crate) bulk: Bulk<V>,
     pub(crate) state: LaneState,
     /// Whether its last page was not the last of its window.
     pub(crate) full: bool,
     /// Whether its last answer was a 429.
     limited: bool,
+    /// Whether anything of it was ever sent.
+    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -88,19 +88,6 @@ pub(crate) enum LaneState {
     Waiting(Duration),
     InFlight { asked: u64 },
     Dry,
-}
-
-/// What to do next.
-#[derive(Debug)]
-pub enum FleetStep {
-    /// Send this, and poll on; then report the answer or the failure for the lane.
-    Send(LaneId, Request<()>),
-    /// Nothing before this time, unless an answer comes.
-    WaitUntil(Duration),
-    /// Nothing before an answer comes.
-    Idle,
-    /// Nothing is left to do, and nothing is in flight.
-    Done(Outcome),
 }
 
 impl BulkDelete {
@@ -113,8 +100,8 @@ impl BulkDelete {
     }
 }
 
-impl Fleet {
-    pub(crate) fn empty(config: BulkDelete, lanes: NonZeroUsize, now: UnixMillis) -> Self {
+impl<V: Verb> Fleet<V> {
+    pub(crate) fn empty(config: BulkBuilder<V>, lanes: NonZeroUsize, now: UnixMillis) -> Self {
         let one = matches!(config.selection, Selection::Ids(_));
         Self {
             whole: Window::of(&config.selection, now),
@@ -130,6 +117,7 @@ impl Fleet {
             seeds: 0,
             done: None,
             halted: None,
+            dates_ignored: false,
             config,
         }
     }
@@ -142,7 +130,7 @@ impl Fleet {
     }
 
     /// What to do now, `now` being the time since any fixed moment.
-    pub fn poll(&mut self, now: Duration) -> FleetStep {
+    pub fn poll(&mut self, now: Duration) -> FleetStep<Outcome> {
         loop {
             if let Some((verified, halted)) = &self.done {
                 return FleetStep::Done(Outcome { totals: self.totals(), verified: *verified, halted: halted.clone() });
@@ -155,6 +143,7 @@ impl Fleet {
                 continue;
             }
             let gate = self.pace.gate(now);
+            let may_begin = self.may_begin();
             let mut next = None;
             let mut sendable = false;
             let mut changed = false;
@@ -163,6 +152,7 @@ impl Fleet {
                     LaneState::Waiting(until) if until > now => {
                         next = Some(next.map_or(until, |next: Duration| next.min(until)));
                     }
+                    LaneState::Waiting(_) | LaneState::Ready if !(self.lanes[at].begun || may_begin) => {}
                     LaneState::Waiting(_) | LaneState::Ready => {
                         sendable = true;
                         if gate > now || !self.pace.has_room(self.in_flight()) {
@@ -200,6 +190,11 @@ impl Fleet {
         }
     }
 
+    /// Windows that were made beforehand wait for a lane.
+    fn may_begin(&self) -> bool {
+        self.lanes.iter().filter(|lane| lane.begun && lane.state != LaneState::Dry).count() < self.limit
+    }
+
     fn poll_lane(&mut self, at: usize, now: Duration) -> Option<Request<()>> {
         let reserved: u64 = self.lanes.iter().map(Lane::asked).sum();
         let available = self.budget.map(|budget| budget.saturating_sub(reserved));
@@ -221,6 +216,7 @@ impl Fleet {
         match lane.bulk.poll() {
             Step::Send(request) => {
                 lane.state = LaneState::InFlight { asked: lane.bulk.asked() };
+                lane.begun = true;
                 self.pace.sent(now);
                 Some(request)
             }
@@ -238,8 +234,11 @@ impl Fleet {
     /// A lane's window is empty, for all that its pass can tell.
     fn dry(&mut self, at: usize, outcome: Outcome) {
         if let Some(halt) = outcome.halted {
+            // It is not dry: a checkpoint has its window, too.
             self.halted.get_or_insert(halt);
-        } else if matches!(self.config.selection, Selection::Ids(_)) {
+            return;
+        }
+        if matches!(self.config.selection, Selection::Ids(_)) {
             self.retire_all();
             self.done = Some((outcome.verified, None));
             return;
@@ -267,7 +266,7 @@ impl Fleet {
         &mut self,
         lane: LaneId,
         response: &Response<B>,
-    ) -> Result<Event<DeletePage>, OutOfTurn> {
+    ) -> Result<Event<V::Page>, OutOfTurn> {
         self.pace.heard(response.headers());
         self.told(lane, |bulk| bulk.on_response(response))
     }
@@ -280,7 +279,7 @@ impl Fleet {
         &mut self,
         lane: LaneId,
         failure: impl Into<TransportFailure>,
-    ) -> Result<Event<DeletePage>, OutOfTurn> {
+    ) -> Result<Event<V::Page>, OutOfTurn> {
         let failure = failure.into();
         self.told(lane, |bulk| bulk.on_failure(failure))
     }
@@ -288,8 +287,8 @@ impl Fleet {
     fn told(
         &mut self,
         LaneId(at): LaneId,
-        tell: impl FnOnce(&mut Bulk<Delete>) -> Result<Event<DeletePage>, OutOfTurn>,
-    ) -> Result<Event<DeletePage>, OutOfTurn> {
+        tell: impl FnOnce(&mut Bulk<V>) -> Result<Event<V::Page>, OutOfTurn>,
+    ) -> Result<Event<V::Page>, OutOfTurn> {
         let lane = self.lanes.get_mut(at).ok_or(OutOfTurn)?;
         let LaneState::InFlight { asked } = lane.state else { return Err(OutOfTurn) };
         let unconfirmed = lane.bulk.totals().unconfirmed;
@@ -303,9 +302,9 @@ impl Fleet {
         lane.full = false;
         match &event {
             Event::Page(page) => {
-                spent = page.deleted;
-                self.round_deleted |= page.deleted > 0;
-                lane.full = page.deleted > 0 && page.cursor.is_some();
+                spent = page.runs();
+                self.round_deleted |= page.runs() > 0;
+                lane.full = page.runs() > 0 && page.cursor().is_some();
                 self.full_pages = self.full_pages.saturating_add(u64::from(lane.full));
                 self.pace.page();
                 // What was refused for the others' sake is no failed attempt while the others get on.
@@ -324,121 +323,37 @@ impl Fleet {
         Ok(event)
     }
 
-    /// Counts every request that is out as lost ([`Delivery::Unknown`](crate::Delivery::Unknown)): whoever drove the lanes
-    /// before has gone, and no answer will come.
-    pub fn abandon(&mut self) {
-        for at in 0..self.lanes.len() {
-            // Out of turn where nothing is in flight, which changes nothing.
-            let _ = self.on_failure(LaneId(at), crate::Delivery::Unknown);
-        }
-    }
-
-    /// How many lanes may be open.
-    pub fn limit(&self) -> usize {
-        self.limit
-    }
-
-    /// Takes back a request that was handed out and not sent.
-    ///
-    /// # Errors
-    /// When the lane has none in flight.
-    pub fn withdraw(&mut self, LaneId(at): LaneId) -> Result<(), OutOfTurn> {
-        let lane = self.lanes.get_mut(at).ok_or(OutOfTurn)?;
-        lane.bulk.withdraw()?;
-        lane.state = LaneState::Ready;
-        Ok(())
-    }
-
-    /// Cuts the window of a lane with more to do, and gives the lanes that are idle their parts.
-    fn share(&mut self, at: usize) {
-        if !self.lanes.get(at).is_some_and(|lane| lane.full && !matches!(lane.state, LaneState::InFlight { .. })) {
-            return;
-        }
-        let active = self.lanes.iter().filter(|lane| lane.state != LaneState::Dry).count();
-        let allowed = usize::try_from(self.full_pages.saturating_mul(OPENED_BY_A_PAGE)).unwrap_or(usize::MAX);
-        let idle = self.limit.min(allowed).saturating_sub(active);
-        if idle == 0 {
-            return;
-        }
-        let busy = self.lanes.iter().filter(|lane| lane.full).count().max(1);
-        let parts = self.lanes[at].window.split(1 + idle.div_ceil(busy));
-        let [first, rest @ ..] = parts.as_slice() else { return };
-        if rest.is_empty() {
-            return;
-        }
-        self.open(Some(at), *first);
-        for part in rest {
-            let dry = self.lanes.iter().position(|lane| lane.state == LaneState::Dry);
-            self.open(dry, *part);
-        }
-    }
-
-    /// Begins a window from its start, in this lane or a new one.
-    fn open(&mut self, at: Option<usize>, window: Window) {
-        self.seeds = self.seeds.wrapping_add(1);
-        let selection = match window.narrow(&self.config.selection) {
-            Ok(selection) => selection,
-            // Cannot happen: a part of a window that was valid is one, too.
-            Err(error) => {
-                self.halted.get_or_insert(Halt::Unbuildable(alloc::format!("{error}")));
-                return;
-            }
-        };
-        let by_ids = matches!(selection, Selection::Ids(_));
-        let config = BulkDelete { selection, ..self.config.clone() }
-            .verify(false)
-            .max(self.config.max.filter(|_| by_ids))
-            .retry(self.config.policy, self.config.seed.wrapping_add(self.seeds));
-        let position = Position::start(config.max.map(core::num::NonZeroU64::get));
-        let lane =
-            Lane { window, bulk: Bulk::new(config, position), state: LaneState::Ready, full: false, limited: false };
-        match at.and_then(|at| self.lanes.get_mut(at)) {
-            Some(old) => {
-                self.totals = self.totals.and(old.bulk.totals());
-                *old = lane;
-            }
-            None => self.lanes.push(lane),
-        }
-    }
-
-    fn retire_all(&mut self) {
-        let lanes = core::mem::take(&mut self.lanes);
-        self.totals = lanes.iter().fold(self.totals, |totals, lane| totals.and(lane.bulk.totals()));
-    }
-
-    fn begin_round(&mut self) {
-        self.retire_all();
-        self.round_deleted = false;
-        self.round_unconfirmed = false;
-        self.full_pages = 0;
-        self.open(None, self.whole);
-    }
-
-    pub(crate) fn end_round(&mut self) {
-        let clean = !self.round_deleted && !self.round_unconfirmed;
-        if self.round_deleted {
-            self.barren_rounds = 0;
-        } else {
-            self.barren_rounds = self.barren_rounds.saturating_add(1);
-        }
-        if clean || !self.config.verify {
-            self.retire_all();
-            self.done = Some((clean, None));
-        } else if self.barren_rounds >= self.config.policy.max_attempts.get() {
-            self.retire_all();
-            self.done = Some((false, Some(Halt::NoProgress)));
-        } else {
-            self.begin_round();
-        }
-    }
-
     fn in_flight(&self) -> usize {
         self.lanes.iter().filter(|lane| matches!(lane.state, LaneState::InFlight { .. })).count()
     }
 
-    /// How many lanes have something to do.
-    pub fn lanes(&self) -> usize {
-        self.lanes.iter().filter(|lane| lane.state != LaneState::Dry).count()
+    /// Where to look to find out what became of a request that is not settled; `None` while there is none.
+    pub fn unsettled(&self) -> Option<Unsettled<'_>> {
+        self.lanes.iter().find_map(|lane| lane.bulk.unsettled())
+    }
+
+    /// Tells what became of the request that [`Self::unsettled`] speaks of, see [`Bulk::settle`]. Several lanes may have
+    /// lost an answer: then the next one is to be settled before anything is sent.
+    ///
+    /// # Errors
+    /// When nothing is to be settled.
+    pub fn settle(&mut self, settlement: Settlement) -> Result<(), OutOfTurn> {
+        let lane = self.lanes.iter_mut().find(|lane| lane.bulk.unsettled().is_some()).ok_or(OutOfTurn)?;
+        let asked = lane.bulk.position.unsettled.unwrap_or_default();
+        lane.bulk.settle(settlement)?;
+        if settlement == Settlement::NotApplied {
+            let max = self.config.max.map_or(u64::MAX, core::num::NonZeroU64::get);
+            self.budget = self.budget.map(|budget| budget.saturating_add(asked).min(max));
+        }
+        self.done = None;
+        self.halted = None;
+        self.halt_if_unsettled();
+        Ok(())
+    }
+
+    pub(crate) fn halt_if_unsettled(&mut self) {
+        let outcome = self.lanes.iter().find(|lane| lane.bulk.unsettled().is_some());
+        self.halted = outcome.and_then(|lane| lane.bulk.outcome_so_far().halted).or(self.halted.take());
     }
 
     /// What has happened so far.
@@ -457,6 +372,11 @@ impl Fleet {
         Outcome { totals: self.totals(), verified, halted }
     }
 
+    /// Whether the server was found not to keep to the dates of a window, so that there is one lane.
+    pub fn dates_ignored(&self) -> bool {
+        self.dates_ignored
+    }
+
     /// The lanes' windows, for tests that look at them.
     #[doc(hidden)]
     pub fn windows(&self) -> Vec<(i64, i64, bool, bool)> {
@@ -465,9 +385,52 @@ impl Fleet {
     }
 }
 
-impl Lane {
-    pub(crate) fn restored(window: Window, bulk: Bulk<Delete>) -> Self {
-        Self { window, bulk, state: LaneState::Ready, full: false, limited: false }
+impl<V: Verb> Lanes for Fleet<V> {
+    type Page = V::Page;
+    type Outcome = Outcome;
+
+    fn poll(&mut self, now: Duration) -> FleetStep<Outcome> {
+        Self::poll(self, now)
+    }
+
+    fn on_response<B: AsRef<[u8]>>(
+        &mut self,
+        lane: LaneId,
+        response: &Response<B>,
+    ) -> Result<Event<V::Page>, OutOfTurn> {
+        Self::on_response(self, lane, response)
+    }
+
+    fn on_failure(&mut self, lane: LaneId, failure: TransportFailure) -> Result<Event<V::Page>, OutOfTurn> {
+        Self::on_failure(self, lane, failure)
+    }
+
+    fn withdraw(&mut self, LaneId(at): LaneId) -> Result<(), OutOfTurn> {
+        let lane = self.lanes.get_mut(at).ok_or(OutOfTurn)?;
+        lane.bulk.withdraw()?;
+        lane.state = LaneState::Ready;
+        Ok(())
+    }
+
+    fn abandon(&mut self) {
+        for at in 0..self.lanes.len() {
+            // Out of turn where nothing is in flight, which changes nothing.
+            let _ = Self::on_failure(self, LaneId(at), crate::Delivery::Unknown);
+        }
+    }
+
+    fn lanes(&self) -> usize {
+        self.lanes.iter().filter(|lane| lane.state != LaneState::Dry).count().min(self.limit)
+    }
+
+    fn limit(&self) -> usize {
+        self.limit
+    }
+}
+
+impl<V: Verb> Lane<V> {
+    pub(crate) fn restored(window: Window, bulk: Bulk<V>) -> Self {
+        Self { window, bulk, state: LaneState::Ready, full: false, limited: false, begun: false }
     }
 
     pub(crate) fn asked(&self) -> u64 {
@@ -476,8 +439,4 @@ impl Lane {
             LaneState::Ready | LaneState::Waiting(_) | LaneState::Dry => 0,
         }
     }
-}
-
-fn is_rate_limit(cause: &Cause) -> bool {
-    matches!(cause, Cause::Response(ResponseError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. }))
 }

@@ -2,7 +2,7 @@ use crate::bulk::{Bulk, add_one};
 use crate::checkpoint::{Checkpoint, CheckpointError, Position, SavedSelection};
 use crate::fleet::{Fleet, Lane, LaneState};
 use crate::window::Window;
-use crate::{BulkDelete, Delete, Fingerprint, Totals, UnixMillis, Verb};
+use crate::{BulkBuilder, Delete, Fingerprint, Restart, Resume, Totals, UnixMillis, Verb};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -85,14 +85,19 @@ impl FleetCheckpoint {
             return Checkpoint::from_json(json).map(|checkpoint| Self(Kind::One(checkpoint)));
         }
         let file: File = serde_json::from_slice(json).map_err(damaged)?;
-        let fits = file.operation == Delete::NAME
+        let delete = file.operation == Delete::NAME;
+        let fits = (delete || [Resume::NAME, Restart::NAME].contains(&file.operation.as_str()))
             && file.budget.is_some() == file.max.is_some()
             && file.budget <= file.max.map(NonZeroU64::get)
             && file.lanes.len() <= MAX_LANES
             && file.whole.lo <= file.whole.hi
             && file.lanes.iter().all(|lane| {
-                lane.window.lies_in(&file.whole) && lane.in_flight != Some(0) && lane.position.unsettled.is_none()
-            });
+                let unsettled = lane.position.unsettled;
+                lane.window.lies_in(&file.whole)
+                    && lane.in_flight != Some(0)
+                    && (unsettled.is_none() || (!delete && unsettled != Some(0) && lane.in_flight.is_none()))
+            })
+            && disjoint(file.lanes.iter().map(|lane| lane.window).collect());
         if !fits {
             return Err(CheckpointError::Damaged("its parts do not fit together".into()));
         }
@@ -116,14 +121,23 @@ impl FleetCheckpoint {
     }
 }
 
-impl Fleet {
+/// Otherwise runs would be started twice.
+fn disjoint(mut windows: Vec<Window>) -> bool {
+    windows.sort_unstable_by_key(|window| window.lo);
+    windows
+        .iter()
+        .zip(windows.iter().skip(1))
+        .all(|(one, next)| one.hi < next.lo && !one.open_above && !next.open_below)
+}
+
+impl<V: Verb> Fleet<V> {
     /// Everything a later process needs to go on from here, whatever has happened.
     pub fn checkpoint(&self) -> FleetCheckpoint {
         let lanes = self.lanes.iter().filter(|lane| lane.state != LaneState::Dry);
         let dry = self.lanes.iter().filter(|lane| lane.state == LaneState::Dry);
         FleetCheckpoint(Kind::Many(File {
             version: VERSION,
-            operation: Delete::NAME.to_string(),
+            operation: V::NAME.to_string(),
             fingerprint: self.config.full_fingerprint(),
             selection: SavedSelection::of(&self.config.selection),
             page_size: self.config.page_size,
@@ -147,8 +161,8 @@ impl Fleet {
     }
 }
 
-impl BulkDelete {
-    /// The lanes, where the checkpoint was taken; see [`BulkDelete::restore`]. The number of lanes may be another.
+impl<V: Verb> BulkBuilder<V> {
+    /// The lanes, where the checkpoint was taken; see [`BulkBuilder::restore`]. The number of lanes may be another.
     ///
     /// # Errors
     /// A checkpoint of another endpoint, selection or operation, or taken with another page size, maximum or
@@ -158,7 +172,7 @@ impl BulkDelete {
         checkpoint: FleetCheckpoint,
         lanes: NonZeroUsize,
         now: UnixMillis,
-    ) -> Result<Fleet, CheckpointError> {
+    ) -> Result<Fleet<V>, CheckpointError> {
         match checkpoint.0 {
             Kind::One(checkpoint) => self.restore_one(checkpoint, lanes, now),
             Kind::Many(file) => self.restore_many(file, lanes, now),
@@ -171,7 +185,7 @@ impl BulkDelete {
         checkpoint: Checkpoint,
         lanes: NonZeroUsize,
         now: UnixMillis,
-    ) -> Result<Fleet, CheckpointError> {
+    ) -> Result<Fleet<V>, CheckpointError> {
         let bulk = self.clone().restore(checkpoint)?;
         let mut fleet = Fleet::empty(Self { selection: bulk.selection().clone(), ..self }, lanes, now);
         let position = &bulk.position;
@@ -182,10 +196,14 @@ impl BulkDelete {
         let mut position = position.clone();
         fleet.totals = core::mem::take(&mut position.totals);
         fleet.adopt(fleet.whole, position)?;
+        fleet.halt_if_unsettled();
         Ok(fleet)
     }
 
-    fn restore_many(mut self, file: File, lanes: NonZeroUsize, now: UnixMillis) -> Result<Fleet, CheckpointError> {
+    fn restore_many(mut self, file: File, lanes: NonZeroUsize, now: UnixMillis) -> Result<Fleet<V>, CheckpointError> {
+        if file.operation != V::NAME {
+            return Err(CheckpointError::OtherOperation(file.operation));
+        }
         if file.fingerprint != self.full_fingerprint() {
             return Err(CheckpointError::OtherSelection);
         }
@@ -211,7 +229,11 @@ impl BulkDelete {
             if let Some(asked) = lane.in_flight {
                 add_one(&mut position.totals.requests);
                 add_one(&mut position.totals.unconfirmed);
-                add_one(&mut position.totals.retries);
+                if V::REPEATABLE {
+                    add_one(&mut position.totals.retries);
+                } else {
+                    position.unsettled = Some(asked);
+                }
                 fleet.round_unconfirmed = true;
                 fleet.budget = fleet.budget.map(|budget| budget.saturating_sub(asked));
             }
@@ -220,17 +242,19 @@ impl BulkDelete {
         if fleet.lanes.is_empty() {
             fleet.end_round();
         }
+        fleet.halt_if_unsettled();
         Ok(fleet)
     }
 }
 
-impl Fleet {
+impl<V: Verb> Fleet<V> {
     fn adopt(&mut self, window: Window, position: Position) -> Result<(), CheckpointError> {
         let selection = window.narrow(&self.config.selection)?;
         let by_ids = matches!(selection, crate::Selection::Ids(_));
         let config =
-            BulkDelete { selection, ..self.config.clone() }.verify(false).max(self.config.max.filter(|_| by_ids));
-        let bulk = Bulk::new(config, position);
+            BulkBuilder { selection, verify: false, ..self.config.clone() }.max(self.config.max.filter(|_| by_ids));
+        let mut bulk = Bulk::new(config, position);
+        bulk.halt_if_unsettled();
         if bulk.position.sent_ids > bulk.limit_of_ids() {
             return Err(CheckpointError::OtherSelection);
         }

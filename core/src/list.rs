@@ -1,6 +1,6 @@
 use crate::page::{WireCursor, parse_json};
 use crate::query::Prefix;
-use crate::{Call, Cursor, DlqMessage, Endpoint, Filter, ResponseError};
+use crate::{Call, Cursor, DlqMessage, Endpoint, Filter, ResponseError, Selection};
 use alloc::vec::Vec;
 use http::{Method, Request, Response};
 use serde::Deserialize;
@@ -18,7 +18,7 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct List {
-    filter: Option<Filter>,
+    pub(crate) filter: Option<Filter>,
     page_size: u32,
     pub(crate) cursor: Option<Cursor>,
 }
@@ -51,9 +51,39 @@ impl List {
         Self { page_size: page_size.clamp(1, Self::MAX_PAGE_SIZE), ..self }
     }
 
+    /// What the runs have to match; `None` for every run.
+    pub fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
     /// Begins where an earlier page ended.
     pub fn after(self, cursor: Cursor) -> Self {
         Self { cursor: Some(cursor), ..self }
+    }
+}
+
+impl List {
+    /// What does not change from page to page.
+    pub(crate) fn prefix(&self, endpoint: &Endpoint) -> Prefix {
+        Prefix::new(endpoint.path(PATH), self.filter.as_ref(), self.page_size.into())
+    }
+
+    pub(crate) fn page(&self, endpoint: &Endpoint, prefix: &Prefix) -> Result<Request<()>, http::Error> {
+        let target = prefix.page(self.page_size.into(), self.cursor.as_ref(), endpoint.query_overhead());
+        endpoint.request(Method::GET, target, None)
+    }
+
+    pub(crate) fn selection(&self) -> Selection {
+        self.filter.clone().map_or(Selection::Everything, Selection::Filter)
+    }
+
+    /// The same pages of another filter, from their start.
+    pub(crate) fn of(&self, selection: Selection) -> Self {
+        let filter = match selection {
+            Selection::Filter(filter) => Some(filter),
+            Selection::Ids(_) | Selection::Everything => None,
+        };
+        Self { filter, page_size: self.page_size, cursor: None }
     }
 }
 
@@ -64,9 +94,7 @@ impl Call for List {
     const REPEATABLE: bool = true;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        let prefix = Prefix::new(endpoint.path(PATH), self.filter.as_ref(), self.page_size.into());
-        let target = prefix.page(self.page_size.into(), self.cursor.as_ref(), endpoint.query_overhead());
-        endpoint.request(Method::GET, target, None)
+        self.page(endpoint, &self.prefix(endpoint))
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<ListPage, ResponseError> {

@@ -47,6 +47,13 @@ pub struct Outcome {
     pub halted: Option<Halt>,
 }
 
+impl Outcome {
+    /// Nothing was done, and why.
+    pub fn nothing(halt: Halt) -> Self {
+        Self { totals: Totals::default(), verified: false, halted: Some(halt) }
+    }
+}
+
 /// Why an operation could not be completed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]

@@ -1,5 +1,6 @@
 use crate::bulk::MAX_EMPTY_PAGES;
 use crate::cycle::CycleDetector;
+use crate::query::Prefix;
 use crate::retry::{Attempts, Cause, GiveUp, Verdict, judge};
 use crate::{Call, Endpoint, Event, Halt, List, ListPage, OutOfTurn, Retried, RetryPolicy, Step, TransportFailure};
 use alloc::string::ToString;
@@ -12,6 +13,7 @@ use http::Response;
 pub struct Pager {
     endpoint: Endpoint,
     list: List,
+    prefix: Prefix,
     attempts: Attempts,
     cycle: CycleDetector,
     empty_pages: u32,
@@ -33,6 +35,7 @@ impl Pager {
     /// The seed decides the random part of the waits between attempts.
     pub fn new(endpoint: Endpoint, list: List, policy: RetryPolicy, seed: u64) -> Self {
         Self {
+            prefix: list.prefix(&endpoint),
             endpoint,
             list,
             attempts: Attempts::new(policy, seed),
@@ -55,7 +58,7 @@ impl Pager {
                 Step::Wait(wait)
             }
             State::Done(end) => Step::Done(end.clone()),
-            State::Ready | State::InFlight => match self.list.to_request(&self.endpoint) {
+            State::Ready | State::InFlight => match self.list.page(&self.endpoint, &self.prefix) {
                 Ok(request) => {
                     self.state = State::InFlight;
                     Step::Send(request)
@@ -106,6 +109,18 @@ impl Pager {
     /// When no request is in flight.
     pub fn withdraw(&mut self) -> Result<(), OutOfTurn> {
         self.land()
+    }
+
+    /// The wait that the next `poll` would ask for is somebody else's business.
+    pub(crate) fn waited(&mut self) {
+        if let State::Backoff(_) = self.state {
+            self.state = State::Ready;
+        }
+    }
+
+    /// The attempts so far do not count.
+    pub(crate) fn forgive(&mut self) {
+        self.attempts.answered();
     }
 
     fn land(&mut self) -> Result<(), OutOfTurn> {

@@ -114,6 +114,10 @@ pub enum Cause {
     Transport(TransportFailure),
 }
 
+pub(crate) fn is_rate_limit(cause: &Cause) -> bool {
+    matches!(cause, Cause::Response(ResponseError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. }))
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

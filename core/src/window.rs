@@ -63,6 +63,10 @@ impl Window {
             .collect()
     }
 
+    pub(crate) fn contains(&self, at: i64) -> bool {
+        (self.open_below || at >= self.lo) && (self.open_above || at <= self.hi)
+    }
+
     /// Whether all of it lies in `whole`.
     pub(crate) fn lies_in(&self, whole: &Self) -> bool {
         self.lo <= self.hi

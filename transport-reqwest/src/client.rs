@@ -3,11 +3,13 @@ use crate::{Operation, Pages};
 use http::{Request, Response};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::time::Duration;
+use std::num::NonZeroUsize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use upstash_dlq_core::{
-    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, Fleet,
-    FleetObserver, GetMessage, Halt, List, Machine, Observer, Outcome, Overrides, Pager, Restart, RestartOne, Resume,
-    ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, drive_async,
+    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, FleetObserver,
+    GetMessage, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer, Overrides, Pager, Restart, RestartOne,
+    Resume, ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, UnixMillis,
+    drive_async,
 };
 
 /// No answer is held beyond this many bytes (16 MiB).
@@ -168,7 +170,7 @@ impl Client {
 
     /// Drives many lanes to their end, or until the observer stops them, all in this task. The future may be dropped at any point; requests that were out
     /// then count as unknown.
-    pub async fn run_fleet(&self, fleet: &mut Fleet, observer: &mut impl FleetObserver) -> Driven<Outcome> {
+    pub async fn run_fleet<L: Lanes>(&self, fleet: &mut L, observer: &mut impl FleetObserver<L>) -> Driven<L::Outcome> {
         crate::fleet::run(self, fleet, observer).await
     }
 
@@ -198,6 +200,20 @@ impl Client {
     /// `client.list(List::everything()).items()`
     pub fn list(&self, list: List) -> Pages<Pager> {
         Pages::new(self.clone(), Pager::new(self.endpoint.clone(), list, RetryPolicy::default(), self.seed()))
+    }
+
+    /// How many failed runs there are of those that `list` would list, on so many lanes at once: `client.count(List::everything(), lanes)?`
+    ///
+    /// # Errors
+    /// The service said no, or could not be reached.
+    pub async fn count(&self, list: List, lanes: NonZeroUsize) -> Result<u64, Halt> {
+        let endpoint = self.endpoint.clone();
+        let mut fleet = ListFleet::new(endpoint, list, RetryPolicy::default(), self.seed(), lanes, now());
+        match self.run_fleet(&mut fleet, &mut |_: &ListFleet, _: &Event<ListPage>| ()).await {
+            Driven::Done(outcome) => outcome.halted.map_or(Ok(outcome.listed), Err),
+            // A closure never stops the loop.
+            Driven::Stopped => Err(Halt::NoProgress),
+        }
     }
 
     /// One call with the default retries; the ones below are shorter.
@@ -265,6 +281,12 @@ impl Client {
 
 fn unknown(message: String) -> TransportFailure {
     TransportFailure { delivery: Delivery::Unknown, message }
+}
+
+/// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.
+pub(crate) fn now() -> UnixMillis {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_millis()).ok());
+    UnixMillis::new(now.unwrap_or(0))
 }
 
 impl fmt::Debug for Client {

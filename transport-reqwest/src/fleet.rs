@@ -6,12 +6,16 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use std::pin::pin;
 use std::time::Duration;
 use tokio::time::Instant;
-use upstash_dlq_core::{Driven, Fleet, FleetObserver, FleetStep, OutOfTurn, Outcome};
+use upstash_dlq_core::{Driven, FleetObserver, FleetStep, Lanes, OutOfTurn};
 
 /// How long it waits at most before the observer is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(100);
 
-pub(crate) async fn run(client: &Client, fleet: &mut Fleet, observer: &mut impl FleetObserver) -> Driven<Outcome> {
+pub(crate) async fn run<L: Lanes>(
+    client: &Client,
+    fleet: &mut L,
+    observer: &mut impl FleetObserver<L>,
+) -> Driven<L::Outcome> {
     fleet.abandon();
     let start = Instant::now();
     let mut out = FuturesUnordered::new();

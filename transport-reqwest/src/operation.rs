@@ -1,9 +1,9 @@
+use crate::client::now;
 use crate::{Client, Pages};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-use std::time::{SystemTime, UNIX_EPOCH};
 use upstash_dlq_core::{
-    Bulk, BulkBuilder, Delete, DeletePage, Driven, Event, Fleet, Outcome, Overrides, Restart, Resume, RetryPolicy,
-    Selection, UnixMillis, Verb,
+    Bulk, BulkBuilder, Delete, Driven, Event, Fleet, Halt, ListPage, Outcome, Overrides, Restart, Resume, RetryPolicy,
+    Selection, Survey, Verb,
 };
 
 /// A bulk delete, resume or restart that has not begun.
@@ -57,6 +57,22 @@ impl<V: Verb> Operation<V> {
         Pages::new(self.client, self.builder.build())
     }
 
+    /// The same on so many lanes at once, see [`Fleet`] and [`Survey`]. To settle a lost answer of a resume or restart, drive
+    /// them yourself with [`Client::run_fleet`].
+    pub async fn run_on(self, lanes: NonZeroUsize) -> Outcome {
+        let mut survey = self.builder.survey(lanes, now());
+        let mut fleet = match self.client.run_fleet(&mut survey, &mut |_: &Survey<V>, _: &Event<ListPage>| ()).await {
+            Driven::Done(Ok(fleet)) => fleet,
+            Driven::Done(Err(halt)) => return Outcome::nothing(halt),
+            // A closure never stops the loop.
+            Driven::Stopped => return Outcome::nothing(Halt::NoProgress),
+        };
+        match self.client.run_fleet(&mut fleet, &mut |_: &Fleet<V>, _: &Event<V::Page>| ()).await {
+            Driven::Done(outcome) => outcome,
+            Driven::Stopped => fleet.outcome_so_far(),
+        }
+    }
+
     /// The machine, for [`Client::run`]: to stop on the way, to keep checkpoints, to settle a lost answer.
     pub fn into_machine(self) -> Bulk<V> {
         self.builder.build()
@@ -64,18 +80,6 @@ impl<V: Verb> Operation<V> {
 }
 
 impl Operation<Delete> {
-    /// The same on so many lanes at once, see [`Fleet`].
-    pub async fn run_on(self, lanes: NonZeroUsize) -> Outcome {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-        let now = now.and_then(|now| i64::try_from(now.as_millis()).ok()).map_or(UnixMillis::new(0), UnixMillis::new);
-        let mut fleet = self.builder.build_fleet(lanes, now);
-        match self.client.run_fleet(&mut fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ()).await {
-            Driven::Done(outcome) => outcome,
-            // A closure never stops the loop.
-            Driven::Stopped => fleet.outcome_so_far(),
-        }
-    }
-
     /// See [`BulkBuilder::verify`].
     pub fn verify(self, verify: bool) -> Self {
         Self { builder: self.builder.verify(verify), ..self }

@@ -59,9 +59,19 @@ impl suite::Driver for Reqwest {
         (pages, outcome)
     }
 
-    fn fleet(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
+    fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
         let client = Client::new(endpoint.clone()).unwrap();
         block_on(client.delete(selection).retry(suite::fast(20)).run_on(lanes.try_into().unwrap()))
+    }
+
+    fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
+        let client = Client::new(endpoint.clone()).unwrap();
+        block_on(client.resume(selection).retry(suite::fast(2)).run_on(lanes.try_into().unwrap()))
+    }
+
+    fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {
+        let client = Client::new(endpoint.clone()).unwrap();
+        block_on(client.count(list, lanes.try_into().unwrap()))
     }
 
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {

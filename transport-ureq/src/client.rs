@@ -5,11 +5,12 @@ use http::{Method, Request, Response};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
-use std::time::Duration;
+use std::num::NonZeroUsize;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use upstash_dlq_core::{
-    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, Fleet,
-    FleetObserver, GetMessage, Halt, List, Machine, Observer, Outcome, Overrides, Restart, RestartOne, Resume,
-    ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, drive,
+    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, FleetObserver,
+    GetMessage, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer, Overrides, Restart, RestartOne, Resume,
+    ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, UnixMillis, drive,
 };
 use ureq::unversioned::transport::DefaultConnector;
 
@@ -149,7 +150,10 @@ impl Client {
     }
 
     /// Drives many lanes to their end, or until the observer stops them, each in a thread of its own. Waits block.
-    pub fn run_fleet(&self, fleet: &mut Fleet, observer: &mut (impl FleetObserver + Send)) -> Driven<Outcome> {
+    pub fn run_fleet<L>(&self, fleet: &mut L, observer: &mut (impl FleetObserver<L> + Send)) -> Driven<L::Outcome>
+    where
+        L: Lanes<Outcome: Send> + Send,
+    {
         crate::fleet::run(self, fleet, observer)
     }
 
@@ -179,6 +183,20 @@ impl Client {
     /// `for run in client.list(List::everything()).items() { … }`
     pub fn list(&self, list: List) -> Pages<'_> {
         Pages::new(self, list)
+    }
+
+    /// How many failed runs there are of those that `list` would list, on so many lanes at once: `client.count(List::everything(), lanes)?`
+    ///
+    /// # Errors
+    /// The service said no, or could not be reached.
+    pub fn count(&self, list: List, lanes: NonZeroUsize) -> Result<u64, Halt> {
+        let endpoint = self.endpoint.clone();
+        let mut fleet = ListFleet::new(endpoint, list, RetryPolicy::default(), self.seed(), lanes, now());
+        match self.run_fleet(&mut fleet, &mut |_: &ListFleet, _: &Event<ListPage>| ()) {
+            Driven::Done(outcome) => outcome.halted.map_or(Ok(outcome.listed), Err),
+            // A closure never stops the loop.
+            Driven::Stopped => Err(Halt::NoProgress),
+        }
     }
 
     /// One call with the default retries; the ones below are shorter.
@@ -242,6 +260,12 @@ impl Client {
     pub fn cancel_callback(&self, id: DlqId) -> Result<(), Halt> {
         self.call(CancelCallback(id))
     }
+}
+
+/// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.
+pub(crate) fn now() -> UnixMillis {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_millis()).ok());
+    UnixMillis::new(now.unwrap_or(0))
 }
 
 impl fmt::Debug for Client {

@@ -4,27 +4,31 @@ use crate::Client;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::Scope;
 use std::time::{Duration, Instant};
-use upstash_dlq_core::{Driven, Fleet, FleetObserver, FleetStep, OutOfTurn, Outcome};
+use upstash_dlq_core::{Driven, FleetObserver, FleetStep, Lanes, OutOfTurn};
 
 /// How long a thread waits at most before the observer is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(100);
 
-struct Shared<'a, O> {
+struct Shared<'a, L: Lanes, O> {
     client: &'a Client,
     start: Instant,
-    state: Mutex<State<'a, O>>,
+    state: Mutex<State<'a, L, O>>,
     changed: Condvar,
 }
 
-struct State<'a, O> {
-    fleet: &'a mut Fleet,
+struct State<'a, L: Lanes, O> {
+    fleet: &'a mut L,
     observer: &'a mut O,
     threads: usize,
     stopped: bool,
-    outcome: Option<Outcome>,
+    outcome: Option<L::Outcome>,
 }
 
-pub(crate) fn run<O: FleetObserver + Send>(client: &Client, fleet: &mut Fleet, observer: &mut O) -> Driven<Outcome> {
+pub(crate) fn run<L, O>(client: &Client, fleet: &mut L, observer: &mut O) -> Driven<L::Outcome>
+where
+    L: Lanes<Outcome: Send> + Send,
+    O: FleetObserver<L> + Send,
+{
     fleet.abandon();
     let state = State { fleet, observer, threads: 1, stopped: false, outcome: None };
     let shared = Shared { client, start: Instant::now(), state: Mutex::new(state), changed: Condvar::new() };
@@ -34,7 +38,11 @@ pub(crate) fn run<O: FleetObserver + Send>(client: &Client, fleet: &mut Fleet, o
     state.outcome.map_or(Driven::Stopped, Driven::Done)
 }
 
-fn work<'scope, O: FleetObserver + Send>(scope: &'scope Scope<'scope, '_>, shared: &'scope Shared<'_, O>) {
+fn work<'scope, L, O>(scope: &'scope Scope<'scope, '_>, shared: &'scope Shared<'_, L, O>)
+where
+    L: Lanes<Outcome: Send> + Send,
+    O: FleetObserver<L> + Send,
+{
     let lock = || -> MutexGuard<'_, _> { shared.state.lock().unwrap_or_else(PoisonError::into_inner) };
     let mut state = lock();
     while !state.stopped && state.outcome.is_none() {
@@ -79,11 +87,11 @@ fn work<'scope, O: FleetObserver + Send>(scope: &'scope Scope<'scope, '_>, share
     }
 }
 
-fn wait<'a, 'b, O: FleetObserver>(
-    shared: &'a Shared<'b, O>,
-    state: MutexGuard<'a, State<'b, O>>,
+fn wait<'a, 'b, L: Lanes, O: FleetObserver<L>>(
+    shared: &'a Shared<'b, L, O>,
+    state: MutexGuard<'a, State<'b, L, O>>,
     timeout: Duration,
-) -> MutexGuard<'a, State<'b, O>> {
+) -> MutexGuard<'a, State<'b, L, O>> {
     let (mut state, _) = shared.changed.wait_timeout(state, timeout).unwrap_or_else(PoisonError::into_inner);
     if state.observer.waiting().is_break() {
         state.stopped = true;

@@ -46,8 +46,16 @@ impl suite::Driver for Ureq {
         (pages, outcome)
     }
 
-    fn fleet(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
+    fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
         Client::new(endpoint.clone()).delete(selection).retry(suite::fast(20)).run_on(lanes.try_into().unwrap())
+    }
+
+    fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
+        Client::new(endpoint.clone()).resume(selection).retry(suite::fast(2)).run_on(lanes.try_into().unwrap())
+    }
+
+    fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {
+        Client::new(endpoint.clone()).count(list, lanes.try_into().unwrap())
     }
 
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {

@@ -26,7 +26,9 @@ pub(crate) trait Driver {
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt>;
     fn call<C: Call<Output: Clone + Send> + Sync>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt>;
     fn run<V: Verb>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome);
-    fn fleet(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
+    fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
+    fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
+    fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt>;
     /// Every comfort method on one id, in the order of [`singles`].
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>>;
 }
@@ -438,7 +440,7 @@ pub(crate) fn many_lanes_delete_everything_once<D: Driver>() {
         sample::runs(3_000, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
         let server = Server::start(service, ServerOptions::default()).unwrap();
         server.with_service(|service| service.set_faults(FaultPlan::profile(profile, 7).unwrap()));
-        let outcome = D::fleet(&endpoint(&server.url()), Selection::Everything, 8);
+        let outcome = D::delete_on(&endpoint(&server.url()), Selection::Everything, 8);
         assert!(outcome.halted.is_none() && outcome.verified, "{profile}: {outcome:?}");
         server.with_service(|service| {
             assert!(service.is_empty() && service.requests_total() == outcome.totals.requests);
@@ -446,6 +448,30 @@ pub(crate) fn many_lanes_delete_everything_once<D: Driver>() {
         });
         assert!(profile != "none" || (2..=9).contains(&server.connections()), "{} connections", server.connections());
     }
+}
+
+pub(crate) fn many_lanes_count_and_start_each_run_once<D: Driver>() {
+    for ignore_dates in [false, true] {
+        let mut service = Service::new(Config { ignore_dates, started_runs_stay: true, ..Config::default() });
+        sample::runs(3_000, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
+        let server = Server::start(service, ServerOptions::default()).unwrap();
+        let endpoint = endpoint(&server.url());
+        assert_eq!(D::count(&endpoint, List::everything(), 8), Ok(3_000));
+        let filter = Filter::builder().label("nightly").build().unwrap();
+        let nightly = D::count(&endpoint, List::matching(filter.clone()), 8).unwrap();
+        let outcome = D::resume_on(&endpoint, Selection::Filter(filter), 8);
+        assert!(outcome.halted.is_none() && outcome.totals.runs == nightly, "{outcome:?}");
+        // One look at a run is all that a resume gets: it stays where it was, and a second one would start it again.
+        let mut started: Vec<String> =
+            server.with_service(|service| service.started().map(|started| started.dlq_id.clone()).collect());
+        started.sort_unstable();
+        started.dedup();
+        assert_eq!(started.len() as u64, nightly);
+        assert!(ignore_dates || server.connections() > 2, "never more than one lane");
+    }
+    let nobody = endpoint("http://127.0.0.1:1");
+    let outcome = D::resume_on(&nobody, Selection::Everything, 2);
+    assert!(outcome.halted.is_some() && outcome.totals.requests == 0, "{outcome:?}");
 }
 
 pub(crate) fn a_page_after_a_cursor_lists_on<D: Driver>() {
@@ -472,6 +498,7 @@ macro_rules! suite {
             a_redirect_is_an_error_and_not_followed a_no_is_final_and_keeps_its_words
             unreadable_answers_are_asked_again_and_given_up an_endless_body_is_bounded silence_ends_in_time
             only_what_was_surely_not_sent_is_called_so cursors_that_lead_nowhere_end one_connection_serves_many_pages
-            against_the_emulator_whatever_goes_wrong many_lanes_delete_everything_once a_page_after_a_cursor_lists_on);
+            against_the_emulator_whatever_goes_wrong many_lanes_delete_everything_once
+            many_lanes_count_and_start_each_run_once a_page_after_a_cursor_lists_on);
     };
 }

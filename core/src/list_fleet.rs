@@ -1,0 +1,349 @@
+//! Listing on many lanes at once.
+
+use crate::pagers::Pagers;
+use crate::window::Window;
+use crate::{
+    Cursor, DlqId, Endpoint, Event, FleetStep, Halt, LaneId, Lanes, List, ListPage, OutOfTurn, RetryPolicy,
+    TransportFailure, UnixMillis,
+};
+use alloc::collections::BTreeMap;
+use alloc::vec::Vec;
+use core::mem;
+use core::num::{NonZeroU32, NonZeroUsize};
+use core::time::Duration;
+use http::Response;
+
+/// So many pages are listed in one lane before others open: a short listing costs no request more.
+const ALONE: u32 = 4;
+/// No more windows than so many a lane are ever made.
+const WINDOWS_A_LANE: usize = 8;
+
+/// Lists disjoint windows of time side by side, for whoever does not mind the order: to count, to sum up.
+///
+/// It begins in one lane. A listing that goes on for more than a few pages is cut into windows; those that turn out to
+/// hold more than a page are cut again before anything of them is handed over, until there is work for every lane. From
+/// then on the windows stay as they are: a cursor is opaque and belongs to its window. A server that does not keep to the
+/// dates of a window is found out before that, and the listing goes on in one lane ([`ListOutcome::dates_ignored`]). Each
+/// run is handed over once.
+///
+/// ```
+/// use std::{num::NonZeroUsize, time::Duration};
+/// use upstash_dlq_core::{Endpoint, FleetStep, List, ListFleet, RetryPolicy, Token, UnixMillis};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let (lanes, now) = (NonZeroUsize::new(4).unwrap(), UnixMillis::new(1_764_000_000_000));
+/// let mut fleet = ListFleet::new(endpoint, List::everything(), RetryPolicy::default(), 0, lanes, now);
+/// let outcome = loop {
+///     match fleet.poll(Duration::ZERO) {
+///         FleetStep::Send(lane, _request) => {
+///             fleet.on_response(lane, &http::Response::new(r#"{"messages":[{"dlqId":"a"}]}"#))?;
+///         }
+///         FleetStep::WaitUntil(_) | FleetStep::Idle => unreachable!(),
+///         FleetStep::Done(outcome) => break outcome,
+///     }
+/// };
+/// assert!(outcome.listed == 1 && outcome.requests == 1 && outcome.halted.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ListFleet {
+    pagers: Pagers,
+    whole: Window,
+    stage: Stage,
+    /// Pages listed in one lane.
+    alone: u32,
+    /// The runs on them, and when they failed.
+    seen: BTreeMap<DlqId, i64>,
+    /// Whether all of them have an id and a time, without which windows cannot be told to be kept to.
+    dated: bool,
+    /// Windows that were made so far.
+    made: usize,
+    /// Those of this generation that hold more than a page.
+    full: Vec<Window>,
+    /// Those that hold at most a page, and not nothing.
+    small: Vec<Window>,
+    /// Whether it ends where the windows are found.
+    survey: bool,
+    listed: u64,
+    dates_ignored: bool,
+    done: Option<ListOutcome>,
+}
+
+#[derive(Clone, Debug)]
+enum Stage {
+    /// One lane, from the start of everything.
+    Alone,
+    /// One window, to see whether the server keeps to it.
+    Probe { others: Vec<Window>, rest: Cursor },
+    /// The first page of each window.
+    Split,
+    /// Windows that are listed to their ends.
+    Through,
+}
+
+/// How a listing on many lanes ended, or how it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ListOutcome {
+    /// How many runs were handed over.
+    pub listed: u64,
+    /// Answers that were understood.
+    pub pages: u64,
+    /// Requests that were, or may have been, sent.
+    pub requests: u64,
+    /// Whether the server does not keep to the dates of a window, so that everything was listed in one lane.
+    pub dates_ignored: bool,
+    /// `None` when everything was listed. Otherwise why not.
+    pub halted: Option<Halt>,
+}
+
+impl ListFleet {
+    /// The seed decides the random part of the waits between attempts; `now` is where an open window is cut from. A list
+    /// that begins at a cursor stays in one lane.
+    pub fn new(
+        endpoint: Endpoint,
+        list: List,
+        policy: RetryPolicy,
+        seed: u64,
+        lanes: NonZeroUsize,
+        now: UnixMillis,
+    ) -> Self {
+        let whole = Window::of(&list.selection(), now);
+        let limit = if list.cursor.is_some() { 1 } else { lanes.get() };
+        let mut pagers = Pagers::new(endpoint, list.clone(), policy, seed, limit);
+        pagers.put(whole, list);
+        Self {
+            pagers,
+            whole,
+            stage: Stage::Alone,
+            alone: 0,
+            seen: BTreeMap::new(),
+            dated: true,
+            made: 0,
+            full: Vec::new(),
+            small: Vec::new(),
+            survey: false,
+            listed: 0,
+            dates_ignored: false,
+            done: None,
+        }
+    }
+
+    /// The same up to where the windows are found.
+    pub(crate) fn survey(self) -> Self {
+        Self { survey: true, ..self }
+    }
+
+    /// At most so many requests a second, all lanes together.
+    #[must_use]
+    pub fn rate(mut self, per_second: NonZeroU32) -> Self {
+        self.pagers.pace.limit(per_second.get());
+        self
+    }
+
+    /// What to do now, `now` being the time since any fixed moment.
+    pub fn poll(&mut self, now: Duration) -> FleetStep<ListOutcome> {
+        loop {
+            if let Some(outcome) = &self.done {
+                return FleetStep::Done(outcome.clone());
+            }
+            match self.pagers.poll(now) {
+                FleetStep::Send(lane, request) => return FleetStep::Send(lane, request),
+                FleetStep::WaitUntil(at) => return FleetStep::WaitUntil(at),
+                FleetStep::Idle => return FleetStep::Idle,
+                FleetStep::Done(None) if self.next_windows() => {}
+                FleetStep::Done(halted) => self.done = Some(ListOutcome { halted, ..self.outcome_so_far() }),
+            }
+        }
+    }
+
+    /// Takes the answer to a lane's request. A page holds what is handed over, which may be nothing; its cursor is of its
+    /// window.
+    ///
+    /// # Errors
+    /// When the lane has none in flight.
+    pub fn on_response<B: AsRef<[u8]>>(
+        &mut self,
+        lane: LaneId,
+        response: &Response<B>,
+    ) -> Result<Event<ListPage>, OutOfTurn> {
+        let (window, event) = self.pagers.on_response(lane, response)?;
+        Ok(match event {
+            Event::Page(page) => Event::Page(self.on_page(lane, window, page)),
+            event => event,
+        })
+    }
+
+    /// Takes the news that no answer will come to a lane's request: it is asked again.
+    ///
+    /// # Errors
+    /// When the lane has none in flight.
+    pub fn on_failure(
+        &mut self,
+        lane: LaneId,
+        failure: impl Into<TransportFailure>,
+    ) -> Result<Event<ListPage>, OutOfTurn> {
+        self.pagers.on_failure(lane, failure.into()).map(|(_, event)| event)
+    }
+
+    fn on_page(&mut self, lane: LaneId, window: Window, mut page: ListPage) -> ListPage {
+        match mem::replace(&mut self.stage, Stage::Split) {
+            Stage::Alone => {
+                self.stage = Stage::Alone;
+                self.on_page_alone(lane, &page);
+                return self.hand_over(page);
+            }
+            Stage::Probe { rest, .. } if self.strays(window, &page) => {
+                self.dates_ignored = true;
+                self.pagers.close(lane);
+                self.stage = Stage::Through;
+                page.messages.clear();
+                if !self.survey {
+                    // Goes on as if nothing had been tried.
+                    self.seen.clear();
+                    self.pagers.put(self.whole, self.pagers.list.clone().after(rest));
+                }
+            }
+            Stage::Probe { others, .. } => {
+                self.pagers.queue.extend(others);
+                self.on_first_page(lane, window, &mut page);
+            }
+            Stage::Split => self.on_first_page(lane, window, &mut page),
+            Stage::Through => self.stage = Stage::Through,
+        }
+        page.messages.retain(|message| message.dlq_id().is_none_or(|id| !self.seen.contains_key(&id)));
+        self.hand_over(page)
+    }
+
+    fn hand_over(&mut self, page: ListPage) -> ListPage {
+        self.listed = self.listed.saturating_add(page.messages.len() as u64);
+        page
+    }
+
+    fn on_page_alone(&mut self, lane: LaneId, page: &ListPage) {
+        if self.pagers.limit == 1 || self.alone == ALONE {
+            return;
+        }
+        self.alone += 1;
+        for message in &page.messages {
+            match (message.dlq_id(), message.created_at()) {
+                (Some(id), Some(at)) => drop(self.seen.insert(id, at.get())),
+                _ => self.dated = false,
+            }
+        }
+        let Some(cursor) = page.cursor.clone().filter(|_| self.alone == ALONE) else { return };
+        let mut windows = self.whole.split(self.pagers.limit);
+        let strangers = |window: &Window| self.seen.values().filter(|at| window.contains(**at)).count();
+        let probe = (0..windows.len()).min_by_key(|at| windows.get(*at).map(strangers));
+        match probe {
+            // The window with the fewest of them: what of the others comes back there was not to come.
+            Some(probe) if self.dated && !self.seen.is_empty() && windows.len() > 1 => {
+                self.made = windows.len();
+                let probe = windows.swap_remove(probe);
+                self.pagers.close(lane);
+                self.pagers.queue.push_back(probe);
+                self.stage = Stage::Probe { others: windows, rest: cursor };
+            }
+            _ if self.survey => self.pagers.close(lane),
+            _ => self.seen.clear(),
+        }
+    }
+
+    /// Whether the page holds runs from without its window, be it by their times or because they were not to come again.
+    fn strays(&self, window: Window, page: &ListPage) -> bool {
+        let inside = |at: Option<i64>| at.is_none_or(|at| window.contains(at));
+        let again = page.messages.iter().filter_map(|message| self.seen.get(&message.dlq_id()?));
+        let all_outside = !page.messages.iter().any(|message| inside(message.created_at().map(UnixMillis::get)));
+        again.copied().any(|at| !window.contains(at)) || (all_outside && !page.messages.is_empty())
+    }
+
+    /// Of a window that may be cut: nothing of it is handed over unless this is all of it.
+    fn on_first_page(&mut self, lane: LaneId, window: Window, page: &mut ListPage) {
+        if page.cursor.is_some() {
+            self.pagers.close(lane);
+            self.full.push(window);
+            page.messages.clear();
+        } else if !page.messages.is_empty() {
+            self.small.push(window);
+        }
+    }
+
+    /// Cuts the windows that hold more than a page while there are fewer of them than lanes, and then takes them as they
+    /// are. Whether there is more to do.
+    fn next_windows(&mut self) -> bool {
+        if !matches!(self.stage, Stage::Split) || self.full.is_empty() {
+            return false;
+        }
+        let limit = self.pagers.limit;
+        let full = self.full.len();
+        let affordable = (limit.saturating_mul(WINDOWS_A_LANE)).saturating_sub(self.made) / full;
+        let parts = limit.saturating_mul(2).div_ceil(full).min(affordable);
+        let cut: Vec<Window> = self.full.iter().flat_map(|window| window.split(parts.max(1))).collect();
+        if full < limit && cut.len() > full {
+            self.made = self.made.saturating_add(cut.len());
+            self.full.clear();
+            self.pagers.queue.extend(cut);
+            return true;
+        }
+        self.stage = Stage::Through;
+        if self.survey {
+            return false;
+        }
+        self.pagers.queue.extend(mem::take(&mut self.full));
+        true
+    }
+
+    /// The windows that a survey has found; all of it where there is but one.
+    pub(crate) fn windows(&self) -> Vec<Window> {
+        let windows: Vec<Window> = self.full.iter().chain(&self.small).copied().collect();
+        if windows.is_empty() { alloc::vec![self.whole] } else { windows }
+    }
+
+    /// How it ended, or how it stands.
+    pub fn outcome_so_far(&self) -> ListOutcome {
+        self.done.clone().unwrap_or(ListOutcome {
+            listed: self.listed,
+            pages: self.pagers.pages,
+            requests: self.pagers.requests,
+            dates_ignored: self.dates_ignored,
+            halted: None,
+        })
+    }
+}
+
+impl Lanes for ListFleet {
+    type Page = ListPage;
+    type Outcome = ListOutcome;
+
+    fn poll(&mut self, now: Duration) -> FleetStep<ListOutcome> {
+        Self::poll(self, now)
+    }
+
+    fn on_response<B: AsRef<[u8]>>(
+        &mut self,
+        lane: LaneId,
+        response: &Response<B>,
+    ) -> Result<Event<ListPage>, OutOfTurn> {
+        Self::on_response(self, lane, response)
+    }
+
+    fn on_failure(&mut self, lane: LaneId, failure: TransportFailure) -> Result<Event<ListPage>, OutOfTurn> {
+        Self::on_failure(self, lane, failure)
+    }
+
+    fn withdraw(&mut self, lane: LaneId) -> Result<(), OutOfTurn> {
+        self.pagers.withdraw(lane)
+    }
+
+    fn abandon(&mut self) {
+        self.pagers.abandon();
+    }
+
+    fn lanes(&self) -> usize {
+        // Those that are about to open, too: whoever drives them starts as many threads.
+        self.pagers.lanes().saturating_add(self.pagers.queue.len()).min(self.pagers.limit)
+    }
+
+    fn limit(&self) -> usize {
+        self.pagers.limit
+    }
+}

@@ -1,0 +1,272 @@
+//! Listing on many lanes: every run once, however the runs lie and whatever the service does.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+mod world;
+
+use http::Response;
+use proptest::prelude::*;
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+use std::time::Duration;
+use upstash_dlq_core::{
+    Delivery, Event, FleetStep, Halt, LaneId, Lanes, List, ListFleet, ListOutcome, ListPage, RetryPolicy, Selection,
+    UnixMillis,
+};
+use upstash_dlq_emulator::{Config, CursorKind, RateLimit, Run, Service};
+use world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
+
+const DAY: i64 = 86_400_000;
+
+fn list(selected: Selection) -> List {
+    match selected {
+        Selection::Filter(filter) => List::matching(filter),
+        _ => List::everything(),
+    }
+}
+
+fn fleet(list: List, n: usize) -> ListFleet {
+    ListFleet::new(endpoint(), list, policy(), 1, lanes(n), UnixMillis::new(NOW))
+}
+
+/// How often each run came.
+#[derive(Default)]
+struct Seen(BTreeMap<String, u32>);
+
+impl Seen {
+    fn on_event(&mut self, event: Option<&Event<ListPage>>) {
+        let Some(Event::Page(page)) = event else { return };
+        for message in &page.messages {
+            *self.0.entry(message.dlq_id().unwrap().as_str().into()).or_default() += 1;
+        }
+    }
+
+    fn each_once(&self) -> bool {
+        self.0.values().all(|times| *times == 1)
+    }
+}
+
+fn list_all(world: &mut World, mut fleet: ListFleet) -> (ListOutcome, Seen) {
+    let mut seen = Seen::default();
+    let outcome = world.run(&mut fleet, 1_000_000, |_, event| seen.on_event(event)).expect("it does not end");
+    (outcome, seen)
+}
+
+fn world_of(runs: Vec<Run>, config: Config) -> World {
+    let mut service = Service::new(Config { token: TOKEN.into(), ..config });
+    runs.into_iter().for_each(|run| service.insert(run));
+    World::new(service, 7)
+}
+
+proptest! {
+    #![proptest_config(cases(120))]
+
+    #[test]
+    fn every_run_comes_once(
+        kind in 0_u8..4, n in 1_usize..20, size in 1_u32..40, plan in faults(), offset in any::<bool>(),
+        ignore_dates in any::<bool>(), crowded in any::<bool>(), seed in any::<u64>(),
+    ) {
+        let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
+        let mut world = World::new(service(400, Config { cursors, ignore_dates, ..Config::default() }), seed);
+        if crowded {
+            let burst = runs_at((0..400).map(|n| NOW - 40 * DAY - n * 9));
+            burst.into_iter().for_each(|run| world.service.insert(run));
+        }
+        let expected: Vec<String> = world.service.runs()
+            // What such a server makes of a window, no client can tell.
+            .filter(|run| if ignore_dates && kind >= 2 { true } else { matches(kind, run) })
+            .map(|run| run.dlq_id.clone())
+            .collect();
+        world.service.set_faults(plan);
+        let (outcome, seen) = list_all(&mut world, fleet(list(selection(kind)).page_size(size), n));
+        prop_assert!(outcome.halted.is_none(), "{:?}", outcome.halted);
+        prop_assert!(seen.each_once());
+        prop_assert_eq!(seen.0.len(), expected.len());
+        prop_assert!(expected.iter().all(|id| seen.0.contains_key(id)));
+        prop_assert_eq!(outcome.listed, expected.len() as u64);
+        prop_assert_eq!(outcome.requests, world.requests, "requests are not counted right");
+        prop_assert!(world.most_out <= n);
+        prop_assert!(!outcome.dates_ignored || ignore_dates);
+        // Four pages are listed before anybody asks.
+        let long = expected.len() > 4 * usize::try_from(size).unwrap();
+        prop_assert_eq!(outcome.dates_ignored, ignore_dates && long && n > 1);
+    }
+}
+
+#[test]
+fn a_server_that_ignores_the_dates_is_listed_in_one_lane() {
+    let runs = runs_at((0..5_000).map(|n| NOW - n * 1_000_000));
+    let mut world = world_of(runs.clone(), Config { ignore_dates: true, ..Config::default() });
+    let (outcome, seen) = list_all(&mut world, fleet(List::everything(), 16));
+    assert!(outcome.dates_ignored && outcome.listed == 5_000 && seen.each_once(), "{outcome:?}");
+    // One request to find out, and, as ever, one to see that a full last page was the last.
+    assert_eq!((outcome.requests, world.most_out), (52, 1));
+    let (outcome, _) = list_all(&mut world_of(runs, Config::default()), fleet(List::everything(), 16));
+    assert!(!outcome.dates_ignored && outcome.listed == 5_000, "{outcome:?}");
+}
+
+#[test]
+fn a_short_listing_costs_no_request_more() {
+    for (runs, requests) in [(0, 1), (1, 1), (99, 1), (101, 2), (399, 4)] {
+        let mut world = world_of(runs_at((0..runs).map(|n| NOW - n * DAY / 5)), Config::default());
+        let (outcome, _) = list_all(&mut world, fleet(List::everything(), 16));
+        assert_eq!((outcome.listed, outcome.requests), (u64::try_from(runs).unwrap(), requests));
+    }
+}
+
+/// All lanes get work wherever the runs lie, for few requests more.
+#[test]
+fn many_lanes_share_the_work_for_few_requests_more() {
+    let even = || runs_at((0..20_000).map(|n| NOW - 90 * DAY + n * (90 * DAY / 20_000)));
+    let peak = || {
+        runs_at((0..20_000).map(|n| if n % 100 == 0 { NOW - 90 * DAY + n * 380_000 } else { NOW - 40 * DAY + n * 180 }))
+    };
+    for runs in [even as fn() -> Vec<Run>, peak] {
+        let list = || List::everything().page_size(10);
+        let (one, _) = list_all(&mut world_of(runs(), Config::default()), fleet(list(), 1));
+        let mut world = world_of(runs(), Config::default());
+        let (many, seen) = list_all(&mut world, fleet(list(), 16));
+        assert!(seen.each_once() && many.listed == 20_000 && world.most_out == 16, "{many:?}");
+        assert_eq!(one.requests, 2_001);
+        assert!(many.requests <= one.requests * 11 / 10 + 160, "{many:?}");
+    }
+}
+
+#[test]
+fn a_window_of_one_millisecond_is_not_cut() {
+    let (outcome, seen) = list_all(
+        &mut world_of(runs_at((0..900).map(|_| NOW - 5)), Config::default()),
+        fleet(List::everything().page_size(10), 64),
+    );
+    assert!(outcome.listed == 900 && seen.each_once(), "{outcome:?}");
+}
+
+#[test]
+fn a_run_without_a_time_or_an_id_keeps_it_in_one_lane() {
+    for odd in [r#"{"dlqId":"odd"}"#, r#"{"createdAt":1764000000000}"#] {
+        let mut fleet = fleet(List::everything(), 8);
+        let mut asked = 0;
+        let outcome = loop {
+            match fleet.poll(Duration::ZERO) {
+                FleetStep::Send(lane, request) => {
+                    asked += 1;
+                    assert!(!request.uri().query().unwrap().contains("Date="), "cut into windows");
+                    let cursor = if asked < 9 { format!("c{asked}") } else { String::new() };
+                    let body = format!(
+                        r#"{{"messages":[{{"dlqId":"r{asked}","createdAt":{NOW}}},{odd}],"cursor":"{cursor}"}}"#
+                    );
+                    fleet.on_response(lane, &Response::new(body)).unwrap();
+                }
+                FleetStep::Done(outcome) => break outcome,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!((outcome.listed, outcome.requests, outcome.dates_ignored), (18, 9, false));
+    }
+}
+
+/// A list that begins at a cursor cannot be cut: windows would begin before it.
+#[test]
+fn a_list_that_goes_on_stays_in_one_lane() {
+    let mut world = world_of(runs_at((0..3_000).map(|n| NOW - n * DAY / 50)), Config::default());
+    let cursor = {
+        let mut one = fleet(List::everything(), 1);
+        let FleetStep::Send(lane, request) = one.poll(Duration::ZERO) else { panic!() };
+        world.deliver(lane, &request);
+        let Event::Page(page) = world.answer(&mut one) else { panic!() };
+        page.cursor.unwrap()
+    };
+    let (outcome, _) = list_all(&mut world, fleet(List::everything().after(cursor), 8));
+    assert_eq!((outcome.listed, outcome.requests, world.most_out), (2_900, 30, 1));
+}
+
+fn next(fleet: &mut ListFleet, clock: &mut Duration) -> LaneId {
+    loop {
+        match fleet.poll(*clock) {
+            FleetStep::Send(lane, _) => return lane,
+            FleetStep::WaitUntil(at) => *clock = at,
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn one_window_that_cannot_be_listed_ends_all() {
+    let mut world = world_of(runs_at((0..20_000).map(|n| NOW - n * 300_000)), Config::default());
+    let mut fleet = fleet(List::everything(), 8);
+    while world.out.len() < 8 {
+        match fleet.poll(world.clock) {
+            FleetStep::Send(lane, request) => world.deliver(lane, &request),
+            _ => drop(world.answer(&mut fleet)),
+        }
+    }
+    let first = *world.out.keys().next().unwrap();
+    let refused = Response::builder().status(401).body(Vec::new()).unwrap();
+    assert!(matches!(fleet.on_response(first, &refused), Ok(Event::Ended)));
+    world.out.remove(&first);
+    let outcome = world.run(&mut fleet, 100, |_, _| ()).unwrap();
+    assert!(matches!(outcome.halted, Some(Halt::Refused(_))), "{outcome:?}");
+    assert_eq!(outcome.requests, world.requests);
+}
+
+#[test]
+fn a_429_slows_all_lanes_together_and_costs_none_its_attempts() {
+    let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), ..RetryPolicy::default() };
+    let list = List::everything().page_size(1);
+    let mut fleet = ListFleet::new(endpoint(), list, policy, 1, lanes(16), UnixMillis::new(NOW));
+    let mut clock = Duration::ZERO;
+    let page = |n: i64, cursor: &str| {
+        let at = NOW - n * DAY;
+        Response::new(format!(r#"{{"messages":[{{"dlqId":"p{n}","createdAt":{at}}}],"cursor":"{cursor}"}}"#))
+    };
+    for n in 0..4 {
+        let lane = next(&mut fleet, &mut clock);
+        fleet.on_response(lane, &page(n * 20, &format!("c{n}"))).unwrap();
+    }
+    let probe = next(&mut fleet, &mut clock);
+    fleet.on_response(probe, &Response::new(r#"{"messages":[],"cursor":""}"#.to_owned())).unwrap();
+    let refused = next(&mut fleet, &mut clock);
+    for n in 0..3_i64 {
+        let other = next(&mut fleet, &mut clock);
+        let before = clock;
+        let too_many = Response::builder().status(429).header("retry-after", "5").body(String::new()).unwrap();
+        let Event::Retry(_) = fleet.on_response(refused, &too_many).unwrap() else {
+            panic!("its attempts are used up")
+        };
+        fleet.on_response(other, &page(n, "")).unwrap();
+        assert!(matches!(fleet.poll(clock), FleetStep::WaitUntil(at) if at == before + Duration::from_secs(5)));
+        assert_eq!(next(&mut fleet, &mut clock), refused);
+    }
+}
+
+#[test]
+fn one_request_a_second_is_enough_for_all_lanes() {
+    let limit = Config { token: TOKEN.into(), rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() };
+    let mut world = World::new(service(300, limit), 3);
+    let (outcome, seen) = list_all(&mut world, fleet(List::everything().page_size(10), 16));
+    assert!(outcome.halted.is_none() && outcome.listed == 305 && seen.each_once(), "{outcome:?}");
+}
+
+#[test]
+fn a_rate_is_kept() {
+    let mut world = World::new(service(300, Config::default()), 3);
+    let fleet = fleet(List::everything().page_size(10), 8).rate(NonZeroU32::new(5).unwrap());
+    let (outcome, _) = list_all(&mut world, fleet);
+    let fastest = Duration::from_millis(200) * u32::try_from(outcome.requests - 1).unwrap();
+    assert!(outcome.listed == 305 && world.clock >= fastest, "{:?} for {outcome:?}", world.clock);
+}
+
+#[test]
+fn what_nobody_waits_for_is_asked_again() {
+    let mut world = world_of(runs_at((0..20_000).map(|n| NOW - n * 300_000)), Config::default());
+    let mut fleet = fleet(List::everything(), 8);
+    let mut seen = Seen::default();
+    assert!(world.run(&mut fleet, 60, |_, event| seen.on_event(event)).is_none());
+    let lost = world.out.len() as u64;
+    assert!(lost > 0);
+    world.out.clear();
+    fleet.abandon();
+    assert!(fleet.on_failure(LaneId::default(), Delivery::Unknown).is_err(), "out of turn");
+    let outcome = world.run(&mut fleet, 1_000_000, |_, event| seen.on_event(event)).unwrap();
+    assert!(outcome.halted.is_none() && outcome.listed == 20_000 && seen.each_once() && seen.0.len() == 20_000);
+    assert_eq!(outcome.requests, world.requests);
+}
