@@ -10,7 +10,7 @@ use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN};
 
 mod common;
 
-use common::{NEWEST, command, emulator, json, run, text};
+use common::{command, emulator, json, run, text};
 
 /// A server that answers every request with the same bytes; tells how many came.
 fn canned(answer: &'static str) -> (String, mpsc::Receiver<String>) {
@@ -420,40 +420,6 @@ fn a_disk_that_fills_up_stops_the_deleting() {
     assert_eq!(server.with_service(|s| s.deleted_total()), deleted);
     let again = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", file.to_str().unwrap()]);
     assert_eq!((again.status.code(), std::fs::read_to_string(&file).unwrap().lines().count()), (Some(0), 250));
-}
-
-#[test]
-fn shards_delete_a_window_between_them() {
-    let server = emulator(600);
-    let (from, to) = (NEWEST - 20 * 86_400_000, NEWEST - 86_400_000);
-    let within = |run: &&upstash_dlq_emulator::Run| (from..=to).contains(&run.created_at);
-    let matching = server.with_service(|s| s.runs().filter(within).count());
-    let (from, to) = (from.to_string(), to.to_string());
-    let mut deleted = 0;
-    let mut windows = Vec::new();
-    for shard in ["1/3", "2/3", "3/3"] {
-        let args = ["delete", "--from", &from, "--to", &to, "--shard", shard, "--yes", "--json"];
-        let report = json(&run(&server.url(), &args));
-        deleted += report["deleted"].as_u64().unwrap();
-        windows.push((report["from"].as_i64().unwrap(), report["to"].as_i64().unwrap()));
-    }
-    assert_eq!(deleted, matching as u64);
-    assert!(windows.windows(2).all(|pair| pair[0].1 + 1 == pair[1].0), "{windows:?}");
-    assert_eq!(server.with_service(|s| s.len()), 600 - matching);
-}
-
-#[test]
-fn many_lanes_delete_what_one_would() {
-    for lanes in ["1", "2", "16"] {
-        let server = emulator(2_000);
-        let args = ["delete", "--all", "--yes", "--json", "--page-size", "20", "--parallel", lanes];
-        let output = run(&server.url(), &args);
-        let report = json(&output);
-        let expected = (Some("complete"), Some(2_000), Some(true));
-        assert_eq!((report["outcome"].as_str(), report["deleted"].as_u64(), report["verified"].as_bool()), expected);
-        assert_eq!(report["requests"].as_u64(), Some(server.with_service(|s| s.requests_total())));
-        assert_eq!((server.with_service(|s| s.len()), server.connections() > 1), (0, lanes != "1"));
-    }
 }
 
 #[test]
