@@ -13,11 +13,12 @@ pub(crate) fn all() {
     let text = format!(
         "# Results\n\nWritten by `cargo run --release --manifest-path bench/Cargo.toml`: do not edit. Each table compares within one run.\n\n\
          {}\n## One page, without a network\n\n{}\n## Processor time and memory, one lane\n\n{}\n## Many lanes\n\n{}\n\
-         ![time against lanes](lanes.svg)\n\n## Memory\n\n{}\n## Start-up and size\n\n{}",
+         ![time against lanes](lanes.svg)\n\n## Counting and resuming on many lanes\n\n{}\n## Memory\n\n{}\n## Start-up and size\n\n{}",
         machine::description(),
         micro::table(),
         cpu(&cli),
         lanes,
+        fixed(&cli),
         memory(&cli),
         startup(&cli)
     );
@@ -35,9 +36,10 @@ pub(crate) fn part(name: &str) {
         match name {
             "cpu" => cpu(&cli),
             "lanes" => lanes(&cli).0,
+            "fixed" => fixed(&cli),
             "memory" => memory(&cli),
             "startup" => startup(&cli),
-            other => panic!("{other} is not measured: micro, cpu, lanes, memory, startup"),
+            other => panic!("{other} is not measured: micro, cpu, lanes, fixed, memory, startup"),
         }
     );
 }
@@ -171,6 +173,35 @@ fn oracle_windows(shape: &str, lanes: i64) -> Vec<String> {
         }
     };
     ends.iter().enumerate().map(|(at, end)| (end + i64::from(at + 1 == ends.len())).to_string()).collect()
+}
+
+/// What gets windows that stay as they are.
+fn fixed(cli: &PathBuf) -> String {
+    const LANES: [&str; 4] = ["1", "4", "16", "64"];
+    let server = Server::start();
+    let mut table = String::from(
+        "Seconds of the command at 20 ms of latency, how many times as fast as one lane, and requests; windows are found \
+         by listing, and stay as they are then. `stats` lists 1000 pages of 100, `resume` starts 600 of 50.\n\n\
+         | what, shape | 1 | 4 | 16 | 64 |\n|---|--:|--:|--:|--:|\n",
+    );
+    for (args, runs) in [(&["stats", "--quiet"][..], 100_000), (&["resume", "--all", "--yes", "--quiet"], 30_000)] {
+        for shape in ["even", "peak"] {
+            write!(table, "| {}, {shape} |", args[0]).unwrap();
+            let mut one = None;
+            for lanes in LANES {
+                server.reset(runs, shape, 20);
+                let mut command = Command::new(cli);
+                command.args(args).args(["--parallel", lanes]);
+                let cost = measure(command.env("QSTASH_URL", &server.url).env("QSTASH_TOKEN", "token"));
+                let seconds = cost.wall.as_secs_f64();
+                let times = *one.get_or_insert(seconds) / seconds;
+                write!(table, " {seconds:.2} s, {times:.1}×, {} |", server.requests()).unwrap();
+            }
+            table.push('\n');
+            eprintln!("{} {shape} done", args[0]);
+        }
+    }
+    table
 }
 
 /// Peak memory of the command for ever more runs.

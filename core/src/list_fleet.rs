@@ -14,9 +14,12 @@ use core::time::Duration;
 use http::Response;
 
 /// So many pages are listed in one lane before others open: a short listing costs no request more.
-const ALONE: u32 = 4;
-/// No more windows than so many a lane are ever made.
-const WINDOWS_A_LANE: usize = 8;
+const ALONE: u32 = 8;
+/// So many windows a lane are wanted: they stay as they are and end at different times, and the last ones should be short.
+const WINDOWS_A_LANE: usize = 4;
+/// No more windows than so many a lane are looked at, but always enough to find an hour within months.
+const LOOKS_A_LANE: usize = 8;
+const LOOKS: usize = 96;
 
 /// Lists disjoint windows of time side by side, for whoever does not mind the order: to count, to sum up.
 ///
@@ -53,6 +56,8 @@ pub struct ListFleet {
     alone: u32,
     /// The runs on them, and when they failed.
     seen: BTreeMap<DlqId, i64>,
+    /// When those on the first page failed, which a server that ignores the dates shows again.
+    first: Vec<i64>,
     /// Whether all of them have an id and a time, without which windows cannot be told to be kept to.
     dated: bool,
     /// Windows that were made so far.
@@ -117,6 +122,7 @@ impl ListFleet {
             stage: Stage::Alone,
             alone: 0,
             seen: BTreeMap::new(),
+            first: Vec::new(),
             dated: true,
             made: 0,
             full: Vec::new(),
@@ -230,13 +236,15 @@ impl ListFleet {
                 _ => self.dated = false,
             }
         }
+        if self.alone == 1 {
+            self.first = self.seen.values().copied().collect();
+        }
         let Some(cursor) = page.cursor.clone().filter(|_| self.alone == ALONE) else { return };
         let mut windows = self.whole.split(self.pagers.limit);
-        let strangers = |window: &Window| self.seen.values().filter(|at| window.contains(**at)).count();
-        let probe = (0..windows.len()).min_by_key(|at| windows.get(*at).map(strangers));
-        match probe {
-            // The window with the fewest of them: what of the others comes back there was not to come.
-            Some(probe) if self.dated && !self.seen.is_empty() && windows.len() > 1 => {
+        // The window with the fewest of them, so that some are without: should they come back, it is ignored.
+        let fewest = |window: &Window| self.first.iter().filter(|at| window.contains(**at)).count();
+        match (0..windows.len()).min_by_key(|at| windows.get(*at).map(fewest)) {
+            Some(probe) if self.dated && !self.first.is_empty() && windows.len() > 1 => {
                 self.made = windows.len();
                 let probe = windows.swap_remove(probe);
                 self.pagers.close(lane);
@@ -267,29 +275,30 @@ impl ListFleet {
         }
     }
 
-    /// Cuts the windows that hold more than a page while there are fewer of them than lanes, and then takes them as they
-    /// are. Whether there is more to do.
+    /// Cuts the windows that hold more than a page while there are not enough of them for all lanes, and then takes them
+    /// as they are. Whether there is more to do.
     fn next_windows(&mut self) -> bool {
         if !matches!(self.stage, Stage::Split) || self.full.is_empty() {
             return false;
         }
-        let limit = self.pagers.limit;
+        let wanted = self.pagers.limit.saturating_mul(WINDOWS_A_LANE);
         let full = self.full.len();
-        let affordable = (limit.saturating_mul(WINDOWS_A_LANE)).saturating_sub(self.made) / full;
-        let parts = limit.saturating_mul(2).div_ceil(full).min(affordable);
-        let cut: Vec<Window> = self.full.iter().flat_map(|window| window.split(parts.max(1))).collect();
-        if full < limit && cut.len() > full {
+        let affordable = self.pagers.limit.saturating_mul(LOOKS_A_LANE).max(LOOKS).saturating_sub(self.made) / full;
+        // Few of them hold it all, wherever in them it lies: these are cut to find it, not to share it.
+        let aim = if full < self.pagers.limit { wanted / 2 } else { wanted };
+        let parts = aim.div_ceil(full).min(affordable).max(1);
+        let cut: Vec<Window> = self.full.iter().flat_map(|window| window.split(parts)).collect();
+        if full < wanted && cut.len() > full {
             self.made = self.made.saturating_add(cut.len());
             self.full.clear();
             self.pagers.queue.extend(cut);
             return true;
         }
         self.stage = Stage::Through;
-        if self.survey {
-            return false;
+        if !self.survey {
+            self.pagers.queue.extend(mem::take(&mut self.full));
         }
-        self.pagers.queue.extend(mem::take(&mut self.full));
-        true
+        !self.survey
     }
 
     /// The windows that a survey has found; all of it where there is but one.

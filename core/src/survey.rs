@@ -13,7 +13,7 @@ use http::Response;
 /// Lists what is selected as far as it takes to find windows of time for every lane of a resume or restart, and gives the
 /// [`Fleet`] that starts them: a window in which runs were started is not cut any more, since a second look at it could
 /// start them twice. Only [`List`] requests are sent, which change nothing; a selection of a few pages takes as many of
-/// them as it has pages, at most four.
+/// them as it has pages, at most eight.
 ///
 /// A server that does not keep to the dates of a window would start every run once for each lane. It is found out here, and
 /// the fleet has one lane then ([`Fleet::dates_ignored`]); so has that of a selection of ids. A delete is not surveyed: its

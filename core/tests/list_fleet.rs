@@ -86,8 +86,8 @@ proptest! {
         prop_assert_eq!(outcome.requests, world.requests, "requests are not counted right");
         prop_assert!(world.most_out <= n);
         prop_assert!(!outcome.dates_ignored || ignore_dates);
-        // Four pages are listed before anybody asks.
-        let long = expected.len() > 4 * usize::try_from(size).unwrap();
+        // Eight pages are listed before anybody asks.
+        let long = expected.len() > 8 * usize::try_from(size).unwrap();
         prop_assert_eq!(outcome.dates_ignored, ignore_dates && long && n > 1);
     }
 }
@@ -104,9 +104,42 @@ fn a_server_that_ignores_the_dates_is_listed_in_one_lane() {
     assert!(!outcome.dates_ignored && outcome.listed == 5_000, "{outcome:?}");
 }
 
+/// The first page lies within the one window, what follows within the other: only the first page comes back.
+#[test]
+fn a_server_that_ignores_the_dates_is_found_out_wherever_its_first_page_lies() {
+    for split in 1..24 {
+        let times = (0..200).map(|n| if n < split { NOW - 300 * DAY + n } else { NOW - DAY + n });
+        let mut world = world_of(runs_at(times), Config { ignore_dates: true, ..Config::default() });
+        let (outcome, seen) = list_all(&mut world, fleet(List::everything().page_size(3), 2));
+        assert!(outcome.dates_ignored && outcome.listed == 200 && seen.each_once(), "{split}: {outcome:?}");
+    }
+}
+
+#[test]
+fn a_first_page_of_nothing_proves_nothing() {
+    let mut fleet = fleet(List::everything(), 8);
+    let mut asked = 0;
+    let outcome = loop {
+        match fleet.poll(Duration::ZERO) {
+            FleetStep::Send(lane, request) => {
+                asked += 1;
+                assert!(!request.uri().query().unwrap().contains("Date="), "cut into windows");
+                let run =
+                    if asked > 1 { format!(r#"{{"dlqId":"r{asked}","createdAt":{NOW}}}"#) } else { String::new() };
+                let cursor = if asked < 18 { format!("c{asked}") } else { String::new() };
+                let body = format!(r#"{{"messages":[{run}],"cursor":"{cursor}"}}"#);
+                fleet.on_response(lane, &Response::new(body)).unwrap();
+            }
+            FleetStep::Done(outcome) => break outcome,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!((outcome.listed, outcome.requests), (17, 18));
+}
+
 #[test]
 fn a_short_listing_costs_no_request_more() {
-    for (runs, requests) in [(0, 1), (1, 1), (99, 1), (101, 2), (399, 4)] {
+    for (runs, requests) in [(0, 1), (1, 1), (99, 1), (101, 2), (799, 8)] {
         let mut world = world_of(runs_at((0..runs).map(|n| NOW - n * DAY / 5)), Config::default());
         let (outcome, _) = list_all(&mut world, fleet(List::everything(), 16));
         assert_eq!((outcome.listed, outcome.requests), (u64::try_from(runs).unwrap(), requests));
@@ -150,7 +183,7 @@ fn a_run_without_a_time_or_an_id_keeps_it_in_one_lane() {
                 FleetStep::Send(lane, request) => {
                     asked += 1;
                     assert!(!request.uri().query().unwrap().contains("Date="), "cut into windows");
-                    let cursor = if asked < 9 { format!("c{asked}") } else { String::new() };
+                    let cursor = if asked < 18 { format!("c{asked}") } else { String::new() };
                     let body = format!(
                         r#"{{"messages":[{{"dlqId":"r{asked}","createdAt":{NOW}}},{odd}],"cursor":"{cursor}"}}"#
                     );
@@ -160,7 +193,7 @@ fn a_run_without_a_time_or_an_id_keeps_it_in_one_lane() {
                 other => panic!("{other:?}"),
             }
         };
-        assert_eq!((outcome.listed, outcome.requests, outcome.dates_ignored), (18, 9, false));
+        assert_eq!((outcome.listed, outcome.requests, outcome.dates_ignored), (36, 18, false));
     }
 }
 
@@ -218,9 +251,9 @@ fn a_429_slows_all_lanes_together_and_costs_none_its_attempts() {
         let at = NOW - n * DAY;
         Response::new(format!(r#"{{"messages":[{{"dlqId":"p{n}","createdAt":{at}}}],"cursor":"{cursor}"}}"#))
     };
-    for n in 0..4 {
+    for n in 0..8 {
         let lane = next(&mut fleet, &mut clock);
-        fleet.on_response(lane, &page(n * 20, &format!("c{n}"))).unwrap();
+        fleet.on_response(lane, &page(n * 10, &format!("c{n}"))).unwrap();
     }
     let probe = next(&mut fleet, &mut clock);
     fleet.on_response(probe, &Response::new(r#"{"messages":[],"cursor":""}"#.to_owned())).unwrap();

@@ -72,7 +72,7 @@ fn drive(world: &mut World, fleet: &mut Fleet<Resume>, mut steps: usize) -> Opti
 }
 
 proptest! {
-    #![proptest_config(cases(80))]
+    #![proptest_config(cases(40))]
 
     #[test]
     fn no_run_is_started_twice(
@@ -82,7 +82,7 @@ proptest! {
         let ignore_dates = ignore_dates && kind < 2;
         let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
         let config = Config { cursors, ignore_dates, started_runs_stay: stay, ..Config::default() };
-        let mut world = World::new(service(700, config), seed);
+        let mut world = World::new(service(1_000, config), seed);
         let matching: Vec<String> =
             world.service.runs().filter(|run| matches(kind, run)).map(|run| run.dlq_id.clone()).collect();
         // Where started runs stay, somebody has to wait for them after a lost answer.
@@ -90,7 +90,7 @@ proptest! {
             world.service.set_faults(plan);
         }
         let mut fleet = fleet_of(&mut world, resume_of(selection(kind), size, max), n);
-        prop_assert_eq!(fleet.dates_ignored(), ignore_dates && n > 1 && matching.len() > 400);
+        prop_assert_eq!(fleet.dates_ignored(), ignore_dates && n > 1 && matching.len() > 800);
         let outcome = drive(&mut world, &mut fleet, 1_000_000).unwrap();
         prop_assert!(outcome.halted.is_none(), "{:?}", outcome.halted);
         let starts = starts(&world.service);
@@ -115,7 +115,7 @@ proptest! {
         n in 2_usize..9, again in 1_usize..9, size in 1_u32..20, plan in faults(), steps in 1_usize..120,
         max in prop::option::of(50_u64..600), seed in any::<u64>(),
     ) {
-        let mut world = World::new(service(700, Config::default()), seed);
+        let mut world = World::new(service(1_000, Config::default()), seed);
         let resume = || resume_of(Selection::Everything, size, max);
         let mut fleet = fleet_of(&mut world, resume(), n);
         world.service.set_faults(plan);
@@ -154,7 +154,7 @@ proptest! {
         prop_assert!(starts.values().all(|times| *times == 1), "started twice: {starts:?}");
         match max {
             Some(max) => prop_assert!(starts.len() as u64 <= max),
-            None => prop_assert_eq!(starts.len(), 705),
+            None => prop_assert_eq!(starts.len(), 1_005),
         }
     }
 }
