@@ -205,7 +205,6 @@ impl ListFleet {
                 page.messages.clear();
                 if !self.survey {
                     // Goes on as if nothing had been tried.
-                    self.seen.clear();
                     self.pagers.put(self.whole, self.pagers.list.clone().after(rest));
                 }
             }
@@ -252,7 +251,7 @@ impl ListFleet {
                 self.stage = Stage::Probe { others: windows, rest: cursor };
             }
             _ if self.survey => self.pagers.close(lane),
-            _ => self.seen.clear(),
+            _ => {}
         }
     }
 

@@ -137,6 +137,32 @@ fn a_first_page_of_nothing_proves_nothing() {
     assert_eq!((outcome.listed, outcome.requests), (17, 18));
 }
 
+/// Between two requests the runs of the first pages were deleted by somebody: others come back, and not from the window.
+#[test]
+fn a_server_that_ignores_the_dates_is_found_out_by_runs_never_seen() {
+    let mut fleet = fleet(List::everything(), 8);
+    let mut asked = 0;
+    let outcome = loop {
+        match fleet.poll(Duration::ZERO) {
+            FleetStep::Send(lane, request) => {
+                asked += 1;
+                let probe = request.uri().query().unwrap().contains("Date=");
+                assert_eq!(probe, asked == 9, "{}", request.uri());
+                let cursor = if asked < 12 { format!("c{asked}") } else { String::new() };
+                let body = format!(
+                    r#"{{"messages":[{{"dlqId":"r{asked}","createdAt":{}}}],"cursor":"{cursor}"}}"#,
+                    NOW - asked
+                );
+                fleet.on_response(lane, &Response::new(body)).unwrap();
+            }
+            FleetStep::Done(outcome) => break outcome,
+            other => panic!("{other:?}"),
+        }
+    };
+    assert!(outcome.dates_ignored, "{outcome:?}");
+    assert_eq!((outcome.listed, outcome.requests), (11, 12));
+}
+
 #[test]
 fn a_short_listing_costs_no_request_more() {
     for (runs, requests) in [(0, 1), (1, 1), (99, 1), (101, 2), (799, 8)] {

@@ -1,0 +1,136 @@
+//! The question on a terminal, and what comes of its answers.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+mod common;
+
+use common::{command, emulator, json, run, text};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+const QUESTION: &str = "[y/N] ";
+
+/// A person in front of a terminal, on which standard error is shown.
+struct Person {
+    child: Child,
+    keyboard: File,
+    screen: Receiver<Vec<u8>>,
+    seen: Vec<u8>,
+}
+
+impl Person {
+    fn types(url: &str, args: &[&str]) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let theirs = OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let child = command(url)
+            .args(args)
+            .env("TERM", "xterm")
+            .stdin(theirs.try_clone().unwrap())
+            .stderr(theirs)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let keyboard = File::from(ours);
+        let mut shown = keyboard.try_clone().unwrap();
+        let (sender, screen) = channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            // The terminal of a process that has gone is an error on some systems, and an end on others.
+            while let Ok(read @ 1..) = shown.read(&mut bytes) {
+                if sender.send(bytes[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, keyboard, screen, seen: Vec::new() }
+    }
+
+    /// Waits for the question, and gives everything up to it.
+    fn is_asked(&mut self) -> String {
+        loop {
+            let shown = String::from_utf8_lossy(&self.seen).into_owned();
+            if shown.contains(QUESTION) {
+                return shown;
+            }
+            match self.screen.recv_timeout(Duration::from_secs(60)) {
+                Ok(bytes) => self.seen.extend(bytes),
+                Err(error) => panic!("{error}: no question came: {shown}"),
+            }
+        }
+    }
+
+    fn answers(mut self, keys: &str) -> Output {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+        self.child.wait_with_output().unwrap()
+    }
+}
+
+#[test]
+fn yes_deletes_and_everything_else_does_not() {
+    for (keys, yes) in
+        [("y\n", true), ("YES\n", true), ("n\n", false), ("\n", false), ("yess\n", false), ("\u{4}", false)]
+    {
+        let server = emulator(250);
+        let mut person = Person::types(&server.url(), &["delete", "--all", "--json"]);
+        let shown = person.is_asked();
+        assert!(shown.contains("250 runs match. Delete them? This cannot be undone. [y/N] "), "{shown}");
+        assert_eq!(server.with_service(|s| s.len()), 250, "asked first");
+        let output = person.answers(keys);
+        let report = json(&output);
+        let expected = if yes { (Some(0), "complete", 250) } else { (Some(1), "cancelled", 0) };
+        assert_eq!(
+            (output.status.code(), report["outcome"].as_str().unwrap(), report["deleted"].as_u64().unwrap()),
+            expected,
+            "{keys:?}"
+        );
+        assert_eq!(server.with_service(|s| s.len()), if yes { 0 } else { 250 });
+    }
+}
+
+#[test]
+fn where_nobody_can_be_asked_nothing_is_sent() {
+    let server = emulator(3);
+    for verb in ["delete", "resume", "restart"] {
+        let output = run(&server.url(), &[verb, "--all"]);
+        assert!(output.status.code() == Some(2) && text(&output.stderr).contains("--yes"), "{}", text(&output.stderr));
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn what_the_server_says_does_not_steer_the_terminal() {
+    let server = emulator(0);
+    server.with_service(|s| {
+        s.insert(upstash_dlq_emulator::Run {
+            dlq_id: "a-0".into(),
+            workflow_url: "https://x/\u{1b}[2J\u{9b}31m\u{7}\u{202e}".into(),
+            ..Default::default()
+        });
+    });
+    let mut person = Person::types(&server.url(), &["delete", "--all", "--color", "never"]);
+    let shown = person.is_asked();
+    assert!(shown.contains("a-0") && !shown.contains(['\u{1b}', '\u{9b}', '\u{7}', '\u{202e}']), "{shown:?}");
+    assert_eq!(person.answers("n\n").status.code(), Some(1));
+}
+
+#[test]
+fn an_interrupt_at_the_question_ends_at_once() {
+    for verb in ["delete", "resume"] {
+        let server = emulator(250);
+        let mut person = Person::types(&server.url(), &[verb, "--all"]);
+        person.is_asked();
+        let requests = server.with_service(|s| s.requests_total());
+        let signal = Command::new("kill").args(["-INT", &person.child.id().to_string()]).status().unwrap();
+        assert!(signal.success());
+        let output = person.child.wait_with_output().unwrap();
+        assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(130), ""));
+        assert_eq!(server.with_service(|s| (s.len(), s.requests_total())), (250, requests));
+    }
+}
