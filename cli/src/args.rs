@@ -298,35 +298,36 @@ pub(crate) struct SelectionArgs {
     pub(crate) filters: Filters,
 }
 
+const FILTERS: &str = "Filters (those with … may be given again)";
+
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Filters (those with … may be given again)")]
 pub(crate) struct Filters {
     /// With this label …
-    #[arg(long, value_name = "L")]
+    #[arg(long, help_heading = FILTERS, value_name = "L")]
     pub(crate) label: Vec<String>,
     /// Of this workflow …
-    #[arg(long, value_name = "U")]
+    #[arg(long, help_heading = FILTERS, value_name = "U")]
     pub(crate) workflow_url: Vec<String>,
     /// Of this run; the service may take it for a prefix
-    #[arg(long, value_name = "R")]
+    #[arg(long, help_heading = FILTERS, value_name = "R")]
     pub(crate) workflow_run_id: Option<String>,
     /// Of the run that was created at exactly this time
-    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    #[arg(long, help_heading = FILTERS, value_name = "T", allow_hyphen_values = true)]
     pub(crate) workflow_created_at: Option<String>,
     /// Failed at this time or later
-    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    #[arg(long, help_heading = FILTERS, value_name = "T", allow_hyphen_values = true)]
     pub(crate) from: Option<String>,
     /// Failed at this time or earlier [default: now]
-    #[arg(long, value_name = "T", allow_hyphen_values = true)]
+    #[arg(long, help_heading = FILTERS, value_name = "T", allow_hyphen_values = true)]
     pub(crate) to: Option<String>,
     /// Whose failure function is in this state: CALLBACK_INPROGRESS, CALLBACK_SUCCESS, CALLBACK_FAIL, CALLBACK_CANCELED …
-    #[arg(long, value_name = "S")]
+    #[arg(long, help_heading = FILTERS, value_name = "S")]
     pub(crate) failure_function_state: Vec<String>,
     /// Published from this address …
-    #[arg(long, value_name = "IP")]
+    #[arg(long, help_heading = FILTERS, value_name = "IP")]
     pub(crate) caller_ip: Vec<String>,
     /// With this flow control key …
-    #[arg(long, value_name = "K")]
+    #[arg(long, help_heading = FILTERS, value_name = "K")]
     pub(crate) flow_control_key: Vec<String>,
 }
 

@@ -78,8 +78,6 @@ pub(crate) struct Lane<V: Verb> {
     pub(crate) full: bool,
     /// Whether its last answer was a 429.
     limited: bool,
-    /// Whether anything of it was ever sent.
-    begun: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,7 +141,6 @@ impl<V: Verb> Fleet<V> {
                 continue;
             }
             let gate = self.pace.gate(now);
-            let may_begin = self.may_begin();
             let mut next = None;
             let mut sendable = false;
             let mut changed = false;
@@ -152,7 +149,6 @@ impl<V: Verb> Fleet<V> {
                     LaneState::Waiting(until) if until > now => {
                         next = Some(next.map_or(until, |next: Duration| next.min(until)));
                     }
-                    LaneState::Waiting(_) | LaneState::Ready if !(self.lanes[at].begun || may_begin) => {}
                     LaneState::Waiting(_) | LaneState::Ready => {
                         sendable = true;
                         if gate > now || !self.pace.has_room(self.in_flight()) {
@@ -190,11 +186,6 @@ impl<V: Verb> Fleet<V> {
         }
     }
 
-    /// Windows that were made beforehand wait for a lane.
-    fn may_begin(&self) -> bool {
-        self.lanes.iter().filter(|lane| lane.begun && lane.state != LaneState::Dry).count() < self.limit
-    }
-
     fn poll_lane(&mut self, at: usize, now: Duration) -> Option<Request<()>> {
         let reserved: u64 = self.lanes.iter().map(Lane::asked).sum();
         let available = self.budget.map(|budget| budget.saturating_sub(reserved));
@@ -216,7 +207,6 @@ impl<V: Verb> Fleet<V> {
         match lane.bulk.poll() {
             Step::Send(request) => {
                 lane.state = LaneState::InFlight { asked: lane.bulk.asked() };
-                lane.begun = true;
                 self.pace.sent(now);
                 Some(request)
             }
@@ -430,7 +420,7 @@ impl<V: Verb> Lanes for Fleet<V> {
 
 impl<V: Verb> Lane<V> {
     pub(crate) fn restored(window: Window, bulk: Bulk<V>) -> Self {
-        Self { window, bulk, state: LaneState::Ready, full: false, limited: false, begun: false }
+        Self { window, bulk, state: LaneState::Ready, full: false, limited: false }
     }
 
     pub(crate) fn asked(&self) -> u64 {

@@ -196,7 +196,6 @@ impl<V: Verb> BulkBuilder<V> {
         let mut position = position.clone();
         fleet.totals = core::mem::take(&mut position.totals);
         fleet.adopt(fleet.whole, position)?;
-        fleet.halt_if_unsettled();
         Ok(fleet)
     }
 

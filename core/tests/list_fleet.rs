@@ -164,6 +164,20 @@ fn a_server_that_ignores_the_dates_is_found_out_by_runs_never_seen() {
 }
 
 #[test]
+fn what_was_not_sent_is_not_counted() {
+    let mut fleet = fleet(List::everything(), 2);
+    let mut clock = Duration::ZERO;
+    for delivery in [Delivery::NotSent, Delivery::Unknown] {
+        let lane = next(&mut fleet, &mut clock);
+        assert!(matches!(fleet.on_failure(lane, delivery), Ok(Event::Retry(_))));
+    }
+    let lane = next(&mut fleet, &mut clock);
+    fleet.on_response(lane, &Response::new(r#"{"messages":[]}"#)).unwrap();
+    let FleetStep::Done(outcome) = fleet.poll(clock) else { panic!() };
+    assert_eq!((outcome.requests, outcome.pages), (2, 1));
+}
+
+#[test]
 fn a_short_listing_costs_no_request_more() {
     for (runs, requests) in [(0, 1), (1, 1), (99, 1), (101, 2), (799, 8)] {
         let mut world = world_of(runs_at((0..runs).map(|n| NOW - n * DAY / 5)), Config::default());
@@ -301,8 +315,16 @@ fn a_429_slows_all_lanes_together_and_costs_none_its_attempts() {
 fn one_request_a_second_is_enough_for_all_lanes() {
     let limit = Config { token: TOKEN.into(), rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() };
     let mut world = World::new(service(300, limit), 3);
-    let (outcome, seen) = list_all(&mut world, fleet(List::everything().page_size(10), 16));
+    let mut fleet = fleet(List::everything().page_size(10), 16);
+    let (mut seen, mut refused) = (Seen::default(), 0);
+    let outcome = world.run(&mut fleet, 1_000_000, |_, event| {
+        seen.on_event(event);
+        refused += u32::from(matches!(event, Some(Event::Retry(_))));
+    });
+    let outcome = outcome.unwrap();
     assert!(outcome.halted.is_none() && outcome.listed == 305 && seen.each_once(), "{outcome:?}");
+    // The header tells the limit with the first refusal: from then on hardly any request is refused.
+    assert!(refused < 20, "{refused} of {} requests refused", outcome.requests);
 }
 
 #[test]
