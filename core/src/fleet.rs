@@ -284,6 +284,10 @@ impl<V: Verb> Fleet<V> {
         let unconfirmed = lane.bulk.totals().unconfirmed;
         let event = tell(&mut lane.bulk)?;
         lane.state = LaneState::Ready;
+        // The others learn of it before they send anything more.
+        if let Some(halt) = lane.bulk.outcome_so_far().halted {
+            self.halted.get_or_insert(halt);
+        }
         let lost = lane.bulk.totals().unconfirmed > unconfirmed;
         let mut spent = if lost { asked } else { 0 };
         self.round_unconfirmed |= lost;

@@ -118,6 +118,14 @@ impl Pager {
         }
     }
 
+    /// Why it cannot go on.
+    pub(crate) fn halted(&self) -> Option<&Halt> {
+        match &self.state {
+            State::Done(halt) => halt.as_ref(),
+            State::Ready | State::InFlight | State::Backoff(_) => None,
+        }
+    }
+
     /// The attempts so far do not count.
     pub(crate) fn forgive(&mut self) {
         self.attempts.answered();

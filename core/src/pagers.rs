@@ -178,6 +178,7 @@ impl Pagers {
         let window = lane.window;
         lane.state = LaneState::Ready;
         lane.limited = false;
+        let halted = lane.pager.halted().cloned();
         match &event {
             Event::Page(_) => {
                 self.pages = self.pages.saturating_add(1);
@@ -194,6 +195,8 @@ impl Pagers {
             }
             Event::Retry(_) | Event::Ended => {}
         }
+        // The others learn of it before they send anything more.
+        self.halted = self.halted.take().or(halted);
         self.requests = self.requests.saturating_add(u64::from(sent));
         Ok((window, event))
     }

@@ -272,11 +272,17 @@ fn one_window_that_cannot_be_listed_ends_all() {
             _ => drop(world.answer(&mut fleet)),
         }
     }
-    let first = *world.out.keys().next().unwrap();
+    // Lanes before it and after it finish their requests, and send no more.
+    let some = *world.out.keys().nth(4).unwrap();
     let refused = Response::builder().status(401).body(Vec::new()).unwrap();
-    assert!(matches!(fleet.on_response(first, &refused), Ok(Event::Ended)));
-    world.out.remove(&first);
+    world.out.remove(&some);
+    assert!(matches!(fleet.on_response(some, &refused), Ok(Event::Ended)));
+    while !world.out.is_empty() {
+        drop(world.answer(&mut fleet));
+    }
+    let asked = world.requests;
     let outcome = world.run(&mut fleet, 100, |_, _| ()).unwrap();
+    assert_eq!(world.requests, asked, "sent after a lane has halted");
     assert!(matches!(outcome.halted, Some(Halt::Refused(_))), "{outcome:?}");
     assert_eq!(outcome.requests, world.requests);
 }
