@@ -277,6 +277,8 @@ fn one_window_that_cannot_be_listed_ends_all() {
     let refused = Response::builder().status(401).body(Vec::new()).unwrap();
     world.out.remove(&some);
     assert!(matches!(fleet.on_response(some, &refused), Ok(Event::Ended)));
+    drop(world.answer(&mut fleet));
+    assert!(matches!(fleet.poll(world.clock), FleetStep::Idle), "requests are out");
     while !world.out.is_empty() {
         drop(world.answer(&mut fleet));
     }
