@@ -23,6 +23,11 @@ const IDLE: Duration = Duration::from_secs(4);
 
 const MAX_IDLE: usize = 256;
 
+/// Every connection keeps both buffers, in bytes. The one for what comes in has room for the longest head of an answer that
+/// ureq takes (64 KiB), the one for what goes out for the longest head that the core can build.
+const INPUT_BUFFER: usize = 64 * 1024;
+const OUTPUT_BUFFER: usize = 80 * 1024;
+
 /// Sends what the core builds, and waits for the answers. Cloning shares the connections.
 #[derive(Clone)]
 pub struct Client {
@@ -62,6 +67,7 @@ impl ClientBuilder {
     pub fn build(self) -> Client {
         let agent = self.agent.unwrap_or_else(|| {
             let config = ureq::Agent::config_builder().max_idle_age(IDLE);
+            let config = config.input_buffer_size(INPUT_BUFFER).output_buffer_size(OUTPUT_BUFFER);
             // Every lane of a fleet keeps its connection.
             let config = config.max_idle_connections(MAX_IDLE).max_idle_connections_per_host(MAX_IDLE);
             ureq::Agent::with_parts(config.build(), DefaultConnector::default(), CachingResolver::default())

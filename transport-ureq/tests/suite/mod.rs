@@ -243,6 +243,29 @@ fn with_overrides<V: Verb>(builder: BulkBuilder<V>, overrides: Overrides) -> Bul
     *builder.downcast().unwrap()
 }
 
+/// A filter, a cursor, a token and settings that are all as long as they may be.
+pub(crate) fn the_longest_request_is_sent_whole<D: Driver>() {
+    let cursor = "é".repeat(Cursor::MAX_LEN / 2);
+    let wire = Wire::start(vec![
+        ok(&format!(r#"{{"workflowRuns":[],"cursor":"{cursor}"}}"#)),
+        ok(r#"{"workflowRuns":[],"cursor":""}"#),
+    ]);
+    let long = "x".repeat(4_096);
+    let overrides = Overrides::builder()
+        .retry_delay(&long)
+        .flow_control(FlowControl::key(&long).parallelism(1))
+        .label(&long)
+        .failure_callback(format!("https://x/{}", &long[10..]));
+    let filter = Filter::builder().label("y".repeat(Filter::MAX_ENCODED_LEN - "label=".len())).build().unwrap();
+    let endpoint = Endpoint::new(&wire.url(), Token::new("t".repeat(2_000)).unwrap()).unwrap();
+    let builder = BulkResume::new(endpoint.clone(), Selection::Filter(filter)).overrides(overrides.build().unwrap());
+    let (_, outcome) = D::run(&endpoint, &mut builder.retry(fast(1), 1).build());
+    assert!(outcome.halted.is_none(), "{outcome:?}");
+    let requests = wire.requests();
+    let length: usize = requests[1].iter().map(|line| line.len() + 2).sum();
+    assert!(requests.len() == 2 && length > 62_000, "{length}");
+}
+
 pub(crate) fn nothing_that_starts_runs_is_repeated_by_itself<D: Driver>() {
     let lost = [
         ok("<html>"),
@@ -493,7 +516,7 @@ macro_rules! suite {
     ($driver:ty) => {
         suite!($driver:
             golden_wire_bytes golden_wire_bytes_of_every_operation_on_one_run golden_wire_bytes_of_resume_and_restart
-            nothing_that_starts_runs_is_repeated_by_itself
+            nothing_that_starts_runs_is_repeated_by_itself the_longest_request_is_sent_whole
             cursors_base_paths_and_listing_on_the_wire the_token_in_the_query_when_asked_for
             a_redirect_is_an_error_and_not_followed a_no_is_final_and_keeps_its_words
             unreadable_answers_are_asked_again_and_given_up an_endless_body_is_bounded silence_ends_in_time
