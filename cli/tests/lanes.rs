@@ -68,7 +68,7 @@ fn many_lanes_count_what_one_would() {
         let requests = server.with_service(|s| s.requests_total());
         let many = run(&server.url(), &["stats", "--json", "--parallel", "8"]);
         assert_eq!(counted(&many), json(&one));
-        assert_eq!(server.connections() > 2, !ignore_dates, "{} connections", server.connections());
+        assert_eq!(server.connections() > 1, !ignore_dates, "{} connections", server.connections());
         let before = server.with_service(|s| s.requests_total());
         assert!(!ignore_dates || before == 2 * requests + 1, "one request to find out");
         let dry = counted(&run(&server.url(), &["delete", "--all", "--dry-run", "--json"]));
@@ -108,7 +108,7 @@ fn many_lanes_start_each_run_once() {
         assert_eq!(report["requests"].as_u64(), Some(server.with_service(|s| s.requests_total())));
         let ids: BTreeSet<String> = server.with_service(|s| s.started().map(|run| run.dlq_id.clone()).collect());
         assert_eq!((ids.len(), server.with_service(|s| s.started().count())), (1_200, 1_200), "started twice");
-        assert_eq!((server.connections() > 2, text(&output.stderr).contains(NOTE)), (!ignore_dates, ignore_dates));
+        assert_eq!((server.connections() > 1, text(&output.stderr).contains(NOTE)), (!ignore_dates, ignore_dates));
     }
 }
 
@@ -117,7 +117,9 @@ fn many_lanes_start_each_run_once() {
 fn lost_answers_of_many_lanes_are_settled_one_by_one() {
     for (fault, settle) in [(Fault::LostAnswer, "applied"), (Fault::LostRequest, "not-applied")] {
         let server = serve(1_500, Config::default());
-        server.with_service(|s| s.set_faults(FaultPlan::random(5, vec![(150, fault)])));
+        // Two lanes at once, and later one.
+        let script = vec![None, Some(fault), Some(fault), None, None, None, Some(fault)];
+        server.with_service(|s| s.set_faults(FaultPlan::script(script).only(http::Method::POST)));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("position");
         let args = [
@@ -139,12 +141,12 @@ fn lost_answers_of_many_lanes_are_settled_one_by_one() {
             let error = text(&output.stderr);
             assert!(error.contains("upstash-dlq list --label nightly --") && error.contains("--limit 50"), "{error}");
             settled += 1;
-            assert!(settled < 200, "it does not end");
+            assert!(settled < 4, "it does not end");
             output = run(&server.url(), &[&args[..], &["--settle", settle]].concat());
         }
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let report = json(&output);
-        assert!(settled > 1 && !file.exists(), "{settled}");
+        assert!(settled == 3 && !file.exists(), "{settled}");
         let exact = settle == "not-applied";
         assert_eq!(report["unconfirmed"].as_u64() == Some(0), exact, "{report}");
         assert!(!exact || report["resumed"].as_u64() == Some(matching as u64), "{report}");

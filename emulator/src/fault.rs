@@ -1,4 +1,5 @@
 use crate::random::SplitMix64;
+use http::Method;
 
 /// One way to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +69,7 @@ pub enum Wire {
 pub struct FaultPlan {
     script: std::collections::VecDeque<Option<Fault>>,
     random: Option<(SplitMix64, Vec<(u16, Fault)>)>,
+    only: Option<Method>,
 }
 
 /// The names that [`FaultPlan::profile`] knows.
@@ -81,12 +83,18 @@ impl FaultPlan {
 
     /// One entry a request; well behaved after the last.
     pub fn script(script: Vec<Option<Fault>>) -> Self {
-        Self { script: script.into(), random: None }
+        Self { script: script.into(), ..Self::default() }
     }
 
     /// Each fault with its own chance, in thousandths, which may add up to at most 1,000.
     pub fn random(seed: u64, rates: Vec<(u16, Fault)>) -> Self {
-        Self { script: Default::default(), random: Some((SplitMix64::new(seed), rates)) }
+        Self { random: Some((SplitMix64::new(seed), rates)), ..Self::default() }
+    }
+
+    /// The same for requests with this method alone; the others are served well and use up no entry.
+    #[must_use]
+    pub fn only(self, method: Method) -> Self {
+        Self { only: Some(method), ..self }
     }
 
     /// A plan by its name in [`PROFILES`].
@@ -112,7 +120,10 @@ impl FaultPlan {
         Some(Self::random(seed, rates))
     }
 
-    pub(crate) fn next(&mut self) -> Option<Fault> {
+    pub(crate) fn next(&mut self, method: &Method) -> Option<Fault> {
+        if self.only.as_ref().is_some_and(|only| only != method) {
+            return None;
+        }
         if let Some(scripted) = self.script.pop_front() {
             return scripted;
         }

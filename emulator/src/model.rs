@@ -175,7 +175,7 @@ impl Service {
     /// connection has to do besides.
     pub fn handle(&mut self, now_ms: i64, request: Request<Vec<u8>>) -> Response<Vec<u8>> {
         self.requests += 1;
-        let fault = self.config.faults.next();
+        let fault = self.config.faults.next(request.method());
         let mut response = match fault {
             Some(fault) => self.misbehave(fault, now_ms, &request),
             None => self.serve(now_ms, &request),
