@@ -13,8 +13,10 @@ use core::num::{NonZeroU64, NonZeroUsize};
 use core::time::Duration;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 
+mod lanes;
 mod machines;
 
+pub use lanes::lanes;
 pub use machines::{archive, one_pass, operations};
 
 type Pairs = Vec<(String, String)>;
@@ -23,7 +25,7 @@ type Pairs = Vec<(String, String)>;
 pub type Target = fn(&[u8]);
 
 /// Every target by the name of its corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("query_encoding", query_encoding),
     ("page", page),
     ("error_body", error_body),
@@ -35,6 +37,7 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("archive_file", archive_file),
     ("archive", archive),
     ("one_pass", one_pass),
+    ("lanes", lanes),
 ];
 
 fn endpoint() -> Option<Endpoint> {

@@ -37,6 +37,12 @@ proptest! {
     fn nothing_is_sent_before_it_is_settled(bytes in prop::collection::vec(any::<u8>(), 3..300)) {
         fuzzing::one_pass(&bytes);
     }
+
+    /// No sequence of steps makes lanes ask for more than they may.
+    #[test]
+    fn lanes_keep_within_their_bounds(bytes in prop::collection::vec(any::<u8>(), 4..500)) {
+        fuzzing::lanes(&bytes);
+    }
 }
 
 fn endpoint() -> Endpoint {
