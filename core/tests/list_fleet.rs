@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
 use upstash_dlq_core::{
-    Delivery, Event, FleetStep, Halt, LaneId, Lanes, List, ListFleet, ListOutcome, ListPage, RetryPolicy, Selection,
-    UnixMillis,
+    Delivery, Event, Filter, FleetStep, Halt, LaneId, Lanes, List, ListFleet, ListOutcome, ListPage, RetryPolicy,
+    Selection, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, CursorKind, RateLimit, Run, Service};
 use world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
@@ -211,6 +211,18 @@ fn a_window_of_one_millisecond_is_not_cut() {
         fleet(List::everything().page_size(10), 64),
     );
     assert!(outcome.listed == 900 && seen.each_once(), "{outcome:?}");
+}
+
+#[test]
+fn windows_at_the_ends_of_time() {
+    for (lo, hi) in [(i64::MIN, i64::MAX), (i64::MIN, i64::MIN + 2), (i64::MAX - 2, i64::MAX), (-5, 5)] {
+        let middle = lo / 2 + hi / 2;
+        let times = (0..900).map(|n| [lo, middle, hi][n % 3]);
+        let window = Filter::builder().from(UnixMillis::new(lo)).to(UnixMillis::new(hi)).build().unwrap();
+        let mut world = world_of(runs_at(times), Config::default());
+        let (outcome, seen) = list_all(&mut world, fleet(List::matching(window).page_size(10), 64));
+        assert!(outcome.listed == 900 && seen.each_once() && outcome.halted.is_none(), "{lo}..{hi}: {outcome:?}");
+    }
 }
 
 #[test]
