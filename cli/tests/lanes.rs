@@ -3,9 +3,11 @@
 
 mod common;
 
-use common::{NEWEST, emulator, json, run, text};
+use common::{NEWEST, command, emulator, json, run, text};
 use std::collections::BTreeSet;
-use upstash_dlq_emulator::{Config, Fault, FaultPlan, Server, ServerOptions, Service, sample};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, RateLimit, Server, ServerOptions, Service, sample};
 
 #[test]
 fn shards_delete_a_window_between_them() {
@@ -118,7 +120,7 @@ fn many_lanes_start_each_run_once() {
 #[test]
 fn lost_answers_of_many_lanes_are_settled_one_by_one() {
     for (fault, settle) in [(Fault::LostAnswer, "applied"), (Fault::LostRequest, "not-applied")] {
-        let server = serve(1_500, Config::default());
+        let server = serve(5_000, Config::default());
         // Two lanes at once, and later one.
         let script = vec![None, Some(fault), Some(fault), None, None, None, Some(fault)];
         server.with_service(|s| s.set_faults(FaultPlan::script(script).only(http::Method::POST)));
@@ -138,23 +140,67 @@ fn lost_answers_of_many_lanes_are_settled_one_by_one() {
         let matching =
             server.with_service(|s| s.runs().filter(|run| run.labels.iter().any(|l| l == "nightly")).count());
         let mut output = run(&server.url(), &args);
-        let mut settled = 0;
+        let (mut settled, mut bounded) = (0, 0);
         while output.status.code() == Some(3) {
             let error = text(&output.stderr);
             assert!(error.contains("upstash-dlq list --label nightly --") && error.contains("--limit 50"), "{error}");
             settled += 1;
+            bounded += usize::from(error.contains(" --from ") && error.contains(" --to "));
             assert!(settled < 4, "it does not end");
             output = run(&server.url(), &[&args[..], &["--settle", settle]].concat());
         }
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let report = json(&output);
-        assert!(settled == 3 && !file.exists(), "{settled}");
+        assert!(settled == 3 && bounded > 0 && !file.exists(), "{settled}, {bounded} with the lane's window");
         let exact = settle == "not-applied";
         assert_eq!(report["unconfirmed"].as_u64() == Some(0), exact, "{report}");
         assert!(!exact || report["resumed"].as_u64() == Some(matching as u64), "{report}");
         let ids: BTreeSet<String> = server.with_service(|s| s.started().map(|run| run.dlq_id.clone()).collect());
         assert_eq!((ids.len(), server.with_service(|s| s.started().count())), (matching, matching), "{fault:?}");
     }
+}
+
+/// A server that takes a few requests more than we send refuses none.
+#[test]
+fn a_rate_is_kept() {
+    let config = Config { rate_limit: Some(RateLimit { per_second: 70 }), ..Config::default() };
+    let server = serve(1_000, config.clone());
+    let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--parallel", "4"];
+    let report = json(&run(&server.url(), &[&args[..], &["--rate", "60"]].concat()));
+    assert_eq!((report["deleted"].as_u64(), report["retries"].as_u64()), (Some(1_000), Some(0)), "{report}");
+    let server = serve(9_000, config);
+    let output = run(&server.url(), &["stats", "--json", "--parallel", "4", "--rate", "60"]);
+    assert_eq!(json(&output)["total"].as_u64(), Some(9_000));
+    assert!(!text(&output.stderr).contains("trying again"), "{}", text(&output.stderr));
+}
+
+#[test]
+fn an_interrupt_between_pages_stops_all_lanes() {
+    let service = {
+        let mut service = Service::new(Config::default());
+        sample::runs(5_000, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
+        service
+    };
+    let options = ServerOptions { latency: Duration::from_millis(20), ..ServerOptions::default() };
+    let server = Server::start(service, options).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--checkpoint", file.to_str().unwrap()];
+    let mut child = command(&server.url()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // The file is written before each request: it is there once one is out.
+    while !file.exists() {
+        assert!(child.try_wait().unwrap().is_none(), "it ended early");
+        std::thread::yield_now();
+    }
+    assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
+    let output = child.wait_with_output().unwrap();
+    let report = json(&output);
+    assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(130), Some("cancelled")));
+    assert!(server.with_service(|s| s.len()) > 0 && file.exists(), "it went on to the end");
+    assert_eq!(report["deleted"].as_u64(), Some(5_000 - server.with_service(|s| s.len()) as u64));
+    // The same command goes on.
+    let report = json(&run(&server.url(), &[&args[..], &["--parallel", "16"]].concat()));
+    assert_eq!((report["deleted"].as_u64(), report["verified"].as_bool()), (Some(5_000), Some(true)));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
+use upstash_dlq_emulator::{Fault, FaultPlan};
 
 const QUESTION: &str = "[y/N] ";
 
@@ -102,6 +103,21 @@ fn where_nobody_can_be_asked_nothing_is_sent() {
         assert!(output.status.code() == Some(2) && text(&output.stderr).contains("--yes"), "{}", text(&output.stderr));
     }
     assert_eq!(server.connections(), 0);
+}
+
+/// Nothing will be sent before it is settled: there is nothing to ask.
+#[test]
+fn where_something_is_to_be_settled_nobody_is_asked() {
+    let server = emulator(250);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["resume", "--all", "--json", "--parallel", "2", "--checkpoint", file.to_str().unwrap()];
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    assert_eq!(run(&server.url(), &[&args[..], &["--yes"]].concat()).status.code(), Some(3));
+    let requests = server.with_service(|s| s.requests_total());
+    let output = Person::types(&server.url(), &args).child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), json(&output)["unconfirmed"].as_u64()), (Some(3), Some(1)));
+    assert_eq!(server.with_service(|s| s.requests_total()), requests);
 }
 
 #[test]

@@ -115,50 +115,45 @@ fn a_server_that_ignores_the_dates_is_found_out_wherever_its_first_page_lies() {
     }
 }
 
-#[test]
-fn a_first_page_of_nothing_proves_nothing() {
+/// Answers the n-th request, which may be of a window, with these messages and, but for the last, a cursor.
+fn scripted(last: i64, mut messages: impl FnMut(i64, bool) -> String) -> ListOutcome {
     let mut fleet = fleet(List::everything(), 8);
     let mut asked = 0;
-    let outcome = loop {
+    loop {
         match fleet.poll(Duration::ZERO) {
             FleetStep::Send(lane, request) => {
                 asked += 1;
-                assert!(!request.uri().query().unwrap().contains("Date="), "cut into windows");
-                let run =
-                    if asked > 1 { format!(r#"{{"dlqId":"r{asked}","createdAt":{NOW}}}"#) } else { String::new() };
-                let cursor = if asked < 18 { format!("c{asked}") } else { String::new() };
-                let body = format!(r#"{{"messages":[{run}],"cursor":"{cursor}"}}"#);
+                let messages = messages(asked, request.uri().query().unwrap().contains("Date="));
+                let cursor = if asked < last { format!("c{asked}") } else { String::new() };
+                let body = format!(r#"{{"messages":[{messages}],"cursor":"{cursor}"}}"#);
                 fleet.on_response(lane, &Response::new(body)).unwrap();
             }
-            FleetStep::Done(outcome) => break outcome,
+            FleetStep::Done(outcome) => return outcome,
             other => panic!("{other:?}"),
         }
-    };
+    }
+}
+
+fn message(n: i64) -> String {
+    format!(r#"{{"dlqId":"r{n}","createdAt":{}}}"#, NOW - n)
+}
+
+#[test]
+fn a_first_page_of_nothing_proves_nothing() {
+    let outcome = scripted(18, |n, window| {
+        assert!(!window, "cut into windows");
+        if n > 1 { message(n) } else { String::new() }
+    });
     assert_eq!((outcome.listed, outcome.requests), (17, 18));
 }
 
 /// Between two requests the runs of the first pages were deleted by somebody: others come back, and not from the window.
 #[test]
 fn a_server_that_ignores_the_dates_is_found_out_by_runs_never_seen() {
-    let mut fleet = fleet(List::everything(), 8);
-    let mut asked = 0;
-    let outcome = loop {
-        match fleet.poll(Duration::ZERO) {
-            FleetStep::Send(lane, request) => {
-                asked += 1;
-                let probe = request.uri().query().unwrap().contains("Date=");
-                assert_eq!(probe, asked == 9, "{}", request.uri());
-                let cursor = if asked < 12 { format!("c{asked}") } else { String::new() };
-                let body = format!(
-                    r#"{{"messages":[{{"dlqId":"r{asked}","createdAt":{}}}],"cursor":"{cursor}"}}"#,
-                    NOW - asked
-                );
-                fleet.on_response(lane, &Response::new(body)).unwrap();
-            }
-            FleetStep::Done(outcome) => break outcome,
-            other => panic!("{other:?}"),
-        }
-    };
+    let outcome = scripted(12, |n, window| {
+        assert_eq!(window, n == 9, "one window is tried");
+        message(n)
+    });
     assert!(outcome.dates_ignored, "{outcome:?}");
     assert_eq!((outcome.listed, outcome.requests), (11, 12));
 }
@@ -228,23 +223,10 @@ fn windows_at_the_ends_of_time() {
 #[test]
 fn a_run_without_a_time_or_an_id_keeps_it_in_one_lane() {
     for odd in [r#"{"dlqId":"odd"}"#, r#"{"createdAt":1764000000000}"#] {
-        let mut fleet = fleet(List::everything(), 8);
-        let mut asked = 0;
-        let outcome = loop {
-            match fleet.poll(Duration::ZERO) {
-                FleetStep::Send(lane, request) => {
-                    asked += 1;
-                    assert!(!request.uri().query().unwrap().contains("Date="), "cut into windows");
-                    let cursor = if asked < 18 { format!("c{asked}") } else { String::new() };
-                    let body = format!(
-                        r#"{{"messages":[{{"dlqId":"r{asked}","createdAt":{NOW}}},{odd}],"cursor":"{cursor}"}}"#
-                    );
-                    fleet.on_response(lane, &Response::new(body)).unwrap();
-                }
-                FleetStep::Done(outcome) => break outcome,
-                other => panic!("{other:?}"),
-            }
-        };
+        let outcome = scripted(18, |n, window| {
+            assert!(!window, "cut into windows");
+            format!("{},{odd}", message(n))
+        });
         assert_eq!((outcome.listed, outcome.requests, outcome.dates_ignored), (36, 18, false));
     }
 }
