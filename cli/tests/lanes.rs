@@ -176,6 +176,11 @@ fn a_rate_is_kept() {
 
 #[test]
 fn an_interrupt_between_pages_stops_all_lanes() {
+    // One lane never waits for another, and many do.
+    ["1", "4"].into_iter().for_each(interrupted);
+}
+
+fn interrupted(lanes: &str) {
     let service = {
         let mut service = Service::new(Config::default());
         sample::runs(5_000, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
@@ -186,7 +191,9 @@ fn an_interrupt_between_pages_stops_all_lanes() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("position");
     let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--checkpoint", file.to_str().unwrap()];
-    let mut child = command(&server.url()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&server.url());
+    child.args(args).args(["--parallel", lanes]);
+    let mut child = child.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     // The file is written before each request: it is there once one is out.
     while !file.exists() {
         assert!(child.try_wait().unwrap().is_none(), "it ended early");
