@@ -10,7 +10,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::{
     BulkRestart, BulkResume, Call, Checkpoint, Delivery, Event, Filter, Fleet, FleetCheckpoint, FleetStep, Halt, Ids,
-    LaneId, Lanes, Outcome, Resume, Selection, Settlement, UnixMillis, Unsettled,
+    LaneId, Lanes, Outcome, Resume, Selection, Settlement, Step, UnixMillis, Unsettled,
 };
 use upstash_dlq_emulator::{Config, CursorKind, Run, Service};
 use world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
@@ -261,6 +261,24 @@ fn each_lost_answer_is_settled_before_anything_is_sent() {
         // One was started, and fifty may have been.
         assert_eq!(sent(&mut fleet).1, 99);
     }
+}
+
+/// As an earlier version of this library wrote it, with a request out.
+#[test]
+fn the_file_of_a_single_lane_waits_to_be_settled() {
+    let resume = || resume_of(Selection::Everything, 50, Some(120));
+    let mut bulk = resume().build();
+    let Step::Send(_) = bulk.poll() else { panic!() };
+    let saved = FleetCheckpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
+    let mut fleet = resume().restore_fleet(saved, lanes(4), UnixMillis::new(NOW)).unwrap();
+    let FleetStep::Done(outcome) = fleet.poll(Duration::ZERO) else { panic!("sent before it is settled") };
+    assert!(matches!(outcome.halted, Some(Halt::Unsettled { asked: 50, .. })), "{outcome:?}");
+    assert!(matches!(fleet.unsettled(), Some(Unsettled::Listing(_))));
+    fleet.settle(Settlement::Applied).unwrap();
+    let mut world = world_of(runs_at((0..900).map(|n| NOW - n)), Config::default());
+    let outcome = world.run(&mut fleet, 10_000, |_, _| ()).unwrap();
+    assert_eq!((outcome.totals.runs, outcome.totals.unconfirmed), (70, 1));
+    assert_eq!(world.service.started().count(), 70);
 }
 
 #[test]
