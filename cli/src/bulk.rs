@@ -12,9 +12,10 @@ use crate::start::StartedLine;
 use crate::terminal::{Terminal, json_line, print_line};
 use crate::wording::{self, Words};
 use crate::{connect, interrupt, time};
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 use upstash_dlq_core::{
     Bulk, BulkBuilder, BulkPage, Checkpoint, Driven, Escaped, Event, Fingerprint, Halt, Observer, Outcome, RetryPolicy,
     Selection, Totals, Verb, drive,
@@ -201,6 +202,7 @@ impl<'a> Job<'a> {
         build: impl Fn(Selection) -> BulkBuilder<V>,
         file: Option<PathBuf>,
         settle: impl FnOnce(&mut Bulk<V>) -> Result<(), String>,
+        rate: Option<NonZeroU32>,
         mut report: Report,
     ) -> Report {
         let file = file.map(CheckpointFile::new);
@@ -227,9 +229,17 @@ impl<'a> Job<'a> {
                 Err(report) => return *report,
             };
         }
+        let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
         let mut watch = self.watch(file.as_ref(), Some(total));
         loop {
-            let driven = drive(&mut bulk, |request| self.client.send(request), interrupt::sleep, &mut watch);
+            let send = |request| {
+                let sent = Instant::now();
+                let answer = self.client.send(request);
+                // Here, and not before the request, so that an interrupt is seen before the next one.
+                interrupt::sleep(interval.saturating_sub(sent.elapsed()));
+                answer
+            };
+            let driven = drive(&mut bulk, send, interrupt::sleep, &mut watch);
             let whole = matches!(&driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.verified);
             let next = if whole { list.part(done) } else { Ok(None) };
             match next {

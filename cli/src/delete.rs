@@ -52,7 +52,7 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
         return archive::run(&job, resolved, build, path, args.rate, report);
     }
     let selection = match resolved {
-        Resolved::Ids(list) => return job.run_ids(list, build, args.checkpoint.clone(), |_| Ok(()), report),
+        Resolved::Ids(list) => return job.run_ids(list, build, args.checkpoint.clone(), |_| Ok(()), args.rate, report),
         Resolved::Matching(selection) => selection,
     };
     fleet::run(&job, build(selection), speed, args.checkpoint.clone(), None, report)

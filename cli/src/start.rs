@@ -77,7 +77,7 @@ fn start<V: Starts>(
                 settled(settlement, |how| bulk.settle(how))?;
                 keep(bulk, settlement, file.as_ref())
             };
-            return job.run_ids(list, build, args.checkpoint.clone(), settle, report);
+            return job.run_ids(list, build, args.checkpoint.clone(), settle, args.rate, report);
         }
         Resolved::Matching(selection) => selection,
     };

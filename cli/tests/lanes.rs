@@ -168,6 +168,15 @@ fn a_rate_is_kept() {
     let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--parallel", "4"];
     let report = json(&run(&server.url(), &[&args[..], &["--rate", "60"]].concat()));
     assert_eq!((report["deleted"].as_u64(), report["retries"].as_u64()), (Some(1_000), Some(0)), "{report}");
+    // Ids have one lane, and the same bound.
+    let server = serve(5_000, config.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ids");
+    let ids: Vec<String> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
+    std::fs::write(&file, ids.join("\n")).unwrap();
+    let args = ["resume", "--yes", "--json", "--rate", "60", "--ids-from", file.to_str().unwrap()];
+    let report = json(&run(&server.url(), &args));
+    assert_eq!((report["resumed"].as_u64(), report["retries"].as_u64()), (Some(5_000), Some(0)), "{report}");
     let server = serve(9_000, config);
     let output = run(&server.url(), &["stats", "--json", "--parallel", "4", "--rate", "60"]);
     assert_eq!(json(&output)["total"].as_u64(), Some(9_000));

@@ -1,4 +1,4 @@
-//! Many lanes at once, for a delete.
+//! Many lanes at once.
 
 use crate::bulk::{Bulk, Settlement, Unsettled};
 use crate::outcome::{Halt, OutOfTurn, Outcome, Totals};
