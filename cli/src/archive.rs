@@ -1,8 +1,9 @@
 //! `upstash-dlq delete --archive`: nothing goes that is not on disk.
 
-use crate::archive_file::ArchiveFile;
+use crate::archive_file::{ArchiveFile, FoundArchive};
 use crate::bulk::{Job, usage};
 use crate::ids::IdList;
+use crate::private_file::shown;
 use crate::progress::Progress;
 use crate::report::{Ending, Exit, Report, thousands};
 use crate::selection::Resolved;
@@ -27,6 +28,11 @@ pub(crate) fn run(
     rate: Option<NonZeroU32>,
     report: Report,
 ) -> Report {
+    // Locked from here on, and looked at before anything is sent; changed after the question: whoever says no gets no file.
+    let found = match FoundArchive::at(path) {
+        Ok(found) => found,
+        Err(sentence) => return usage(report, sentence),
+    };
     let (mut list, mut taken) = (None, 0);
     let selection = match resolved {
         Resolved::Matching(selection) => selection,
@@ -41,20 +47,20 @@ pub(crate) fn run(
     };
     job.show_window(&selection);
     let total = list.as_ref().map(IdList::total);
-    let (mut report, expected, _) = match job.look_and_ask(&selection, total, report) {
+    let (mut report, expected, before) = match job.look_and_ask(&selection, total, report) {
         Ok(asked) => asked,
         Err(report) => return *report,
     };
     report.archived = Some(0);
-    // After the question: whoever says no gets no file.
-    let mut file = match ArchiveFile::open(path) {
+    let mut file = match found.open() {
         Ok(file) => file,
+        Err(sentence) if before == 0 => return usage(report, sentence),
         Err(sentence) => {
             return report.end(Ending::Halted, Exit::Failure, Some(format!("{sentence}; nothing was deleted")));
         }
     };
     if file.repaired() {
-        job.terminal.note(&format!("the last line of {} was not whole and was taken off", path.display()));
+        job.terminal.note(&format!("the last line of {} was not whole and was taken off", shown(path)));
     }
     let mut progress = Progress::new(job.terminal, expected, "archived and deleted");
     let mut machine = build(selection).build_with_archive();
@@ -79,10 +85,7 @@ pub(crate) fn run(
     report.archived = Some(archived);
     match stop {
         Stop::Interrupted => report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into())),
-        Stop::Broken(sentence) => {
-            let sentence = format!("{sentence}; nothing that is not in it was deleted");
-            report.end(Ending::Halted, Exit::Failure, Some(sentence))
-        }
+        Stop::Broken(sentence) => report.end(Ending::Halted, Exit::Failure, Some(sentence)),
         Stop::Done(ArchiveOutcome { halted: Some(halt), .. }) => {
             report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt)))
         }
@@ -92,7 +95,7 @@ pub(crate) fn run(
                 0 => String::new(),
                 absent => format!(", {} of the ids were not there", thousands(absent)),
             };
-            report.note = Some(format!("{} archived in {}{absent}", thousands(archived), path.display()));
+            report.note = Some(format!("{} archived in {}{absent}", thousands(archived), shown(path)));
             report.end(Ending::Complete, Exit::Success, None)
         }
     }

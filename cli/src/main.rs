@@ -22,6 +22,7 @@ mod interrupt;
 mod list;
 mod listing;
 mod preview;
+mod private_file;
 mod progress;
 mod report;
 mod selection;

@@ -269,7 +269,7 @@ fn no_checkpoint_on_disk_no_request() {
     let server = emulator(10);
     let output =
         run(&server.url(), &["delete", "--all", "--yes", "--json", "--checkpoint", "/nowhere/at/all/position"]);
-    assert_eq!((output.status.code(), server.connections()), (Some(1), 0));
+    assert_eq!((output.status.code(), server.connections()), (Some(2), 0));
     assert!(text(&output.stderr).contains("cannot be written"));
 }
 
@@ -378,11 +378,13 @@ fn what_cannot_be_archived_is_not_deleted() {
     let folder = tempfile::tempdir().unwrap();
     let notes = folder.path().join("notes.txt");
     std::fs::write(&notes, "my notes").unwrap();
-    for (path, sentence) in
-        [("/nowhere/at/all", "cannot be written"), ("/", "cannot be written"), (notes.to_str().unwrap(), "no archive")]
-    {
+    for (path, sentence) in [
+        ("/nowhere/at/all", "cannot be written"),
+        ("/", "cannot be written"),
+        (notes.to_str().unwrap(), "not an archive"),
+    ] {
         let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", path]);
-        assert_eq!((output.status.code(), json(&output)["deleted"].as_u64()), (Some(1), Some(0)), "{path}");
+        assert_eq!((output.status.code(), json(&output)["deleted"].as_u64()), (Some(2), Some(0)), "{path}");
         assert!(text(&output.stderr).contains(sentence), "{path}: {}", text(&output.stderr));
     }
     assert_eq!(std::fs::read_to_string(&notes).unwrap(), "my notes");
