@@ -14,7 +14,6 @@ use crate::wording::{self, Words};
 use crate::{connect, interrupt, time};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use upstash_dlq_core::{
     Bulk, BulkBuilder, BulkPage, Checkpoint, Driven, Escaped, Event, Fingerprint, Halt, Observer, Outcome, RetryPolicy,
@@ -200,20 +199,19 @@ impl<'a> Job<'a> {
         &self,
         mut list: IdList,
         build: impl Fn(Selection) -> BulkBuilder<V>,
-        file: Option<PathBuf>,
+        file: Option<&CheckpointFile>,
         settle: impl FnOnce(&mut Bulk<V>) -> Result<(), String>,
         rate: Option<NonZeroU32>,
         mut report: Report,
     ) -> Report {
-        let file = file.map(CheckpointFile::new);
         let start = || -> Result<(Bulk<V>, u64), String> {
-            let saved = file.as_ref().map(|file| file.read(Checkpoint::from_json)).transpose()?.flatten();
+            let saved = file.map(|file| file.read(Checkpoint::from_json)).transpose()?.flatten();
             let before = saved.as_ref().map_or(0, Checkpoint::ids_before);
             let none =
                 || "checkpoint: belongs to a longer list of ids: give the same one again, or another file".to_owned();
             let (ids, taken) = list.part(before)?.ok_or_else(none)?;
             let builder = self.of_list(&list, build(Selection::Ids(ids))).part(before, Totals::default());
-            let mut bulk = self.machine(builder, file.as_ref())?;
+            let mut bulk = self.machine(builder, file)?;
             settle(&mut bulk)?;
             Ok((bulk, before + taken))
         };
@@ -230,7 +228,7 @@ impl<'a> Job<'a> {
             };
         }
         let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
-        let mut watch = self.watch(file.as_ref(), Some(total));
+        let mut watch = self.watch(file, Some(total));
         loop {
             let send = |request| {
                 let sent = Instant::now();
@@ -251,7 +249,7 @@ impl<'a> Job<'a> {
                 Ok(None) => {
                     watch.progress.finish();
                     let broken = watch.broken.take();
-                    return self.conclude(&bulk, file.as_ref(), driven, broken, Some(total), report);
+                    return self.conclude(&bulk, file, driven, broken, Some(total), report);
                 }
                 // It was whole when it was checked.
                 Err(sentence) => {

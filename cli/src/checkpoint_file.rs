@@ -1,7 +1,8 @@
-//! A checkpoint on disk: always whole, and there before the request it speaks of is sent.
+//! A checkpoint on disk: always whole, there before the request it speaks of is sent, and this process's alone.
 
+use crate::private_file::{self, shown};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Write};
+use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use upstash_dlq_core::CheckpointError;
 
@@ -11,11 +12,31 @@ const MAX_SIZE: u64 = 256 * 1024 * 1024;
 #[derive(Debug)]
 pub(crate) struct CheckpointFile {
     path: PathBuf,
+    /// A file beside it that is locked, as the file itself is replaced.
+    lock: (PathBuf, File),
+    /// What is written before it takes the file's place.
+    temporary: PathBuf,
 }
 
 impl CheckpointFile {
-    pub(crate) fn new(path: PathBuf) -> Self {
-        Self { path }
+    /// Takes it for this process, until this is dropped. What an earlier process left half written is removed.
+    pub(crate) fn open(path: PathBuf) -> Result<Self, String> {
+        let unwritable = |error: &Error| format!("--checkpoint: {} cannot be written: {error}", shown(&path));
+        let (lock_path, temporary) = beside(&path).ok_or_else(|| unwritable(&Error::other("it names no file")))?;
+        let is_there = private_file::is_there(&path).map_err(|error| unwritable(&error))?;
+        if is_there && !path.metadata().map_err(|error| unwritable(&error))?.is_file() {
+            return Err(format!("--checkpoint: {} cannot be read: it is not a file", shown(&path)));
+        }
+        let lock = lock(&lock_path)
+            .map_err(|error| unwritable(&error))?
+            .ok_or_else(|| format!("--checkpoint: {} is in use by another process", shown(&path)))?;
+        let file = Self { path, lock: (lock_path, lock), temporary };
+        match std::fs::remove_file(&file.temporary) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(format!("--checkpoint: {} cannot be removed: {error}", shown(&file.temporary)))
+            }
+            _ => Ok(file),
+        }
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -25,36 +46,79 @@ impl CheckpointFile {
     /// `None` when there is no such file yet.
     pub(crate) fn read<C>(&self, parse: impl FnOnce(&[u8]) -> Result<C, CheckpointError>) -> Result<Option<C>, String> {
         let mut text = Vec::new();
-        match File::open(&self.path).and_then(|file| file.take(MAX_SIZE).read_to_end(&mut text)) {
-            Ok(_) => parse(&text).map(Some).map_err(|error| format!("{error} ({})", self.path.display())),
+        let read = private_file::options().read(true).open(&self.path);
+        match read.and_then(|file| file.take(MAX_SIZE).read_to_end(&mut text)) {
+            Ok(_) => parse(&text).map(Some).map_err(|error| format!("{error} ({})", shown(&self.path))),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(format!("--checkpoint: {} cannot be read: {error}", self.path.display())),
+            Err(error) => Err(format!("--checkpoint: {} cannot be read: {error}", shown(&self.path))),
         }
     }
 
     /// Written beside it, synced, then put in its place: whoever reads sees the old or the new one, whole.
     pub(crate) fn write(&self, checkpoint: &str) -> Result<(), String> {
-        let folder = self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let replace = || -> std::io::Result<()> {
-            let mut file = tempfile::Builder::new().prefix(".upstash-dlq-").tempfile_in(folder)?;
+            let mut file = private_file::options().write(true).create_new(true).open(&self.temporary)?;
             file.write_all(checkpoint.as_bytes())?;
             file.write_all(b"\n")?;
-            file.as_file().sync_all()?;
-            file.persist(&self.path).map_err(|error| error.error)?;
+            file.sync_all()?;
+            std::fs::rename(&self.temporary, &self.path)?;
             // The new name is on disk only when the folder is. Not every system can open one.
             #[cfg(unix)]
-            File::open(folder)?.sync_all()?;
+            File::open(private_file::folder(&self.path))?.sync_all()?;
             Ok(())
         };
-        replace().map_err(|error| format!("--checkpoint: {} cannot be written: {error}", self.path.display()))
+        replace().map_err(|error| {
+            // Where it was not made, nothing is there to be removed; where it cannot be, the next start does it.
+            let _ = std::fs::remove_file(&self.temporary);
+            format!("--checkpoint: {} cannot be written: {error}", shown(&self.path))
+        })
     }
 
     pub(crate) fn remove(&self) -> Result<(), String> {
         match std::fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(format!("--checkpoint: {} cannot be removed: {error}; remove it by hand", self.path.display()))
+                Err(format!("--checkpoint: {} cannot be removed: {error}; remove it by hand", shown(&self.path)))
             }
             _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for CheckpointFile {
+    /// Removed while it is locked: whoever opened it meanwhile sees that it is gone, and makes a new one. One that holds
+    /// something was never ours.
+    fn drop(&mut self) {
+        let (path, file) = &self.lock;
+        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            // One that stays is taken again by the next process.
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+/// `.NAME.lock` and `.NAME.tmp`, in the same folder.
+fn beside(path: &Path) -> Option<(PathBuf, PathBuf)> {
+    let name = path.file_name()?;
+    let beside = |end: &str| {
+        let mut hidden = std::ffi::OsString::from(".");
+        hidden.push(name);
+        hidden.push(end);
+        path.with_file_name(hidden)
+    };
+    Some((beside(".lock"), beside(".tmp")))
+}
+
+/// `None` where another process has it.
+fn lock(path: &Path) -> std::io::Result<Option<File>> {
+    loop {
+        private_file::is_there(path)?;
+        let file = private_file::options().read(true).write(true).create(true).truncate(false).open(path)?;
+        if !private_file::lock(&file)? {
+            return Ok(None);
+        }
+        // The one that had it may have removed it in between: then this lock keeps nobody out.
+        if private_file::is_at(&file, path)? {
+            return Ok(Some(file));
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::args::{Delete, Global};
 use crate::bulk::{Job, usage};
+use crate::checkpoint_file::CheckpointFile;
 use crate::listing::Speed;
 use crate::report::{Ending, Exit, Report};
 use crate::selection::Resolved;
@@ -48,14 +49,18 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
             .verify(!args.no_verify)
             .retry(job.policy, job.client.seed())
     };
+    let file = match args.checkpoint.clone().map(CheckpointFile::open).transpose() {
+        Ok(file) => file,
+        Err(sentence) => return usage(report, sentence),
+    };
     if let Some(path) = &args.archive {
         return archive::run(&job, resolved, build, path, args.rate, report);
     }
     let selection = match resolved {
-        Resolved::Ids(list) => return job.run_ids(list, build, args.checkpoint.clone(), |_| Ok(()), args.rate, report),
+        Resolved::Ids(list) => return job.run_ids(list, build, file.as_ref(), |_| Ok(()), args.rate, report),
         Resolved::Matching(selection) => selection,
     };
-    fleet::run(&job, build(selection), speed, args.checkpoint.clone(), None, report)
+    fleet::run(&job, build(selection), speed, file.as_ref(), None, report)
 }
 
 /// This process's part of the window.

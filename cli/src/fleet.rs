@@ -9,7 +9,6 @@ use crate::selection::window;
 use crate::start;
 use crate::time::Age;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
 use upstash_dlq_core::{
     BulkBuilder, Driven, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, OutOfTurn, Settlement, Totals, Verb,
 };
@@ -71,18 +70,17 @@ pub(crate) fn run<V: Verb>(
     job: &Job<'_>,
     builder: BulkBuilder<V>,
     speed: Speed,
-    file: Option<PathBuf>,
+    file: Option<&CheckpointFile>,
     settlement: Option<Settlement>,
     mut report: Report,
 ) -> Report {
-    let file = file.map(CheckpointFile::new);
-    let mut fleet = match restored(job, &builder, speed, file.as_ref()) {
+    let mut fleet = match restored(job, &builder, speed, file) {
         Ok(fleet) => fleet,
         Err(sentence) => return usage(report, sentence),
     };
     // One that has not begun has nothing to be settled, and says so.
     let settled = start::settled(settlement, |how| fleet.as_mut().ok_or(OutOfTurn)?.settle(how))
-        .and_then(|()| fleet.as_ref().map_or(Ok(()), |fleet| start::keep(fleet, settlement, file.as_ref())));
+        .and_then(|()| fleet.as_ref().map_or(Ok(()), |fleet| start::keep(fleet, settlement, file)));
     if let Err(sentence) = settled {
         return usage(report, sentence);
     }
@@ -115,11 +113,11 @@ pub(crate) fn run<V: Verb>(
         Some(rate) => fleet.rate(rate),
         None => fleet,
     };
-    let mut watch = job.watch(file.as_ref(), expected);
+    let mut watch = job.watch(file, expected);
     let driven = job.client.run_fleet(&mut fleet, &mut watch);
     watch.progress.finish();
     let broken = watch.broken.take();
-    job.conclude(&fleet, file.as_ref(), driven, broken, None, report)
+    job.conclude(&fleet, file, driven, broken, None, report)
 }
 
 impl<V: Verb> FleetObserver<Fleet<V>> for Watch<'_> {

@@ -69,7 +69,10 @@ fn start<V: Starts>(
             .retry(job.policy, job.client.seed());
         V::with(builder, overrides.clone())
     };
-    let file = args.checkpoint.clone().map(CheckpointFile::new);
+    let file = match args.checkpoint.clone().map(CheckpointFile::open).transpose() {
+        Ok(file) => file,
+        Err(sentence) => return usage(report, sentence),
+    };
     let settlement = args.settle.map(Settlement::from);
     let selection = match resolved {
         Resolved::Ids(list) => {
@@ -77,12 +80,12 @@ fn start<V: Starts>(
                 settled(settlement, |how| bulk.settle(how))?;
                 keep(bulk, settlement, file.as_ref())
             };
-            return job.run_ids(list, build, args.checkpoint.clone(), settle, args.rate, report);
+            return job.run_ids(list, build, file.as_ref(), settle, args.rate, report);
         }
         Resolved::Matching(selection) => selection,
     };
     let speed = Speed { lanes: args.parallel, rate: args.rate };
-    fleet::run(&job, build(selection), speed, args.checkpoint.clone(), settlement, report)
+    fleet::run(&job, build(selection), speed, file.as_ref(), settlement, report)
 }
 
 /// Tells the machine what somebody has found out.

@@ -96,6 +96,26 @@ fn yes_deletes_and_everything_else_does_not() {
 }
 
 #[test]
+fn whoever_says_no_gets_no_file_and_keeps_the_one_that_is_there() {
+    let server = emulator(25);
+    let folder = tempfile::tempdir().unwrap();
+    let names = || std::fs::read_dir(folder.path()).unwrap().count();
+    let path = folder.path().join("file");
+    for option in ["--archive", "--checkpoint"] {
+        let mut person = Person::types(&server.url(), &["delete", "--all", option, path.to_str().unwrap()]);
+        person.is_asked();
+        assert_eq!((person.answers("n\n").status.code(), names()), (Some(1), 0));
+    }
+    let torn = "{\"dlqId\":\"a-0\"}\n{\"dlqId\":";
+    std::fs::write(&path, torn).unwrap();
+    let mut person = Person::types(&server.url(), &["delete", "--all", "--archive", path.to_str().unwrap()]);
+    person.is_asked();
+    assert_eq!(person.answers("n\n").status.code(), Some(1));
+    assert_eq!((std::fs::read_to_string(&path).unwrap().as_str(), names()), (torn, 1));
+    assert_eq!(server.with_service(|s| s.len()), 25);
+}
+
+#[test]
 fn where_nobody_can_be_asked_nothing_is_sent() {
     let server = emulator(3);
     for verb in ["delete", "resume", "restart"] {

@@ -257,7 +257,14 @@ fn wrong_usage_of_resume_and_restart_sends_nothing() {
         (&["--all", "--yes", "--set-retries", "few"], "--set-retries"),
         (&["--all", "--yes", "--settle", "applied"], "--checkpoint"),
         (
-            &["--all", "--yes", "--settle", "applied", "--checkpoint", "/nowhere/at/all"],
+            &[
+                "--all",
+                "--yes",
+                "--settle",
+                "applied",
+                "--checkpoint",
+                concat!(env!("CARGO_TARGET_TMPDIR"), "/nothing"),
+            ],
             "no request waits to be settled",
         ),
         (&["a", "--label", "x", "--yes"], "cannot be combined"),

@@ -1,0 +1,296 @@
+//! The files the command writes: private, never through symbolic links, and never on somebody else's.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use http::Request;
+use std::fs::{self, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Service, sample};
+
+mod common;
+
+use common::{NEWEST, command, emulator, json, run, text};
+
+/// The command under a shell that sets something first.
+fn under(url: &str, first: &str, args: &[&str]) -> Output {
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{first}; exec \"$0\" \"$@\""), env!("CARGO_BIN_EXE_upstash-dlq")]).args(args);
+    shell.env("QSTASH_URL", url).env("QSTASH_TOKEN", LOCAL_TOKEN).stdin(Stdio::null()).output().unwrap()
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let mut names: Vec<String> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn mode(path: &Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn what_is_written_is_for_its_owner_alone() {
+    let server = emulator(250);
+    let folder = tempfile::tempdir().unwrap();
+    let (archive, position) = (folder.path().join("runs.ndjson"), folder.path().join("position"));
+    let args = ["delete", "--all", "--yes", "--max", "10", "--archive", archive.to_str().unwrap()];
+    assert_eq!(under(&server.url(), "umask 0", &args).status.code(), Some(0));
+    assert_eq!(mode(&archive), 0o600);
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, Some(Fault::ServerError(500))])));
+    let args = [
+        "delete",
+        "--all",
+        "--yes",
+        "--parallel",
+        "1",
+        "--max-attempts",
+        "1",
+        "--checkpoint",
+        position.to_str().unwrap(),
+    ];
+    assert_eq!(under(&server.url(), "umask 0", &args).status.code(), Some(3));
+    assert_eq!(mode(&position), 0o600);
+    assert_eq!(names(folder.path()), ["position", "runs.ndjson"]);
+}
+
+#[test]
+fn no_symbolic_link_is_followed() {
+    let server = emulator(5);
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    let real = "{\"dlqId\":\"a-0\"}\n";
+    fs::write(path("real"), real).unwrap();
+    for (target, option, link) in [
+        ("real", "--archive", "link"),
+        ("absent", "--archive", "link"),
+        ("real", "--checkpoint", "link"),
+        ("absent", "--checkpoint", "link"),
+        ("real", "--checkpoint", ".position.lock"),
+        ("absent", "--checkpoint", ".position.lock"),
+    ] {
+        symlink(path(target), path(link)).unwrap();
+        let given = path(if link == "link" { link } else { "position" });
+        let output = run(&server.url(), &["delete", "--all", "--yes", "--json", option, given.to_str().unwrap()]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{option} {link} to {target}: {error}");
+        assert!(error.contains("symbolic link"), "{error}");
+        fs::remove_file(path(link)).unwrap();
+        assert_eq!(
+            (names(folder.path()), fs::read_to_string(path("real")).unwrap()),
+            (vec!["real".into()], real.into())
+        );
+    }
+    assert_eq!(server.connections(), 0);
+    // What lies under the temporary name is taken away, not written through.
+    symlink(path("real"), path(".position.tmp")).unwrap();
+    let output = run(&server.url(), &["delete", "--all", "--yes", "--checkpoint", path("position").to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!((names(folder.path()), fs::read_to_string(path("real")).unwrap()), (vec!["real".into()], real.into()));
+}
+
+#[test]
+fn what_is_no_archive_is_left_alone_and_nothing_is_sent() {
+    let server = emulator(5);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let archive = path.to_str().unwrap();
+    for text_of_file in [
+        "my notes",
+        "{",
+        "{{ template }}\n",
+        "{\n  \"dlqId\": \"a-0\"\n}\n",
+        "{\"name\":\"x\",\"version\":\"1",
+        "{\"name\":\"x\"}",
+        "{\"name\":\"x\"}\n{\"dlqId\":\"a-0\"}\n",
+        "{\"dlqId\":\"\"}\n",
+        "{\"dlqId\":\"a,b\"}\n",
+        "{\"dlqId\":7}\n",
+        "[1]\n",
+        "\n",
+        "x\n{",
+    ] {
+        fs::write(&path, text_of_file).unwrap();
+        let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", archive]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{text_of_file:?}: {error}");
+        let sentence = format!("{archive} is not an archive: its first line is not a DLQ message");
+        assert!(error.contains(&sentence), "{text_of_file:?}: {error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), text_of_file);
+    }
+    for end in ["notes", "{\"dlqId\" \"a\"", "{{", "\u{0}x", "[", "{\"a\":1}}"] {
+        let whole = format!("{{\"dlqId\":\"a-0\"}}\n{end}");
+        fs::write(&path, &whole).unwrap();
+        let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", archive]);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{end:?}: {error}");
+        assert!(error.contains("its last line is not a DLQ message"), "{end:?}: {error}");
+        assert_eq!(fs::read_to_string(&path).unwrap(), whole);
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn an_archive_that_cannot_be_opened_is_wrong_usage() {
+    let server = emulator(5);
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    for path in ["/nowhere/at/all", "/", folder.path().to_str().unwrap(), pipe.to_str().unwrap()] {
+        let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", path]);
+        assert_eq!((output.status.code(), json(&output)["deleted"].as_u64()), (Some(2), Some(0)), "{path}");
+        assert!(text(&output.stderr).contains("cannot be written"), "{path}: {}", text(&output.stderr));
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+/// Nothing can be synced there: a command that did not ask would take every run for kept.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_is_not_on_disk_is_not_deleted() {
+    let server = emulator(5);
+    let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", "/dev/null"]);
+    assert_eq!((output.status.code(), json(&output)["deleted"].as_u64()), (Some(1), Some(0)));
+    assert_eq!(server.with_service(|s| s.deleted_total()), 0);
+}
+
+#[test]
+fn a_torn_line_is_taken_off_however_long_it_is() {
+    for (whole_lines, torn) in [(1, 20), (1, 70_000), (3_000, 70_000), (3_000, 200_000), (3_000, 65_536 * 2)] {
+        let server = emulator(5);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.ndjson");
+        let lines: String =
+            (0..whole_lines).map(|n| format!("{{\"dlqId\":\"old-{n}\",\"body\":\"{}\"}}\n", "x".repeat(40))).collect();
+        let line = format!("{{\"dlqId\":\"torn\",\"body\":\"{}\"}}", "ü".repeat(torn));
+        let kept: String = server.with_service(|s| s.runs().map(|run| run.to_json() + "\n").collect());
+        fs::write(&path, [lines.as_bytes(), &line.as_bytes()[..torn]].concat()).unwrap();
+        let output = run(&server.url(), &["delete", "--all", "--yes", "--archive", path.to_str().unwrap()]);
+        let error = text(&output.stderr);
+        assert!(
+            output.status.code() == Some(0) && error.contains("was not whole and was taken off"),
+            "{torn}: {error}"
+        );
+        assert!(fs::read_to_string(&path).unwrap() == lines + &kept, "{whole_lines} {torn}");
+    }
+}
+
+/// A server that lets a test do something before each request is served.
+fn hooked(runs: usize, mut before: impl FnMut(&str) + Send + 'static) -> (Arc<Mutex<Service>>, String) {
+    let mut service = Service::new(Config::default());
+    sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
+    let service = Arc::new(Mutex::new(service));
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let served = Arc::clone(&service);
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            while serve(&served, stream.as_ref().unwrap(), &mut before).is_some() {}
+        }
+    });
+    (service, url)
+}
+
+fn serve(service: &Mutex<Service>, mut stream: &TcpStream, before: &mut impl FnMut(&str)) -> Option<()> {
+    let mut reader = BufReader::new(stream.try_clone().ok()?);
+    let mut line = String::new();
+    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
+    let mut header = String::new();
+    while reader.read_line(&mut header).ok()? > 2 {
+        header.clear();
+    }
+    let mut words = line.split(' ');
+    let (method, target) = (words.next()?, words.next()?);
+    before(method);
+    let request = Request::builder().method(method).uri(target);
+    let request = request.header("authorization", format!("Bearer {LOCAL_TOKEN}")).body(Vec::new()).unwrap();
+    let answer = service.lock().unwrap().handle(NEWEST, request);
+    let head = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n\r\n", answer.status().as_u16(), answer.body().len());
+    stream.write_all(&[head.as_bytes(), answer.body()].concat()).ok()
+}
+
+#[test]
+fn an_archive_that_somebody_changes_stops_the_deleting() {
+    type Change = fn(&Path);
+    let changes: [(&str, Change); 5] = [
+        ("unlinked", |path| fs::remove_file(path).unwrap()),
+        ("renamed", |path| fs::rename(path, path.with_extension("old")).unwrap()),
+        ("replaced", |path| {
+            fs::copy(path, path.with_extension("copy")).unwrap();
+            fs::rename(path.with_extension("copy"), path).unwrap();
+        }),
+        ("truncated", |path| OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap()),
+        ("written to", |path| OpenOptions::new().append(true).open(path).unwrap().write_all(b"x\n").unwrap()),
+    ];
+    for (how, change) in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("runs.ndjson");
+        let archive = path.clone();
+        let mut deletes = 0;
+        let (service, url) = hooked(100, move |method| {
+            deletes += u32::from(method == "DELETE");
+            if method == "DELETE" && deletes == 2 {
+                change(&archive);
+            }
+        });
+        let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--archive", path.to_str().unwrap()];
+        let output = run(&url, &args);
+        let (report, error) = (json(&output), text(&output.stderr));
+        assert_eq!((output.status.code(), report["deleted"].as_u64()), (Some(3), Some(20)), "{how}: {error}");
+        assert!(error.contains("somebody else") && error.contains("nothing more was deleted"), "{how}: {error}");
+        assert_eq!(service.lock().unwrap().deleted_total(), 20, "{how}");
+    }
+}
+
+/// A bound on file sizes stands in for a kill in the middle of writing: its signal ends the process there.
+#[test]
+fn kills_leave_nothing_behind() {
+    let server = emulator(50);
+    let folder = tempfile::tempdir().unwrap();
+    let position = folder.path().join("position");
+    let args = ["delete", "--all", "--yes", "--checkpoint", position.to_str().unwrap()];
+    for _ in 0..3 {
+        assert_eq!(under(&server.url(), "ulimit -f 0", &args).status.code(), None);
+    }
+    assert_eq!(names(folder.path()), [".position.lock", ".position.tmp"]);
+    assert_eq!(server.with_service(|s| s.deleted_total()), 0);
+    let output = run(&server.url(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(names(folder.path()).is_empty());
+}
+
+/// One that cannot be read is not one that is not there.
+#[test]
+fn an_unreadable_checkpoint_is_refused() {
+    use std::os::unix::process::CommandExt;
+    let server = emulator(5);
+    let folder = tempfile::tempdir().unwrap();
+    let position = folder.path().join("position");
+    let args = ["delete", "--all", "--yes", "--json", "--checkpoint", position.to_str().unwrap()];
+    fs::create_dir(&position).unwrap();
+    let is_refused = |output: &Output| {
+        let error = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && error.contains("cannot be read"), "{error}");
+    };
+    is_refused(&run(&server.url(), &args));
+    fs::remove_dir(&position).unwrap();
+    fs::write(&position, "{}").unwrap();
+    fs::set_permissions(&position, PermissionsExt::from_mode(0o000)).unwrap();
+    let mut delete = command(&server.url());
+    if fs::File::open(&position).is_ok() {
+        // Permissions do not bind root: somebody else tries, with a copy of the command where it can be reached.
+        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
+        let copy = folder.path().join("command");
+        fs::copy(env!("CARGO_BIN_EXE_upstash-dlq"), &copy).unwrap();
+        delete = Command::new(copy);
+        delete.env("QSTASH_URL", server.url()).env("QSTASH_TOKEN", LOCAL_TOKEN).stdin(Stdio::null());
+        delete.uid(65_534).gid(65_534);
+    }
+    is_refused(&delete.args(args).output().unwrap());
+    assert_eq!(server.connections(), 0);
+}
