@@ -16,7 +16,7 @@ mod server;
 
 pub use fault::{Fault, FaultPlan, PROFILES, Wire};
 pub use load::{LoadError, load};
-pub use model::{Config, CursorKind, LOCAL_TOKEN, LoggedRequest, RateLimit, Service};
+pub use model::{Config, CursorKind, Ignored, LOCAL_TOKEN, LoggedRequest, RateLimit, Service};
 pub use operations::{Started, StartedVerb};
 pub use run::{FailureCallbackInfo, Run};
 pub use server::{Clock, RecordedRequest, Server, ServerOptions};

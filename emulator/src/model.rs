@@ -51,8 +51,23 @@ pub struct Config {
     pub strict_query: bool,
     /// Whether `fromDate` and `toDate` are passed over, as a broken server might.
     pub ignore_dates: bool,
+    /// Parts of the query that are passed over, as a broken server might: see [`Ignored`].
+    pub ignored: Vec<Ignored>,
+    /// Whether a cursor is only good for the filters and the method that it was given out for; others answer it with 400.
+    pub bound_cursors: bool,
+    /// For how many more listings a run is still listed after it was deleted.
+    pub listing_lag: u32,
     /// Whether runs that were resumed or restarted stay in the DLQ; the contract leaves it open.
     pub started_runs_stay: bool,
+}
+
+/// A part of the query that the service passes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// For requests with this method; `None` for every method.
+    pub method: Option<Method>,
+    /// The name in the query, such as `fromDate` or `label`.
+    pub name: &'static str,
 }
 
 impl Default for Config {
@@ -67,6 +82,9 @@ impl Default for Config {
             faults: FaultPlan::none(),
             strict_query: true,
             ignore_dates: false,
+            ignored: Vec::new(),
+            bound_cursors: false,
+            listing_lag: 0,
             started_runs_stay: false,
         }
     }
@@ -99,6 +117,8 @@ pub struct Service {
     requests: u64,
     log: VecDeque<LoggedRequest>,
     window: (i64, u32),
+    /// Runs that are deleted and still listed, and for how many more listings.
+    pub(crate) ghosts: Vec<(u32, Run)>,
 }
 
 pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) String);
@@ -115,6 +135,7 @@ impl Service {
             requests: 0,
             log: VecDeque::new(),
             window: (0, 0),
+            ghosts: Vec::new(),
         }
     }
 
@@ -272,7 +293,14 @@ impl Service {
             ids_allowed: method != Method::GET,
             messages: matches!(route, Some(Route::Messages)),
         };
-        let query = Query::parse(request.uri().query().unwrap_or_default(), &rules);
+        let passed_over = |name: &str| {
+            let dates = self.config.ignore_dates && matches!(name, "fromDate" | "toDate");
+            let concerns =
+                |ignored: &Ignored| ignored.name == name && ignored.method.as_ref().is_none_or(|m| m == method);
+            dates || self.config.ignored.iter().any(concerns)
+        };
+        let query = Query::parse(request.uri().query().unwrap_or_default(), &rules, passed_over);
+        let query = query.and_then(|query| self.unbound(method, query));
         self.authenticate(request.headers(), query.as_ref().ok())?;
         self.limit(now_ms)?;
         let Some(route) = route else { return Err(Refusal(StatusCode::NOT_FOUND, "not found".into())) };
@@ -330,14 +358,28 @@ impl Service {
         headers.insert(RETRY_AFTER, HeaderValue::from(1));
     }
 
+    /// The cursor as it was before it was bound to its query.
+    fn unbound(&self, method: &Method, mut query: Query) -> Result<Query, String> {
+        query.binding = self.config.bound_cursors.then(|| query.binding_to(method));
+        if let (Some(binding), Some(cursor)) = (&query.binding, &query.cursor) {
+            let bare = cursor.strip_prefix(binding.as_str()).and_then(|rest| rest.strip_prefix('!'));
+            query.cursor = Some(bare.ok_or("the cursor belongs to another query")?.to_owned());
+        }
+        Ok(query)
+    }
+
     pub(crate) fn remove(&mut self, id: &str) -> Option<Run> {
         let at = self.by_id.remove(id)?;
         self.runs.remove(&(at, id.to_owned()))
     }
 
     pub(crate) fn delete(&mut self, id: &str) -> bool {
-        let there = self.remove(id).is_some();
+        let removed = self.remove(id);
+        let there = removed.is_some();
         self.deleted += u64::from(there);
+        if self.config.listing_lag > 0 {
+            self.ghosts.extend(removed.map(|run| (self.config.listing_lag, run)));
+        }
         there
     }
 
@@ -362,7 +404,7 @@ impl Service {
             return Err(bad("count is too large"));
         }
         let count = usize::try_from(count).map_err(|_| bad("count is too large"))?;
-        let matches = |(_, run): &(&Key, &Run)| query.matches(run, self.config.ignore_dates);
+        let matches = |(_, run): &(&Key, &Run)| query.matches(run);
         let keys: Vec<Key>;
         let next;
         match self.config.cursors {
@@ -385,7 +427,11 @@ impl Service {
             }
         }
         let full = keys.len() == count;
-        Ok((keys, next.filter(|_| full)))
+        let next = next.filter(|_| full).map(|next| match &query.binding {
+            Some(binding) => format!("{binding}!{next}"),
+            None => next,
+        });
+        Ok((keys, next))
     }
 }
 

@@ -5,6 +5,7 @@ use crate::query::Query;
 use crate::{Run, Service};
 use http::{Response, StatusCode};
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 /// The most runs that one request resumes or restarts.
 const MAX_STARTS: u32 = 50;
@@ -65,9 +66,23 @@ impl Service {
         }))
     }
 
-    pub(crate) fn list(&self, query: &Query) -> Answer {
-        let (keys, cursor) = self.page(query, Some(self.config.max_count), 100)?;
-        let messages: Vec<String> = keys.iter().filter_map(|key| self.runs.get(key)).map(Run::to_json).collect();
+    pub(crate) fn list(&mut self, query: &Query) -> Answer {
+        // Deleted runs that the listing has not caught up with appear in their old places.
+        let ghosts: Vec<Key> = self.ghosts.iter().map(|(_, run)| (run.created_at, run.dlq_id.clone())).collect();
+        let mut shown = Vec::new();
+        for (key, (_, run)) in ghosts.into_iter().zip(&self.ghosts) {
+            if let Entry::Vacant(place) = self.runs.entry(key.clone()) {
+                place.insert(run.clone());
+                shown.push(key);
+            }
+        }
+        let page = self.page(query, Some(self.config.max_count), 100);
+        let messages: Vec<String> =
+            page.iter().flat_map(|(keys, _)| keys).filter_map(|key| self.runs.get(key)).map(Run::to_json).collect();
+        shown.iter().for_each(|key| drop(self.runs.remove(key)));
+        self.ghosts.iter_mut().for_each(|(left, _)| *left -= 1);
+        self.ghosts.retain(|(left, _)| *left > 0);
+        let (_, cursor) = page?;
         let cursor = serde_json::Value::from(cursor.unwrap_or_default());
         Ok(plain(StatusCode::OK, &format!("{{\"messages\":[{}],\"cursor\":{cursor}}}", messages.join(","))))
     }

@@ -1,6 +1,7 @@
 //! The query of list and bulk delete, read as strictly as the service reads it.
 
 use crate::Run;
+use http::Method;
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Query {
@@ -20,6 +21,8 @@ pub(crate) struct Query {
     url: Option<String>,
     response_status: Option<i64>,
     workflow_source: bool,
+    /// What its cursors are bound to, where they are.
+    pub(crate) binding: Option<String>,
 }
 
 pub(crate) struct Rules {
@@ -32,10 +35,10 @@ pub(crate) struct Rules {
 
 impl Query {
     /// An empty value counts as no value at all: `label=` matches everything, which is the service's sharpest trap.
-    pub(crate) fn parse(text: &str, rules: &Rules) -> Result<Self, String> {
+    pub(crate) fn parse(text: &str, rules: &Rules, passed_over: impl Fn(&str) -> bool) -> Result<Self, String> {
         let mut query = Self::default();
         for (name, value) in form_urlencoded::parse(text.as_bytes()) {
-            if value.is_empty() {
+            if value.is_empty() || passed_over(&name) {
                 continue;
             }
             let values: Vec<String> = if rules.split_commas {
@@ -71,11 +74,20 @@ impl Query {
         Ok(query)
     }
 
-    pub(crate) fn matches(&self, run: &Run, ignore_dates: bool) -> bool {
+    /// A short text that differs between queries with other filters or another method.
+    pub(crate) fn binding_to(&self, method: &Method) -> String {
+        let filters = Self { cursor: None, count: None, token: None, binding: None, ..self.clone() };
+        let text = format!("{method} {filters:?}");
+        let hash = text
+            .bytes()
+            .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+        format!("{hash:016x}")
+    }
+
+    pub(crate) fn matches(&self, run: &Run) -> bool {
         let any = |wanted: &[String], has: &dyn Fn(&str) -> bool| wanted.is_empty() || wanted.iter().any(|w| has(w));
-        let dates = ignore_dates
-            || (self.from.is_none_or(|from| run.created_at >= from) && self.to.is_none_or(|to| run.created_at <= to));
-        dates
+        self.from.is_none_or(|from| run.created_at >= from)
+            && self.to.is_none_or(|to| run.created_at <= to)
             && self.workflow_created_at.is_none_or(|at| run.workflow_created_at == at)
             && self.workflow_run_id.as_deref().is_none_or(|prefix| run.workflow_run_id.starts_with(prefix))
             && self.url.as_deref().is_none_or(|url| run.url == url)

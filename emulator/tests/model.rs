@@ -4,7 +4,8 @@
 use http::{Method, Request, Response};
 use std::io::{Read, Write};
 use upstash_dlq_emulator::{
-    Config, CursorKind, Fault, FaultPlan, LOCAL_TOKEN, RateLimit, Run, Server, ServerOptions, Service, Wire, sample,
+    Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, RateLimit, Run, Server, ServerOptions, Service, Wire,
+    sample,
 };
 
 const NOW: i64 = 1_764_000_000_000;
@@ -172,4 +173,41 @@ fn the_server_loses_an_answer_when_told_to() {
     stream.write_all(request.as_bytes()).unwrap();
     stream.read_to_string(&mut answer).unwrap();
     assert_eq!((answer.as_str(), server.with_service(|s| s.len())), ("", 0));
+}
+
+#[test]
+fn parts_of_the_query_are_passed_over_for_one_method() {
+    let ignored = vec![Ignored { method: Some(Method::GET), name: "label" }, Ignored { method: None, name: "toDate" }];
+    let mut service = service(Config { ignored, ..Config::default() });
+    let listed = ask(&mut service, Method::GET, "/v2/workflows/dlq?count=100&label=nobody&toDate=1");
+    assert_eq!(json(&listed)["messages"].as_array().unwrap().len(), 10);
+    let deleted = ask(&mut service, Method::DELETE, "/v2/workflows/dlq?count=100&label=nobody&toDate=1");
+    assert_eq!(json(&deleted)["deleted"], 0);
+}
+
+#[test]
+fn a_bound_cursor_is_good_for_its_own_query_alone() {
+    let mut service = service(Config { bound_cursors: true, ..Config::default() });
+    let page = ask(&mut service, Method::GET, "/v2/workflows/dlq?count=4");
+    let cursor = json(&page)["cursor"].as_str().unwrap().to_owned();
+    for (method, query, status) in
+        [(Method::GET, "count=5&", 200), (Method::GET, "count=10&fromDate=1&", 400), (Method::DELETE, "count=10&", 400)]
+    {
+        let response = ask(&mut service, method.clone(), &format!("/v2/workflows/dlq?{query}cursor={cursor}"));
+        assert_eq!(response.status(), status, "{method} {query}");
+    }
+}
+
+#[test]
+fn a_listing_lags_behind_a_deletion() {
+    let mut service = service(Config { listing_lag: 1, ..Config::default() });
+    ask(&mut service, Method::DELETE, "/v2/workflows/dlq?count=2");
+    for listed in [10, 8] {
+        let page = ask(&mut service, Method::GET, "/v2/workflows/dlq?count=10");
+        assert_eq!(json(&page)["messages"].as_array().unwrap().len(), listed);
+    }
+}
+
+fn json(response: &Response<Vec<u8>>) -> serde_json::Value {
+    serde_json::from_slice(response.body()).unwrap()
 }
