@@ -235,7 +235,7 @@ pub(crate) struct Start {
     /// What became of the request whose answer was lost: its runs have left the DLQ (applied), or are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
-    /// Start N windows of time side by side, after a listing that finds them; ids stay in one lane
+    /// Accepted, and without effect: runs that must not be started twice are started in one lane
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send no more than N requests a second

@@ -3,14 +3,14 @@
 use crate::args::SelectionArgs;
 use crate::bulk::{Job, Stand, Watch, usage};
 use crate::checkpoint_file::CheckpointFile;
-use crate::listing::{Failed, Speed, note_if_dates_ignored, unless_interrupted, unwatched};
+use crate::listing::{Speed, unless_interrupted};
 use crate::report::Report;
 use crate::selection::window;
 use crate::start;
 use crate::time::Age;
 use std::ops::ControlFlow;
 use upstash_dlq_core::{
-    BulkBuilder, Driven, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, OutOfTurn, Settlement, Totals, Verb,
+    BulkBuilder, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, OutOfTurn, Settlement, Totals, Verb,
 };
 
 impl<V: Verb> Stand for Fleet<V> {
@@ -29,26 +29,6 @@ impl<V: Verb> Stand for Fleet<V> {
     fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String {
         start::how_to_settle(self.unsettled(), halt, args, has_checkpoint)
     }
-}
-
-/// The lanes, with the number of requests that it took to find windows for them.
-fn open<V: Verb>(job: &Job<'_>, builder: BulkBuilder<V>, speed: Speed) -> (u64, Result<Fleet<V>, Failed>) {
-    let survey = builder.survey(speed.lanes, Age::from_clock().now());
-    let mut survey = match speed.rate {
-        Some(rate) => survey.rate(rate),
-        None => survey,
-    };
-    let driven = job.client.run_fleet(&mut survey, &mut unwatched());
-    let result = match driven {
-        Driven::Done(Ok(fleet)) => {
-            note_if_dates_ignored(job.terminal, fleet.dates_ignored());
-            Ok(fleet)
-        }
-        Driven::Done(Err(halt)) => Err(Failed::Halted(halt)),
-        // Only an interrupt stops it.
-        Driven::Stopped => Err(Failed::Interrupted),
-    };
-    (survey.requests(), result)
 }
 
 /// Where the checkpoint left them.
@@ -96,19 +76,11 @@ pub(crate) fn run<V: Verb>(
             Err(report) => return *report,
         };
     }
-    let opened = match fleet {
-        Some(fleet) => Ok(fleet),
-        None => {
-            let (requests, opened) = open(job, builder, speed);
-            before += requests;
-            opened
-        }
-    };
     report.set_requests_before(before);
-    let fleet = match opened {
-        Ok(fleet) => fleet,
-        Err(failed) => return job.failed_before(report, failed),
-    };
+    if speed.lanes.get() > 1 && !V::REPEATABLE {
+        job.terminal.note("one lane instead of many: runs that must not be started twice trust no date of the server");
+    }
+    let fleet = fleet.unwrap_or_else(|| builder.build_fleet(speed.lanes, Age::from_clock().now()));
     let mut fleet = match speed.rate {
         Some(rate) => fleet.rate(rate),
         None => fleet,

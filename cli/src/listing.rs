@@ -33,11 +33,6 @@ pub(crate) struct Watch<'a, F> {
     progress: Option<&'a mut Progress>,
 }
 
-/// For lists that nobody looks at.
-pub(crate) fn unwatched<'a>() -> Watch<'a, impl FnMut(&ListPage) -> ControlFlow<()>> {
-    Watch { on_page: |_: &ListPage| ControlFlow::Continue(()), progress: None }
-}
-
 pub(crate) fn unless_interrupted() -> ControlFlow<()> {
     if interrupt::requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }

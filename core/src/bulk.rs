@@ -60,7 +60,9 @@ impl<V: Verb> Bulk<V> {
             Selection::Ids(_) | Selection::Everything => None,
         };
         let prefix = Prefix::new(config.endpoint.path(V::PATH), filter, config.page_size.get().into());
-        Self { attempts: Attempts::new(config.policy, config.seed), prefix, position, state: State::Ready, config }
+        let state =
+            if position.finished { State::Done { verified: position.is_clean(), halted: None } } else { State::Ready };
+        Self { attempts: Attempts::new(config.policy, config.seed), prefix, position, state, config }
     }
 
     /// What to do now. While a request is in flight this means that its answer will never come (a dropped future): it
@@ -311,8 +313,13 @@ impl<V: Verb> Bulk<V> {
 
     fn on_end_of_pass(&mut self) {
         let position = &mut self.position;
-        let clean = !position.pass_deleted && !position.pass_unconfirmed;
-        // Resume and restart make exactly one pass, whatever it found.
+        let clean = position.is_clean();
+        if !V::REPEATABLE {
+            // Exactly one pass, whatever it found: a second one could start the same runs again.
+            position.finished = true;
+            self.done(clean, None);
+            return;
+        }
         if clean || !self.config.verify {
             position.begin_pass();
             self.done(clean, None);
@@ -438,9 +445,15 @@ impl Position {
             barren_passes: 0,
             empty_pages: 0,
             cursor_refused: false,
+            finished: false,
             cycle: CycleDetector::new(),
             totals: Totals::default(),
         }
+    }
+
+    /// Whether the pass has found nothing, and knows it.
+    fn is_clean(&self) -> bool {
+        !self.pass_deleted && !self.pass_unconfirmed
     }
 
     fn begin_pass(&mut self) {

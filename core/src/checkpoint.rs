@@ -49,8 +49,15 @@ pub(crate) struct Position {
     pub(crate) barren_passes: u32,
     pub(crate) empty_pages: u32,
     pub(crate) cursor_refused: bool,
+    /// The last page has come of what must not be begun again.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) finished: bool,
     pub(crate) cycle: CycleDetector,
     pub(crate) totals: Totals,
+}
+
+fn is_false(flag: &bool) -> bool {
+    !*flag
 }
 
 fn is_zero(count: &u64) -> bool {

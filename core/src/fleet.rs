@@ -6,8 +6,7 @@ use crate::pace::Pace;
 use crate::retry::is_rate_limit;
 use crate::window::Window;
 use crate::{
-    BulkBuilder, BulkDelete, BulkPage, Delete, Event, FleetStep, LaneId, Lanes, Selection, Step, TransportFailure,
-    UnixMillis, Verb,
+    BulkBuilder, BulkPage, Delete, Event, FleetStep, LaneId, Lanes, Selection, Step, TransportFailure, UnixMillis, Verb,
 };
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
@@ -19,7 +18,7 @@ use http::{Request, Response};
 /// A delete begins as one [`Bulk`] with the whole selection; each page that is not the last opens further lanes, and a lane
 /// that runs dry takes part of the window of one that does not. Cutting a window forgets its cursor, which is harmless for
 /// a delete and for nothing else. When all lanes are dry, the whole selection is asked for again, until that finds nothing
-/// left. A resume or restart gets its windows from a [`Survey`](crate::Survey), and they stay as they are.
+/// left. A resume or restart stays in one lane: windows could start a run twice on a server that does not keep to dates.
 ///
 /// Pure, as [`Bulk`] is: the time comes in as what has passed since any fixed moment.
 ///
@@ -66,7 +65,6 @@ pub struct Fleet<V: Verb = Delete> {
     pub(crate) done: Option<(bool, Option<Halt>)>,
     /// Why no further request is sent.
     pub(crate) halted: Option<Halt>,
-    pub(crate) dates_ignored: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -88,10 +86,10 @@ pub(crate) enum LaneState {
     Dry,
 }
 
-impl BulkDelete {
-    /// The same delete on so many lanes. `now` is where an open window is cut from, milliseconds since 1970. Ids have no
-    /// window, and stay in one lane.
-    pub fn build_fleet(self, lanes: NonZeroUsize, now: UnixMillis) -> Fleet {
+impl<V: Verb> BulkBuilder<V> {
+    /// The same on so many lanes. `now` is where an open window is cut from, milliseconds since 1970. Ids have no window,
+    /// and stay in one lane. So does whatever must not be repeated: it trusts no date.
+    pub fn build_fleet(self, lanes: NonZeroUsize, now: UnixMillis) -> Fleet<V> {
         let mut fleet = Fleet::empty(self, lanes, now);
         fleet.begin_round();
         fleet
@@ -100,7 +98,7 @@ impl BulkDelete {
 
 impl<V: Verb> Fleet<V> {
     pub(crate) fn empty(config: BulkBuilder<V>, lanes: NonZeroUsize, now: UnixMillis) -> Self {
-        let one = matches!(config.selection, Selection::Ids(_));
+        let one = !V::REPEATABLE || matches!(config.selection, Selection::Ids(_));
         Self {
             whole: Window::of(&config.selection, now),
             lanes: Vec::new(),
@@ -115,7 +113,6 @@ impl<V: Verb> Fleet<V> {
             seeds: 0,
             done: None,
             halted: None,
-            dates_ignored: false,
             config,
         }
     }
@@ -364,11 +361,6 @@ impl<V: Verb> Fleet<V> {
     pub fn outcome_so_far(&self) -> Outcome {
         let (verified, halted) = self.done.clone().unwrap_or_default();
         Outcome { totals: self.totals(), verified, halted }
-    }
-
-    /// Whether the server was found not to keep to the dates of a window, so that there is one lane.
-    pub fn dates_ignored(&self) -> bool {
-        self.dates_ignored
     }
 
     /// The lanes' windows, for tests that look at them.

@@ -26,7 +26,7 @@ pub enum FleetStep<O> {
     Done(O),
 }
 
-/// What [`Fleet`](crate::Fleet), [`ListFleet`](crate::ListFleet) and [`Survey`](crate::Survey) have in common: several
+/// What [`Fleet`](crate::Fleet) and [`ListFleet`](crate::ListFleet) have in common: several
 /// requests may be out at once, one a lane. Pure, as [`Machine`](crate::Machine) is: the time comes in as what has passed
 /// since any fixed moment.
 pub trait Lanes {

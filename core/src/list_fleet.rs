@@ -64,10 +64,6 @@ pub struct ListFleet {
     made: usize,
     /// Those of this generation that hold more than a page.
     full: Vec<Window>,
-    /// Those that hold at most a page, and not nothing.
-    small: Vec<Window>,
-    /// Whether it ends where the windows are found.
-    survey: bool,
     listed: u64,
     dates_ignored: bool,
     done: Option<ListOutcome>,
@@ -126,17 +122,10 @@ impl ListFleet {
             dated: true,
             made: 0,
             full: Vec::new(),
-            small: Vec::new(),
-            survey: false,
             listed: 0,
             dates_ignored: false,
             done: None,
         }
-    }
-
-    /// The same up to where the windows are found.
-    pub(crate) fn survey(self) -> Self {
-        Self { survey: true, ..self }
     }
 
     /// At most so many requests a second, all lanes together.
@@ -203,10 +192,8 @@ impl ListFleet {
                 self.pagers.close(lane);
                 self.stage = Stage::Through;
                 page.messages.clear();
-                if !self.survey {
-                    // Goes on as if nothing had been tried.
-                    self.pagers.put(self.whole, self.pagers.list.clone().after(rest));
-                }
+                // Goes on as if nothing had been tried.
+                self.pagers.put(self.whole, self.pagers.list.clone().after(rest));
             }
             Stage::Probe { others, .. } => {
                 self.pagers.queue.extend(others);
@@ -250,7 +237,6 @@ impl ListFleet {
                 self.pagers.queue.push_back(probe);
                 self.stage = Stage::Probe { others: windows, rest: cursor };
             }
-            _ if self.survey => self.pagers.close(lane),
             _ => {}
         }
     }
@@ -269,8 +255,6 @@ impl ListFleet {
             self.pagers.close(lane);
             self.full.push(window);
             page.messages.clear();
-        } else if !page.messages.is_empty() {
-            self.small.push(window);
         }
     }
 
@@ -294,16 +278,8 @@ impl ListFleet {
             return true;
         }
         self.stage = Stage::Through;
-        if !self.survey {
-            self.pagers.queue.extend(mem::take(&mut self.full));
-        }
-        !self.survey
-    }
-
-    /// The windows that a survey has found; all of it where there is but one.
-    pub(crate) fn windows(&self) -> Vec<Window> {
-        let windows: Vec<Window> = self.full.iter().chain(&self.small).copied().collect();
-        if windows.is_empty() { alloc::vec![self.whole] } else { windows }
+        self.pagers.queue.extend(mem::take(&mut self.full));
+        true
     }
 
     /// How it ended, or how it stands.

@@ -2,8 +2,7 @@ use crate::client::now;
 use crate::{Client, Pages};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use upstash_dlq_core::{
-    Bulk, BulkBuilder, Delete, Driven, Event, Fleet, Halt, ListPage, Outcome, Overrides, Restart, Resume, RetryPolicy,
-    Selection, Survey, Verb,
+    Bulk, BulkBuilder, Delete, Driven, Event, Fleet, Outcome, Overrides, Restart, Resume, RetryPolicy, Selection, Verb,
 };
 
 /// A bulk delete, resume or restart that has not begun.
@@ -57,18 +56,13 @@ impl<V: Verb> Operation<V> {
         Pages::new(self.client, self.builder.build())
     }
 
-    /// The same on so many lanes at once, see [`Fleet`] and [`Survey`]. To settle a lost answer of a resume or restart, drive
-    /// them yourself with [`Client::run_fleet`].
+    /// The same on so many lanes at once, see [`Fleet`]; a resume or restart stays in one lane. To settle a lost response of
+    /// a resume or restart, drive the fleet yourself with [`Client::run_fleet`].
     pub async fn run_on(self, lanes: NonZeroUsize) -> Outcome {
-        let mut survey = self.builder.survey(lanes, now());
-        let mut fleet = match self.client.run_fleet(&mut survey, &mut |_: &Survey<V>, _: &Event<ListPage>| ()).await {
-            Driven::Done(Ok(fleet)) => fleet,
-            Driven::Done(Err(halt)) => return Outcome::nothing(halt),
-            // A closure never stops the loop.
-            Driven::Stopped => return Outcome::nothing(Halt::NoProgress),
-        };
+        let mut fleet = self.builder.build_fleet(lanes, now());
         match self.client.run_fleet(&mut fleet, &mut |_: &Fleet<V>, _: &Event<V::Page>| ()).await {
             Driven::Done(outcome) => outcome,
+            // A closure never stops the loop.
             Driven::Stopped => fleet.outcome_so_far(),
         }
     }

@@ -175,18 +175,8 @@ fn bulk<V: Verb>(given: Selection, byte: &impl Fn(usize) -> u8, body: &[u8]) {
         .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 50)))
         .max(max)
         .retry(policy(byte(3)), u64::from(byte(3)));
-    let mut survey = builder.clone().survey(driver.lanes(), UnixMillis::new(NOW));
-    let mut operations = body.iter();
-    let mut fleet: Fleet<V> = loop {
-        let Some(operation) = operations.next() else { return };
-        match driver.step(&mut survey, *operation, |_| 0) {
-            Some(Ok(fleet)) => break fleet,
-            Some(Err(_)) => return,
-            None => {}
-        }
-    };
-    assert_eq!(driver.spent, 0, "a survey only looks");
-    for operation in operations {
+    let mut fleet: Fleet<V> = builder.clone().build_fleet(driver.lanes(), UnixMillis::new(NOW));
+    for operation in body {
         if *operation == 0xff {
             // Another process goes on: what was out is lost.
             driver.spent += core::mem::take(&mut driver.out).values().map(|(_, asked)| asked).sum::<u64>();

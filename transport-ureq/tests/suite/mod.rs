@@ -490,7 +490,7 @@ pub(crate) fn many_lanes_count_and_start_each_run_once<D: Driver>() {
         started.sort_unstable();
         started.dedup();
         assert_eq!(started.len() as u64, nightly);
-        // Three clients, each with more than one connection if it has lanes.
+        // Three clients, of which those that count have more than one connection if they have lanes.
         assert_eq!(server.connections() > 3, !ignore_dates, "{} connections", server.connections());
     }
     let nobody = endpoint("http://127.0.0.1:1");
