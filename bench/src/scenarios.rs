@@ -181,10 +181,10 @@ fn fixed(cli: &PathBuf) -> String {
     let server = Server::start();
     let mut table = String::from(
         "Seconds of the command at 20 ms of latency, how many times as fast as one lane, and requests; windows are found \
-         by listing, and stay as they are then. `stats` lists 1000 pages of 100, `resume` starts 600 of 50.\n\n\
+         by listing, and stay as they are then. `stats` lists 1000 pages of 100.\n\n\
          | what, shape | 1 | 4 | 16 | 64 |\n|---|--:|--:|--:|--:|\n",
     );
-    for (args, runs) in [(&["stats", "--quiet"][..], 100_000), (&["resume", "--all", "--yes", "--quiet"], 30_000)] {
+    for (args, runs) in [(&["stats", "--quiet"][..], 100_000)] {
         for shape in ["even", "peak"] {
             write!(table, "| {}, {shape} |", args[0]).unwrap();
             let mut one = None;

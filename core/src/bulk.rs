@@ -60,8 +60,13 @@ impl<V: Verb> Bulk<V> {
             Selection::Ids(_) | Selection::Everything => None,
         };
         let prefix = Prefix::new(config.endpoint.path(V::PATH), filter, config.page_size.get().into());
-        let state =
-            if position.finished { State::Done { verified: position.is_clean(), halted: None } } else { State::Ready };
+        let state = if position.finished {
+            State::Done { verified: position.is_clean(), halted: None }
+        } else if position.in_circles {
+            State::Done { verified: false, halted: Some(Halt::NoProgress) }
+        } else {
+            State::Ready
+        };
         Self { attempts: Attempts::new(config.policy, config.seed), prefix, position, state, config }
     }
 
@@ -300,10 +305,15 @@ impl<V: Verb> Bulk<V> {
             Some(cursor) => {
                 let again = position.cycle.sees_again(cursor);
                 position.cursor = Some(cursor.clone());
-                if again || position.empty_pages >= MAX_EMPTY_PAGES {
-                    if V::REPEATABLE {
-                        position.begin_pass();
-                    }
+                if again && V::REPEATABLE {
+                    position.begin_pass();
+                    self.done(false, Some(Halt::NoProgress));
+                } else if again {
+                    position.in_circles = true;
+                    self.done(false, Some(Halt::NoProgress));
+                } else if position.empty_pages >= MAX_EMPTY_PAGES {
+                    // The next cursor has not been asked for: whoever goes on begins there.
+                    position.empty_pages = 0;
                     self.done(false, Some(Halt::NoProgress));
                 }
             }
@@ -446,6 +456,7 @@ impl Position {
             empty_pages: 0,
             cursor_refused: false,
             finished: false,
+            in_circles: false,
             cycle: CycleDetector::new(),
             totals: Totals::default(),
         }

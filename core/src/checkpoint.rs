@@ -52,6 +52,9 @@ pub(crate) struct Position {
     /// The last page has come of what must not be begun again.
     #[serde(default, skip_serializing_if = "is_false")]
     pub(crate) finished: bool,
+    /// A cursor came round again for what must not be begun again: no request is left that would not repeat one.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub(crate) in_circles: bool,
     pub(crate) cycle: CycleDetector,
     pub(crate) totals: Totals,
 }

@@ -4,10 +4,12 @@
 use http::{Request, Response};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
-use std::num::{NonZeroU32, NonZeroU64};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::Duration;
 use upstash_dlq_core::{
-    ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkBuilder, BulkDelete, Delivery, Endpoint, Filter, Halt, Ids,
-    Restart, Resume, RetryPolicy, Selection, Settlement, Step, Token, Verb, fuzzing,
+    ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkBuilder, BulkDelete, Checkpoint, Delete, Delivery, Endpoint,
+    Filter, FleetCheckpoint, FleetStep, Halt, Ids, Restart, Resume, RetryPolicy, Selection, Settlement, Step, Token,
+    UnixMillis, Verb, fuzzing,
 };
 use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Run, Service, Wire, sample};
 
@@ -344,4 +346,50 @@ fn a_resume_does_not_follow_a_cursor_round_and_round() {
         }
     };
     assert!(outcome.halted == Some(Halt::NoProgress) && sent < 12, "{sent}");
+    // Going on would start the runs of those pages again: it is kept as a halt, through every file, on lanes too.
+    let resume = || BulkBuilder::<Resume>::new(endpoint(), Selection::Everything);
+    let file = bulk.checkpoint().to_json();
+    let mut later = resume().restore(Checkpoint::from_json(file.as_bytes()).unwrap()).unwrap();
+    let mut later = resume()
+        .restore({
+            assert!(matches!(later.poll(), Step::Done(again) if again == outcome), "sent again");
+            later.checkpoint()
+        })
+        .unwrap();
+    assert!(matches!(later.poll(), Step::Done(again) if again == outcome), "sent again");
+    let (lanes, now) = (NonZeroUsize::MIN, UnixMillis::new(NOW));
+    let mut file = FleetCheckpoint::from_json(file.as_bytes()).unwrap();
+    for _ in 0..2 {
+        let mut later = resume().restore_fleet(file, lanes, now).unwrap();
+        let FleetStep::Done(again) = later.poll(Duration::ZERO) else { panic!("sent again") };
+        assert_eq!(again, outcome);
+        file = FleetCheckpoint::from_json(later.checkpoint().to_json().as_bytes()).unwrap();
+    }
+}
+
+/// However sparse the scan: whoever goes on gets another thousand pages, from the cursor on that has not been asked for.
+#[test]
+fn empty_pages_are_gone_on_with() {
+    fn scan<V: Verb>(page: impl Fn(u64) -> String) {
+        let builder = BulkBuilder::<V>::new(endpoint(), Selection::Everything);
+        let (mut bulk, mut sent) = (builder.clone().build(), 0);
+        for process in 1..4 {
+            let outcome = loop {
+                match bulk.poll() {
+                    Step::Done(outcome) => break outcome,
+                    Step::Wait(_) => {}
+                    Step::Send(request) => {
+                        let cursor = if sent == 0 { String::new() } else { format!("&cursor=c{sent}") };
+                        assert!(request.uri().query().unwrap().ends_with(&cursor), "{}", request.uri());
+                        sent += 1;
+                        bulk.on_response(&Response::new(page(sent))).unwrap();
+                    }
+                }
+            };
+            assert_eq!((outcome.halted, sent), (Some(Halt::NoProgress), process * 1_000));
+            bulk = builder.clone().restore(bulk.checkpoint()).unwrap();
+        }
+    }
+    scan::<Resume>(|n| format!(r#"{{"workflowRuns":[],"cursor":"c{n}"}}"#));
+    scan::<Delete>(|n| format!(r#"{{"deleted":0,"cursor":"c{n}"}}"#));
 }
