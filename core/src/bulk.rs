@@ -91,7 +91,12 @@ impl<V: Verb> Bulk<V> {
         if self.nothing_left_to_ask() {
             // Only ids can be known to be all dealt with; a maximum says nothing about what is left.
             let verified = matches!(&self.config.selection, Selection::Ids(ids) if self.position.sent_ids == ids.len());
-            return self.done(verified, None);
+            let runs = self.position.totals.runs;
+            // Where nothing is repeated, somebody has looked at each request that stayed unconfirmed.
+            let unconfirmed = V::REPEATABLE
+                && !matches!(self.config.selection, Selection::Ids(_))
+                && self.config.max.is_some_and(|max| runs < max.get());
+            return self.done(verified, unconfirmed.then_some(Halt::MaximumUnconfirmed));
         }
         let (target, asked) = match &self.config.selection {
             Selection::Ids(ids) => {

@@ -190,7 +190,8 @@ impl<V: Verb> Fleet<V> {
         if available == Some(0) && !by_ids {
             if reserved == 0 {
                 self.retire_all();
-                self.done = Some((false, None));
+                let short = V::REPEATABLE && self.config.max.is_some_and(|max| self.totals.runs < max.get());
+                self.done = Some((false, short.then_some(Halt::MaximumUnconfirmed)));
             } else if let Some(lane) = self.lanes.get_mut(at) {
                 // What others have reserved may come back to it.
                 lane.state = LaneState::Ready;

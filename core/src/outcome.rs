@@ -77,6 +77,9 @@ pub enum Halt {
     /// The server leads in circles: a cursor came round again, a thousand pages were empty, or pass after pass stayed
     /// unconfirmed.
     NoProgress,
+    /// The maximum is used up, in part by requests that may or may not have been carried out: whether as many runs are gone
+    /// is not known.
+    MaximumUnconfirmed,
     /// A request may have started runs, and nobody knows: it is not sent again before somebody has looked, see
     /// [`Bulk::settle`](crate::Bulk::settle).
     Unsettled {
@@ -106,6 +109,9 @@ impl fmt::Display for Halt {
                 )
             }
             Self::NoProgress => f.write_str("the server leads in circles: its pages come round again (no progress)"),
+            Self::MaximumUnconfirmed => {
+                f.write_str("the maximum is used up, in part by requests whose result is unknown: look, then run it again for what is left")
+            }
             Self::Unsettled { asked, cause } => {
                 let runs =
                     if *asked == 1 { "1 run was".to_string() } else { alloc::format!("up to {asked} runs were") };

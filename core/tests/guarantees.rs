@@ -94,6 +94,11 @@ proptest! {
             }
             Target::Filter(_) | Target::Everything => {
                 prop_assert!(report.most_asked_for <= max, "{} of {}", report.most_asked_for, max);
+                // A maximum that unconfirmed requests have used up is no success.
+                let short = outcome.halted == Some(Halt::MaximumUnconfirmed);
+                prop_assert!(!short || (outcome.totals.unconfirmed > 0 && outcome.totals.runs < max));
+                let enough = outcome.verified || !scenario.verify || outcome.totals.runs >= max;
+                prop_assert!(!is_complete(&report) || enough, "complete with {} of {}", outcome.totals.runs, max);
                 report.matching.len()
             }
         };
