@@ -267,12 +267,15 @@ impl ArchiveDelete {
         Ok(())
     }
 
-    /// What has happened so far.
+    /// What has happened so far. A deletion in flight counts as unconfirmed, until its response comes.
     pub fn totals(&self) -> Totals {
+        let mut totals = self.totals;
         match &self.phase {
-            Phase::Deleting(bulk) => self.totals.and(bulk.totals()),
-            _ => self.totals,
+            Phase::Deleting(bulk) => totals = totals.and(bulk.totals()),
+            _ if self.in_flight => add_one(&mut totals.requests),
+            _ => {}
         }
+        totals
     }
 
     /// The selection with its times resolved.

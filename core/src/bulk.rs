@@ -173,9 +173,10 @@ impl<V: Verb> Bulk<V> {
         Ok(())
     }
 
-    /// What has happened so far.
+    /// What has happened so far. A request in flight counts as one whose result is unknown, until its response comes:
+    /// whoever drops what drives the machine finds it here.
     pub fn totals(&self) -> Totals {
-        self.position.totals
+        self.position.totals_with(matches!(self.state, State::InFlight { .. }))
     }
 
     /// The selection with its times resolved.
@@ -189,7 +190,7 @@ impl<V: Verb> Bulk<V> {
             State::Done { verified, halted } => (*verified, halted.clone()),
             State::Ready | State::InFlight { .. } | State::Backoff(_) => (false, None),
         };
-        Outcome { totals: self.position.totals, verified, halted }
+        Outcome { totals: self.totals(), verified, halted }
     }
 
     /// Where to look to find out what became of the request that is not settled; `None` while there is none.
@@ -465,6 +466,16 @@ impl Position {
             cycle: CycleDetector::new(),
             totals: Totals::default(),
         }
+    }
+
+    /// What has happened, with a request that may be in flight.
+    pub(crate) fn totals_with(&self, in_flight: bool) -> Totals {
+        let mut totals = self.totals;
+        if in_flight {
+            add_one(&mut totals.requests);
+            add_one(&mut totals.unconfirmed);
+        }
+        totals
     }
 
     /// Whether the pass has found nothing, and knows it.

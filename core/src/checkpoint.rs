@@ -183,9 +183,9 @@ impl Checkpoint {
         self.position.ids_before
     }
 
-    /// What had happened.
+    /// What had happened; a request that was in flight counts as unconfirmed.
     pub fn totals(&self) -> Totals {
-        self.position.totals
+        self.position.totals_with(self.in_flight.is_some())
     }
 }
 

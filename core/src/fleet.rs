@@ -279,14 +279,14 @@ impl<V: Verb> Fleet<V> {
     ) -> Result<Event<V::Page>, OutOfTurn> {
         let lane = self.lanes.get_mut(at).ok_or(OutOfTurn)?;
         let LaneState::InFlight { asked } = lane.state else { return Err(OutOfTurn) };
-        let unconfirmed = lane.bulk.totals().unconfirmed;
+        let unconfirmed = lane.bulk.position.totals.unconfirmed;
         let event = tell(&mut lane.bulk)?;
         lane.state = LaneState::Ready;
         // The others learn of it before they send anything more.
         if let Some(halt) = lane.bulk.outcome_so_far().halted {
             self.halted.get_or_insert(halt);
         }
-        let lost = lane.bulk.totals().unconfirmed > unconfirmed;
+        let lost = lane.bulk.position.totals.unconfirmed > unconfirmed;
         let mut spent = if lost { asked } else { 0 };
         self.round_unconfirmed |= lost;
         lane.limited = false;
@@ -348,7 +348,7 @@ impl<V: Verb> Fleet<V> {
         self.halted = outcome.and_then(|lane| lane.bulk.outcome_so_far().halted).or(self.halted.take());
     }
 
-    /// What has happened so far.
+    /// What has happened so far. Requests in flight count as unconfirmed, until their responses come.
     pub fn totals(&self) -> Totals {
         self.lanes.iter().fold(self.totals, |totals, lane| totals.and(lane.bulk.totals()))
     }

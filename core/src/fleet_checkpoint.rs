@@ -112,11 +112,14 @@ impl FleetCheckpoint {
         }
     }
 
-    /// What had happened.
+    /// What had happened; requests that were in flight count as unconfirmed.
     pub fn totals(&self) -> Totals {
         match &self.0 {
             Kind::One(checkpoint) => checkpoint.totals(),
-            Kind::Many(file) => file.lanes.iter().fold(file.totals, |totals, lane| totals.and(lane.position.totals)),
+            Kind::Many(file) => file
+                .lanes
+                .iter()
+                .fold(file.totals, |totals, lane| totals.and(lane.position.totals_with(lane.in_flight.is_some()))),
         }
     }
 }

@@ -126,6 +126,7 @@ pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report
     let mut crash_while_waiting = false;
     for _ in 0..200_000 {
         check.check(&machine, &delete, false);
+        let unconfirmed = machine.totals().unconfirmed;
         let step = machine.poll();
         report.trace.push(format!("{step:?}"));
         let request = match step {
@@ -149,7 +150,7 @@ pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report
         if what != Chaos::Withdraw {
             report.sent.push(pairs_of(&request));
         }
-        let unconfirmed = machine.totals().unconfirmed;
+        assert_eq!(machine.totals().unconfirmed, unconfirmed + 1, "what is in flight is not counted");
         act(what, &mut machine, &delete, &mut world, &request);
         crash_while_waiting |= what == Chaos::CrashWaiting;
         let unconfirmed_now = machine.totals().unconfirmed - unconfirmed;
