@@ -87,7 +87,7 @@ pub(crate) fn run(
         Stop::Interrupted => report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into())),
         Stop::Broken(sentence) => report.end(Ending::Halted, Exit::Failure, Some(sentence)),
         Stop::Done(ArchiveOutcome { halted: Some(halt), .. }) => {
-            report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt)))
+            report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt, job.client.endpoint())))
         }
         Stop::Done(outcome) => {
             report.verified = outcome.verified;

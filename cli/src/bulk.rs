@@ -9,7 +9,7 @@ use crate::progress::Progress;
 use crate::report::{Ending, Exit, Report, thousands};
 use crate::selection::window;
 use crate::start::StartedLine;
-use crate::terminal::{Terminal, json_line, print_line};
+use crate::terminal::{Lost, Terminal, json_line, print_line};
 use crate::wording::{self, Words};
 use crate::{connect, interrupt, time};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -17,7 +17,7 @@ use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use upstash_dlq_core::{
     Bulk, BulkBuilder, BulkPage, Checkpoint, Driven, Escaped, Event, Fingerprint, Halt, Observer, Outcome, RetryPolicy,
-    Selection, Totals, Verb, drive,
+    Selection, StartedRun, Totals, Verb, drive,
 };
 use upstash_dlq_ureq::Client;
 
@@ -41,7 +41,7 @@ pub(crate) trait Stand {
     /// Whether it waits for somebody to look.
     fn is_unsettled(&self) -> bool;
     /// What to do about a halt that waits for somebody to look.
-    fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String;
+    fn how_to_settle(&self, halt: &Halt, job: &Job<'_>, has_checkpoint: bool) -> String;
 }
 
 impl<V: Verb> Stand for Bulk<V> {
@@ -57,8 +57,8 @@ impl<V: Verb> Stand for Bulk<V> {
         self.unsettled().is_some()
     }
 
-    fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String {
-        crate::start::how_to_settle(self.unsettled(), halt, args, has_checkpoint)
+    fn how_to_settle(&self, halt: &Halt, job: &Job<'_>, has_checkpoint: bool) -> String {
+        crate::start::how_to_settle(self.unsettled(), halt, job, has_checkpoint)
     }
 }
 
@@ -98,10 +98,13 @@ impl<'a> Job<'a> {
     pub(crate) fn failed_before(&self, report: Report, failed: Failed) -> Report {
         let done = self.words.done;
         match failed {
-            Failed::Halted(halt) => {
-                report.end(Ending::Halted, Exit::Failure, Some(format!("{}; nothing was {done}", wording::halt(&halt))))
-            }
-            Failed::Interrupted => {
+            Failed::Halted(halt) => report.end(
+                Ending::Halted,
+                Exit::Failure,
+                Some(format!("{}; nothing was {done}", wording::halt(&halt, self.client.endpoint()))),
+            ),
+            // Nothing is printed before it.
+            Failed::Interrupted | Failed::Output(_) => {
                 report.end(Ending::Cancelled, Exit::Interrupted, Some(format!("interrupted; nothing was {done}")))
             }
         }
@@ -155,7 +158,7 @@ impl<'a> Job<'a> {
             report.note = Some("nothing matches".into());
             return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
         }
-        preview.sample_lines().iter().for_each(|line| eprintln!("{line}"));
+        Terminal::show(&preview.sample_lines());
         let bound =
             self.max.map(|max| format!(", of which at most {} are {done}", thousands(max.get()))).unwrap_or_default();
         let mut title = verb.to_owned();
@@ -272,7 +275,7 @@ impl<'a> Job<'a> {
 
     pub(crate) fn watch<'f>(&self, file: Option<&'f CheckpointFile>, expected: Option<u64>) -> Watch<'f> {
         let progress = Progress::new(self.terminal, expected, self.words.done);
-        Watch { json: self.global.json, file, progress, broken: None }
+        Watch { terminal: self.terminal, file, progress, broken: None }
     }
 
     pub(crate) fn conclude(
@@ -280,7 +283,7 @@ impl<'a> Job<'a> {
         bulk: &impl Stand,
         file: Option<&CheckpointFile>,
         driven: Driven<Outcome>,
-        broken: Option<String>,
+        broken: Option<Broken>,
         ids: Option<u64>,
         mut report: Report,
     ) -> Report {
@@ -289,8 +292,17 @@ impl<'a> Job<'a> {
             Driven::Done(outcome) => outcome,
             Driven::Stopped => {
                 return match broken {
+                    // Whoever stopped reading wanted no more.
+                    Some(Broken::Output(Lost::NoReader)) => {
+                        self.save(bulk, file, report).end(Ending::Halted, Exit::Success, None)
+                    }
+                    Some(Broken::Output(Lost::Unwritable(sentence))) => self.save(bulk, file, report).end(
+                        Ending::Halted,
+                        Exit::Failure,
+                        Some(format!("{sentence}; nothing further was sent")),
+                    ),
                     // What is on disk is older than what has happened, and stays as it is.
-                    Some(sentence) => report.end(
+                    Some(Broken::Checkpoint(sentence)) => report.end(
                         Ending::Halted,
                         Exit::Failure,
                         Some(format!("{sentence}; the next request was not sent")),
@@ -306,9 +318,10 @@ impl<'a> Job<'a> {
         report.verified = outcome.verified;
         match outcome.halted {
             Some(halt) => {
+                report.unsettled = bulk.is_unsettled();
                 let sentence = match &halt {
-                    Halt::Unsettled { .. } => bulk.how_to_settle(&halt, self.args, file.is_some()),
-                    _ => wording::halt(&halt),
+                    Halt::Unsettled { .. } => bulk.how_to_settle(&halt, self, file.is_some()),
+                    _ => wording::halt(&halt, self.client.endpoint()),
                 };
                 self.save(bulk, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
             }
@@ -349,42 +362,58 @@ fn note(words: Words, ids: Option<u64>, report: &Report) -> Option<String> {
 
 /// Looks on at one lane or many.
 pub(crate) struct Watch<'a> {
-    json: bool,
+    terminal: Terminal,
     file: Option<&'a CheckpointFile>,
     pub(crate) progress: Progress,
-    /// Why a request was held back.
-    pub(crate) broken: Option<String>,
+    /// Why requests are held back.
+    pub(crate) broken: Option<Broken>,
+}
+
+/// What has to be written before anything further is sent.
+pub(crate) enum Broken {
+    Checkpoint(String),
+    /// The runs that were started, whose ids are known nowhere else.
+    Output(Lost),
 }
 
 impl Watch<'_> {
     /// The position is on disk before the request is out.
     pub(crate) fn before(&mut self, stand: &impl Stand) -> ControlFlow<()> {
         unless_interrupted()?;
+        if self.broken.is_some() {
+            return ControlFlow::Break(());
+        }
         if let Some(Err(sentence)) = self.file.map(|file| file.write(&Stand::checkpoint(stand))) {
-            self.broken = Some(sentence);
+            self.broken = Some(Broken::Checkpoint(sentence));
             return ControlFlow::Break(());
         }
         ControlFlow::Continue(())
     }
 
-    pub(crate) fn on_event<P: BulkPage>(&mut self, stand: &impl Stand, event: &Event<P>) {
+    pub(crate) fn on_event<P: BulkPage>(&mut self, stand: &impl Stand, event: &Event<P>) -> ControlFlow<()> {
         match event {
             Event::Page(page) => {
-                if !page.started().is_empty() {
-                    self.progress.aside(|| {
-                        for run in page.started() {
-                            print_line(&if self.json {
-                                json_line(&StartedLine::of(run))
-                            } else {
-                                format!("started {}", Escaped(&run.workflow_run_id))
-                            });
-                        }
-                    });
+                let lines: Vec<String> = page.started().iter().map(|run| self.started_line(run)).collect();
+                if !lines.is_empty() {
+                    let text = lines.join("\n");
+                    if let Err(lost) = self.progress.aside(|| print_line(&text)) {
+                        self.progress.aside(|| self.terminal.rescue(&lost, &text));
+                        self.broken = Some(Broken::Output(lost));
+                    }
                 }
                 self.progress.on_page(Stand::totals(stand).runs);
             }
             Event::Retry(retried) => self.progress.on_retry(retried),
             _ => {}
+        }
+        if self.broken.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn started_line(&self, run: &StartedRun) -> String {
+        if self.terminal.json() {
+            json_line(&StartedLine::of(run))
+        } else {
+            format!("started {}", Escaped(&run.workflow_run_id))
         }
     }
 }
@@ -395,7 +424,6 @@ impl<V: Verb> Observer<Bulk<V>> for Watch<'_> {
     }
 
     fn after(&mut self, bulk: &Bulk<V>, event: &Event<V::Page>) -> ControlFlow<()> {
-        self.on_event(bulk, event);
-        ControlFlow::Continue(())
+        self.on_event(bulk, event)
     }
 }

@@ -1,9 +1,10 @@
 //! `upstash-dlq callback`: the failure callback of one run, again or no more.
 
 use crate::args::{Callback, Global};
-use crate::get::{Stopped, call, may_have_changed};
-use crate::list;
+use crate::failure;
+use crate::get::call;
 use crate::start::StartedLine;
+use crate::suggestion::Suggestion;
 use crate::terminal::{Terminal, json_line, print_line};
 use std::process::ExitCode;
 use upstash_dlq_core::{CancelCallback, Escaped, RetryCallback};
@@ -21,22 +22,20 @@ pub(crate) fn run(global: &Global, args: &Callback) -> ExitCode {
     };
     match done {
         Ok((json, sentence)) => {
-            print_line(&if global.json { json_line(&json) } else { sentence });
-            ExitCode::SUCCESS
+            // It is done, so that a failure to say so is one after a change.
+            let printed = print_line(&if global.json { json_line(&json) } else { sentence });
+            printed.map_or_else(|lost| failure::lost(terminal, lost, 3), |()| ExitCode::SUCCESS)
         }
-        Err(Stopped::Usage(sentence)) => {
-            terminal.error(&sentence);
-            ExitCode::from(2)
-        }
-        Err(Stopped::Failed(failed)) => {
-            let changed = may_have_changed(&failed);
-            let code = list::conclude(terminal, Err(failed), || ());
+        Err(stopped) => {
+            let changed = stopped.may_have_changed();
+            let status = stopped.tell(terminal);
             if changed {
                 let (Callback::Retry(args) | Callback::Cancel(args)) = args;
-                terminal.note(&format!("look at its state with: upstash-dlq get {}", crate::start::quoted(&args.id)));
-                return ExitCode::from(3);
+                if let Some(command) = Suggestion::new("get", global).id(&args.id) {
+                    terminal.note(&format!("look at its state with: {command}"));
+                }
             }
-            code
+            status
         }
     }
 }

@@ -1,12 +1,13 @@
 //! `upstash-dlq demo`: the real stack against an emulator inside the process.
 
 use crate::args::{Demo, Global};
+use crate::failure::{self, Failure};
 use crate::interrupt;
 use crate::listing::Speed;
 use crate::preview;
 use crate::progress::Progress;
 use crate::report::thousands;
-use crate::terminal::{Terminal, print_line};
+use crate::terminal::{Lost, Terminal, print_line};
 use crate::time::Age;
 use std::num::NonZeroU32;
 use std::process::ExitCode;
@@ -20,17 +21,36 @@ use upstash_dlq_ureq::Client;
 
 pub(crate) fn run(global: &Global, args: &Demo) -> ExitCode {
     interrupt::install();
+    let terminal = Terminal::new(global);
     match show(global, args) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(_) if interrupt::requested() => ExitCode::from(interrupt::EXIT_STATUS),
-        Err(sentence) => {
-            Terminal::new(global).error(&sentence);
-            ExitCode::from(1)
+        Err(Stop::Output(lost)) => failure::lost(terminal, lost, 1),
+        Err(Stop::Failed(_)) if interrupt::requested() => {
+            terminal.interrupted();
+            ExitCode::from(interrupt::EXIT_STATUS)
         }
+        Err(Stop::Failed(sentence)) => Failure::new("failed", sentence).tell(terminal),
     }
 }
 
-fn show(global: &Global, args: &Demo) -> Result<(), String> {
+enum Stop {
+    Failed(String),
+    Output(Lost),
+}
+
+impl From<String> for Stop {
+    fn from(sentence: String) -> Self {
+        Self::Failed(sentence)
+    }
+}
+
+impl From<Lost> for Stop {
+    fn from(lost: Lost) -> Self {
+        Self::Output(lost)
+    }
+}
+
+fn show(global: &Global, args: &Demo) -> Result<(), Stop> {
     let sentence = |error: &dyn std::fmt::Display| error.to_string();
     let now = Age::from_clock().now();
     let count = usize::try_from(args.runs).unwrap_or(usize::MAX);
@@ -39,7 +59,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
     let ids: Vec<String> = runs.iter().take(3).map(|run| run.dlq_id.clone()).collect();
     runs.into_iter().for_each(|run| service.insert(run));
     let server = Server::start(service, ServerOptions::default()).map_err(|e| sentence(&e))?;
-    print_line(&format!("An emulator with {} failed runs listens on {}.", thousands(count as u64), server.url()));
+    print_line(&format!("An emulator with {} failed runs listens on {}.", thousands(count as u64), server.url()))?;
 
     let endpoint =
         Token::new(LOCAL_TOKEN).and_then(|token| Endpoint::new(&server.url(), token)).map_err(|e| sentence(&e))?;
@@ -49,8 +69,8 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
     let (_, counted) =
         preview::count(&client, &Selection::Everything, u64::MAX, policy, Speed::IN_ORDER, Terminal::new(global));
     let preview = counted.map_err(|_| "the listing failed".to_owned())?;
-    print_line(&format!("Listing them all: {}. The first are", preview.sentence()));
-    preview.sample_lines().iter().all(|line| print_line(line));
+    print_line(&format!("Listing them all: {}. The first are", preview.sentence()))?;
+    print_line(&preview.sample_lines().join("\n"))?;
 
     // A lost answer and a busy server on the way, so that the demo shows more than fair weather.
     let faults = vec![
@@ -73,7 +93,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
     ];
     let mut total = Totals::default();
     for (what, selection) in steps {
-        print_line(&format!("Deleting {what} …"));
+        print_line(&format!("Deleting {what} …"))?;
         let mut bulk = BulkDelete::new(endpoint.clone(), selection)
             .page_size(NonZeroU32::MIN.saturating_add(49))
             .retry(policy, client.seed())
@@ -81,9 +101,9 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
         let mut watch = Watch(Progress::new(Terminal::new(global), None, "deleted"));
         let driven = drive(&mut bulk, |request| client.send(request), interrupt::sleep, &mut watch);
         watch.0.finish();
-        let Driven::Done(outcome) = driven else { return Err("interrupted".into()) };
+        let Driven::Done(outcome) = driven else { return Err(Stop::Failed("interrupted".into())) };
         if let Some(halt) = outcome.halted {
-            return Err(halt.to_string());
+            return Err(halt.to_string().into());
         }
         let totals = outcome.totals;
         let unconfirmed = if totals.unconfirmed > 0 { " or more, as answers were lost on the way" } else { "" };
@@ -93,7 +113,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
             thousands(totals.requests),
             thousands(totals.retries),
             if outcome.verified { "yes" } else { "no" }
-        ));
+        ))?;
         total.runs += totals.runs;
         total.requests += totals.requests;
     }
@@ -102,10 +122,10 @@ fn show(global: &Global, args: &Demo) -> Result<(), String> {
         "The client counted {} deleted in {} requests.",
         thousands(total.runs),
         thousands(total.requests)
-    ));
-    print_line(&format!("The emulator counted {} deleted, {} left.", thousands(truth), thousands(left as u64)));
+    ))?;
+    print_line(&format!("The emulator counted {} deleted, {} left.", thousands(truth), thousands(left as u64)))?;
     if left > 0 || truth != count as u64 {
-        return Err("the emulator still holds runs that should be gone".into());
+        return Err(Stop::Failed("the emulator still holds runs that should be gone".into()));
     }
     Ok(())
 }

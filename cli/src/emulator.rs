@@ -1,7 +1,9 @@
 //! `upstash-dlq emulator`: a DLQ on this machine.
 
 use crate::args::{Emulator, Global};
-use crate::terminal::{Terminal, print_line};
+use crate::failure::{self, Failure};
+use crate::private_file::shown;
+use crate::terminal::{Lost, Terminal, print_line};
 use crate::time::Age;
 use std::fs::File;
 use std::io::BufReader;
@@ -13,15 +15,11 @@ use upstash_dlq_emulator::{Config, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOp
 pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
     let terminal = Terminal::new(global);
     let Some(faults) = FaultPlan::profile(&args.fault, args.seed) else {
-        terminal.error("--fault: is not a profile that is known; see --help");
-        return ExitCode::from(2);
+        return Failure::usage("--fault: is not a profile that is known; see --help".into()).tell(terminal);
     };
     let loaded = match args.load.as_deref().map(load).transpose() {
         Ok(loaded) => loaded.unwrap_or_default(),
-        Err(sentence) => {
-            terminal.error(&sentence);
-            return ExitCode::from(2);
-        }
+        Err(sentence) => return Failure::usage(sentence).tell(terminal),
     };
     let token = args.token.clone().unwrap_or_else(|| LOCAL_TOKEN.to_owned());
     let mut service = Service::new(Config { token, faults, ..Config::default() });
@@ -32,22 +30,25 @@ pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
     let options = ServerOptions { addr: args.listen, latency: args.latency, ..ServerOptions::default() };
     match Server::start(service, options) {
         Ok(server) => {
-            print_line(&format!("listening on {}", server.url()));
-            if args.token.is_none() {
-                terminal.note(&format!("export QSTASH_URL={} QSTASH_TOKEN={LOCAL_TOKEN}", server.url()));
+            let url = server.url();
+            // For a shell's eval. A token of somebody's own is not repeated.
+            let token = if args.token.is_none() { format!(" QSTASH_TOKEN={LOCAL_TOKEN}") } else { String::new() };
+            let printed = print_line(&format!("listening on {url}\nexport QSTASH_URL={url}{token}"));
+            if let Err(lost @ Lost::Unwritable(_)) = printed {
+                return failure::lost(terminal, lost, 1);
             }
             server.wait();
             ExitCode::SUCCESS
         }
         Err(error) => {
-            terminal.error(&format!("--listen: cannot listen on {}: {error}; give another address", args.listen));
-            ExitCode::from(1)
+            let sentence = format!("--listen: cannot listen on {}: {error}; give another address", args.listen);
+            Failure::new("listen", sentence).tell(terminal)
         }
     }
 }
 
 fn load(path: &Path) -> Result<Vec<Run>, String> {
-    let file = File::open(path).map_err(|error| format!("--load: {} cannot be read: {error}", path.display()))?;
+    let file = File::open(path).map_err(|error| format!("--load: {} cannot be read: {error}", shown(path)))?;
     upstash_dlq_emulator::load(BufReader::new(file))
-        .map_err(|error| format!("--load: {}, {}", path.display(), Escaped(&error.to_string())))
+        .map_err(|error| format!("--load: {}, {}", shown(path), Escaped(&error.to_string())))
 }

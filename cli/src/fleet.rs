@@ -1,6 +1,5 @@
 //! A bulk operation on lanes.
 
-use crate::args::SelectionArgs;
 use crate::bulk::{Job, Stand, Watch, usage};
 use crate::checkpoint_file::CheckpointFile;
 use crate::listing::{Speed, unless_interrupted};
@@ -26,8 +25,8 @@ impl<V: Verb> Stand for Fleet<V> {
         self.unsettled().is_some()
     }
 
-    fn how_to_settle(&self, halt: &Halt, args: &SelectionArgs, has_checkpoint: bool) -> String {
-        start::how_to_settle(self.unsettled(), halt, args, has_checkpoint)
+    fn how_to_settle(&self, halt: &Halt, job: &Job<'_>, has_checkpoint: bool) -> String {
+        start::how_to_settle(self.unsettled(), halt, job, has_checkpoint)
     }
 }
 
@@ -98,8 +97,7 @@ impl<V: Verb> FleetObserver<Fleet<V>> for Watch<'_> {
     }
 
     fn after(&mut self, fleet: &Fleet<V>, event: &Event<V::Page>) -> ControlFlow<()> {
-        self.on_event(fleet, event);
-        ControlFlow::Continue(())
+        self.on_event(fleet, event)
     }
 
     fn waiting(&mut self) -> ControlFlow<()> {

@@ -1,12 +1,15 @@
 //! `upstash-dlq get`: one run, whole.
 
 use crate::args::{Get, Global};
+use crate::failure::{self, Failure};
 use crate::listing::Failed;
 use crate::terminal::{Terminal, json_line, print_line};
 use crate::time::{self, Age};
-use crate::{connect, interrupt, list, selection, table};
+use crate::{connect, interrupt, selection, table};
 use std::process::ExitCode;
-use upstash_dlq_core::{Call, DlqId, DlqMessage, Driven, Escaped, Event, GetMessage, Halt, RetryPolicy, Single, drive};
+use upstash_dlq_core::{
+    Call, DlqId, DlqMessage, Driven, Endpoint, Escaped, Event, GetMessage, Halt, RetryPolicy, Single, drive,
+};
 use upstash_dlq_ureq::Client;
 
 /// No value is shown beyond so many cells, and a body to so many lines; `--json` has it whole.
@@ -16,23 +19,29 @@ pub(crate) fn run(global: &Global, args: &Get) -> ExitCode {
     let terminal = Terminal::new(global);
     let message = match call(global, args, GetMessage) {
         Ok(message) => message,
-        Err(Stopped::Usage(sentence)) => {
-            terminal.error(&sentence);
-            return ExitCode::from(2);
-        }
-        Err(Stopped::Failed(failed)) => return list::conclude(terminal, Err(failed), || ()),
+        Err(stopped) => return stopped.tell(terminal),
     };
-    if global.json {
-        print_line(&json_line(message.as_json()));
-    } else {
-        show(&message).iter().all(|line| print_line(line));
-    }
-    ExitCode::SUCCESS
+    let text = if global.json { json_line(message.as_json()) } else { show(&message).join("\n") };
+    print_line(&text).map_or_else(|lost| failure::lost(terminal, lost, 1), |()| ExitCode::SUCCESS)
 }
 
 pub(crate) enum Stopped {
     Usage(String),
-    Failed(Failed),
+    Failed(Failed, Box<Endpoint>),
+}
+
+impl Stopped {
+    pub(crate) fn tell(self, terminal: Terminal) -> ExitCode {
+        match self {
+            Self::Usage(sentence) => Failure::usage(sentence).tell(terminal),
+            Self::Failed(failed, endpoint) => failure::conclude(terminal, &endpoint, Err(failed), || Ok(())),
+        }
+    }
+
+    /// Whether it is left open that something was changed.
+    pub(crate) fn may_have_changed(&self) -> bool {
+        matches!(self, Self::Failed(Failed::Halted(Halt::Unsettled { .. }), _))
+    }
 }
 
 impl From<String> for Stopped {
@@ -53,12 +62,12 @@ pub(crate) fn call<C: Call<Output: Clone>>(
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
     let terminal = Terminal::new(global);
-    let mut single = Single::new(endpoint, call(id), policy, client.seed());
+    let mut single = Single::new(endpoint.clone(), call(id), policy, client.seed());
     let mut observer = Retries(terminal);
     match drive(&mut single, |request| client.send(request), interrupt::sleep, &mut observer) {
         Driven::Done(Ok(output)) => Ok(output),
-        Driven::Done(Err(halt)) => Err(Stopped::Failed(Failed::Halted(halt))),
-        Driven::Stopped => Err(Stopped::Failed(Failed::Interrupted)),
+        Driven::Done(Err(halt)) => Err(Stopped::Failed(Failed::Halted(halt), Box::new(endpoint))),
+        Driven::Stopped => Err(Stopped::Failed(Failed::Interrupted, Box::new(endpoint))),
     }
 }
 
@@ -75,11 +84,6 @@ impl<C: Call<Output: Clone>> upstash_dlq_core::Observer<Single<C>> for Retries {
         }
         std::ops::ControlFlow::Continue(())
     }
-}
-
-/// Whether a call's halt leaves open that something was changed.
-pub(crate) fn may_have_changed(failed: &Failed) -> bool {
-    matches!(failed, Failed::Halted(Halt::Unsettled { .. }))
 }
 
 fn show(message: &DlqMessage) -> Vec<String> {

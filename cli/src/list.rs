@@ -1,12 +1,13 @@
 //! `upstash-dlq list`: a table for people, NDJSON for programs.
 
 use crate::args::{Global, List};
-use crate::listing::{Failed, Speed, each_page};
+use crate::failure::{Failure, conclude};
+use crate::listing::{Speed, each_page};
 use crate::progress::Progress;
 use crate::table::{Table, width};
 use crate::terminal::{Terminal, json_line, print_line};
 use crate::time::{self, Age};
-use crate::{connect, interrupt, wording};
+use crate::{connect, interrupt};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use upstash_dlq_core::{DlqMessage, List as Listing, RetryPolicy};
@@ -18,14 +19,11 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     let prepared = args.filters.listing(now).and_then(|list| Ok((list, connect::endpoint(global)?)));
     let (list, endpoint) = match prepared {
         Ok(prepared) => prepared,
-        Err(sentence) => {
-            terminal.error(&sentence);
-            return ExitCode::from(2);
-        }
+        Err(sentence) => return Failure::usage(sentence).tell(terminal),
     };
     let limit = args.limit.map_or(u64::MAX, std::num::NonZeroU64::get);
     let list = list.page_size(u32::try_from(limit).unwrap_or(u32::MAX));
-    let client = Client::builder(endpoint).timeout(global.timeout).build();
+    let client = Client::builder(endpoint.clone()).timeout(global.timeout).build();
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
 
@@ -33,8 +31,12 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     let mut progress = Progress::new(terminal, None, "listed");
     let mut table = table();
     let mut shown = 0_u64;
-    let mut gone = false;
+    let mut lost = None;
     let (_, result) = each_page(&client, list, policy, speed, terminal, Some(&mut progress), |page| {
+        // Of lanes whose response was on its way.
+        if lost.is_some() {
+            return ControlFlow::Break(());
+        }
         let room = usize::try_from(limit - shown).unwrap_or(usize::MAX);
         let messages = page.messages.get(..room.min(page.messages.len())).unwrap_or_default();
         shown += messages.len() as u64;
@@ -46,30 +48,19 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
             table.lines(&messages.iter().map(|message| row(message, now)).collect::<Vec<_>>())
         };
         // A page at once: ten million lines are that many system calls otherwise.
-        gone = !lines.is_empty() && !print_line(&lines.join("\n"));
-        if gone || shown >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        if !lines.is_empty() {
+            lost = print_line(&lines.join("\n")).err();
+        }
+        if lost.is_some() || shown >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     progress.finish();
-    conclude(terminal, result, || {
+    let result = lost.map_or(result, |lost| Err(lost.into()));
+    conclude(terminal, &endpoint, result, || {
         if shown == 0 && !global.json {
             terminal.note("no failed run matches");
         }
+        Ok(())
     })
-}
-
-/// What every reading command ends in.
-pub(crate) fn conclude(terminal: Terminal, result: Result<(), Failed>, on_success: impl FnOnce()) -> ExitCode {
-    match result {
-        Ok(()) => {
-            on_success();
-            ExitCode::SUCCESS
-        }
-        Err(Failed::Interrupted) => ExitCode::from(interrupt::EXIT_STATUS),
-        Err(Failed::Halted(halt)) => {
-            terminal.error(&wording::halt(&halt));
-            ExitCode::from(1)
-        }
-    }
 }
 
 impl crate::args::Filters {

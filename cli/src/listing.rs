@@ -2,7 +2,7 @@
 
 use crate::interrupt;
 use crate::progress::Progress;
-use crate::terminal::Terminal;
+use crate::terminal::{Lost, Terminal};
 use crate::time::Age;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
@@ -12,6 +12,14 @@ use upstash_dlq_ureq::Client;
 pub(crate) enum Failed {
     Halted(Halt),
     Interrupted,
+    /// What was found could not be printed.
+    Output(Lost),
+}
+
+impl From<Lost> for Failed {
+    fn from(lost: Lost) -> Self {
+        Self::Output(lost)
+    }
 }
 
 /// How fast it may go.

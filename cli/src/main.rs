@@ -15,6 +15,7 @@ mod connect;
 mod delete;
 mod demo;
 mod emulator;
+mod failure;
 mod fleet;
 mod get;
 mod ids;
@@ -28,6 +29,7 @@ mod report;
 mod selection;
 mod start;
 mod stats;
+mod suggestion;
 mod table;
 mod tally;
 mod terminal;
@@ -37,9 +39,20 @@ mod wording;
 use args::{Cli, Command};
 use clap::{CommandFactory, Parser};
 use std::process::ExitCode;
+use terminal::{Lost, Terminal};
+
+/// How a command ends that only prints.
+fn told(terminal: Terminal, printed: Result<(), Lost>) -> ExitCode {
+    printed.map_or_else(|lost| failure::lost(terminal, lost, 1), |()| ExitCode::SUCCESS)
+}
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version are results; all else goes to standard error.
+        Err(asked) if !asked.use_stderr() => return told(Terminal::PLAIN, terminal::judged(asked.print())),
+        Err(wrong) => wrong.exit(),
+    };
     match &cli.command {
         Command::Delete(args) => delete::run(&cli.global, args),
         Command::List(args) => list::run(&cli.global, args),
@@ -53,9 +66,8 @@ fn main() -> ExitCode {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "upstash-dlq", &mut script);
-            // A reader that has gone away is no error of ours.
-            let _ = std::io::Write::write_all(&mut std::io::stdout(), &script);
-            ExitCode::SUCCESS
+            let printed = terminal::judged(std::io::Write::write_all(&mut std::io::stdout(), &script));
+            told(Terminal::new(&cli.global), printed)
         }
     }
 }

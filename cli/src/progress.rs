@@ -55,8 +55,8 @@ impl Progress {
     }
 
     /// Prints results without the bar in between.
-    pub(crate) fn aside(&self, print: impl FnOnce()) {
-        self.bar.suspend(print);
+    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
+        self.bar.suspend(print)
     }
 
     pub(crate) fn on_retry(&mut self, retried: &Retried) {

@@ -1,5 +1,6 @@
 //! How a bulk command ended, for people, for scripts and for the shell.
 
+use crate::terminal::{Lost, print_line};
 use crate::wording::Words;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -37,6 +38,9 @@ pub(crate) struct Report {
     /// How many messages went into the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) archived: Option<u64>,
+    /// Whether it has to be told first what became of a request.
+    #[serde(skip)]
+    pub(crate) unsettled: bool,
     /// The sentence for people, when there is more to say than the counts.
     #[serde(skip)]
     pub(crate) note: Option<String>,
@@ -90,6 +94,7 @@ impl Report {
             checkpoint: None,
             matching: None,
             archived: None,
+            unsettled: false,
             note: None,
             exit: Exit::Failure,
             before: 0,
@@ -143,15 +148,26 @@ impl Report {
         if let Some(reason) = &self.reason {
             terminal.error(reason);
         }
-        if json {
-            let line = serde_json::to_string(&self).unwrap_or_else(|_| "{}".into());
-            crate::terminal::print_line(&line);
+        let printed = if json {
+            print_line(&serde_json::to_string(&self).unwrap_or_else(|_| "{}".into()))
         } else if self.exit != Exit::Usage {
-            crate::terminal::print_line(&self.summary(elapsed));
+            print_line(&self.summary(elapsed))
+        } else {
+            Ok(())
+        };
+        if let Err(Lost::Unwritable(sentence)) = printed {
+            // Said once, where that is what it was stopped for.
+            if !self.reason.as_ref().is_some_and(|reason| reason.starts_with(&sentence)) {
+                terminal.error(&sentence);
+            }
+            if self.exit == Exit::Success {
+                self.exit = Exit::Failure;
+            }
         }
         if self.outcome != Ending::DryRun {
             if let Some(path) = &self.checkpoint {
-                terminal.note(&format!("the position is kept in {path}: the same command goes on from there"));
+                let how = if self.unsettled { " with --settle" } else { "" };
+                terminal.note(&format!("the position is kept in {path}: run the same command again{how} to continue"));
             }
         }
         self.exit_code()

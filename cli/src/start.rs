@@ -1,20 +1,21 @@
 //! `upstash-dlq resume` and `upstash-dlq restart`.
 
-use crate::args::{Global, OverrideArgs, SelectionArgs, Settle, Start};
+use crate::args::{Global, OverrideArgs, Settle, Start};
 use crate::bulk::{Job, Stand, usage};
 use crate::checkpoint_file::CheckpointFile;
 use crate::fleet;
 use crate::listing::Speed;
 use crate::report::Report;
 use crate::selection::{self, Resolved};
+use crate::suggestion::Suggestion;
 use crate::terminal::Terminal;
 use crate::time::Age;
-use crate::wording::Words;
+use crate::wording::{self, Words};
 use serde::Serialize;
 use std::process::ExitCode;
 use upstash_dlq_core::{
-    Bulk, BulkBuilder, Escaped, Filter, FlowControl, Halt, OutOfTurn, Overrides, Restart, Resume, Selection,
-    Settlement, StartedRun, UnixMillis, Unsettled, Verb,
+    Bulk, BulkBuilder, FlowControl, Halt, OutOfTurn, Overrides, Restart, Resume, Selection, Settlement, StartedRun,
+    UnixMillis, Unsettled, Verb,
 };
 
 /// What the library gives to both verbs, but not to delete.
@@ -184,43 +185,35 @@ impl<'a> StartedLine<'a> {
 pub(crate) fn how_to_settle(
     unsettled: Option<Unsettled<'_>>,
     halt: &Halt,
-    args: &SelectionArgs,
+    job: &Job<'_>,
     has_checkpoint: bool,
 ) -> String {
-    let Halt::Unsettled { asked, cause } = halt else { return crate::wording::halt(halt) };
+    let endpoint = job.client.endpoint();
+    let Halt::Unsettled { asked, cause } = halt else { return wording::halt(halt, endpoint) };
     let look = match unsettled {
-        Some(Unsettled::Ids(ids)) => {
-            let id = ids.first().map(|id| quoted(id.as_str())).unwrap_or_default();
-            format!("upstash-dlq get {id}")
-        }
+        Some(Unsettled::Ids(ids)) => ids.first().and_then(|id| Suggestion::new("get", job.global).id(id.as_str())),
         unsettled => {
-            let mut words = vec!["upstash-dlq list".to_owned()];
-            let given = args.filters.words().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
-            words.extend(given.map(|(name, value)| format!("--{name} {}", quoted(value))));
-            if let Some(Unsettled::Listing(list)) = unsettled {
-                // Of the lane whose answer was lost.
-                let filter = list.filter();
-                words.extend(filter.and_then(Filter::from).map(|from| format!("--from {from}")));
-                words.extend(filter.and_then(Filter::to).map(|to| format!("--to {to}")));
+            let given = job.args.filters.words().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
+            let mut list =
+                given.fold(Suggestion::new("list", job.global), |list, (name, value)| list.option(name, value));
+            if let Some(Unsettled::Listing(of_lane)) = unsettled {
+                // Of the lane whose response was lost.
+                let times = of_lane.filter().map_or((None, None), |filter| (filter.from(), filter.to()));
+                for (name, at) in [("from", times.0), ("to", times.1)] {
+                    list = at.into_iter().fold(list, |list, at| list.option(name, &at.to_string()));
+                }
             }
-            words.push(format!("--limit {asked}"));
-            words.join(" ")
+            list.option("limit", &asked.to_string()).end()
         }
     };
+    let look =
+        look.map_or_else(|| "Look whether they are still in the DLQ".into(), |look| format!("Look with `{look}`"));
     let runs = if *asked == 1 { "1 run was".to_owned() } else { format!("up to {asked} runs were") };
     let then = if has_checkpoint {
         "then run the same command with --settle applied (they have left the DLQ) or --settle not-applied (they are still there)"
     } else {
         "and run the command again only for what is still there (with --checkpoint it could go on from here)"
     };
-    format!("{cause}; nobody knows whether {runs} started. Look with `{look}`, {then}")
-}
-
-/// As a shell reads it back, with nothing in it that steers the terminal.
-pub(crate) fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@%+=".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.to_owned();
-    }
-    format!("'{}'", Escaped(&text.replace('\'', "'\\''")))
+    let lost = wording::asked(cause.to_string(), cause, endpoint);
+    format!("{lost}; it is unknown whether {runs} started. {look}, {then}")
 }

@@ -1,6 +1,7 @@
 //! `upstash-dlq stats`: how many runs failed, of what, and when.
 
 use crate::args::{Global, Stats};
+use crate::failure::{Failure, conclude};
 use crate::listing::{Speed, each_page};
 use crate::progress::Progress;
 use crate::report::thousands;
@@ -8,7 +9,7 @@ use crate::table::{self, cell};
 use crate::tally::{Count, Field, Histogram, Tally};
 use crate::terminal::{Terminal, json_line, print_line};
 use crate::time::{self, Age};
-use crate::{connect, interrupt, list};
+use crate::{connect, interrupt};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -25,12 +26,9 @@ pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
     let prepared = args.filters.listing(Age::from_clock()).and_then(|list| Ok((list, connect::endpoint(global)?)));
     let (listing, endpoint) = match prepared {
         Ok(prepared) => prepared,
-        Err(sentence) => {
-            terminal.error(&sentence);
-            return ExitCode::from(2);
-        }
+        Err(sentence) => return Failure::usage(sentence).tell(terminal),
     };
-    let client = Client::builder(endpoint).timeout(global.timeout).build();
+    let client = Client::builder(endpoint.clone()).timeout(global.timeout).build();
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
     let speed = Speed { lanes: args.parallel, rate: args.rate };
@@ -41,11 +39,11 @@ pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
         ControlFlow::Continue(())
     });
     progress.finish();
-    list::conclude(terminal, result, || {
+    conclude(terminal, &endpoint, result, || {
         if global.json {
-            print_line(&json_line(&as_json(tally)));
+            print_line(&json_line(&as_json(tally)))
         } else {
-            let _ = as_text(tally, table::width()).iter().all(|line| print_line(line));
+            print_line(&as_text(tally, table::width()).join("\n"))
         }
     })
 }

@@ -1,23 +1,28 @@
 //! What goes to the terminal, and whether there is one.
 
 use crate::args::{Global, When};
-use std::io::{IsTerminal, Write};
+use serde::Serialize;
+use std::io::{ErrorKind, IsTerminal, Write};
 use upstash_dlq_core::Escaped;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terminal {
     quiet: bool,
+    json: bool,
     colour: bool,
 }
 
 impl Terminal {
+    /// Where no command line was understood.
+    pub(crate) const PLAIN: Self = Self { quiet: false, json: false, colour: false };
+
     pub(crate) fn new(global: &Global) -> Self {
         let colour = match global.color {
             When::Always => true,
             When::Never => false,
             When::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
-        Self { quiet: global.quiet, colour }
+        Self { quiet: global.quiet, json: global.json, colour }
     }
 
     pub(crate) fn error(&self, sentence: &str) {
@@ -26,10 +31,47 @@ impl Terminal {
         let _ = writeln!(std::io::stderr().lock(), "{on}error:{off} {sentence}");
     }
 
+    /// Of a command other than a bulk one, whose result says why itself.
+    pub(crate) fn fail(&self, failure: &impl Serialize, sentence: &str) {
+        match serde_json::to_string(failure) {
+            Ok(json) if self.json => {
+                let _ = writeln!(std::io::stderr().lock(), "{{\"error\":{}}}", escaped_json(&json));
+            }
+            _ => self.error(sentence),
+        }
+    }
+
+    pub(crate) fn interrupted(&self) {
+        if self.json {
+            let interrupted =
+                serde_json::json!({ "code": "interrupted", "message": "interrupted", "http_status": null });
+            self.fail(&interrupted, "interrupted");
+        } else {
+            self.note("interrupted");
+        }
+    }
+
     pub(crate) fn note(&self, sentence: &str) {
         if !self.quiet {
             let _ = writeln!(std::io::stderr().lock(), "{sentence}");
         }
+    }
+
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// What would be lost with standard output, to standard error.
+    pub(crate) fn rescue(&self, lost: &Lost, text: &str) {
+        if let Lost::Unwritable(_) = lost {
+            let _ = writeln!(std::io::stderr().lock(), "{text}");
+        }
+    }
+
+    /// What a person has to see before a question, also with --quiet.
+    pub(crate) fn show(lines: &[String]) {
+        let mut err = std::io::stderr().lock();
+        lines.iter().for_each(|line| drop(writeln!(err, "{line}")));
     }
 
     /// Whether a person is there who sees a question and can answer it.
@@ -53,16 +95,45 @@ impl Terminal {
     }
 }
 
-/// A line of results. False when nobody reads them any more (`| head`), which is no error of ours.
-pub(crate) fn print_line(line: &str) -> bool {
+/// Why results did not get out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Lost {
+    /// Nobody reads them any more (`| head`), which is no error of ours.
+    NoReader,
+    /// Anything else, such as a full disk, in a sentence.
+    Unwritable(String),
+}
+
+/// Lines of results: the only way to standard output. What comes back was not written, or not whole.
+pub(crate) fn print_line(line: &str) -> Result<(), Lost> {
     let mut out = std::io::stdout().lock();
-    writeln!(out, "{line}").and_then(|()| out.flush()).is_ok()
+    // Flushed here, since nobody hears of what fails when the process ends.
+    judged(writeln!(out, "{line}").and_then(|()| out.flush()))
+}
+
+/// The same for what somebody else has written there.
+pub(crate) fn judged(written: std::io::Result<()>) -> Result<(), Lost> {
+    written.and_then(|()| std::io::stdout().flush()).map_err(|error| match error.kind() {
+        ErrorKind::BrokenPipe => Lost::NoReader,
+        _ => Lost::Unwritable(format!("standard output cannot be written: {error}")),
+    })
 }
 
 /// JSON as it was sent; on a terminal the characters that would steer it, which JSON allows in strings, are written as
 /// JSON's own escapes, which mean the same.
 pub(crate) fn json_line(json: &str) -> String {
     if std::io::stdout().is_terminal() { escaped_json(json) } else { json.to_owned() }
+}
+
+/// Text from outside, whole, with nothing in it that steers a terminal.
+pub(crate) fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut buffer = [0; 4];
+    for c in text.chars() {
+        // Letter by letter, since longer text is cut.
+        out.push_str(&Escaped(c.encode_utf8(&mut buffer)).to_string());
+    }
+    out
 }
 
 fn escaped_json(json: &str) -> String {

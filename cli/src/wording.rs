@@ -1,6 +1,6 @@
 //! Sentences that several commands share.
 
-use upstash_dlq_core::{Halt, ResponseError, Verb};
+use upstash_dlq_core::{Cause, Endpoint, Halt, ResponseError, Verb};
 
 /// How one verb is spoken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,8 +29,8 @@ impl Words {
 }
 
 /// Why it was not completed, and what to do about it where that is known.
-pub(crate) fn halt(halt: &Halt) -> String {
-    match halt {
+pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
+    let sentence = match halt {
         Halt::Refused(error) if error.is_wrong_region() => {
             format!(
                 "{error}; a token belongs to one region: give --region us-east-1 or --region eu-central-1, or the --url of its region"
@@ -40,8 +40,29 @@ pub(crate) fn halt(halt: &Halt) -> String {
             format!("{halt}; check QSTASH_TOKEN or --token-file")
         }
         Halt::Unsettled { asked: 1, cause } => {
-            format!("{cause}; nobody knows whether it was carried out, and it is not repeated by itself")
+            format!("{cause}; it is unknown whether it was carried out, and it is not repeated by itself")
         }
         _ => halt.to_string(),
+    };
+    match halt {
+        Halt::GaveUp { last: cause, .. } | Halt::WaitTooLong { cause, .. } | Halt::Unsettled { cause, .. } => {
+            asked(sentence, cause, endpoint)
+        }
+        _ => sentence,
     }
+}
+
+/// With the host that was asked, where it did not respond: that is the first thing to check.
+pub(crate) fn asked(sentence: String, cause: &Cause, endpoint: &Endpoint) -> String {
+    match cause {
+        Cause::Transport(_) => format!("{sentence} (asked {})", host(endpoint)),
+        _ => sentence,
+    }
+}
+
+/// `qstash.upstash.io`, with the port where one was given.
+fn host(endpoint: &Endpoint) -> &str {
+    let url = endpoint.base_url();
+    let after = url.split_once("://").map_or(url, |(_, after)| after);
+    after.split('/').next().unwrap_or(after)
 }

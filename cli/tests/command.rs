@@ -302,7 +302,7 @@ fn an_interrupt_lets_the_request_finish_and_keeps_the_position() {
     assert_eq!(output.status.code(), Some(130), "{rest}");
     let report = json(&output);
     assert_eq!((report["outcome"].as_str(), report["deleted"].as_u64()), (Some("cancelled"), Some(100)));
-    assert!(rest.contains("the same command goes on from there") && Path::new(&file).exists());
+    assert!(rest.contains("run the same command again to continue") && Path::new(&file).exists());
 }
 
 #[test]

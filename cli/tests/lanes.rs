@@ -145,9 +145,9 @@ fn lost_answers_are_settled_one_by_one() {
         let (mut settled, mut bounded) = (0, 0);
         while output.status.code() == Some(3) {
             let error = text(&output.stderr);
-            assert!(error.contains("upstash-dlq list --label nightly --") && error.contains("--limit 50"), "{error}");
+            assert!(error.contains("upstash-dlq list --label=nightly --") && error.contains("--limit=50"), "{error}");
             settled += 1;
-            bounded += usize::from(error.contains(" --to"));
+            bounded += usize::from(error.contains(" --to="));
             assert!(settled < 4, "it does not end");
             output = run(&server.url(), &[&args[..], &["--settle", settle]].concat());
         }
