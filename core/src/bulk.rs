@@ -51,6 +51,8 @@ pub struct Bulk<V: Verb = Delete> {
     attempts: Attempts,
     pub(crate) position: Position,
     state: State,
+    /// What last kept a request's result unknown, to be told should passes only repeat.
+    pub(crate) last_unknown: Option<Cause>,
 }
 
 impl<V: Verb> Bulk<V> {
@@ -67,7 +69,14 @@ impl<V: Verb> Bulk<V> {
         } else {
             State::Ready
         };
-        Self { attempts: Attempts::new(config.policy, config.seed), prefix, position, state, config }
+        Self {
+            attempts: Attempts::new(config.policy, config.seed),
+            prefix,
+            position,
+            state,
+            last_unknown: None,
+            config,
+        }
     }
 
     /// What to do now. While a request is in flight this means that its answer will never come (a dropped future): it
@@ -347,7 +356,8 @@ impl<V: Verb> Bulk<V> {
         let barren = position.barren_passes >= self.attempts.max();
         position.begin_pass();
         if barren {
-            self.done(false, Some(Halt::NoProgress));
+            let halt = Halt::barren(self.attempts.max(), self.last_unknown.take());
+            self.done(false, Some(halt));
         }
     }
 
@@ -371,6 +381,7 @@ impl<V: Verb> Bulk<V> {
     /// It may have been carried out: a delete is simply sent again, anything else waits for somebody to look.
     fn back_off_from_unknown(&mut self, asked: u64, wait: Option<Duration>, cause: Cause) -> Event<V::Page> {
         if V::REPEATABLE {
+            self.last_unknown = Some(cause.clone());
             return self.back_off(wait, cause);
         }
         self.position.unsettled = Some(asked);

@@ -2,11 +2,12 @@
 
 use crate::bulk::{Bulk, Settlement, Unsettled};
 use crate::outcome::{Halt, OutOfTurn, Outcome, Totals};
-use crate::pace::Pace;
+use crate::pace::{Clock, Pace, rebased};
 use crate::retry::is_rate_limit;
 use crate::window::Window;
 use crate::{
-    BulkBuilder, BulkPage, Delete, Event, FleetStep, LaneId, Lanes, Selection, Step, TransportFailure, UnixMillis, Verb,
+    BulkBuilder, BulkPage, Cause, Delete, Event, FleetStep, LaneId, Lanes, Selection, Step, TransportFailure,
+    UnixMillis, Verb,
 };
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
@@ -58,10 +59,14 @@ pub struct Fleet<V: Verb = Delete> {
     pub(crate) round_deleted: bool,
     pub(crate) round_unconfirmed: bool,
     pub(crate) barren_rounds: u32,
+    /// What last kept a request's result unknown, to be told should rounds only repeat.
+    pub(crate) last_unknown: Option<Cause>,
     /// Pages in this round that were not the last of their window.
     pub(crate) full_pages: u64,
     pace: Pace,
     pub(crate) seeds: u64,
+    /// The time that was last told, and whether the next one is of another clock.
+    clock: Clock,
     pub(crate) done: Option<(bool, Option<Halt>)>,
     /// Why no further request is sent.
     pub(crate) halted: Option<Halt>,
@@ -108,9 +113,11 @@ impl<V: Verb> Fleet<V> {
             round_deleted: false,
             round_unconfirmed: false,
             barren_rounds: 0,
+            last_unknown: None,
             full_pages: 0,
             pace: Pace::new(if one { 1 } else { lanes.get() }),
             seeds: 0,
+            clock: Clock::default(),
             done: None,
             halted: None,
             config,
@@ -126,6 +133,14 @@ impl<V: Verb> Fleet<V> {
 
     /// What to do now, `now` being the time since any fixed moment.
     pub fn poll(&mut self, now: Duration) -> FleetStep<Outcome> {
+        if let Some(old) = self.clock.told(now) {
+            self.pace.rebase(old, now);
+            for lane in &mut self.lanes {
+                if let LaneState::Waiting(until) = &mut lane.state {
+                    *until = rebased(*until, old, now);
+                }
+            }
+        }
         loop {
             if let Some((verified, halted)) = &self.done {
                 return FleetStep::Done(Outcome { totals: self.totals(), verified: *verified, halted: halted.clone() });
@@ -289,6 +304,9 @@ impl<V: Verb> Fleet<V> {
         let lost = lane.bulk.position.totals.unconfirmed > unconfirmed;
         let mut spent = if lost { asked } else { 0 };
         self.round_unconfirmed |= lost;
+        if lost {
+            self.last_unknown = lane.bulk.last_unknown.take();
+        }
         lane.limited = false;
         // Only a lane that gets on is cut: cutting forgets its attempts.
         lane.full = false;
@@ -404,6 +422,7 @@ impl<V: Verb> Lanes for Fleet<V> {
             // Out of turn where nothing is in flight, which changes nothing.
             let _ = Self::on_failure(self, LaneId(at), crate::Delivery::Unknown);
         }
+        self.clock.begin_anew();
     }
 
     fn lanes(&self) -> usize {

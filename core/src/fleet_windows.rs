@@ -88,7 +88,8 @@ impl<V: Verb> Fleet<V> {
             self.done = Some((clean, None));
         } else if self.barren_rounds >= self.config.policy.max_attempts.get() {
             self.retire_all();
-            self.done = Some((false, Some(Halt::NoProgress)));
+            let halt = Halt::barren(self.barren_rounds, self.last_unknown.take());
+            self.done = Some((false, Some(halt)));
         } else {
             self.begin_round();
         }

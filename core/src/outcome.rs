@@ -95,6 +95,13 @@ pub enum Halt {
     Unbuildable(String),
 }
 
+impl Halt {
+    /// So many passes deleted nothing and yet proved nothing: what kept their results unknown is the reason, where it is known.
+    pub(crate) fn barren(passes: u32, last: Option<Cause>) -> Self {
+        last.map_or(Self::NoProgress, |last| Self::GaveUp { attempts: passes, last })
+    }
+}
+
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

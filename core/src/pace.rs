@@ -19,6 +19,30 @@ pub(crate) struct Pace {
     pages: usize,
 }
 
+/// The clock of whoever drives the lanes. Whoever drives them next may have another one.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Clock {
+    last: Duration,
+    anew: bool,
+}
+
+impl Clock {
+    pub(crate) fn begin_anew(&mut self) {
+        self.anew = true;
+    }
+
+    /// The last time of an earlier clock, where this is the first of another one.
+    pub(crate) fn told(&mut self, now: Duration) -> Option<Duration> {
+        let old = core::mem::replace(&mut self.last, now);
+        core::mem::take(&mut self.anew).then_some(old)
+    }
+}
+
+/// As far from `now` as `time` was from `old`.
+pub(crate) fn rebased(time: Duration, old: Duration, now: Duration) -> Duration {
+    now.saturating_add(time.saturating_sub(old))
+}
+
 impl Pace {
     pub(crate) fn new(most: usize) -> Self {
         Self { interval: Duration::ZERO, next: Duration::ZERO, wait: None, most, room: most, pages: 0 }
@@ -36,6 +60,10 @@ impl Pace {
         if let Some(limit) = limit.filter(|limit| *limit > 0) {
             self.limit(limit);
         }
+    }
+
+    pub(crate) fn rebase(&mut self, old: Duration, now: Duration) {
+        self.next = rebased(self.next, old, now);
     }
 
     /// When the next request may go.

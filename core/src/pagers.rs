@@ -1,6 +1,6 @@
 //! Windows of time listed side by side.
 
-use crate::pace::Pace;
+use crate::pace::{Clock, Pace, rebased};
 use crate::retry::is_rate_limit;
 use crate::window::Window;
 use crate::{
@@ -26,6 +26,7 @@ pub(crate) struct Pagers {
     pub(crate) queue: VecDeque<Window>,
     lanes: Vec<Option<Lane>>,
     pub(crate) pace: Pace,
+    clock: Clock,
     pub(crate) pages: u64,
     pub(crate) requests: u64,
     halted: Option<Halt>,
@@ -59,6 +60,7 @@ impl Pagers {
             queue: VecDeque::new(),
             lanes: Vec::new(),
             pace: Pace::new(limit),
+            clock: Clock::default(),
             pages: 0,
             requests: 0,
             halted: None,
@@ -67,6 +69,14 @@ impl Pagers {
 
     /// Done when no window is left, or when one of them could not be listed.
     pub(crate) fn poll(&mut self, now: Duration) -> FleetStep<Option<Halt>> {
+        if let Some(old) = self.clock.told(now) {
+            self.pace.rebase(old, now);
+            for lane in self.lanes.iter_mut().flatten() {
+                if let LaneState::Waiting(until) = &mut lane.state {
+                    *until = rebased(*until, old, now);
+                }
+            }
+        }
         loop {
             if self.halted.is_some() {
                 return if self.in_flight() > 0 { FleetStep::Idle } else { FleetStep::Done(self.halted.clone()) };
@@ -218,6 +228,7 @@ impl Pagers {
             // Out of turn where nothing is in flight, which changes nothing.
             let _ = self.on_failure(LaneId(at), Delivery::Unknown.into());
         }
+        self.clock.begin_anew();
     }
 
     /// How many are open.

@@ -1,6 +1,7 @@
 //! Many lanes against a faulty service, in virtual time, with answers in any order.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+#[allow(dead_code, reason = "each test file needs its own part of the world")]
 mod world;
 
 use http::{Request, Response};
@@ -30,12 +31,14 @@ proptest! {
     #[test]
     fn what_matches_goes_and_the_count_is_true(
         kind in 0_u8..4, n in 1_usize..20, size in 1_u32..40, max in prop::option::of(1_u64..300), plan in faults(),
-        offset in any::<bool>(), ignore_dates in any::<bool>(), seed in any::<u64>(), crashes in prop::collection::vec(1_usize..60, 0..4),
+        offset in any::<bool>(), ignore_dates in any::<bool>(), seed in any::<u64>(),
+        bound_cursors in any::<bool>(), crashes in prop::collection::vec((1_usize..60, any::<bool>()), 0..5),
     ) {
         // A server that ignores the dates would delete outside of a window, which no client can tell.
         let ignore_dates = ignore_dates && kind < 2;
         let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
-        let mut world = World::new(service(400, Config { cursors, ignore_dates, ..Config::default() }), seed);
+        let mut world = World::new(service(400, Config { cursors, ignore_dates, bound_cursors, ..Config::default() }), seed);
+        world.clock = Duration::from_secs(3_600);
         let all: Vec<Run> = world.service.runs().cloned().collect();
         let matching: BTreeSet<&str> = all.iter().filter(|run| matches(kind, run)).map(|run| run.dlq_id.as_str()).collect();
         world.service.set_faults(plan);
@@ -46,10 +49,14 @@ proptest! {
         let mut fleet = delete.clone().build_fleet(lanes(n), UnixMillis::new(NOW));
         let mut crashed = 0;
         let mut outcome = None;
-        for steps in crashes.into_iter().chain([1_000_000]) {
+        for (steps, dies) in crashes.into_iter().chain([(1_000_000, false)]) {
             outcome = world.run(&mut fleet, steps, |fleet, _| check_windows(fleet));
             if outcome.is_some() {
                 break;
+            }
+            if !dies {
+                crashed += world.another_driver(&mut fleet);
+                continue;
             }
             // The process dies with its requests out; another goes on with another number of lanes.
             crashed += world.out.len() as u64;

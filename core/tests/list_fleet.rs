@@ -1,6 +1,7 @@
 //! Listing on many lanes: every run once, however the runs lie and whatever the service does.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+#[allow(dead_code, reason = "each test file needs its own part of the world")]
 mod world;
 
 use http::Response;

@@ -1,6 +1,7 @@
 //! Resume and restart: no run is started twice, whatever the service, the network and the process do.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+#[allow(dead_code, reason = "each test file needs its own part of the world")]
 mod world;
 
 use http::Response;

@@ -77,6 +77,15 @@ impl World {
         self.most_out = self.most_out.max(self.out.len());
     }
 
+    /// Whoever drove has gone, with the requests that were out; somebody else goes on, whose clock begins anew.
+    pub(crate) fn another_driver<L: Lanes>(&mut self, lanes: &mut L) -> u64 {
+        let lost = self.out.len() as u64;
+        self.out.clear();
+        lanes.abandon();
+        self.clock = Duration::ZERO;
+        lost
+    }
+
     /// Any one of the answers that are out.
     pub(crate) fn answer<L: Lanes>(&mut self, lanes: &mut L) -> Event<L::Page> {
         let at = self.dice(self.out.len());
@@ -109,6 +118,7 @@ impl World {
                 }
                 FleetStep::WaitUntil(at) => {
                     assert!(at > self.clock);
+                    assert!(at - self.clock < Duration::from_secs(62), "a time of another clock");
                     if self.out.is_empty() {
                         self.clock = at;
                     }
