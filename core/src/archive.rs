@@ -3,17 +3,20 @@
 //! ```text
 //!         page or messages      stored()          all answered
 //! Fetch ------------------> Store -----> Delete -------------> Fetch (the listing from its start again)
+//!   |  nothing left but ids that were asked for before: a listing that lags; it is looked at again, within the attempts
+//!   +-----------------------------------------------------> Fetch
 //!   |  nothing left; ids: all dealt with; maximum reached
 //!   +-----------------------------------------------------> Done: complete
-//!   |  nothing but ids that were asked for before; a message without an id; refused; attempts used up
+//!   |  a message without an id, or one that does not match; refused; attempts used up
 //!   +-----------------------------------------------------> Done: halted
 //! ```
 
 use crate::bulk::add_one;
 use crate::fingerprint::hash_of;
+use crate::retry::Attempts;
 use crate::{
     Bulk, BulkDelete, Delete, Delivery, DlqId, DlqMessage, ErrorBody, Event, GetMessage, Halt, Ids, List, ListPage,
-    OutOfTurn, Outcome, Pager, ResponseError, Retried, Selection, Single, Step, Totals, TransportFailure,
+    Match, OutOfTurn, Outcome, Pager, ResponseError, Retried, Selection, Single, Step, Totals, TransportFailure,
 };
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
@@ -61,6 +64,11 @@ pub struct ArchiveDelete {
     totals: Totals,
     archived: u64,
     absent: u64,
+    unchecked: u64,
+    /// Whether this listing has shown runs that were asked to be deleted before.
+    stale: bool,
+    /// Looks at a listing that shows nothing else.
+    looks: Attempts,
     phase: Phase,
 }
 
@@ -74,6 +82,7 @@ enum Phase {
         shown: bool,
     },
     Deleting(Box<Bulk<Delete>>),
+    Waiting(Duration),
     Done {
         verified: bool,
         halted: Option<Halt>,
@@ -103,6 +112,8 @@ pub struct ArchiveOutcome {
     pub archived: u64,
     /// How many of the ids given by hand were not there.
     pub absent: u64,
+    /// How many of them did not carry a field that the filter asks for, so that they could not be held against it.
+    pub unchecked: u64,
     /// The last listing showed nothing left; for ids: every request was answered.
     pub verified: bool,
     /// `None` when complete.
@@ -128,6 +139,9 @@ impl BulkDelete {
             totals: self.carried,
             archived: 0,
             absent: 0,
+            unchecked: 0,
+            stale: false,
+            looks: Attempts::new(self.policy, self.seed),
             phase: Phase::Next,
             config: self,
         }
@@ -148,6 +162,10 @@ impl ArchiveDelete {
                     continue;
                 }
                 Phase::Listing(pager) => match pager.poll() {
+                    Step::Done(None) if self.stale => {
+                        self.look_again();
+                        continue;
+                    }
                     Step::Done(halted) => {
                         self.phase = Phase::Done { verified: halted.is_none(), halted };
                         continue;
@@ -174,6 +192,11 @@ impl ArchiveDelete {
                 Phase::Storing { shown } => {
                     *shown = true;
                     return ArchiveStep::Store(&self.batch);
+                }
+                Phase::Waiting(wait) => {
+                    let wait = *wait;
+                    self.phase = Phase::Next;
+                    Err(wait)
                 }
                 Phase::Done { .. } => return ArchiveStep::Done(self.outcome_so_far()),
             };
@@ -223,7 +246,7 @@ impl ArchiveDelete {
                 self.in_flight = false;
                 return bulk.on_response(response).map(without_page);
             }
-            Phase::Next | Phase::Storing { .. } | Phase::Done { .. } => return Err(OutOfTurn),
+            Phase::Next | Phase::Storing { .. } | Phase::Waiting(_) | Phase::Done { .. } => return Err(OutOfTurn),
         };
         self.sent(&event);
         Ok(event)
@@ -243,7 +266,7 @@ impl ArchiveDelete {
                 self.in_flight = false;
                 return bulk.on_failure(failure).map(without_page);
             }
-            Phase::Next | Phase::Storing { .. } | Phase::Done { .. } => return Err(OutOfTurn),
+            Phase::Next | Phase::Storing { .. } | Phase::Waiting(_) | Phase::Done { .. } => return Err(OutOfTurn),
         };
         self.sent(&event);
         if not_sent {
@@ -261,7 +284,7 @@ impl ArchiveDelete {
             Phase::Listing(pager) => pager.withdraw()?,
             Phase::Getting(get) => get.withdraw()?,
             Phase::Deleting(bulk) => bulk.withdraw()?,
-            Phase::Next | Phase::Storing { .. } | Phase::Done { .. } => return Err(OutOfTurn),
+            Phase::Next | Phase::Storing { .. } | Phase::Waiting(_) | Phase::Done { .. } => return Err(OutOfTurn),
         }
         self.in_flight = false;
         Ok(())
@@ -289,7 +312,8 @@ impl ArchiveDelete {
             Phase::Done { verified, halted } => (*verified, halted.clone()),
             _ => (false, None),
         };
-        ArchiveOutcome { totals: self.totals(), archived: self.archived, absent: self.absent, verified, halted }
+        let (archived, absent, unchecked) = (self.archived, self.absent, self.unchecked);
+        ArchiveOutcome { totals: self.totals(), archived, absent, unchecked, verified, halted }
     }
 
     fn seed(&mut self) -> u64 {
@@ -333,6 +357,7 @@ impl ArchiveDelete {
                 let page_size = self.config.page_size.get().min(List::MAX_PAGE_SIZE);
                 let left = self.remaining.and_then(|left| u32::try_from(left).ok()).unwrap_or(u32::MAX);
                 let list = list.page_size(page_size.min(left));
+                self.stale = false;
                 Phase::Listing(Box::new(Pager::new(endpoint, list, policy, seed)))
             }
         };
@@ -343,26 +368,42 @@ impl ArchiveDelete {
             // Not necessarily the end: the pager knows, and goes on or says that it is done.
             return;
         }
-        let new = |message: &DlqMessage, asked: &BTreeSet<u64>| {
-            message.dlq_id().map(|id| !asked.contains(&hash_of(id.as_str())))
-        };
         let mut batch = Vec::with_capacity(page.messages.len());
+        let mut unchecked = Vec::new();
         for message in page.messages {
-            match new(&message, &self.asked) {
-                None => return self.halt(Halt::UnusableMessage),
-                Some(true) => batch.push(message),
-                Some(false) => {}
+            let Some(id) = message.dlq_id() else { return self.halt(Halt::UnusableMessage) };
+            if self.asked.contains(&hash_of(id.as_str())) {
+                self.stale = true;
+                continue;
             }
+            match self.config.selection.matches(&message) {
+                Match::No(field) if !self.config.trust_server => return self.halt(Halt::Mismatch { id, field }),
+                met => unchecked.push(matches!(met, Match::Unknown(_))),
+            }
+            batch.push(message);
         }
         if batch.is_empty() {
-            return self.halt(Halt::NoProgress);
+            // The listing lags behind; what is new may come on its next page.
+            return;
         }
+        self.looks.answered();
         // A server may send more than it was asked for.
         let left = self.remaining.and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
         batch.truncate(left);
+        let unchecked = unchecked.into_iter().take(left).filter(|unchecked| *unchecked).count();
+        self.unchecked = self.unchecked.saturating_add(unchecked as u64);
         self.last = page.cursor.is_none();
         self.batch = batch;
         self.phase = Phase::Storing { shown: false };
+    }
+
+    /// The listing shows nothing but runs that were asked to be deleted: it may lag behind.
+    fn look_again(&mut self) {
+        self.stale = false;
+        match self.looks.failed(None) {
+            Ok(wait) => self.phase = Phase::Waiting(wait),
+            Err(_) => self.halt(Halt::StillListed),
+        }
     }
 
     fn got(&mut self, result: Result<DlqMessage, Halt>) {

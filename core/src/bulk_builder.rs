@@ -34,6 +34,8 @@ pub struct BulkBuilder<V> {
     pub(crate) page_size: NonZeroU32,
     pub(crate) max: Option<NonZeroU64>,
     pub(crate) verify: bool,
+    /// Whether an archive takes the server's word that what it lists matches.
+    pub(crate) trust_server: bool,
     pub(crate) overrides: Overrides,
     pub(crate) policy: RetryPolicy,
     pub(crate) seed: u64,
@@ -77,6 +79,7 @@ impl<V: Verb> BulkBuilder<V> {
             page_size: NonZeroU32::MIN,
             max: None,
             verify: V::REPEATABLE,
+            trust_server: false,
             overrides: Overrides::default(),
             policy: RetryPolicy::default(),
             seed: 0,
@@ -179,6 +182,13 @@ impl BulkBuilder<Delete> {
     /// Whether to go on until a whole pass has found nothing left.
     pub fn verify(self, verify: bool) -> Self {
         Self { verify, ..self }
+    }
+
+    /// Whether [`Self::build_with_archive`] takes the server's word that the runs it lists match the filter. Unless it
+    /// does, a listed run that does not match ends the operation ([`Halt::Mismatch`](crate::Halt::Mismatch)). For a
+    /// service that changes the values that filters speak of.
+    pub fn trust_server(self, trust_server: bool) -> Self {
+        Self { trust_server, ..self }
     }
 }
 

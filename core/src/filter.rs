@@ -25,23 +25,23 @@ pub struct Filter(FilterBuilder);
 #[must_use]
 pub struct FilterBuilder {
     #[serde(skip_serializing_if = "Option::is_none")]
-    from_date: Option<UnixMillis>,
+    pub(crate) from_date: Option<UnixMillis>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    to_date: Option<UnixMillis>,
+    pub(crate) to_date: Option<UnixMillis>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    workflow_url: Vec<String>,
+    pub(crate) workflow_url: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    workflow_run_id: Option<String>,
+    pub(crate) workflow_run_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    workflow_created_at: Option<UnixMillis>,
+    pub(crate) workflow_created_at: Option<UnixMillis>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    label: Vec<String>,
+    pub(crate) label: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    failure_function_state: Vec<String>,
+    pub(crate) failure_function_state: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    caller_ip: Vec<String>,
+    pub(crate) caller_ip: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    flow_control_key: Vec<String>,
+    pub(crate) flow_control_key: Vec<String>,
 }
 
 impl Filter {
@@ -56,6 +56,10 @@ impl Filter {
     /// The conditions again, to change them.
     pub fn into_builder(self) -> FilterBuilder {
         self.0
+    }
+
+    pub(crate) fn conditions(&self) -> &FilterBuilder {
+        &self.0
     }
 
     /// The inclusive lower end of the time window.

@@ -1,6 +1,6 @@
 //! How an operation stands, and how it ends.
 
-use crate::{Cause, ResponseError};
+use crate::{Cause, DlqId, Escaped, ResponseError};
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::time::Duration;
@@ -91,6 +91,16 @@ pub enum Halt {
     /// A message came without an id that can be used, or with another id than the one asked for: it cannot be kept and
     /// deleted by that id.
     UnusableMessage,
+    /// The server listed a run that does not match the filter it was asked for. It was left alone, and so was the rest of
+    /// its page.
+    Mismatch {
+        /// The run.
+        id: DlqId,
+        /// The field of the filter that it does not match, by its name in the API.
+        field: &'static str,
+    },
+    /// The server still lists runs that it was asked to delete, however often it is asked.
+    StillListed,
     /// A request could not be built; a defect of this library.
     Unbuildable(String),
 }
@@ -128,6 +138,12 @@ impl fmt::Display for Halt {
                 )
             }
             Self::UnusableMessage => f.write_str("the server listed a run without an id that can be used"),
+            Self::Mismatch { id, field } => write!(
+                f,
+                "the server listed a run that does not match the filter: {} differs in {field}, so it was left alone",
+                Escaped(id.as_str())
+            ),
+            Self::StillListed => f.write_str("the server still lists runs that it was asked to delete"),
             Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
         }
     }

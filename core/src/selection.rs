@@ -1,4 +1,4 @@
-use crate::{DlqId, Escaped, Filter, UnixMillis};
+use crate::{DlqId, DlqMessage, Escaped, Filter, Match, UnixMillis};
 use alloc::collections::BTreeSet;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -17,6 +17,18 @@ pub enum Selection {
 }
 
 impl Selection {
+    /// Whether a message is of a run that is selected.
+    pub fn matches(&self, message: &DlqMessage) -> Match {
+        match self {
+            Self::Ids(ids) => match message.dlq_id() {
+                Some(id) if ids.as_slice().contains(&id) => Match::Yes,
+                _ => Match::No("dlqIds"),
+            },
+            Self::Filter(filter) => filter.matches(message),
+            Self::Everything => Match::Yes,
+        }
+    }
+
     /// The same selection with its upper end fixed: runs that fail after `to` are left alone. Ids stay as they are, and
     /// so does a filter that has an upper end of its own.
     ///
