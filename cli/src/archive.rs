@@ -64,12 +64,13 @@ pub(crate) fn run(
     }
     let mut progress = Progress::new(job.terminal, expected, "archived and deleted");
     let mut machine = build(selection).build_with_archive();
-    let (mut archived, mut absent) = (0, 0);
+    let (mut archived, mut absent, mut unchecked) = (0, 0, 0);
     let stop = loop {
         let stop = drive(job, &mut machine, &mut file, rate, &mut progress);
         let so_far = machine.outcome_so_far();
         archived += so_far.archived;
         absent += so_far.absent;
+        unchecked += so_far.unchecked;
         report.set_totals(so_far.totals);
         let whole = matches!(&stop, Stop::Done(outcome) if outcome.halted.is_none() && outcome.verified);
         match list.as_mut().filter(|_| whole).map(|list| list.part(taken)) {
@@ -95,7 +96,11 @@ pub(crate) fn run(
                 0 => String::new(),
                 absent => format!(", {} of the ids were not there", thousands(absent)),
             };
-            report.note = Some(format!("{} archived in {}{absent}", thousands(archived), shown(path)));
+            let unchecked = match unchecked {
+                0 => String::new(),
+                unchecked => format!(", {} without a field that the filter asks for", thousands(unchecked)),
+            };
+            report.note = Some(format!("{} archived in {}{absent}{unchecked}", thousands(archived), shown(path)));
             report.end(Ending::Complete, Exit::Success, None)
         }
     }

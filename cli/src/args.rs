@@ -158,6 +158,10 @@ pub(crate) struct Delete {
     /// Interrupted? The same command goes on
     #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "checkpoint"])]
     pub(crate) archive: Option<PathBuf>,
+    /// Take the server's word that the runs it lists match the filter. Otherwise a listed run that does not match stops
+    /// --archive and fails --dry-run
+    #[arg(long)]
+    pub(crate) trust_server: bool,
     /// Delete N windows of time side by side, once a first page shows that there is enough to do
     #[arg(long, value_name = "N", default_value = "4", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,

@@ -159,6 +159,8 @@ impl<'a> Job<'a> {
             return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
         }
         Terminal::show(&preview.sample_lines());
+        // Part of the question, like the runs themselves: it is told whatever --quiet says.
+        Terminal::show(&preview.doubts());
         let bound =
             self.max.map(|max| format!(", of which at most {} are {done}", thousands(max.get()))).unwrap_or_default();
         let mut title = verb.to_owned();

@@ -34,7 +34,7 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
     };
     let speed = Speed { lanes: args.parallel, rate: args.rate };
     if args.dry_run {
-        return dry_run(&job, &resolved, speed, report);
+        return dry_run(&job, &resolved, speed, args.trust_server, report);
     }
     let build = |selection: Selection| {
         // A shard is a selection of its own, and its checkpoint must not be taken for another's.
@@ -47,6 +47,7 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
             .page_size(args.page_size)
             .max(args.max)
             .verify(!args.no_verify)
+            .trust_server(args.trust_server)
             .retry(job.policy, job.client.seed())
     };
     let file = match args.checkpoint.clone().map(CheckpointFile::open).transpose() {
@@ -77,7 +78,7 @@ fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
     }
 }
 
-fn dry_run(job: &Job<'_>, resolved: &Resolved, speed: Speed, mut report: Report) -> Report {
+fn dry_run(job: &Job<'_>, resolved: &Resolved, speed: Speed, trust_server: bool, mut report: Report) -> Report {
     let counted = match resolved {
         Resolved::Ids(list) => Ok(preview::of_ids(list.total())),
         Resolved::Matching(selection) => {
@@ -90,7 +91,11 @@ fn dry_run(job: &Job<'_>, resolved: &Resolved, speed: Speed, mut report: Report)
     match counted {
         Ok(preview) => {
             preview.sample_lines().iter().for_each(|line| job.terminal.note(line));
+            preview.doubts().iter().for_each(|line| job.terminal.note(line));
             report.matching = Some(preview.matching);
+            if let Some(mismatch) = preview.mismatch.filter(|_| !trust_server) {
+                return report.end(Ending::Halted, Exit::Failure, Some(format!("{mismatch}; nothing was deleted")));
+            }
             report.end(Ending::DryRun, Exit::Success, None)
         }
         Err(failed) => job.failed_before(report, failed),

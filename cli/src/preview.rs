@@ -6,7 +6,7 @@ use crate::report::thousands;
 use crate::terminal::Terminal;
 use crate::time::Age;
 use std::ops::ControlFlow;
-use upstash_dlq_core::{DlqMessage, List, RetryPolicy, Selection};
+use upstash_dlq_core::{DlqMessage, Escaped, List, Match, RetryPolicy, Selection};
 use upstash_dlq_ureq::Client;
 
 /// How many runs are shown.
@@ -19,11 +19,15 @@ pub(crate) struct Preview {
     /// Whether all were counted.
     pub(crate) whole: bool,
     pub(crate) samples: Vec<DlqMessage>,
+    /// The first run that is listed and does not match, which a sentence tells.
+    pub(crate) mismatch: Option<String>,
+    /// How many do not carry a field that the filter asks for.
+    pub(crate) unchecked: u64,
 }
 
 /// Ids are counted as they were given, without asking the server.
 pub(crate) fn of_ids(ids: u64) -> Preview {
-    Preview { matching: ids, whole: true, samples: Vec::new() }
+    Preview { matching: ids, whole: true, samples: Vec::new(), mismatch: None, unchecked: 0 }
 }
 
 /// Counts until more than `limit` are found. The number of requests comes back in any case.
@@ -40,11 +44,12 @@ pub(crate) fn count(
         Selection::Everything => List::everything(),
         Selection::Ids(ids) => return (0, Ok(of_ids(ids.len() as u64))),
     };
-    let mut preview = Preview { matching: 0, whole: true, samples: Vec::new() };
+    let mut preview = of_ids(0);
     let (requests, result) = each_page(client, list, policy, speed, terminal, None, |page| {
         preview.matching += page.messages.len() as u64;
         let room = SAMPLES.saturating_sub(preview.samples.len());
         preview.samples.extend(page.messages.iter().take(room).cloned());
+        page.messages.iter().for_each(|message| preview.check(selection, message));
         if preview.matching > limit && page.cursor.is_some() {
             preview.whole = false;
             return ControlFlow::Break(());
@@ -55,6 +60,28 @@ pub(crate) fn count(
 }
 
 impl Preview {
+    /// Holds a listed run against what was asked for.
+    fn check(&mut self, selection: &Selection, message: &DlqMessage) {
+        match selection.matches(message) {
+            Match::Yes => {}
+            Match::Unknown(_) => self.unchecked += 1,
+            Match::No(field) => {
+                self.mismatch.get_or_insert_with(|| {
+                    let id =
+                        message.dlq_id().map_or_else(|| "without an id".into(), |id| Escaped(id.as_str()).to_string());
+                    format!("the server lists a run that does not match the filter: {id} differs in {field}")
+                });
+            }
+        }
+    }
+
+    /// What the listing leaves open about the runs it shows.
+    pub(crate) fn doubts(&self) -> Vec<String> {
+        let unchecked = (self.unchecked > 0)
+            .then(|| format!("{} of them do not carry a field that the filter asks for", thousands(self.unchecked)));
+        self.mismatch.iter().map(|mismatch| format!("warning: {mismatch}")).chain(unchecked).collect()
+    }
+
     /// `more than 1,000 runs match`
     pub(crate) fn sentence(&self) -> String {
         let verb = if self.matching == 1 { "run matches" } else { "runs match" };

@@ -4,14 +4,14 @@
 
 mod common;
 
-use common::{command, emulator, json, run, text};
+use common::{NEWEST, command, emulator, json, run, text};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use upstash_dlq_emulator::{Fault, FaultPlan};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, Ignored, Server, ServerOptions, Service, sample};
 
 const QUESTION: &str = "[y/N] ";
 
@@ -93,6 +93,20 @@ fn yes_deletes_and_everything_else_does_not() {
         );
         assert_eq!(server.with_service(|s| s.len()), if yes { 0 } else { 250 });
     }
+}
+
+#[test]
+fn a_run_that_does_not_match_is_told_before_the_question() {
+    let mut service = Service::new(Config {
+        ignored: vec![Ignored { method: Some(http::Method::GET), name: "label" }],
+        ..Config::default()
+    });
+    sample::runs(40, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let mut person = Person::types(&server.url(), &["delete", "--label", "nightly", "--quiet"]);
+    let shown = person.is_asked();
+    assert!(shown.contains("does not match the filter") && shown.contains("differs in label"), "{shown}");
+    assert_eq!(person.answers("n\n").status.code(), Some(1));
 }
 
 #[test]
