@@ -5,6 +5,7 @@ use crate::checkpoint_file::CheckpointFile;
 use crate::ids::IdList;
 use crate::listing::{Failed, Speed, unless_interrupted};
 use crate::preview::{self, ENOUGH, Preview};
+use crate::private_file::shown;
 use crate::progress::Progress;
 use crate::report::{Ending, Exit, Report, thousands};
 use crate::selection::window;
@@ -191,11 +192,11 @@ impl<'a> Job<'a> {
         let Some(file) = file else { return Ok(builder.build()) };
         let Some(checkpoint) = file.read(Checkpoint::from_json)? else { return Ok(builder.build()) };
         self.note_going_on(file, checkpoint.totals());
-        builder.restore(checkpoint).map_err(|error| format!("{error} ({})", file.path().display()))
+        builder.restore(checkpoint).map_err(|error| format!("{error} ({})", shown(file.path())))
     }
 
     pub(crate) fn note_going_on(&self, file: &CheckpointFile, totals: Totals) {
-        let (path, done) = (file.path().display(), self.words.done);
+        let (path, done) = (shown(file.path()), self.words.done);
         self.terminal.note(&format!("going on from {path}: {} {done} so far", thousands(totals.runs)));
     }
 

@@ -1,6 +1,7 @@
 //! Where to send, and with whose token.
 
 use crate::args::Global;
+use crate::private_file::shown;
 use std::io::Read;
 use upstash_dlq_core::{Endpoint, Token};
 
@@ -30,7 +31,7 @@ pub(crate) fn endpoint(global: &Global) -> Result<Endpoint, String> {
             let mut text = String::new();
             std::fs::File::open(path)
                 .and_then(|file| file.take(65_536).read_to_string(&mut text))
-                .map_err(|error| format!("--token-file: {} cannot be read: {error}", path.display()))?;
+                .map_err(|error| format!("--token-file: {} cannot be read: {error}", shown(path)))?;
             ("--token-file", text.trim().to_owned())
         }
         None => {

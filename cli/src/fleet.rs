@@ -3,6 +3,7 @@
 use crate::bulk::{Job, Stand, Watch, usage};
 use crate::checkpoint_file::CheckpointFile;
 use crate::listing::{Speed, unless_interrupted};
+use crate::private_file::shown;
 use crate::report::Report;
 use crate::selection::window;
 use crate::start;
@@ -41,7 +42,7 @@ fn restored<V: Verb>(
     let Some(checkpoint) = file.read(FleetCheckpoint::from_json)? else { return Ok(None) };
     job.note_going_on(file, checkpoint.totals());
     let fleet = builder.clone().restore_fleet(checkpoint, speed.lanes, Age::from_clock().now());
-    fleet.map(Some).map_err(|error| format!("{error} ({})", file.path().display()))
+    fleet.map(Some).map_err(|error| format!("{error} ({})", shown(file.path())))
 }
 
 /// Looks, asks, and drives the lanes to their end.

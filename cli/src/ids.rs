@@ -104,7 +104,7 @@ impl IdList {
         let skip = skip.saturating_sub(given);
         let mut place = if self.place.ids <= skip { self.place } else { Place::default() };
         let Some((path, file)) = &mut self.file else { return Ok(()) };
-        let shown = path.display();
+        let shown = crate::private_file::shown(path);
         let unreadable = |error: std::io::Error| format!("--ids-from: {shown} cannot be read: {error}");
         file.seek(SeekFrom::Start(place.bytes)).map_err(unreadable)?;
         let mut reader = BufReader::with_capacity(64 * 1024, file);
@@ -141,7 +141,8 @@ impl IdList {
 
 /// Something that can be read twice: what cannot is copied first.
 fn open(path: &Path) -> Result<File, String> {
-    let unreadable = |error: std::io::Error| format!("--ids-from: {} cannot be read: {error}", path.display());
+    let unreadable =
+        |error: std::io::Error| format!("--ids-from: {} cannot be read: {error}", crate::private_file::shown(path));
     let spool = |mut from: Box<dyn Read>| {
         let mut copy = tempfile::tempfile()?;
         std::io::copy(&mut from, &mut copy)?;

@@ -46,12 +46,25 @@ fn told(terminal: Terminal, printed: Result<(), Lost>) -> ExitCode {
     printed.map_or_else(|lost| failure::lost(terminal, lost, 1), |()| ExitCode::SUCCESS)
 }
 
+/// In clap's words and colours, unless what it repeats of the command line would steer the terminal.
+fn wrong_usage(wrong: &clap::Error) -> ExitCode {
+    let plain = wrong.render().to_string();
+    let lines: Vec<String> = plain.lines().map(terminal::escaped).collect();
+    if lines.iter().zip(plain.lines()).all(|(escaped, line)| escaped == line) {
+        // Nobody is left to tell when standard error is gone.
+        let _ = wrong.print();
+    } else {
+        Terminal::show(&lines);
+    }
+    ExitCode::from(2)
+}
+
 fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         // Help and version are results; all else goes to standard error.
         Err(asked) if !asked.use_stderr() => return told(Terminal::PLAIN, terminal::judged(asked.print())),
-        Err(wrong) => wrong.exit(),
+        Err(wrong) => return wrong_usage(&wrong),
     };
     match &cli.command {
         Command::Delete(args) => delete::run(&cli.global, args),

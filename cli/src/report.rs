@@ -6,7 +6,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
-use upstash_dlq_core::{Totals, UnixMillis};
+use upstash_dlq_core::{Escaped, Totals, UnixMillis};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -167,7 +167,10 @@ impl Report {
         if self.outcome != Ending::DryRun {
             if let Some(path) = &self.checkpoint {
                 let how = if self.unsettled { " with --settle" } else { "" };
-                terminal.note(&format!("the position is kept in {path}: run the same command again{how} to continue"));
+                terminal.note(&format!(
+                    "the position is kept in {}: run the same command again{how} to continue",
+                    Escaped(path)
+                ));
             }
         }
         self.exit_code()
