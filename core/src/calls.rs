@@ -26,8 +26,8 @@ fn request(
 /// ```
 /// use upstash_dlq_core::{Call, DlqId, Endpoint, GetMessage, Token};
 /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
-/// let request = GetMessage(DlqId::new("a/b ü")?).to_request(&endpoint)?;
-/// assert_eq!(request.uri(), "https://qstash.upstash.io/v2/workflows/dlq/a%2Fb%20%C3%BC");
+/// let request = GetMessage(DlqId::new("a/b~ü")?).to_request(&endpoint)?;
+/// assert_eq!(request.uri(), "https://qstash.upstash.io/v2/workflows/dlq/a%2Fb%7E%C3%BC");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
