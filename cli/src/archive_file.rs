@@ -89,6 +89,10 @@ impl FoundArchive {
     /// Makes the file, or goes on with it: a last line that a crash left unfinished is taken off.
     pub(crate) fn open(self) -> Result<ArchiveFile, String> {
         let Self { path, existing } = self;
+        if existing.is_none() && path.symlink_metadata().is_ok() {
+            // Somebody has made one in between.
+            return Self::at(&path)?.open();
+        }
         let open = || -> Result<ArchiveFile, Problem> {
             let (mut file, end) = match existing {
                 Some(existing) => existing,
