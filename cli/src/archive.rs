@@ -37,11 +37,11 @@ pub(crate) fn run(
     let selection = match resolved {
         Resolved::Matching(selection) => selection,
         Resolved::Ids(mut ids) => match ids.part(0) {
-            Ok(Some((part, first))) => {
-                (list, taken) = (Some(ids), first);
+            Ok(Some(part)) => {
+                (list, taken) = (Some(ids), part.len() as u64);
                 Selection::Ids(part)
             }
-            Ok(None) => return usage(report, "--ids-from: holds no id any more".into()),
+            Ok(None) => return usage(report, "--ids-from: holds no id".into()),
             Err(sentence) => return usage(report, sentence),
         },
     };
@@ -74,7 +74,8 @@ pub(crate) fn run(
         report.set_totals(so_far.totals);
         let whole = matches!(&stop, Stop::Done(outcome) if outcome.halted.is_none() && outcome.verified);
         match list.as_mut().filter(|_| whole).map(|list| list.part(taken)) {
-            Some(Ok(Some((ids, more)))) => {
+            Some(Ok(Some(ids))) => {
+                let more = ids.len() as u64;
                 machine = build(Selection::Ids(ids)).part(taken, so_far.totals).build_with_archive();
                 taken += more;
             }
@@ -84,6 +85,7 @@ pub(crate) fn run(
     };
     progress.finish();
     report.archived = Some(archived);
+    report.missing = list.as_ref().map(|_| absent);
     match stop {
         Stop::Interrupted => report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into())),
         Stop::Broken(sentence) => report.end(Ending::Halted, Exit::Failure, Some(sentence)),

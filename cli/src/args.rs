@@ -89,7 +89,7 @@ Starting a run twice is not harmless. So there is one pass and no more, and when
 again by itself: the command stops, says where to look, and with --checkpoint goes on once you have looked and given
 --settle applied (the runs have left the DLQ) or --settle not-applied (they are still there).
 
-Exit status: 0 complete; 1 failed, nothing was started; 2 wrong usage, nothing was sent;
+Exit status: 0 complete or dry run; 1 failed, nothing was started; 2 wrong usage, nothing was sent;
 3 failed, something was or may have been started; 130 interrupted.
 
 Examples:
@@ -227,6 +227,9 @@ pub(crate) enum Callback {
 pub(crate) struct Start {
     #[command(flatten)]
     pub(crate) selection: SelectionArgs,
+    /// Only show what matches; start nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
     /// Do not ask
     #[arg(long, short)]
     pub(crate) yes: bool,
@@ -234,7 +237,7 @@ pub(crate) struct Start {
     #[arg(long, value_name = "N")]
     pub(crate) max: Option<NonZeroU64>,
     /// Keep the position in FILE, and go on from it when it exists
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// What became of the request whose answer was lost: its runs have left the DLQ (applied), or are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
@@ -292,7 +295,7 @@ pub(crate) struct SelectionArgs {
     /// The ids of runs in the DLQ
     #[arg(value_name = "ID", help_heading = "Selection")]
     pub(crate) ids: Vec<String>,
-    /// A file with one id a line; "-" is standard input
+    /// A file with one id a line, or with messages as list --json and --archive write them; "-" is standard input
     #[arg(long, value_name = "FILE", help_heading = "Selection")]
     pub(crate) ids_from: Option<PathBuf>,
     /// Every run in the DLQ

@@ -4,6 +4,7 @@ use crate::args::{Global, SelectionArgs};
 use crate::checkpoint_file::CheckpointFile;
 use crate::ids::IdList;
 use crate::listing::{Failed, Speed, unless_interrupted};
+use crate::missing::Missing;
 use crate::preview::{self, ENOUGH, Preview};
 use crate::private_file::shown;
 use crate::progress::Progress;
@@ -11,6 +12,7 @@ use crate::report::{Ending, Exit, Report, thousands};
 use crate::selection::window;
 use crate::start::StartedLine;
 use crate::terminal::{Lost, Terminal, json_line, print_line};
+use crate::tty::Tty;
 use crate::wording::{self, Words};
 use crate::{connect, interrupt, time};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -30,6 +32,8 @@ pub(crate) struct Job<'a> {
     pub(crate) max: Option<NonZeroU64>,
     pub(crate) words: Words,
     pub(crate) terminal: Terminal,
+    /// Where to ask when standard input holds the ids.
+    tty: Option<Tty>,
     pub(crate) client: Client,
     pub(crate) policy: RetryPolicy,
 }
@@ -77,19 +81,16 @@ impl<'a> Job<'a> {
         yes: bool,
         max: Option<NonZeroU64>,
     ) -> Result<Self, String> {
-        if !yes && (!Terminal::can_ask() || args.reads_standard_input()) {
-            let look = if words == wording::DELETE {
-                ", or --dry-run to look"
-            } else {
-                ", and look with upstash-dlq list first"
-            };
-            return Err(format!("nobody can be asked here: give --yes to {}{look}", words.verb));
+        let reads_ids = args.reads_standard_input();
+        let tty = if !yes && reads_ids { Tty::open() } else { None };
+        if !yes && tty.is_none() && (reads_ids || !Terminal::can_ask()) {
+            return Err(format!("nobody can be asked here: give --yes to {}, or --dry-run to look", words.verb));
         }
         let endpoint = connect::endpoint(global)?;
         let client = Client::builder(endpoint).timeout(global.timeout).build();
         let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
         interrupt::install();
-        Ok(Self { global, args, yes, max, words, terminal: Terminal::new(global), client, policy })
+        Ok(Self { global, args, yes, max, words, terminal: Terminal::new(global), tty, client, policy })
     }
 
     pub(crate) fn fingerprint(&self, selection: &Selection) -> Fingerprint {
@@ -173,7 +174,9 @@ impl<'a> Job<'a> {
         } else {
             format!("{} ids are given{bound}. {title} these runs? {warning}", thousands(preview.matching))
         };
-        match interrupt::while_asking(|| Terminal::ask(&question)) {
+        match interrupt::while_asking(|| {
+            self.tty.as_ref().map_or_else(|| Terminal::ask(&question), |tty| tty.ask(&question))
+        }) {
             Some(true) if !interrupt::requested() => Ok(report),
             _ if interrupt::requested() => Err(Box::new(self.failed_before(report, Failed::Interrupted))),
             _ => {
@@ -215,7 +218,8 @@ impl<'a> Job<'a> {
             let before = saved.as_ref().map_or(0, Checkpoint::ids_before);
             let none =
                 || "checkpoint: belongs to a longer list of ids: give the same one again, or another file".to_owned();
-            let (ids, taken) = list.part(before)?.ok_or_else(none)?;
+            let ids = list.part(before)?.ok_or_else(none)?;
+            let taken = ids.len() as u64;
             let builder = self.of_list(&list, build(Selection::Ids(ids))).part(before, Totals::default());
             let mut bulk = self.machine(builder, file)?;
             settle(&mut bulk)?;
@@ -225,7 +229,9 @@ impl<'a> Job<'a> {
             Ok(started) => started,
             Err(sentence) => return usage(report, sentence),
         };
-        let total = list.total_of(&bulk);
+        let total = list.total();
+        let missing = Missing::at(&bulk);
+        report.missing = Some(missing.known());
         // Nothing will be sent before it is settled: there is nothing to ask.
         if !bulk.is_unsettled() {
             report = match self.look_and_ask(bulk.selection(), Some(total), report) {
@@ -234,7 +240,7 @@ impl<'a> Job<'a> {
             };
         }
         let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
-        let mut watch = self.watch(file, Some(total));
+        let mut watch = Watch { missing: Some(missing), ..self.watch(file, Some(total)) };
         loop {
             let send = |request| {
                 let sent = Instant::now();
@@ -246,8 +252,10 @@ impl<'a> Job<'a> {
             let driven = drive(&mut bulk, send, interrupt::sleep, &mut watch);
             let whole = matches!(&driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.verified);
             let next = if whole { list.part(done) } else { Ok(None) };
+            report.missing = watch.missing.map(|missing| missing.known());
             match next {
-                Ok(Some((ids, taken))) => {
+                Ok(Some(ids)) => {
+                    let taken = ids.len() as u64;
                     let builder = self.of_list(&list, build(Selection::Ids(ids)));
                     bulk = builder.part(done, bulk.totals()).build();
                     done += taken;
@@ -257,15 +265,10 @@ impl<'a> Job<'a> {
                     let broken = watch.broken.take();
                     return self.conclude(&bulk, file, driven, broken, Some(total), report);
                 }
-                // It was whole when it was checked.
                 Err(sentence) => {
                     watch.progress.finish();
                     report.set_totals(bulk.totals());
-                    return report.end(
-                        Ending::Halted,
-                        Exit::Failure,
-                        Some(format!("{sentence}; the file has changed")),
-                    );
+                    return report.end(Ending::Halted, Exit::Failure, Some(sentence));
                 }
             }
         }
@@ -278,7 +281,7 @@ impl<'a> Job<'a> {
 
     pub(crate) fn watch<'f>(&self, file: Option<&'f CheckpointFile>, expected: Option<u64>) -> Watch<'f> {
         let progress = Progress::new(self.terminal, expected, self.words.done);
-        Watch { terminal: self.terminal, file, progress, broken: None }
+        Watch { terminal: self.terminal, file, progress, missing: None, broken: None }
     }
 
     pub(crate) fn conclude(
@@ -353,9 +356,11 @@ impl<'a> Job<'a> {
 fn note(words: Words, ids: Option<u64>, report: &Report) -> Option<String> {
     Some(match ids {
         Some(_) if !report.verified => "the maximum was reached".into(),
-        Some(ids) => match ids.saturating_sub(report.runs()) {
-            0 => "every id was there".into(),
-            absent => format!("{} of the ids were not there", thousands(absent)),
+        Some(_) => match report.missing.unwrap_or(0) {
+            0 if report.is_exact() => "every id was there".into(),
+            0 => "nobody knows whether every id was there".into(),
+            missing if report.is_exact() => format!("{} of the ids were not there", thousands(missing)),
+            missing => format!("at least {} of the ids were not there", thousands(missing)),
         },
         None if words != wording::DELETE => return None,
         None if report.verified => "another pass found nothing left".into(),
@@ -368,6 +373,8 @@ pub(crate) struct Watch<'a> {
     terminal: Terminal,
     file: Option<&'a CheckpointFile>,
     pub(crate) progress: Progress,
+    /// Where ids were given.
+    missing: Option<Missing>,
     /// Why requests are held back.
     pub(crate) broken: Option<Broken>,
 }
@@ -427,6 +434,9 @@ impl<V: Verb> Observer<Bulk<V>> for Watch<'_> {
     }
 
     fn after(&mut self, bulk: &Bulk<V>, event: &Event<V::Page>) -> ControlFlow<()> {
+        if let (Event::Page(_), Some(missing)) = (event, &mut self.missing) {
+            missing.on_page(bulk);
+        }
         self.on_event(bulk, event)
     }
 }

@@ -4,12 +4,13 @@ use crate::args::{Delete, Global};
 use crate::bulk::{Job, usage};
 use crate::checkpoint_file::CheckpointFile;
 use crate::listing::Speed;
+use crate::look_up::Stopped;
 use crate::report::{Ending, Exit, Report};
 use crate::selection::Resolved;
 use crate::terminal::Terminal;
 use crate::time::Age;
 use crate::wording::DELETE;
-use crate::{archive, fleet, preview, time};
+use crate::{archive, fleet, look_up, preview, time};
 use std::process::ExitCode;
 use upstash_dlq_core::{BulkDelete, Fingerprint, Selection};
 
@@ -23,7 +24,8 @@ pub(crate) fn run(global: &Global, args: &Delete) -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    let report = Report::new(DELETE, resolved.window());
+    let mut report = Report::new(DELETE, resolved.window());
+    report.missing = resolved.missing();
     delete(global, args, resolved, report).print(&terminal, global.json)
 }
 
@@ -34,7 +36,7 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
     };
     let speed = Speed { lanes: args.parallel, rate: args.rate };
     if args.dry_run {
-        return dry_run(&job, &resolved, speed, args.trust_server, report);
+        return dry_run(&job, resolved, speed, args.trust_server, report);
     }
     let build = |selection: Selection| {
         // A shard is a selection of its own, and its checkpoint must not be taken for another's.
@@ -78,12 +80,24 @@ fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
     }
 }
 
-fn dry_run(job: &Job<'_>, resolved: &Resolved, speed: Speed, trust_server: bool, mut report: Report) -> Report {
+/// Shows what delete, resume or restart would act on.
+pub(crate) fn dry_run(
+    job: &Job<'_>,
+    resolved: Resolved,
+    speed: Speed,
+    trust_server: bool,
+    mut report: Report,
+) -> Report {
     let counted = match resolved {
-        Resolved::Ids(list) => Ok(preview::of_ids(list.total())),
+        Resolved::Ids(mut list) => match look_up::each(job, &mut list, speed.rate, &mut report) {
+            Ok(preview) => Ok(preview),
+            Err(Stopped::Failed(failed)) => Err(failed),
+            Err(Stopped::NoIds(sentence)) => return report.end(Ending::Halted, Exit::Failure, Some(sentence)),
+        },
         Resolved::Matching(selection) => {
-            job.show_window(selection);
-            let (requests, counted) = preview::count(&job.client, selection, u64::MAX, job.policy, speed, job.terminal);
+            job.show_window(&selection);
+            let (requests, counted) =
+                preview::count(&job.client, &selection, u64::MAX, job.policy, speed, job.terminal);
             report.set_requests_before(requests);
             counted
         }
@@ -94,7 +108,11 @@ fn dry_run(job: &Job<'_>, resolved: &Resolved, speed: Speed, trust_server: bool,
             preview.doubts().iter().for_each(|line| job.terminal.note(line));
             report.matching = Some(preview.matching);
             if let Some(mismatch) = preview.mismatch.filter(|_| !trust_server) {
-                return report.end(Ending::Halted, Exit::Failure, Some(format!("{mismatch}; nothing was deleted")));
+                return report.end(
+                    Ending::Halted,
+                    Exit::Failure,
+                    Some(format!("{mismatch}; nothing was {}", job.words.done)),
+                );
             }
             report.end(Ending::DryRun, Exit::Success, None)
         }

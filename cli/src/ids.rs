@@ -1,71 +1,84 @@
-//! Ids from the command line and from a file of any length: checked whole, then read again part by part.
+//! Ids from the command line and from a file of any length: checked whole, and copied, so that what was read first is
+//! what is sent; then taken part by part.
 
+use crate::private_file::shown;
 use crate::selection::in_words_of_the_command;
+use serde::Deserialize;
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use upstash_dlq_core::{Bulk, DlqId, FingerprintOfMany, Ids, Selection, Verb};
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::path::Path;
+use tempfile::SpooledTempFile;
+use upstash_dlq_core::{DlqId, FingerprintOfMany, Ids};
 
 /// So many ids are held at a time.
 const PART: usize = 10_000;
 /// No line is longer, in bytes: an id has 1,024 at most.
 const MAX_LINE: u64 = 4_096;
+/// A message comes in a response of at most 16 MiB.
+const MAX_MESSAGE: u64 = 17 * 1024 * 1024;
+/// A copy below this size stays in memory, in bytes.
+const IN_MEMORY: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct IdList {
-    given: Vec<DlqId>,
-    file: Option<(PathBuf, File)>,
-    /// How many ids there are, those that occur twice counted twice where the list is long.
+    /// One id a line, none twice, in a file that nobody else can reach.
+    copy: BufReader<SpooledTempFile>,
     total: u64,
     fingerprint: FingerprintOfMany,
-    /// Where the last part ended, so that the next does not read the file from its start again.
+    /// Where the last part ended, so that the next does not read the copy from its start again.
     place: Place,
 }
 
-/// So many ids lie before this byte, in so many lines.
+/// So many ids lie before this byte.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     ids: u64,
     bytes: u64,
-    lines: u64,
+}
+
+/// A line that holds a message.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(rename = "dlqId", borrow)]
+    dlq_id: Option<Cow<'a, str>>,
 }
 
 impl IdList {
     /// Reads it all once, and says which line is wrong.
     pub(crate) fn check(given: &[String], from: Option<&Path>) -> Result<Self, String> {
-        let given = given.iter().map(|id| DlqId::new(id.as_str()).map_err(|e| in_words_of_the_command(&e)));
-        let mut list = Self {
-            given: given.collect::<Result<_, _>>()?,
-            file: from.map(|path| Ok::<_, String>((path.to_owned(), open(path)?))).transpose()?,
-            total: 0,
-            fingerprint: FingerprintOfMany::default(),
-            place: Place::default(),
-        };
-        let mut total = 0;
-        let mut fingerprint = FingerprintOfMany::default();
-        list.each(0, |id| {
-            total += 1;
-            fingerprint.add(id.as_str());
-            true
-        })?;
-        if total == 0 {
+        let mut copy = Copy::new();
+        for id in given {
+            copy.add(&DlqId::new(id.as_str()).map_err(|error| in_words_of_the_command(&error))?)?;
+        }
+        if let Some(path) = from {
+            let unreadable = |error: io::Error| format!("--ids-from: {} cannot be read: {error}", shown(path));
+            let file: Box<dyn Read> = if path == Path::new("-") {
+                Box::new(io::stdin().lock())
+            } else {
+                Box::new(File::open(path).map_err(unreadable)?)
+            };
+            let mut lines = Lines { from: BufReader::with_capacity(64 * 1024, file), line: Vec::new(), number: 0 };
+            while lines.next().map_err(unreadable)? {
+                let id = lines
+                    .id()
+                    .map_err(|problem| format!("--ids-from: {}, line {}: {problem}", shown(path), lines.number))?;
+                if let Some(id) = id {
+                    copy.add(&id)?;
+                }
+            }
+        }
+        if copy.total == 0 {
             return Err("--ids-from: holds no id: there is nothing to do, and nothing was sent".into());
         }
-        list.total = total;
-        list.fingerprint = fingerprint;
-        Ok(list)
+        copy.finish()
     }
 
+    /// How many there are, each counted once.
     pub(crate) fn total(&self) -> u64 {
         self.total
-    }
-
-    /// The same, but for a short list without the ids that occur twice.
-    pub(crate) fn total_of<V: Verb>(&self, bulk: &Bulk<V>) -> u64 {
-        match bulk.selection() {
-            Selection::Ids(ids) if self.is_short() => ids.len() as u64,
-            _ => self.total,
-        }
     }
 
     pub(crate) fn fingerprint(&self) -> &FingerprintOfMany {
@@ -77,82 +90,145 @@ impl IdList {
         self.total <= PART as u64
     }
 
-    /// The ids after the first `before`, as many as one part holds, and how many of the list that are: one that occurs
-    /// twice in a part is taken once. `None` where there are none.
-    pub(crate) fn part(&mut self, before: u64) -> Result<Option<(Ids, u64)>, String> {
+    /// The ids after the first `before`, as many as one part holds. `None` where there are none.
+    pub(crate) fn part(&mut self, before: u64) -> Result<Option<Ids>, String> {
         let mut ids = Vec::new();
-        self.each(before, |id| {
-            ids.push(id);
-            ids.len() < PART
-        })?;
-        let taken = ids.len() as u64;
+        self.read(before, &mut ids).map_err(|error| format!("--ids-from: the copy cannot be read: {error}"))?;
         if ids.is_empty() {
             return Ok(None);
         }
-        Ids::new(ids).map(|ids| Some((ids, taken))).map_err(|e| in_words_of_the_command(&e))
+        Ids::parse(ids).map(Some).map_err(|error| in_words_of_the_command(&error))
     }
 
-    /// Each id but the first `skip`, until `visit` has seen enough.
-    fn each(&mut self, skip: u64, mut visit: impl FnMut(DlqId) -> bool) -> Result<(), String> {
-        let given = self.given.len() as u64;
-        for id in self.given.iter().skip(usize::try_from(skip).unwrap_or(usize::MAX)) {
-            if !visit(id.clone()) {
-                return Ok(());
-            }
-        }
-        // Of the file's own ids.
-        let skip = skip.saturating_sub(given);
-        let mut place = if self.place.ids <= skip { self.place } else { Place::default() };
-        let Some((path, file)) = &mut self.file else { return Ok(()) };
-        let shown = crate::private_file::shown(path);
-        let unreadable = |error: std::io::Error| format!("--ids-from: {shown} cannot be read: {error}");
-        file.seek(SeekFrom::Start(place.bytes)).map_err(unreadable)?;
-        let mut reader = BufReader::with_capacity(64 * 1024, file);
-        let mut line = String::new();
-        loop {
-            line.clear();
-            let read = Read::by_ref(&mut reader).take(MAX_LINE).read_line(&mut line).map_err(unreadable)?;
+    fn read(&mut self, before: u64, ids: &mut Vec<String>) -> io::Result<()> {
+        let mut place = if self.place.ids <= before { self.place } else { Place::default() };
+        self.copy.seek(SeekFrom::Start(place.bytes))?;
+        while ids.len() < PART {
+            let mut line = String::new();
+            let read = self.copy.read_line(&mut line)?;
             if read == 0 {
                 break;
             }
-            place.bytes += read as u64;
-            place.lines += 1;
-            let text = if place.lines == 1 { line.strip_prefix('\u{feff}').unwrap_or(&line) } else { &line };
-            let text = text.trim();
-            if text.is_empty() {
-                continue;
+            if place.ids >= before {
+                line.pop();
+                ids.push(line);
             }
             place.ids += 1;
-            if place.ids <= skip {
-                continue;
-            }
-            let id = DlqId::new(text).map_err(|error| {
-                let problem = in_words_of_the_command(&error);
-                format!("--ids-from: {shown}, line {}: {problem}", place.lines)
-            })?;
-            if !visit(id) {
-                break;
-            }
+            place.bytes += read as u64;
         }
         self.place = place;
         Ok(())
     }
 }
 
-/// Something that can be read twice: what cannot is copied first.
-fn open(path: &Path) -> Result<File, String> {
-    let unreadable =
-        |error: std::io::Error| format!("--ids-from: {} cannot be read: {error}", crate::private_file::shown(path));
-    let spool = |mut from: Box<dyn Read>| {
-        let mut copy = tempfile::tempfile()?;
-        std::io::copy(&mut from, &mut copy)?;
-        Ok(copy)
-    };
-    if path == Path::new("-") {
-        return spool(Box::new(std::io::stdin().lock())).map_err(unreadable);
+/// An [`IdList`] in the making.
+struct Copy {
+    file: BufWriter<SpooledTempFile>,
+    /// Hashes of the ids so far, under a key of this process: among ten million, two are mistaken for one by a chance of
+    /// one in 300,000.
+    seen: HashSet<u64>,
+    hasher: RandomState,
+    total: u64,
+    fingerprint: FingerprintOfMany,
+}
+
+impl Copy {
+    fn new() -> Self {
+        Self {
+            file: BufWriter::with_capacity(64 * 1024, SpooledTempFile::new(IN_MEMORY)),
+            seen: HashSet::new(),
+            hasher: RandomState::new(),
+            total: 0,
+            fingerprint: FingerprintOfMany::default(),
+        }
     }
-    let file = File::open(path).map_err(unreadable)?;
-    if file.metadata().map_err(unreadable)?.is_file() { Ok(file) } else { spool(Box::new(file)).map_err(unreadable) }
+
+    fn add(&mut self, id: &DlqId) -> Result<(), String> {
+        if !self.seen.insert(self.hasher.hash_one(id.as_str())) {
+            return Ok(());
+        }
+        self.total += 1;
+        self.fingerprint.add(id.as_str());
+        writeln!(self.file, "{id}").map_err(|error| uncopied(&error))
+    }
+
+    fn finish(self) -> Result<IdList, String> {
+        let Self { file, total, fingerprint, .. } = self;
+        let file = file.into_inner().map_err(|error| uncopied(error.error()))?;
+        Ok(IdList { copy: BufReader::with_capacity(64 * 1024, file), total, fingerprint, place: Place::default() })
+    }
+}
+
+fn uncopied(error: &io::Error) -> String {
+    format!("--ids-from: cannot be copied to {}: {error}", shown(&std::env::temp_dir()))
+}
+
+/// A file's lines, each as long as an id or a message may be.
+struct Lines<R> {
+    from: BufReader<R>,
+    line: Vec<u8>,
+    /// Of the line that was read last, counted from 1.
+    number: u64,
+}
+
+impl<R: Read> Lines<R> {
+    /// False at the end.
+    fn next(&mut self) -> io::Result<bool> {
+        self.line.clear();
+        self.number += 1;
+        self.read_up_to(MAX_LINE)?;
+        if self.is_longer_than(MAX_LINE) && self.text_begins_with(b'{') {
+            self.read_up_to(MAX_MESSAGE)?;
+        }
+        Ok(!self.line.is_empty())
+    }
+
+    /// And a byte, which is the newline or one too many.
+    fn read_up_to(&mut self, bound: u64) -> io::Result<()> {
+        let left = (bound + 1).saturating_sub(self.line.len() as u64);
+        Read::by_ref(&mut self.from).take(left).read_until(b'\n', &mut self.line)?;
+        Ok(())
+    }
+
+    fn is_longer_than(&self, bound: u64) -> bool {
+        self.line.len() as u64 > bound && !self.line.ends_with(b"\n")
+    }
+
+    /// Without the mark that some editors put at a file's beginning.
+    fn text(&self) -> &[u8] {
+        let mark = if self.number == 1 { "\u{feff}".as_bytes() } else { b"" };
+        self.line.strip_prefix(mark).unwrap_or(&self.line)
+    }
+
+    fn text_begins_with(&self, byte: u8) -> bool {
+        self.text().trim_ascii_start().first() == Some(&byte)
+    }
+
+    /// `None` for a blank line.
+    fn id(&self) -> Result<Option<DlqId>, String> {
+        let is_message = self.text_begins_with(b'{');
+        let bound = if is_message { MAX_MESSAGE } else { MAX_LINE };
+        if self.is_longer_than(bound) {
+            let what = if is_message { "a message" } else { "an id" };
+            return Err(format!("is longer than {bound} bytes, and no line with {what} is: give one id a line"));
+        }
+        let text =
+            std::str::from_utf8(self.text()).map_err(|_| "is not text (UTF-8): give one id a line".to_owned())?;
+        let id = match text.trim() {
+            "" => return Ok(None),
+            text if is_message => match serde_json::from_str(text) {
+                Ok(Message { dlq_id: Some(id) }) => id,
+                Ok(Message { dlq_id: None }) | Err(_) => {
+                    return Err(
+                        "is neither an id nor a message with a dlqId: give one id a line, or what list --json writes"
+                            .into(),
+                    );
+                }
+            },
+            text => Cow::Borrowed(text),
+        };
+        DlqId::new(id).map(Some).map_err(|error| in_words_of_the_command(&error))
+    }
 }
 
 #[cfg(test)]
@@ -167,14 +243,32 @@ mod tests {
         std::fs::write(&path, format!("\u{feff}\n{}", lines.concat())).unwrap();
         let mut list = IdList::check(&["first".into()], Some(&path)).unwrap();
         assert!(list.total() == 25_001 && !list.is_short());
+        // Nobody looks at the file again.
+        std::fs::remove_file(&path).unwrap();
         let mut seen = Vec::new();
-        while let Some((ids, taken)) = list.part(seen.len() as u64).unwrap() {
-            assert!(ids.len() <= PART && taken == ids.len() as u64);
+        while let Some(ids) = list.part(seen.len() as u64).unwrap() {
+            assert!(ids.len() <= PART);
             seen.extend(ids.as_slice().iter().map(ToString::to_string));
         }
         assert_eq!(seen.len(), 25_001);
         assert_eq!((seen[0].as_str(), seen[1].as_str(), seen[25_000].as_str()), ("first", "id-0", "id-24999"));
+        // From anywhere, also back.
+        for (before, first) in [(7, "id-6"), (20_000, "id-19999"), (1, "id-0"), (10_000, "id-9999")] {
+            assert_eq!(list.part(before).unwrap().unwrap().as_slice()[0].as_str(), first);
+        }
         std::fs::write(&path, format!("{}x,y\n", lines.concat())).unwrap();
         assert!(IdList::check(&[], Some(&path)).unwrap_err().contains("line 25001"));
+    }
+
+    #[test]
+    fn a_line_is_as_long_as_it_may_be() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("ids");
+        for (blanks, ending, taken) in
+            [(4_095, "\n", true), (4_095, "", true), (4_096, "\n", false), (4_096, "", false)]
+        {
+            std::fs::write(&path, format!("{}a{ending}", " ".repeat(blanks))).unwrap();
+            assert_eq!(IdList::check(&[], Some(&path)).is_ok(), taken, "{blanks}");
+        }
     }
 }

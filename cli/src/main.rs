@@ -22,6 +22,8 @@ mod ids;
 mod interrupt;
 mod list;
 mod listing;
+mod look_up;
+mod missing;
 mod preview;
 mod private_file;
 mod progress;
@@ -34,6 +36,7 @@ mod table;
 mod tally;
 mod terminal;
 mod time;
+mod tty;
 mod wording;
 
 use args::{Cli, Command};

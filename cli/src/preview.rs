@@ -10,7 +10,7 @@ use upstash_dlq_core::{DlqMessage, Escaped, List, Match, RetryPolicy, Selection}
 use upstash_dlq_ureq::Client;
 
 /// How many runs are shown.
-const SAMPLES: usize = 5;
+pub(crate) const SAMPLES: usize = 5;
 /// Where counting stops before a question.
 pub(crate) const ENOUGH: u64 = 1_000;
 

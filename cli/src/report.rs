@@ -35,6 +35,9 @@ pub(crate) struct Report {
     pub(crate) checkpoint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) matching: Option<u64>,
+    /// How many of the ids that were given are known not to have been there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) missing: Option<u64>,
     /// How many messages went into the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) archived: Option<u64>,
@@ -93,6 +96,7 @@ impl Report {
             reason: None,
             checkpoint: None,
             matching: None,
+            missing: None,
             archived: None,
             unsettled: false,
             note: None,
@@ -137,8 +141,9 @@ impl Report {
         })
     }
 
-    pub(crate) fn runs(&self) -> u64 {
-        self.runs.count
+    /// Whether every request was confirmed.
+    pub(crate) fn is_exact(&self) -> bool {
+        self.unconfirmed == 0
     }
 
     /// Results to standard output, errors to standard error.
@@ -181,7 +186,14 @@ impl Report {
         let Runs { words, count } = self.runs;
         let mut line = match (self.outcome, self.matching) {
             (Ending::DryRun, matching) => {
-                return format!("Dry run: {} match, nothing was {}.", runs(matching.unwrap_or(0)), words.done);
+                let matching = matching.unwrap_or(0);
+                let verb = if matching == 1 { "matches" } else { "match" };
+                let missing = match self.missing {
+                    None | Some(0) => String::new(),
+                    Some(1) => ", 1 of the ids is not there".into(),
+                    Some(missing) => format!(", {} of the ids are not there", thousands(missing)),
+                };
+                return format!("Dry run: {} {verb}{missing}, nothing was {}.", runs(matching), words.done);
             }
             (Ending::Complete, _) => format!("{} {}", words.done_at_start, runs(count)),
             (Ending::Halted, _) => format!("Stopped after {} {}", runs(count), words.done),

@@ -14,6 +14,11 @@ pub(crate) enum Resolved {
 }
 
 impl Resolved {
+    /// Where ids were given, none of which is known to be missing yet.
+    pub(crate) fn missing(&self) -> Option<u64> {
+        matches!(self, Self::Ids(_)).then_some(0)
+    }
+
     /// The resolved times, which the result repeats.
     pub(crate) fn window(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
         match self {

@@ -3,7 +3,6 @@
 use crate::args::{Global, OverrideArgs, Settle, Start};
 use crate::bulk::{Job, Stand, usage};
 use crate::checkpoint_file::CheckpointFile;
-use crate::fleet;
 use crate::listing::Speed;
 use crate::report::Report;
 use crate::selection::{self, Resolved};
@@ -11,6 +10,7 @@ use crate::suggestion::Suggestion;
 use crate::terminal::Terminal;
 use crate::time::Age;
 use crate::wording::{self, Words};
+use crate::{delete, fleet};
 use serde::Serialize;
 use std::process::ExitCode;
 use upstash_dlq_core::{
@@ -46,7 +46,8 @@ pub(crate) fn run<V: Starts>(global: &Global, args: &Start) -> ExitCode {
                 return ExitCode::from(2);
             }
         };
-    let report = Report::new(words, resolved.window());
+    let mut report = Report::new(words, resolved.window());
+    report.missing = resolved.missing();
     start::<V>(global, args, words, resolved, overrides, report).print(&terminal, global.json)
 }
 
@@ -58,10 +59,14 @@ fn start<V: Starts>(
     overrides: Overrides,
     report: Report,
 ) -> Report {
-    let job = match Job::new(global, &args.selection, words, args.yes, args.max) {
+    let job = match Job::new(global, &args.selection, words, args.yes || args.dry_run, args.max) {
         Ok(job) => job,
         Err(sentence) => return usage(report, sentence),
     };
+    let speed = Speed { lanes: args.parallel, rate: args.rate };
+    if args.dry_run {
+        return delete::dry_run(&job, resolved, speed, false, report);
+    }
     let build = |selection: Selection| {
         let fingerprint = job.fingerprint(&selection);
         let builder = BulkBuilder::<V>::new(job.client.endpoint().clone(), selection)
@@ -85,7 +90,6 @@ fn start<V: Starts>(
         }
         Resolved::Matching(selection) => selection,
     };
-    let speed = Speed { lanes: args.parallel, rate: args.rate };
     fleet::run(&job, build(selection), speed, file.as_ref(), settlement, report)
 }
 

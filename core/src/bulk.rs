@@ -193,6 +193,11 @@ impl<V: Verb> Bulk<V> {
         &self.config.selection
     }
 
+    /// How many of the ids the server has dealt with, those of earlier parts of the list included. Zero where there are none.
+    pub fn ids_done(&self) -> u64 {
+        self.position.ids_before.saturating_add(self.position.sent_ids as u64)
+    }
+
     /// How it ended, or how it stands: not verified and not halted.
     pub fn outcome_so_far(&self) -> Outcome {
         let (verified, halted) = match &self.state {

@@ -1,0 +1,338 @@
+//! Ids from files and standard input: what is taken, what is refused, and that nothing else is sent.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use std::collections::BTreeSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Output, Stdio};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, Run, Server, ServerOptions, Service};
+
+mod common;
+
+use common::{command, emulator, json, run, text};
+
+fn serve(ids: impl Iterator<Item = String>) -> Server {
+    let mut service = Service::new(Config::default());
+    for dlq_id in ids {
+        service.insert(Run { dlq_id, ..Run::default() });
+    }
+    Server::start(service, ServerOptions::default()).unwrap()
+}
+
+fn left(server: &Server) -> BTreeSet<String> {
+    server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect())
+}
+
+fn file(folder: &Path, text: impl AsRef<[u8]>) -> PathBuf {
+    let path = folder.join("ids");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+fn with_input(url: &str, args: &[&str], input: &[u8]) -> Output {
+    let mut command = command(url);
+    command.args(args).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    child.stdin.take().unwrap().write_all(input).unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// The list is longer than what is held at a time, and the file is written anew after the first request.
+#[test]
+fn what_was_read_first_is_what_is_sent() {
+    for (ours, foreign) in [(22_000, 22_000), (10_000, 12_000), (5, 12_000)] {
+        let all = (0..ours).map(|n| format!("ours-{n}")).chain((0..foreign).map(|n| format!("them-{n}")));
+        let server = serve(all);
+        let folder = tempfile::tempdir().unwrap();
+        let lines = |name: &str, n: usize| (0..n).map(|n| format!("{name}-{n}\n")).collect::<String>();
+        let path = file(folder.path(), lines("ours", ours));
+        let child = server.with_service(|_| {
+            let args = ["delete", "--yes", "--json", "--ids-from", path.to_str().unwrap()];
+            let child =
+                command(&server.url()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+            // Its first request is out, and waits for its response.
+            while server.connections() == 0 {
+                std::thread::yield_now();
+            }
+            // Written over where it stands, and grown.
+            std::fs::write(&path, lines("them", foreign)).unwrap();
+            child
+        });
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(json(&output)["deleted"].as_u64(), Some(ours as u64));
+        let left = left(&server);
+        assert!(left.len() == foreign && left.iter().all(|id| id.starts_with("them-")));
+    }
+}
+
+#[test]
+fn a_line_that_is_no_id_is_named_and_nothing_is_sent() {
+    let server = serve(["a-0", "b-0", "0", "blank-0"].map(str::to_owned).into_iter());
+    let folder = tempfile::tempdir().unwrap();
+    let long = |line: &str| format!("{line}{}", "x".repeat(4_097 - line.len()));
+    let blanks = |blanks: usize| format!("{}blank-0", " ".repeat(blanks));
+    let lines: Vec<Vec<u8>> = vec![
+        // Read in two halves, either of these would be two ids.
+        blanks(4_090).into(),
+        blanks(4_096).into(),
+        long("a").into(),
+        "# a comment".into(),
+        "#a".into(),
+        "foo bar".into(),
+        "foo\u{a0}bar".into(),
+        "foo\tbar".into(),
+        "a,b".into(),
+        "..".into(),
+        "[\"a-0\"]".into(),
+        "[".into(),
+        "{".into(),
+        "{a-0}".into(),
+        "{\"dlqId\":\"a-0\"".into(),
+        "{\"dlqId\":\"a-0\"} b-0".into(),
+        "{\"dlqId\":\"a-0\"}{\"dlqId\":\"b-0\"}".into(),
+        "{\"dlqId\":7}".into(),
+        "{\"dlqId\":null}".into(),
+        "{\"dlqId\":\"\"}".into(),
+        "{\"dlqId\":\"a b\"}".into(),
+        "{\"dlqId\":\"{\\\"dlqId\\\"\"}".into(),
+        "{\"dlqID\":\"a-0\"}".into(),
+        "{\"run\":{\"dlqId\":\"a-0\"}}".into(),
+        "\"a-0\u{1}\"".into(),
+        b"a-\xff".to_vec(),
+        format!("{{\"body\":\"{}\",\"dlqId\":\"a-0\"}}", "x".repeat(17 * 1024 * 1024)).into(),
+    ];
+    for line in lines {
+        let shown = String::from_utf8_lossy(line.get(..40.min(line.len())).unwrap()).into_owned();
+        for before in ["a-0\n", "\n", "{\"dlqId\":\"a-0\"}\r\n"] {
+            let path = file(folder.path(), [before.as_bytes(), &line, b"\nb-0\n"].concat());
+            let output = run(&server.url(), &["delete", "--yes", "--ids-from", path.to_str().unwrap()]);
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{shown:?}: {error}");
+            assert!(error.contains("line 2"), "{shown:?}: {error}");
+            assert!(!error.chars().any(|c| c.is_control() && c != '\n') && error.len() < 800, "{shown:?}: {error}");
+        }
+    }
+    for id in ["#a", "foo bar", "{\"dlqId\":\"a-0\"}", "[a"] {
+        for verb in ["delete", "resume", "restart"] {
+            let output = run(&server.url(), &[verb, "--yes", id]);
+            assert_eq!(output.status.code(), Some(2), "{id}: {}", text(&output.stderr));
+        }
+    }
+    assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn what_list_and_archive_write_can_be_given_back() {
+    let server = emulator(300);
+    let folder = tempfile::tempdir().unwrap();
+    let archive = folder.path().join("runs.ndjson");
+    let nightly = text(&run(&server.url(), &["list", "--json", "--label", "nightly"]).stdout);
+    let ids: BTreeSet<String> = nightly
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["dlqId"].as_str().unwrap().to_owned())
+        .collect();
+    let kept: BTreeSet<String> = left(&server).difference(&ids).cloned().collect();
+    let args = ["delete", "--ids-from", "-", "--yes", "--json", "--archive", archive.to_str().unwrap()];
+    let output = with_input(&server.url(), &args, nightly.as_bytes());
+    let report = json(&output);
+    assert_eq!((output.status.code(), report["deleted"].as_u64()), (Some(0), Some(ids.len() as u64)), "{report}");
+    assert_eq!(left(&server), kept);
+    // The archive is a list of the runs that have gone. It is read whole before it is written to.
+    let mut args = args;
+    args[2] = archive.to_str().unwrap();
+    let report = json(&run(&server.url(), &args));
+    let counts = ["deleted", "archived", "missing"].map(|name| report[name].as_u64().unwrap());
+    assert_eq!(counts, [0, 0, ids.len() as u64], "{report}");
+    // A message as large as a response can be, between ids; half a surrogate pair elsewhere does no harm.
+    let large = format!("{{\"body\":\"{}\\ud800\", \"dlqId\" : \"large-0\"}}", "x".repeat(16 * 1024 * 1024 - 100));
+    let first = kept.iter().next().unwrap();
+    server.with_service(|s| s.insert(Run { dlq_id: "large-0".into(), ..Run::default() }));
+    let input = format!("\u{feff}\n {first} \r\n{large}\n\n  {{\"dlqId\":\"nobody\",\"n\":1e999}}");
+    let report = json(&with_input(&server.url(), &["delete", "--ids-from", "-", "--yes", "--json"], input.as_bytes()));
+    assert_eq!((report["deleted"].as_u64(), report["missing"].as_u64()), (Some(2), Some(1)), "{report}");
+    assert_eq!(left(&server).len(), kept.len() - 1);
+}
+
+#[test]
+fn an_id_that_occurs_twice_counts_once() {
+    let server = serve((0..15_000).map(|n| format!("id-{n}")));
+    let folder = tempfile::tempdir().unwrap();
+    // Twice in a row, and again far behind, beyond what is held at a time.
+    let lines: String = (0..15_000).map(|n| format!("id-{n}\n{{\"dlqId\":\"id-{n}\"}}\n")).collect();
+    let path = file(folder.path(), format!("{lines}nobody\n{lines}nobody\n"));
+    let args = ["delete", "id-7", "nobody", "--yes", "--json", "--ids-from", path.to_str().unwrap()];
+    let output = run(&server.url(), &args);
+    let report = json(&output);
+    let counts = ["deleted", "missing"].map(|name| report[name].as_u64());
+    assert_eq!((output.status.code(), counts), (Some(0), [Some(15_000), Some(1)]), "{report}");
+    let asked: usize = server.with_service(|s| s.log().map(|r| r.target.matches("dlqIds=").count()).sum());
+    assert_eq!(asked, 15_001);
+}
+
+#[test]
+fn a_dry_run_looks_each_id_up() {
+    for verb in ["delete", "resume", "restart"] {
+        let server = serve(["a-0", "b-0", "c-0"].map(str::to_owned).into_iter());
+        let ask = |more: &[&str]| run(&server.url(), &[&[verb, "--dry-run", "--json"], more].concat());
+        let output = ask(&["a-0", "nobody-0", "c-0", "a-0", "nobody-1"]);
+        let report = json(&output);
+        let counts = ["matching", "missing", "requests"].map(|name| report[name].as_u64());
+        assert_eq!((output.status.code(), counts), (Some(0), [Some(2), Some(2), Some(4)]), "{report}");
+        assert_eq!((report["outcome"].as_str(), report["reason"].is_null()), (Some("dry-run"), true));
+        let error = text(&output.stderr);
+        assert!(error.contains("a-0") && error.contains("c-0") && !error.contains("b-0"), "{error}");
+        let shown = text(&run(&server.url(), &[verb, "--dry-run", "a-0", "nobody-0"]).stdout);
+        assert!(shown.starts_with("Dry run: 1 run matches, 1 of the ids is not there, nothing was "), "{shown}");
+        // Filters are listed.
+        let output = ask(&["--all"]);
+        assert_eq!((output.status.code(), json(&output)["matching"].as_u64()), (Some(0), Some(3)));
+        assert!(json(&output).get("missing").is_none());
+        // A busy server is asked again, and one that does not say whether a run is there is not believed.
+        server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(503))])));
+        assert_eq!(json(&ask(&["a-0"]))["matching"].as_u64(), Some(1));
+        server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, Some(Fault::ServerError(500))])));
+        let output = ask(&["nobody-0", "a-0", "--max-attempts", "1"]);
+        let report = json(&output);
+        assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(1), Some("halted")), "{report}");
+        assert_eq!(report["missing"].as_u64(), Some(1), "{report}");
+        assert!(server.with_service(|s| (s.len(), s.deleted_total(), s.started().count())) == (3, 0, 0));
+        assert!(server.with_service(|s| s.log().all(|request| request.method == http::Method::GET)));
+    }
+}
+
+#[test]
+fn a_404_that_speaks_of_the_region_or_is_no_word_of_the_services_is_no_proof() {
+    for answer in [
+        "HTTP/1.1 404 Not Found\r\ncontent-length: 43\r\n\r\n{\"error\":\"user not found in this region..\"}",
+        "HTTP/1.1 404 Not Found\r\ncontent-length: 6\r\n\r\n<html>",
+        "HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"dlqId\":\"b-0\"}  ",
+    ] {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let mut stream = stream.unwrap();
+                let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
+                let mut line = String::new();
+                while std::io::BufRead::read_line(&mut reader, &mut line).unwrap() > 2 {
+                    line.clear();
+                }
+                stream.write_all(answer.as_bytes()).unwrap();
+            }
+        });
+        let output = run(&url, &["delete", "a-0", "--dry-run", "--json"]);
+        let report = json(&output);
+        assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(1), Some("halted")), "{report}");
+        assert_eq!(report["missing"].as_u64(), Some(0), "{report}");
+    }
+}
+
+#[test]
+fn what_was_not_there_is_counted_where_that_is_known() {
+    let missing = |output: &Output| json(output)["missing"].as_u64();
+    let ids = ["a-0", "b-0", "c-0"].map(str::to_owned);
+    let server = serve(ids.iter().cloned());
+    let delete = |more: &[&str]| run(&server.url(), &[&["delete", "--yes", "--json"], more].concat());
+    let output = delete(&["a-0", "nobody-0", "nobody-1"]);
+    assert_eq!((output.status.code(), missing(&output)), (Some(0), Some(2)));
+    // Deleted, and the response is lost: told again that nothing was deleted, nobody knows that it was not there.
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)])));
+    let output = delete(&["b-0"]);
+    assert_eq!((output.status.code(), json(&output)["unconfirmed"].as_u64()), (Some(0), Some(1)));
+    assert_eq!(missing(&output), Some(0));
+    assert!(!text(&delete(&["c-0", "nobody-0"]).stdout).contains("every id"), "told as there");
+    assert!(json(&delete(&["--all"])).get("missing").is_none());
+    // Refused: nothing is known of any.
+    let server = serve(ids.iter().cloned());
+    let output = run(&server.url(), &["resume", "a-0", "nobody-0", "--yes", "--json"]);
+    assert_eq!((output.status.code(), missing(&output)), (Some(1), Some(0)));
+    let output = run(&server.url(), &["restart", "a-0", "--yes", "--json"]);
+    assert_eq!((output.status.code(), missing(&output)), (Some(0), Some(0)));
+}
+
+/// It counts over interruptions.
+#[test]
+fn what_was_not_there_is_counted_from_a_checkpoint_on() {
+    let server = serve((0..600).map(|n| format!("id-{n}-{}", "x".repeat(100))));
+    let folder = tempfile::tempdir().unwrap();
+    let lines: String = (0..610).map(|n| format!("id-{n}-{}\nnobody-{n}\n", "x".repeat(100))).collect();
+    let path = file(folder.path(), lines);
+    let position = folder.path().join("position");
+    let args =
+        ["delete", "--yes", "--json", "--ids-from", path.to_str().unwrap(), "--max-attempts", "1", "--checkpoint"];
+    let go = || run(&server.url(), &[&args[..], &[position.to_str().unwrap()]].concat());
+    // A refusal, after which nothing is unconfirmed.
+    let refused = || Some(Fault::TooManyRequests { retry_after_s: None });
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, None, refused(), None, refused()])));
+    let mut counts = Vec::new();
+    for code in [1, 1, 0] {
+        let output = go();
+        let report = json(&output);
+        let expected = if code == 0 { 0 } else { 3 };
+        assert_eq!(output.status.code(), Some(expected), "{report} {}", text(&output.stderr));
+        counts.push(report["missing"].as_u64().unwrap());
+    }
+    assert!(counts[0] > 0 && counts[0] < counts[1] && counts[1] < counts[2], "{counts:?}");
+    assert_eq!(counts[2], 620);
+}
+
+/// Standard input holds the ids, so the question goes to the terminal itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn ids_from_standard_input_are_asked_about_on_the_terminal() {
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use std::io::Read;
+    for verb in ["delete", "resume"] {
+        for (keys, code, remaining) in [("y\n", 0, 1), ("n\n", 1, 3)] {
+            let server = serve(["a-0", "b-0", "c-0"].map(str::to_owned).into_iter());
+            let folder = tempfile::tempdir().unwrap();
+            let path = file(folder.path(), "a-0\nb-0\n");
+            let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+            grantpt(&ours).unwrap();
+            unlockpt(&ours).unwrap();
+            let theirs = ptsname(&ours, Vec::new()).unwrap().into_string().unwrap();
+            // The first terminal that a session opens is its own.
+            let script = "exec 3<>\"$0\" && exec \"$@\" --ids-from - <\"$IDS\"";
+            let mut child = std::process::Command::new("setsid")
+                .args(["--wait", "sh", "-c", script, &theirs, env!("CARGO_BIN_EXE_upstash-dlq"), verb, "--json"])
+                .env("IDS", &path)
+                .env("QSTASH_URL", server.url())
+                .env("QSTASH_TOKEN", upstash_dlq_emulator::LOCAL_TOKEN)
+                .stdin(Stdio::null())
+                .stdout(Stdio::piped())
+                .stderr(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut terminal = std::fs::File::from(ours);
+            let mut shown = Vec::new();
+            while !String::from_utf8_lossy(&shown).contains("[y/N] ") {
+                let mut bytes = [0; 1_024];
+                let read = terminal.read(&mut bytes).unwrap_or(0);
+                if read == 0 {
+                    panic!("it was not asked: {:?} {shown:?}", text(&child.wait_with_output().unwrap().stderr));
+                }
+                shown.extend(&bytes[..read]);
+            }
+            assert!(String::from_utf8_lossy(&shown).contains("2 ids are given"));
+            assert_eq!(server.connections(), 0, "asked first");
+            terminal.write_all(keys.as_bytes()).unwrap();
+            let status = child.wait().unwrap();
+            assert_eq!((status.code(), left(&server).len()), (Some(code), remaining), "{verb} {keys:?}");
+        }
+    }
+    // Without a terminal nobody can be asked.
+    let server = serve(std::iter::once("a-0".to_owned()));
+    let mut child = std::process::Command::new("setsid")
+        .args(["--wait", env!("CARGO_BIN_EXE_upstash-dlq"), "delete", "--ids-from", "-"])
+        .env("QSTASH_URL", server.url())
+        .env("QSTASH_TOKEN", upstash_dlq_emulator::LOCAL_TOKEN)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"a-0\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.code() == Some(2) && text(&output.stderr).contains("--yes"), "{}", text(&output.stderr));
+    assert_eq!(server.connections(), 0);
+}
