@@ -162,6 +162,16 @@ impl Endpoint {
         full
     }
 
+    /// The token as it was given.
+    pub(crate) fn token(&self) -> String {
+        match &self.credentials {
+            Credentials::Bearer(value) => value.to_str().unwrap_or_default().trim_start_matches("Bearer ").to_owned(),
+            Credentials::QueryParameter(pair) => {
+                form_urlencoded::parse(pair.as_bytes()).next().map(|(_, token)| token.into_owned()).unwrap_or_default()
+            }
+        }
+    }
+
     /// How many bytes the credentials add to a query.
     pub(crate) fn query_overhead(&self) -> usize {
         match &self.credentials {

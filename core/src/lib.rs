@@ -36,6 +36,7 @@ mod pager;
 mod pagers;
 mod period;
 mod query;
+mod redact;
 mod response;
 mod retry;
 mod retry_after;
