@@ -29,8 +29,11 @@ pub(crate) fn run(kind: &str, url: &str, rest: &[&str]) {
         "bare-ureq" => bare_ureq(url),
         "bare-reqwest" => runtime().block_on(bare_reqwest(url)),
         "ours-ureq" => {
-            let outcome =
-                upstash_dlq_ureq::Client::new(endpoint(url)).delete(Selection::Everything).verify(false).run_on(lanes);
+            let outcome = upstash_dlq_ureq::Client::new(endpoint(url))
+                .unwrap()
+                .delete(Selection::Everything)
+                .verify(false)
+                .run_on(lanes);
             assert!(outcome.halted.is_none(), "{outcome:?}");
         }
         "ours-reqwest" => runtime().block_on(async {
@@ -100,7 +103,8 @@ fn oracle(url: &str, ends: &[i64]) {
                 let at = upstash_dlq_core::UnixMillis::new;
                 let filter = upstash_dlq_core::Filter::builder().from(at(window[0])).to(at(window[1] - 1));
                 let selection = Selection::Filter(filter.build().unwrap());
-                let outcome = upstash_dlq_ureq::Client::new(endpoint(url)).delete(selection).verify(false).run();
+                let outcome =
+                    upstash_dlq_ureq::Client::new(endpoint(url)).unwrap().delete(selection).verify(false).run();
                 assert!(outcome.halted.is_none());
             });
         }

@@ -87,7 +87,7 @@ impl<'a> Job<'a> {
             return Err(format!("nobody can be asked here: give --yes to {}, or --dry-run to look", words.verb));
         }
         let endpoint = connect::endpoint(global)?;
-        let client = Client::builder(endpoint).timeout(global.timeout).build();
+        let client = connect::client(global, endpoint)?;
         let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
         interrupt::install();
         Ok(Self { global, args, yes, max, words, terminal: Terminal::new(global), tty, client, policy })

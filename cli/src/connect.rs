@@ -4,9 +4,15 @@ use crate::args::Global;
 use crate::private_file::shown;
 use std::io::Read;
 use upstash_dlq_core::{Endpoint, Token};
+use upstash_dlq_ureq::Client;
 
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// What sends to the endpoint.
+pub(crate) fn client(global: &Global, endpoint: Endpoint) -> Result<Client, String> {
+    Client::builder(endpoint).timeout(global.timeout).build().map_err(|error| error.to_string())
 }
 
 /// What is given wins over the environment.

@@ -2,13 +2,13 @@
 
 use crate::args::{Demo, Global};
 use crate::failure::{self, Failure};
-use crate::interrupt;
 use crate::listing::Speed;
 use crate::preview;
 use crate::progress::Progress;
 use crate::report::thousands;
 use crate::terminal::{Lost, Terminal, print_line};
 use crate::time::Age;
+use crate::{connect, interrupt};
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -17,7 +17,6 @@ use upstash_dlq_core::{
     Totals, drive,
 };
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
-use upstash_dlq_ureq::Client;
 
 pub(crate) fn run(global: &Global, args: &Demo) -> ExitCode {
     interrupt::install();
@@ -63,7 +62,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), Stop> {
 
     let endpoint =
         Token::new(LOCAL_TOKEN).and_then(|token| Endpoint::new(&server.url(), token)).map_err(|e| sentence(&e))?;
-    let client = Client::builder(endpoint.clone()).timeout(global.timeout).build();
+    let client = connect::client(global, endpoint.clone())?;
     let policy = RetryPolicy { base: Duration::from_millis(50), ..RetryPolicy::default() };
 
     let (_, counted) =

@@ -10,7 +10,6 @@ use std::process::ExitCode;
 use upstash_dlq_core::{
     Call, DlqId, DlqMessage, Driven, Endpoint, Escaped, Event, GetMessage, Halt, RetryPolicy, Single, drive,
 };
-use upstash_dlq_ureq::Client;
 
 /// No value is shown beyond so many cells, and a body to so many lines; `--json` has it whole.
 const LONGEST: usize = 400;
@@ -58,7 +57,7 @@ pub(crate) fn call<C: Call<Output: Clone>>(
 ) -> Result<C::Output, Stopped> {
     let id = DlqId::new(args.id.as_str()).map_err(|error| selection::in_words_of_the_command(&error))?;
     let endpoint = connect::endpoint(global)?;
-    let client = Client::builder(endpoint.clone()).timeout(global.timeout).build();
+    let client = connect::client(global, endpoint.clone())?;
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
     let terminal = Terminal::new(global);

@@ -11,19 +11,18 @@ use crate::{connect, interrupt};
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use upstash_dlq_core::{DlqMessage, List as Listing, RetryPolicy};
-use upstash_dlq_ureq::Client;
 
 pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     let terminal = Terminal::new(global);
     let now = Age::from_clock();
-    let prepared = args.filters.listing(now).and_then(|list| Ok((list, connect::endpoint(global)?)));
-    let (list, endpoint) = match prepared {
+    let prepared =
+        args.filters.listing(now).and_then(|list| Ok((list, connect::client(global, connect::endpoint(global)?)?)));
+    let (list, client) = match prepared {
         Ok(prepared) => prepared,
         Err(sentence) => return Failure::usage(sentence).tell(terminal),
     };
     let limit = args.limit.map_or(u64::MAX, std::num::NonZeroU64::get);
     let list = list.page_size(u32::try_from(limit).unwrap_or(u32::MAX));
-    let client = Client::builder(endpoint.clone()).timeout(global.timeout).build();
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
 
@@ -55,7 +54,7 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     });
     progress.finish();
     let result = lost.map_or(result, |lost| Err(lost.into()));
-    conclude(terminal, &endpoint, result, || {
+    conclude(terminal, client.endpoint(), result, || {
         if shown == 0 && !global.json {
             terminal.note("no failed run matches");
         }

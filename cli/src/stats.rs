@@ -14,7 +14,6 @@ use serde::Serialize;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use upstash_dlq_core::{RetryPolicy, UnixMillis};
-use upstash_dlq_ureq::Client;
 
 /// How many values of a field are shown.
 const TOP: usize = 10;
@@ -23,12 +22,14 @@ const ROWS: i64 = 32;
 
 pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
     let terminal = Terminal::new(global);
-    let prepared = args.filters.listing(Age::from_clock()).and_then(|list| Ok((list, connect::endpoint(global)?)));
-    let (listing, endpoint) = match prepared {
+    let prepared = args
+        .filters
+        .listing(Age::from_clock())
+        .and_then(|list| Ok((list, connect::client(global, connect::endpoint(global)?)?)));
+    let (listing, client) = match prepared {
         Ok(prepared) => prepared,
         Err(sentence) => return Failure::usage(sentence).tell(terminal),
     };
-    let client = Client::builder(endpoint.clone()).timeout(global.timeout).build();
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
     let speed = Speed { lanes: args.parallel, rate: args.rate };
@@ -39,7 +40,7 @@ pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
         ControlFlow::Continue(())
     });
     progress.finish();
-    conclude(terminal, &endpoint, result, || {
+    conclude(terminal, client.endpoint(), result, || {
         if global.json {
             print_line(&json_line(&as_json(tally)))
         } else {

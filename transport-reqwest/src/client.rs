@@ -1,4 +1,4 @@
-use crate::failure::classify;
+use crate::failure::{Conduct, classify, innermost};
 use crate::{Operation, Pages};
 use http::{Request, Response};
 use std::fmt;
@@ -19,12 +19,16 @@ pub const MAX_BODY: usize = 16 * 1024 * 1024;
 /// connection that has just died.
 const IDLE: Duration = Duration::from_secs(4);
 
+/// A builder's own timeouts cannot be taken away, but set beyond all that is waited for.
+const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// Sends what the core builds, and awaits the answers; needs a tokio runtime with I/O and time. Cloning shares the
 /// connections.
 #[derive(Clone)]
 pub struct Client {
     endpoint: Endpoint,
     http: reqwest::Client,
+    conduct: Conduct,
     timeout: Duration,
 }
 
@@ -32,26 +36,38 @@ pub struct Client {
 #[must_use]
 pub struct ClientBuilder {
     endpoint: Endpoint,
-    http: reqwest::ClientBuilder,
+    http: Http,
     timeout: Duration,
     connect_timeout: Duration,
 }
 
-/// The HTTP client could not be set up, for instance its TLS.
-#[derive(Debug)]
-pub struct BuildError(reqwest::Error);
+enum Http {
+    Ours,
+    Builder(Box<reqwest::ClientBuilder>),
+    Ready(reqwest::Client),
+}
+
+/// Why a [`Client`] cannot be built. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildError(String);
+
+impl BuildError {
+    pub(crate) fn proxy(name: &str) -> Self {
+        let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
+        // Its value may hold a password.
+        Self(format!(
+            "{name} holds a proxy that cannot be used here{socks}: set one with http://, or exempt the host with NO_PROXY"
+        ))
+    }
+}
 
 impl fmt::Display for BuildError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the HTTP client could not be set up: {}", self.0)
+        f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for BuildError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&self.0)
-    }
-}
+impl std::error::Error for BuildError {}
 
 impl ClientBuilder {
     /// How long one whole request may take, name lookup and body included; 30 s unless set.
@@ -59,39 +75,93 @@ impl ClientBuilder {
         Self { timeout, ..self }
     }
 
-    /// How long making a connection may take; 10 s unless set.
+    /// How long making a connection may take; 10 s unless set, and at most nine tenths of the whole.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
 
-    /// A TLS, proxy or pool configuration of your own. Redirects, retries, the referer and the timeouts stay with this
-    /// client all the same.
+    /// A TLS, proxy or pool configuration of your own. Redirects, retries, the referer, all timeouts and how long
+    /// connections idle stay with this client all the same, and so does going past every proxy to this very machine.
     pub fn http(self, http: reqwest::ClientBuilder) -> Self {
-        Self { http, ..self }
+        Self { http: Http::Builder(Box::new(http)), ..self }
     }
 
-    /// # Errors
-    /// When the HTTP client cannot be set up.
-    pub fn build(self) -> Result<Client, BuildError> {
-        let mut http = self
-            .http
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(self.connect_timeout.min(self.timeout));
-        if self.endpoint.is_loopback() {
-            // A proxy would see the token in the clear, and could not reach this machine anyway.
-            http = http.no_proxy();
-        }
-        Ok(Client { endpoint: self.endpoint, http: http.build().map_err(BuildError)?, timeout: self.timeout })
+    /// A client of your own that is ready, to share its connections; for anything else [`Self::http`] does more. The
+    /// timeout of a whole request is set for each, whatever the client says. The rest is the client's alone, and must be
+    /// so:
+    ///
+    /// - `redirect(Policy::none())`: a redirect that was followed is an error, but by then the request went there.
+    /// - `retry(reqwest::retry::never())`: repeating is left to the core, which knows what must not be repeated.
+    /// - `referer(false)`, no `read_timeout` below the timeout here, and a `connect_timeout`.
+    /// - `pool_idle_timeout` of a few seconds, below that of the servers and proxies on the way.
+    /// - `no_proxy()` for an endpoint on this very machine: a proxy sees the token in the clear.
+    ///
+    /// None of this can be seen from outside, so that every failure counts as [`Delivery::Unknown`], a refused connection
+    /// as well.
+    pub fn client(self, client: reqwest::Client) -> Self {
+        Self { http: Http::Ready(client), ..self }
     }
+
+    /// The client.
+    ///
+    /// # Errors
+    /// When the HTTP client cannot be set up; an `https` endpoint, and no TLS feature; a proxy in the environment that cannot
+    /// be used.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let (http, conduct) = match self.http {
+            Http::Ready(client) => (client, Conduct::Unknown),
+            Http::Builder(builder) => {
+                let http = own_client(&self.endpoint, *builder, self.connect_timeout, self.timeout)?;
+                (http, Conduct::Known)
+            }
+            Http::Ours => {
+                let https = self.endpoint.base_url().starts_with("https:");
+                if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
+                    return Err(BuildError(
+                        "https needs TLS: switch on the feature rustls or native-tls of upstash-dlq-reqwest".into(),
+                    ));
+                }
+                if !self.endpoint.is_loopback() {
+                    crate::proxy::check_environment(self.endpoint.base_url())?;
+                }
+                let http = own_client(&self.endpoint, reqwest::Client::builder(), self.connect_timeout, self.timeout)?;
+                (http, Conduct::Known)
+            }
+        };
+        Ok(Client { endpoint: self.endpoint, http, conduct, timeout: self.timeout })
+    }
+}
+
+fn own_client(
+    endpoint: &Endpoint,
+    http: reqwest::ClientBuilder,
+    connect_timeout: Duration,
+    timeout: Duration,
+) -> Result<reqwest::Client, BuildError> {
+    // Where both would end at once, this one ends first: it knows that nothing was sent.
+    let connect_timeout = connect_timeout.min(timeout.saturating_sub(timeout / 10)).min(NEVER);
+    let mut http = http
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_idle_timeout(IDLE)
+        .read_timeout(NEVER)
+        .connect_timeout(connect_timeout);
+    if endpoint.is_loopback() {
+        // A proxy would see the token in the clear, and could not reach this machine anyway.
+        http = http.no_proxy();
+    }
+    http.build().map_err(|error| {
+        let cause = innermost(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        BuildError(endpoint.redact(&format!("the HTTP client could not be set up{cause}")))
+    })
 }
 
 impl Client {
     /// Connecting may take 10 s, a whole request 30 s.
     ///
     /// # Errors
-    /// When the HTTP client cannot be set up.
+    /// See [`ClientBuilder::build`].
     pub fn new(endpoint: Endpoint) -> Result<Self, BuildError> {
         Self::builder(endpoint).build()
     }
@@ -100,7 +170,7 @@ impl Client {
     pub fn builder(endpoint: Endpoint) -> ClientBuilder {
         ClientBuilder {
             endpoint,
-            http: reqwest::Client::builder().pool_idle_timeout(IDLE),
+            http: Http::Ours,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
         }
@@ -138,8 +208,11 @@ impl Client {
     }
 
     async fn attempt(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
-        let request =
-            reqwest::Request::try_from(request.map(|()| reqwest::Body::default())).map_err(|error| classify(&error))?;
+        let mut request = reqwest::Request::try_from(request.map(|()| reqwest::Body::default()))
+            .map_err(|error| classify(&error, &self.endpoint, Conduct::Known))?;
+        *request.body_mut() = None;
+        // A client's own may be shorter.
+        *request.timeout_mut() = Some(NEVER);
         // One clock for the whole request, its body included: reqwest's own would do, but starts anew in some places.
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
             Ok(answer) => answer,
@@ -147,13 +220,17 @@ impl Client {
         }
     }
 
-    async fn exchange(&self, mut request: reqwest::Request) -> Result<Response<Vec<u8>>, TransportFailure> {
-        *request.body_mut() = None;
-        let mut response = self.http.execute(request).await.map_err(|error| classify(&error))?;
+    async fn exchange(&self, request: reqwest::Request) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let failed = |error: reqwest::Error| classify(&error, &self.endpoint, self.conduct);
+        let asked = (self.conduct == Conduct::Unknown).then(|| request.url().clone());
+        let mut response = self.http.execute(request).await.map_err(failed)?;
+        if asked.is_some_and(|asked| asked != *response.url()) {
+            return Err(unknown("the HTTP client followed a redirect: switch that off in it".into()));
+        }
         let mut answer = Response::new(Vec::new());
         *answer.status_mut() = response.status();
         std::mem::swap(answer.headers_mut(), response.headers_mut());
-        while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        while let Some(chunk) = response.chunk().await.map_err(failed)? {
             if answer.body().len() + chunk.len() > MAX_BODY {
                 return Err(unknown("the answer is larger than 16 MiB".into()));
             }

@@ -1,23 +1,45 @@
 use std::error::Error;
-use upstash_dlq_core::{Delivery, TransportFailure};
+use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
 
-/// `NotSent` only where it is certain; all else may have been carried out. No message repeats a URL: reqwest's own text
-/// holds it, so that only the causes below it are told.
-pub(crate) fn classify(error: &reqwest::Error) -> TransportFailure {
-    let delivery = if error.is_connect() || error.is_builder() { Delivery::NotSent } else { Delivery::Unknown };
-    let what = match (error.is_timeout(), delivery) {
-        (true, Delivery::NotSent) => "connecting took too long",
-        (false, Delivery::NotSent) => "the connection could not be made",
-        (true, Delivery::Unknown) => "no answer came in time",
-        (false, Delivery::Unknown) => "no answer came, or it broke off",
+/// Whether the client is known to send a request once at most, and only where it is told to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conduct {
+    Known,
+    /// It may have followed a redirect, or tried again: an error of its last attempt says nothing of those before.
+    Unknown,
+}
+
+/// `NotSent` only where it is certain; all else may have been carried out. reqwest puts the whole way to a connection under
+/// "connect" (name lookup, proxy and TLS as well), and nothing that happens on one that stands, whatever the kind of the
+/// I/O error. Its own text holds the URL, so that only the cause at the end is told.
+pub(crate) fn classify(error: &reqwest::Error, endpoint: &Endpoint, conduct: Conduct) -> TransportFailure {
+    let connecting = error.is_connect();
+    let sure = conduct == Conduct::Known && (connecting || error.is_builder());
+    let what = match (connecting, error.is_timeout()) {
+        (true, true) => format!("connecting to {} took too long", authority(endpoint)),
+        (true, false) => format!("no connection to {} could be made", authority(endpoint)),
+        (false, true) => "no answer came in time".to_owned(),
+        (false, false) if error.is_builder() => "the URL was not accepted".to_owned(),
+        (false, false) => "no answer came, or it broke off".to_owned(),
     };
-    let mut root: &dyn Error = error;
-    let mut message = what.to_owned();
-    while let Some(cause) = root.source() {
-        root = cause;
+    let message = match innermost(error) {
+        Some(cause) => endpoint.redact(&format!("{what}: {cause}")),
+        None => what,
+    };
+    TransportFailure { delivery: if sure { Delivery::NotSent } else { Delivery::Unknown }, message }
+}
+
+/// The cause at the end of the chain.
+pub(crate) fn innermost(error: &reqwest::Error) -> Option<&(dyn Error + 'static)> {
+    let mut cause = error.source()?;
+    while let Some(deeper) = cause.source() {
+        cause = deeper;
     }
-    if root.source().is_none() && !std::ptr::addr_eq(root, error) {
-        message = format!("{what}: {root}");
-    }
-    TransportFailure { delivery, message }
+    Some(cause)
+}
+
+/// Host and port.
+fn authority(endpoint: &Endpoint) -> &str {
+    let after_scheme = endpoint.base_url().split_once("://").map_or("", |(_, rest)| rest);
+    after_scheme.split('/').next().unwrap_or_default()
 }

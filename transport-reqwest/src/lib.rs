@@ -5,6 +5,7 @@ mod failure;
 mod fleet;
 mod operation;
 mod pages;
+mod proxy;
 #[cfg(feature = "tracing")]
 mod trace;
 

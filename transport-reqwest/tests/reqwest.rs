@@ -35,6 +35,30 @@ impl suite::Driver for Reqwest {
         block_on(client(endpoint, timeout).send(request))
     }
 
+    fn send_with(
+        endpoint: &Endpoint,
+        setup: &suite::Setup,
+        request: Request<()>,
+    ) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let mut http = reqwest::Client::builder().no_proxy();
+        if let Some(proxy) = &setup.proxy {
+            http = http.proxy(reqwest::Proxy::all(proxy).unwrap());
+        }
+        if setup.trusting {
+            http = http.tls_certs_only([reqwest::Certificate::from_pem(suite::tls::CA.as_bytes()).unwrap()]);
+        }
+        let builder = Client::builder(endpoint.clone()).timeout(setup.timeout).connect_timeout(setup.connect_timeout);
+        block_on(builder.http(http).build().unwrap().send(request))
+    }
+
+    fn build(endpoint: &Endpoint) -> Result<(), String> {
+        Client::new(endpoint.clone()).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    fn debug(endpoint: &Endpoint) -> String {
+        format!("{:?} {:?}", Client::builder(endpoint.clone()), Client::new(endpoint.clone()).unwrap())
+    }
+
     fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome {
         block_on(client(endpoint, timeout).delete(selection).retry(policy).run())
     }

@@ -1,6 +1,7 @@
+use crate::connect::Marking;
 use crate::failure::classify;
-use crate::resolver::CachingResolver;
-use crate::{Operation, Pages};
+use crate::resolver::{CachingResolver, Names};
+use crate::{Operation, Pages, proxy};
 use http::{Method, Request, Response};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -12,6 +13,9 @@ use upstash_dlq_core::{
     GetMessage, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer, Overrides, Restart, RestartOne, Resume,
     ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, UnixMillis, drive,
 };
+use ureq::config::ConfigBuilder;
+use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
 /// No answer is held beyond this many bytes (16 MiB).
@@ -42,9 +46,33 @@ pub struct Client {
 pub struct ClientBuilder {
     endpoint: Endpoint,
     agent: Option<ureq::Agent>,
+    config: ConfigBuilder<AgentScope>,
+    configured: bool,
     timeout: Duration,
     connect_timeout: Duration,
 }
+
+/// Why a [`Client`] cannot be built. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildError(String);
+
+impl BuildError {
+    pub(crate) fn proxy(name: &str) -> Self {
+        let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
+        // Its value may hold a password.
+        Self(format!(
+            "{name} holds a proxy that cannot be used here{socks}: set one with http://, or exempt the host with NO_PROXY"
+        ))
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BuildError {}
 
 impl ClientBuilder {
     /// How long one whole request may take, name lookup and body included; 30 s unless set.
@@ -57,28 +85,87 @@ impl ClientBuilder {
         Self { connect_timeout, ..self }
     }
 
-    /// An agent with a TLS, proxy or pool configuration of your own. Redirects, errors by status and the timeouts stay
-    /// with this client all the same.
+    /// A TLS, proxy or pool configuration of your own, on top of ours:
+    /// `builder.configure(|config| config.proxy(proxy))`. Redirects, errors by status and the timeouts stay with this client
+    /// all the same. Has no effect together with [`Self::agent`].
+    pub fn configure(self, configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>) -> Self {
+        Self { config: configure(self.config), configured: true, ..self }
+    }
+
+    /// An agent of your own, for connectors, resolvers or a pool that others share; for anything else [`Self::configure`]
+    /// does more. Redirects, errors by status, all timeouts and how long connections idle are set for each request,
+    /// whatever the agent says. Three things are the agent's alone:
+    ///
+    /// - No middleware may send a request twice: repeating is left to the core, which knows what must not be repeated.
+    /// - It keeps 3 idle connections unless told otherwise; many lanes want `max_idle_connections_per_host` (and
+    ///   `max_idle_connections`) at their number, and a resolver that does not look the name up for each request.
+    /// - Its connectors do not say whether a connection stood when it failed, so that more failures count as
+    ///   [`Delivery::Unknown`]: a refused connection does.
     pub fn agent(self, agent: ureq::Agent) -> Self {
         Self { agent: Some(agent), ..self }
     }
 
     /// The client.
-    pub fn build(self) -> Client {
-        let agent = self.agent.unwrap_or_else(|| {
-            let config = ureq::Agent::config_builder().max_idle_age(IDLE);
-            let config = config.input_buffer_size(INPUT_BUFFER).output_buffer_size(OUTPUT_BUFFER);
-            // Every lane of a fleet keeps its connection.
-            let config = config.max_idle_connections(MAX_IDLE).max_idle_connections_per_host(MAX_IDLE);
-            ureq::Agent::with_parts(config.build(), DefaultConnector::default(), CachingResolver::default())
-        });
-        Client { endpoint: self.endpoint, agent, timeout: self.timeout, connect_timeout: self.connect_timeout }
+    ///
+    /// # Errors
+    /// An `https` endpoint, and no TLS feature; a proxy that cannot be used, in the environment or the configuration.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let agent = match self.agent {
+            Some(agent) => agent,
+            None => own_agent(&self.endpoint, self.config, self.configured)?,
+        };
+        Ok(Client { endpoint: self.endpoint, agent, timeout: self.timeout, connect_timeout: self.connect_timeout })
     }
+}
+
+/// What every agent of ours begins with.
+fn defaults() -> ConfigBuilder<AgentScope> {
+    let config = ureq::Agent::config_builder().max_idle_age(IDLE);
+    let config = config.input_buffer_size(INPUT_BUFFER).output_buffer_size(OUTPUT_BUFFER);
+    // Every lane of a fleet keeps its connection.
+    let config = config.max_idle_connections(MAX_IDLE).max_idle_connections_per_host(MAX_IDLE);
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    let config = config.tls_config(crate::tls::config());
+    config
+}
+
+fn own_agent(
+    endpoint: &Endpoint,
+    mut config: ConfigBuilder<AgentScope>,
+    configured: bool,
+) -> Result<ureq::Agent, BuildError> {
+    if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && endpoint.base_url().starts_with("https:") {
+        return Err(BuildError(
+            "https needs TLS: switch on the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq".into(),
+        ));
+    }
+    if endpoint.is_loopback() {
+        config = config.proxy(None);
+    }
+    let config = config.build();
+    if !endpoint.is_loopback() {
+        match config.proxy() {
+            Some(proxy) if !proxy.is_from_env() => {
+                if !proxy::is_usable(proxy) {
+                    return Err(BuildError::proxy("the configuration"));
+                }
+            }
+            // Taken out on purpose.
+            None if configured => {}
+            Some(_) | None => proxy::check_environment(endpoint.base_url())?,
+        }
+    }
+    let names = Names::default();
+    let connector = Marking { inner: DefaultConnector::default(), names: names.clone() };
+    Ok(ureq::Agent::with_parts(config, connector, CachingResolver::new(DefaultResolver::default(), names)))
 }
 
 impl Client {
     /// Connecting may take 10 s, a whole request 30 s.
-    pub fn new(endpoint: Endpoint) -> Self {
+    ///
+    /// # Errors
+    /// See [`ClientBuilder::build`].
+    pub fn new(endpoint: Endpoint) -> Result<Self, BuildError> {
         Self::builder(endpoint).build()
     }
 
@@ -87,6 +174,8 @@ impl Client {
         ClientBuilder {
             endpoint,
             agent: None,
+            config: defaults(),
+            configured: false,
             timeout: Duration::from_secs(30),
             connect_timeout: Duration::from_secs(10),
         }
@@ -130,20 +219,30 @@ impl Client {
             .max_redirects_will_error(false)
             .save_redirect_history(false)
             .accept_encoding("")
-            .timeout_global(Some(self.timeout))
-            .timeout_connect(Some(self.connect_timeout.min(self.timeout)));
+            .max_idle_age(IDLE)
+            .timeout_global(finite(self.timeout))
+            .timeout_connect(finite(self.connect_timeout.min(self.timeout)))
+            // An agent of the user's may have any of these.
+            .timeout_per_call(None)
+            .timeout_per_read(None)
+            .timeout_per_write(None)
+            .timeout_resolve(None)
+            .timeout_send_request(None)
+            .timeout_send_body(None)
+            .timeout_recv_response(None)
+            .timeout_recv_body(None);
         if self.endpoint.is_loopback() {
             // A proxy would see the token in the clear, and could not reach this machine anyway.
             config = config.proxy(None);
         }
-        let response = self.agent.run(config.build()).map_err(|error| classify(&error))?;
+        let response = self.agent.run(config.build()).map_err(|error| classify(&error, &self.endpoint))?;
         let (parts, body) = response.into_parts();
         let unknown = |message: String| TransportFailure { delivery: Delivery::Unknown, message };
         let mut bytes = Vec::new();
         body.into_reader()
             .take(MAX_BODY + 1)
             .read_to_end(&mut bytes)
-            .map_err(|error| unknown(format!("the answer broke off: {error}")))?;
+            .map_err(|error| unknown(self.endpoint.redact(&format!("the answer broke off: {error}"))))?;
         if bytes.len() as u64 > MAX_BODY {
             return Err(unknown("the answer is larger than 16 MiB".into()));
         }
@@ -266,6 +365,11 @@ impl Client {
     pub fn cancel_callback(&self, id: DlqId) -> Result<(), Halt> {
         self.call(CancelCallback(id))
     }
+}
+
+/// ureq adds a timeout to the present moment, and panics where that does not fit. Nobody waits for a hundred years.
+fn finite(timeout: Duration) -> Option<Duration> {
+    (timeout < Duration::from_secs(100 * 365 * 86_400)).then_some(timeout)
 }
 
 /// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.

@@ -1,22 +1,40 @@
+use crate::connect::NotSent;
 use std::io::ErrorKind;
-use upstash_dlq_core::{Delivery, TransportFailure};
+use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
+use ureq::{Error, Timeout};
 
-/// `NotSent` only where it is certain; all else may have been carried out. No message repeats a URL.
-pub(crate) fn classify(error: &ureq::Error) -> TransportFailure {
-    use ureq::{Error, Timeout};
-    let (delivery, message) = match error {
-        Error::HostNotFound => (Delivery::NotSent, "the host was not found: check the URL and the network".into()),
-        Error::ConnectionFailed => (Delivery::NotSent, "the connection could not be made".into()),
-        Error::Timeout(Timeout::Resolve | Timeout::Connect) => (Delivery::NotSent, "connecting took too long".into()),
-        // Only making a connection can be refused; one that stands is reset.
-        Error::Io(io) if io.kind() == ErrorKind::ConnectionRefused => {
-            (Delivery::NotSent, "the connection was refused: check the URL, or whether the server runs".into())
-        }
-        // Checked in the handshake, before the request.
-        other if other.to_string().contains("invalid peer certificate") => (Delivery::NotSent, format!("TLS: {other}")),
-        Error::Timeout(_) => (Delivery::Unknown, "no answer came in time".into()),
-        Error::BadUri(_) => (Delivery::NotSent, "the URL was not accepted".into()),
-        other => (Delivery::Unknown, format!("no answer came: {other}")),
+/// `NotSent` only where it is certain; all else may have been carried out.
+pub(crate) fn classify(error: &Error, endpoint: &Endpoint) -> TransportFailure {
+    let (delivery, message) = match NotSent::of(error) {
+        Some(before) => (Delivery::NotSent, before.to_string()),
+        None => unmarked(error),
     };
-    TransportFailure { delivery, message }
+    TransportFailure { delivery, message: endpoint.redact(&message) }
+}
+
+/// What comes after the connection, and all errors of an agent that is not ours. The library says some things only before
+/// it sends; the kind of an I/O error is none of them.
+fn unmarked(error: &Error) -> (Delivery, String) {
+    let not_sent = |message: String| (Delivery::NotSent, message);
+    match error {
+        Error::HostNotFound => not_sent("the host was not found: check the URL and the network".into()),
+        Error::ConnectionFailed => not_sent("the connection could not be made".into()),
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => not_sent("connecting took too long".into()),
+        Error::ConnectProxyFailed(reason) => not_sent(format!("the proxy did not connect: {reason}")),
+        Error::TlsRequired => {
+            not_sent("there is no TLS: switch on the feature rustls, platform-verifier or native-tls".into())
+        }
+        Error::RequireHttpsOnly(_) => not_sent("the agent takes https only, and this URL is http".into()),
+        Error::BadUri(_) => not_sent("the URL was not accepted".into()),
+        error if is_bad_certificate(error) => not_sent(format!("TLS: {error}")),
+        Error::Timeout(_) => (Delivery::Unknown, "no answer came in time".into()),
+        error => (Delivery::Unknown, format!("no answer came: {error}")),
+    }
+}
+
+/// Certificates are checked in the handshake, before the request.
+fn is_bad_certificate(error: &Error) -> bool {
+    let Error::Io(error) = error else { return false };
+    error.kind() == ErrorKind::InvalidData
+        && error.get_ref().is_some_and(|cause| cause.to_string().starts_with("invalid peer certificate"))
 }

@@ -1,8 +1,9 @@
 //! Name lookup that does not start a thread for each request.
 
+use crate::connect::{NotSent, Step};
 use http::Uri;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::config::Config;
@@ -13,12 +14,17 @@ use ureq::unversioned::transport::NextTimeout;
 const KEPT: Duration = Duration::from_secs(30);
 
 /// ureq looks names up anew for every request, also over a connection that stands, and with a timeout in a thread of its
-/// own. Here an address is its own answer, and a name's answer is kept for a while.
-#[derive(Debug, Default)]
-pub(crate) struct CachingResolver {
-    inner: DefaultResolver,
-    last: Mutex<Option<Last>>,
+/// own. Here an address is its own answer, and a name's answer is kept for a while, or until no connection could be made.
+#[derive(Debug)]
+pub(crate) struct CachingResolver<R = DefaultResolver> {
+    inner: R,
+    kept: Duration,
+    names: Names,
 }
+
+/// What the last lookup found. Clones share it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Names(Arc<Mutex<Option<Last>>>);
 
 #[derive(Debug)]
 struct Last {
@@ -27,29 +33,57 @@ struct Last {
     addresses: Vec<SocketAddr>,
 }
 
-impl Resolver for CachingResolver {
+impl Names {
+    pub(crate) fn forget(&self) {
+        self.set(None);
+    }
+
+    fn set(&self, last: Option<Last>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = last;
+    }
+
+    fn get(&self, authority: &str, kept: Duration) -> Option<Vec<SocketAddr>> {
+        let last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = |last: &&Last| last.authority == authority && last.at.elapsed() < kept;
+        last.as_ref().filter(fresh).map(|last| last.addresses.clone())
+    }
+}
+
+impl<R> CachingResolver<R> {
+    pub(crate) fn new(inner: R, names: Names) -> Self {
+        Self { inner, kept: KEPT, names }
+    }
+}
+
+impl<R: Resolver> Resolver for CachingResolver<R> {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         if let Some(address) = literal(uri) {
             return Ok(self.resolved(&[address]));
         }
-        let authority = uri.authority().map_or("", |authority| authority.as_str());
-        let lock = || self.last.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(last) = lock().as_ref().filter(|last| last.authority == authority && last.at.elapsed() < KEPT) {
-            return Ok(self.resolved(&last.addresses));
+        let authority = authority(uri);
+        if let Some(addresses) = self.names.get(authority, self.kept) {
+            return Ok(self.resolved(&addresses));
         }
-        let found = self.inner.resolve(uri, config, timeout)?;
+        let found =
+            self.inner.resolve(uri, config, timeout).map_err(|error| NotSent::mark(Step::Lookup, uri, error))?;
         let addresses = found.iter().copied().collect();
-        *lock() = Some(Last { authority: authority.to_owned(), at: Instant::now(), addresses });
+        self.names.set(Some(Last { authority: authority.to_owned(), at: Instant::now(), addresses }));
         Ok(found)
     }
 }
 
-impl CachingResolver {
+impl<R: Resolver> CachingResolver<R> {
     fn resolved(&self, addresses: &[SocketAddr]) -> ResolvedSocketAddrs {
         let mut resolved = self.inner.empty();
         addresses.iter().for_each(|address| resolved.push(*address));
         resolved
     }
+}
+
+/// Host and port, without a proxy's user and password.
+pub(crate) fn authority(uri: &Uri) -> &str {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    authority.rsplit('@').next().unwrap_or_default()
 }
 
 fn literal(uri: &Uri) -> Option<SocketAddr> {
@@ -62,6 +96,44 @@ fn literal(uri: &Uri) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::atomic::{AtomicU16, Ordering};
+
+    #[derive(Debug, Default)]
+    struct Counting(AtomicU16);
+
+    impl Resolver for Counting {
+        fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+            let mut found = self.empty();
+            found.push(([192, 0, 2, 1], self.0.fetch_add(1, Ordering::SeqCst)).into());
+            Ok(found)
+        }
+    }
+
+    fn ask<R: Resolver>(resolver: &R, uri: &str) -> u16 {
+        let timeout = NextTimeout { after: Duration::from_secs(9).into(), ..NextTimeout::default() };
+        resolver.resolve(&uri.parse().unwrap(), &Config::default(), timeout).unwrap()[0].port()
+    }
+
+    #[test]
+    fn a_name_is_looked_up_once_until_it_is_forgotten() {
+        let names = Names::default();
+        let resolver = CachingResolver::new(Counting::default(), names.clone());
+        assert_eq!([1, 2, 3].map(|_| ask(&resolver, "http://a.invalid/x")), [0, 0, 0]);
+        assert_eq!(ask(&resolver, "http://b.invalid"), 1, "another host");
+        assert_eq!(ask(&resolver, "http://b.invalid:81"), 2, "another port");
+        assert_eq!(ask(&resolver, "http://127.0.0.1:7"), 7, "an address");
+        assert_eq!(ask(&resolver, "http://b.invalid:81"), 2);
+        names.forget();
+        assert_eq!(ask(&resolver, "http://b.invalid:81"), 3);
+        let stale = CachingResolver { kept: Duration::ZERO, ..resolver };
+        assert_eq!([1, 2].map(|_| ask(&stale, "http://b.invalid:81")), [4, 5]);
+    }
+
+    #[test]
+    fn this_machine_has_a_name() {
+        let resolver = CachingResolver::new(DefaultResolver::default(), Names::default());
+        assert_eq!([1, 2].map(|_| ask(&resolver, "http://localhost:4321")), [4_321, 4_321]);
+    }
 
     #[test]
     fn addresses_answer_for_themselves() {

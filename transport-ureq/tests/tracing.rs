@@ -33,7 +33,7 @@ fn a_span_a_request_and_no_token() {
         .with_writer(move || writer.clone())
         .finish();
     let _guard = tracing::subscriber::set_default(subscriber);
-    let absent = Client::new(endpoint).get(DlqId::new("nobody").unwrap());
+    let absent = Client::new(endpoint).unwrap().get(DlqId::new("nobody").unwrap());
     assert!(absent.is_err());
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     assert!(log.contains("/v2/workflows/dlq/nobody") && log.contains("404"), "{log}");

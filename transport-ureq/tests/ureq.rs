@@ -11,6 +11,9 @@ use upstash_dlq_core::{
     TransportFailure, Verb,
 };
 use upstash_dlq_ureq::Client;
+use ureq::config::ConfigBuilder;
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::typestate::AgentScope;
 
 struct Ureq;
 
@@ -20,24 +23,43 @@ impl suite::Driver for Ureq {
         timeout: Duration,
         request: Request<()>,
     ) -> Result<Response<Vec<u8>>, TransportFailure> {
-        Client::builder(endpoint.clone()).timeout(timeout).build().send(request)
+        Client::builder(endpoint.clone()).timeout(timeout).build().unwrap().send(request)
+    }
+
+    fn send_with(
+        endpoint: &Endpoint,
+        setup: &suite::Setup,
+        request: Request<()>,
+    ) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let builder = Client::builder(endpoint.clone()).timeout(setup.timeout).connect_timeout(setup.connect_timeout);
+        let proxy = setup.proxy.as_ref().map(|proxy| ureq::Proxy::new(proxy).unwrap());
+        let builder = builder.configure(|config| if setup.trusting { trusting(config) } else { config }.proxy(proxy));
+        builder.build().unwrap().send(request)
+    }
+
+    fn build(endpoint: &Endpoint) -> Result<(), String> {
+        Client::new(endpoint.clone()).map(|_| ()).map_err(|error| error.to_string())
+    }
+
+    fn debug(endpoint: &Endpoint) -> String {
+        format!("{:?} {:?}", Client::builder(endpoint.clone()), Client::new(endpoint.clone()).unwrap())
     }
 
     fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome {
-        Client::builder(endpoint.clone()).timeout(timeout).build().delete(selection).retry(policy).run()
+        Client::builder(endpoint.clone()).timeout(timeout).build().unwrap().delete(selection).retry(policy).run()
     }
 
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt> {
-        Client::new(endpoint.clone()).list(list).items().collect()
+        Client::new(endpoint.clone()).unwrap().list(list).items().collect()
     }
 
     fn call<C: Call<Output: Clone + Send> + Sync>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
-        Client::new(endpoint.clone()).call(call)
+        Client::new(endpoint.clone()).unwrap().call(call)
     }
 
     fn run<V: Verb>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome) {
         let mut pages = Vec::new();
-        let driven = Client::new(endpoint.clone()).run(bulk, &mut |_: &Bulk<V>, event: &Event<V::Page>| {
+        let driven = Client::new(endpoint.clone()).unwrap().run(bulk, &mut |_: &Bulk<V>, event: &Event<V::Page>| {
             if let Event::Page(page) = event {
                 pages.push(page.clone());
             }
@@ -47,19 +69,23 @@ impl suite::Driver for Ureq {
     }
 
     fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
-        Client::new(endpoint.clone()).delete(selection).retry(suite::fast(20)).run_on(lanes.try_into().unwrap())
+        Client::new(endpoint.clone())
+            .unwrap()
+            .delete(selection)
+            .retry(suite::fast(20))
+            .run_on(lanes.try_into().unwrap())
     }
 
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
-        Client::new(endpoint.clone()).resume(selection).retry(suite::fast(2)).run_on(lanes.try_into().unwrap())
+        Client::new(endpoint.clone()).unwrap().resume(selection).retry(suite::fast(2)).run_on(lanes.try_into().unwrap())
     }
 
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {
-        Client::new(endpoint.clone()).count(list, lanes.try_into().unwrap())
+        Client::new(endpoint.clone()).unwrap().count(list, lanes.try_into().unwrap())
     }
 
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {
-        let client = Client::new(endpoint.clone());
+        let client = Client::new(endpoint.clone()).unwrap();
         let id = || id.clone();
         vec![
             client.get(id()).map(|message| message.as_json().to_owned()),
@@ -70,6 +96,12 @@ impl suite::Driver for Ureq {
             client.cancel_callback(id()).map(|()| "()".into()),
         ]
     }
+}
+
+fn trusting(config: ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope> {
+    let provider = if cfg!(feature = "rustls") { TlsProvider::Rustls } else { TlsProvider::NativeTls };
+    let roots = RootCerts::new_with_certs(&[Certificate::from_pem(suite::tls::CA.as_bytes()).unwrap()]);
+    config.tls_config(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
 
 suite!(Ureq);

@@ -3,7 +3,8 @@
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 /// What to do with one request.
 #[derive(Clone, Debug)]
@@ -14,6 +15,8 @@ pub(crate) enum Answer {
     Close,
     /// Nothing, for as long as the client waits.
     Silence,
+    /// A 200 with so many bytes.
+    Sized(usize),
     /// A 200 whose body never ends.
     Endless,
     /// A 200 that promises more than it sends.
@@ -31,7 +34,7 @@ pub(crate) fn status(status: &str, headers: &str, body: &str) -> Answer {
 #[derive(Clone)]
 pub(crate) struct Wire {
     pub(crate) addr: SocketAddr,
-    heads: Arc<Mutex<Vec<Vec<String>>>>,
+    heads: Arc<(Mutex<Vec<Vec<String>>>, Condvar)>,
     connections: Arc<AtomicUsize>,
     written: Arc<AtomicUsize>,
 }
@@ -64,7 +67,14 @@ impl Wire {
 
     /// Request line first, then the headers, sorted, with lower-case names.
     pub(crate) fn requests(&self) -> Vec<Vec<String>> {
-        self.heads.lock().unwrap().clone()
+        self.heads.0.lock().unwrap().clone()
+    }
+
+    /// Until so many have been recorded.
+    pub(crate) fn wait_for_requests(&self, count: usize) {
+        let (heads, recorded) = &*self.heads;
+        let waited = recorded.wait_timeout_while(heads.lock().unwrap(), Duration::from_secs(60), |h| h.len() < count);
+        assert!(!waited.unwrap().1.timed_out(), "the requests never came");
     }
 
     pub(crate) fn connections(&self) -> usize {
@@ -79,7 +89,8 @@ impl Wire {
     fn serve(&self, mut stream: TcpStream, answers: &[Answer], next: &AtomicUsize) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         while let Some(head) = read_head(&mut reader) {
-            self.heads.lock().unwrap().push(head);
+            self.heads.0.lock().unwrap().push(head);
+            self.heads.1.notify_all();
             let at = next.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
             match &answers[at] {
                 Answer::Bytes(bytes) => stream.write_all(bytes.as_bytes()).unwrap(),
@@ -88,6 +99,10 @@ impl Wire {
                     return;
                 }
                 Answer::Silence => continue,
+                Answer::Sized(length) => {
+                    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
+                    let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; *length]));
+                }
                 Answer::Endless => {
                     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n").unwrap();
                     while self.written() < 200 << 20 && stream.write_all(&[b' '; 65_536]).is_ok() {

@@ -1,0 +1,30 @@
+//! ureq passes over what it cannot use of the proxies in the environment, and connects directly. Here that is an error.
+
+use crate::client::BuildError;
+use http::Uri;
+use ureq::{Proxy, ProxyProtocol};
+
+/// In the order in which ureq looks.
+const VARIABLES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
+
+/// # Errors
+/// When the proxy of the environment for this URL cannot be used.
+pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
+    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
+    let Some((name, value)) = VARIABLES.into_iter().find_map(set) else { return Ok(()) };
+    let usable = Proxy::new(&value).is_ok_and(|proxy| is_usable(&proxy));
+    if usable || is_exempt(base_url) { Ok(()) } else { Err(BuildError::proxy(name)) }
+}
+
+/// Whether the features are there for it.
+pub(crate) fn is_usable(proxy: &Proxy) -> bool {
+    cfg!(feature = "socks-proxy") || matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
+}
+
+/// Whether `NO_PROXY` names the host, as ureq reads it.
+fn is_exempt(base_url: &str) -> bool {
+    let Some(list) = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok()) else { return false };
+    let stand_in = Proxy::builder(ProxyProtocol::Http).host("proxy.invalid");
+    let stand_in = list.split(',').fold(stand_in, |proxy, entry| proxy.no_proxy(entry)).build();
+    base_url.parse::<Uri>().is_ok_and(|uri| stand_in.is_ok_and(|proxy| proxy.is_no_proxy(&uri)))
+}

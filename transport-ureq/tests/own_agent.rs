@@ -1,0 +1,85 @@
+//! An agent of the user's: what is ours all the same, and what is not known of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+#![allow(dead_code, reason = "the server is shared with tests that need more of it")]
+
+#[path = "suite/wire.rs"]
+mod wire;
+
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
+use upstash_dlq_ureq::Client;
+use ureq::config::{Config, ConfigBuilder};
+use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Error};
+use wire::{Wire, ok, status};
+
+/// A path whose name leads to one address.
+#[derive(Debug)]
+struct To(SocketAddr);
+
+impl Resolver for To {
+    fn resolve(&self, _: &http::Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let mut found = self.empty();
+        found.push(self.0);
+        Ok(found)
+    }
+}
+
+/// To a name that only the agent's own resolver knows.
+fn send(
+    address: SocketAddr,
+    configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
+) -> Result<http::Response<Vec<u8>>, TransportFailure> {
+    let token = Token::new("s3cret/token").unwrap();
+    let endpoint =
+        Endpoint::builder().allow_plain_http().token_in_query().build("http://service.invalid", token).unwrap();
+    let config = configure(Agent::config_builder().proxy(None)).build();
+    let agent = Agent::with_parts(config, DefaultConnector::default(), To(address));
+    let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    Client::builder(endpoint).agent(agent).build().unwrap().send(request)
+}
+
+#[test]
+fn is_used_and_asked_as_ours_is() {
+    let redirect = status("302 Found", "location: /elsewhere\r\n", "");
+    for (answer, expected) in [(ok("{}"), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
+        let wire = Wire::start(vec![answer]);
+        let strict = |config: ConfigBuilder<AgentScope>| {
+            let none = Some(Duration::ZERO);
+            config
+                .http_status_as_error(true)
+                .max_redirects(5)
+                .timeout_global(none)
+                .timeout_per_call(none)
+                .timeout_per_read(none)
+                .timeout_per_write(none)
+                .timeout_resolve(none)
+                .timeout_connect(none)
+                .timeout_send_request(none)
+                .timeout_send_body(none)
+                .timeout_recv_response(none)
+                .timeout_recv_body(none)
+        };
+        assert_eq!(send(wire.addr, strict).unwrap().status(), expected);
+        let heads = wire.requests();
+        assert!(heads.len() == 1 && heads[0].contains(&"host: service.invalid".to_owned()), "{heads:?}");
+    }
+}
+
+#[test]
+fn its_refusal_proves_nothing() {
+    let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let failure = send(closed, |config| config).unwrap_err();
+    assert_eq!(failure.delivery, Delivery::Unknown, "{failure:?}");
+}
+
+#[test]
+fn its_errors_hold_no_token() {
+    let wire = Wire::start(vec![ok("{}")]);
+    let failure = send(wire.addr, |config| config.https_only(true)).unwrap_err();
+    assert_eq!((failure.delivery, wire.requests().len()), (Delivery::NotSent, 0));
+    assert!(!format!("{failure:?} {failure}").contains("s3cret"), "{failure:?}");
+}

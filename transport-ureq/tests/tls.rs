@@ -1,0 +1,65 @@
+//! Which TLS and which roots a set of features gives: run with each set. `.ci/run` names them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+#![allow(dead_code, reason = "the server is shared with tests that need more of it")]
+
+#[path = "suite/tls.rs"]
+mod tls;
+
+use std::net::TcpListener;
+use std::process::Command;
+use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
+use upstash_dlq_ureq::Client;
+
+const TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
+/// Whether the roots are those of the operating system; there `SSL_CERT_FILE` names them.
+const SYSTEM_ROOTS: bool =
+    cfg!(any(feature = "platform-verifier", all(feature = "native-tls", not(feature = "rustls"))));
+
+fn endpoint(url: &str) -> Endpoint {
+    Endpoint::new(url, Token::new("s3cret").unwrap()).unwrap()
+}
+
+fn ask(endpoint: Endpoint) -> Result<u16, TransportFailure> {
+    let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    Client::new(endpoint).unwrap().send(request).map(|response| response.status().as_u16())
+}
+
+fn server() -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("https://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || listener.incoming().for_each(|stream| tls::answer_one(stream.unwrap())));
+    url
+}
+
+#[test]
+fn an_https_endpoint_needs_tls() {
+    let client = Client::new(endpoint("https://service.invalid"));
+    assert_eq!(client.is_ok(), TLS);
+    if let Err(error) = client {
+        assert!(error.to_string().contains("feature rustls, platform-verifier or native-tls"), "{error}");
+    }
+    Client::new(endpoint("http://127.0.0.1:1")).unwrap();
+}
+
+#[test]
+fn a_server_that_nobody_vouches_for_gets_no_request() {
+    if TLS {
+        let failure = ask(endpoint(&server())).unwrap_err();
+        assert_eq!(failure.delivery, Delivery::NotSent);
+        assert!(failure.message.contains("certificate"), "{failure:?}");
+    }
+}
+
+#[test]
+fn the_roots_of_the_operating_system_count_where_they_should() {
+    const URL: &str = "UPSTASH_DLQ_TEST_URL";
+    if let Ok(url) = std::env::var(URL) {
+        let answered = ask(endpoint(&url));
+        assert_eq!(answered.is_ok(), SYSTEM_ROOTS, "{answered:?}");
+    } else if TLS {
+        let mut again = Command::new(std::env::current_exe().unwrap());
+        again.args(["the_roots_of_the_operating_system_count_where_they_should", "--exact"]);
+        let output = again.env(URL, server()).env("SSL_CERT_FILE", tls::CA_FILE).output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+}
