@@ -46,6 +46,7 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
         };
         BulkDelete::new(job.client.endpoint().clone(), selection)
             .fingerprint(fingerprint)
+            .relative_times(args.selection.relative_times())
             .page_size(args.page_size)
             .max(args.max)
             .verify(!args.no_verify)

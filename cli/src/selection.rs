@@ -2,9 +2,10 @@
 
 use crate::args::SelectionArgs;
 use crate::ids::IdList;
+use crate::time;
 use crate::time::Age;
 use std::path::Path;
-use upstash_dlq_core::{Endpoint, Fingerprint, Selection, SelectionError, UnixMillis};
+use upstash_dlq_core::{Endpoint, Fingerprint, RelativeTimes, Selection, SelectionError, UnixMillis};
 
 /// What a command acts on.
 pub(crate) enum Resolved {
@@ -58,6 +59,15 @@ impl SelectionArgs {
     /// Whether standard input holds ids, so that nobody can be asked there.
     pub(crate) fn reads_standard_input(&self) -> bool {
         self.ids_from.as_deref() == Some(Path::new("-"))
+    }
+
+    /// Which times the words say relative to now.
+    pub(crate) fn relative_times(&self) -> RelativeTimes {
+        let age = |text: &String| time::is_age(text);
+        RelativeTimes {
+            from: self.filters.from.as_ref().is_some_and(age),
+            to: self.filters.to.as_ref().is_none_or(age),
+        }
     }
 
     /// Of the words as they were given: "7d" stays "7d" tomorrow.

@@ -71,6 +71,7 @@ fn start<V: Starts>(
         let fingerprint = job.fingerprint(&selection);
         let builder = BulkBuilder::<V>::new(job.client.endpoint().clone(), selection)
             .fingerprint(fingerprint)
+            .relative_times(args.selection.relative_times())
             .max(args.max)
             .retry(job.policy, job.client.seed());
         V::with(builder, overrides.clone())

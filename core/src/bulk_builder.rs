@@ -3,8 +3,8 @@
 use crate::bulk::{Bulk, add_one};
 use crate::checkpoint::Position;
 use crate::{
-    Checkpoint, CheckpointError, Delete, Endpoint, Fingerprint, Overrides, Restart, Resume, RetryPolicy, Selection,
-    Totals, Verb,
+    Checkpoint, CheckpointError, Delete, Endpoint, Fingerprint, Overrides, RelativeTimes, Restart, Resume, RetryPolicy,
+    Selection, Totals, Verb,
 };
 use core::marker::PhantomData;
 use core::num::{NonZeroU32, NonZeroU64};
@@ -31,6 +31,7 @@ pub struct BulkBuilder<V> {
     pub(crate) endpoint: Endpoint,
     pub(crate) selection: Selection,
     pub(crate) fingerprint: Fingerprint,
+    pub(crate) relative_times: RelativeTimes,
     pub(crate) page_size: NonZeroU32,
     pub(crate) max: Option<NonZeroU64>,
     pub(crate) verify: bool,
@@ -76,6 +77,7 @@ impl<V: Verb> BulkBuilder<V> {
             fingerprint: Fingerprint::of(&endpoint, &selection),
             endpoint,
             selection,
+            relative_times: RelativeTimes::default(),
             page_size: NonZeroU32::MIN,
             max: None,
             verify: V::REPEATABLE,
@@ -94,6 +96,12 @@ impl<V: Verb> BulkBuilder<V> {
     /// ago"). By default the fingerprint of the selection itself.
     pub fn fingerprint(self, fingerprint: Fingerprint) -> Self {
         Self { fingerprint, ..self }
+    }
+
+    /// Which times of the selection were given relative to the present. A checkpoint's may lie before them; all others must
+    /// be the same.
+    pub fn relative_times(self, relative_times: RelativeTimes) -> Self {
+        Self { relative_times, ..self }
     }
 
     /// How many runs one request may act on (`count`), brought down to [`Verb::MAX_PAGE_SIZE`]. Without effect on ids.
@@ -154,7 +162,7 @@ impl<V: Verb> BulkBuilder<V> {
         if checkpoint.position.ids_before != self.before {
             return Err(CheckpointError::OtherSelection);
         }
-        self.selection = checkpoint.selection.apply_to(self.selection)?;
+        self.selection = checkpoint.selection.apply_to(self.selection, self.relative_times)?;
         let in_flight = checkpoint.in_flight;
         let mut bulk = Bulk::new(self, checkpoint.position);
         if bulk.position.sent_ids > bulk.limit_of_ids() {

@@ -1,5 +1,6 @@
 use crate::cycle::CycleDetector;
 use crate::{Cursor, Delete, Filter, Fingerprint, Restart, Resume, Selection, SelectionError, Totals, Verb};
+use crate::{RelativeTimes, sealed_file};
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::num::{NonZeroU32, NonZeroU64};
@@ -85,12 +86,12 @@ impl SavedSelection {
         }
     }
 
-    /// What was given, with the saved times. Everything else must be the same, and no end of the window may have gone: the
-    /// file is not to be trusted with what gets deleted.
-    pub(crate) fn apply_to(self, given: Selection) -> Result<Selection, CheckpointError> {
+    /// What was given, with the saved times. Everything else must be the same, and no end of the window may have gone or be
+    /// wider than what was given: the file is not to be trusted with what gets deleted.
+    pub(crate) fn apply_to(self, given: Selection, relative: RelativeTimes) -> Result<Selection, CheckpointError> {
         match (self, given) {
             (Self::Ids(saved), Selection::Ids(ids)) if saved == ids.len() => Ok(Selection::Ids(ids)),
-            (Self::Filter(saved), Selection::Filter(given)) if saved.differs_in_times_alone(&given) => {
+            (Self::Filter(saved), Selection::Filter(given)) if saved.is_an_earlier(&given, relative) => {
                 Ok(Selection::Filter(saved))
             }
             (Self::Everything, Selection::Everything) => Ok(Selection::Everything),
@@ -99,12 +100,11 @@ impl SavedSelection {
     }
 }
 
-const VERSION: u32 = 1;
+pub(crate) const VERSION: u32 = 3;
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    version: u32,
     operation: String,
     fingerprint: Fingerprint,
     selection: SavedSelection,
@@ -120,7 +120,6 @@ impl Checkpoint {
     pub fn to_json(&self) -> String {
         let this = self.clone();
         let file = File {
-            version: VERSION,
             operation: this.operation,
             fingerprint: this.fingerprint,
             selection: this.selection,
@@ -130,23 +129,13 @@ impl Checkpoint {
             in_flight: this.in_flight,
             position: this.position,
         };
-        // Plain structs with string keys: nothing in them can fail to serialize.
-        serde_json::to_string(&file).unwrap_or_default()
+        sealed_file::seal(VERSION, &file)
     }
 
     /// # Errors
-    /// Text that is not a checkpoint, or one of a version that is not known.
+    /// Text that is not a checkpoint, one of a version that is not known, or one that was changed since it was written.
     pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
-        let damaged = |error: serde_json::Error| CheckpointError::Damaged(error.to_string());
-        let Version { version } = serde_json::from_slice(json).map_err(damaged)?;
-        if version != VERSION {
-            return Err(CheckpointError::Version(version));
-        }
-        let file: File = serde_json::from_slice(json).map_err(damaged)?;
+        let file: File = sealed_file::open(VERSION, json)?;
         if ![Delete::NAME, Resume::NAME, Restart::NAME].contains(&file.operation.as_str()) {
             return Err(CheckpointError::Damaged("its operation is not known".into()));
         }

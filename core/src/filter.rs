@@ -19,6 +19,16 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "FilterBuilder", into = "FilterBuilder")]
 pub struct Filter(FilterBuilder);
 
+/// Which times of a filter were given relative to the present ("7 days ago"), so that a later process resolves the same
+/// words to later ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct RelativeTimes {
+    /// The lower end, [`FilterBuilder::from`].
+    pub from: bool,
+    /// The upper end, [`FilterBuilder::to`], also where it is the present itself.
+    pub to: bool,
+}
+
 /// Collects conditions; [`build`](Self::build) checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
@@ -72,19 +82,27 @@ impl Filter {
         self.0.to_date
     }
 
-    /// Whether both have the same conditions, and differ at most in the values of their times, the only part that may be
-    /// relative to "now".
-    pub(crate) fn differs_in_times_alone(&self, other: &Self) -> bool {
-        let timeless = |filter: &Self| {
-            let given = |time: Option<UnixMillis>| time.map(|_| UnixMillis::new(0));
-            FilterBuilder {
-                from_date: given(filter.0.from_date),
-                to_date: given(filter.0.to_date),
-                workflow_created_at: given(filter.0.workflow_created_at),
-                ..filter.0.clone()
-            }
+    /// Whether this is what `given` was in an earlier process: the same conditions, with the times that were given relative
+    /// to the present as they were then. It never reaches beyond the upper end that is given now, and where both ends
+    /// are relative both have moved by the same time.
+    pub(crate) fn is_an_earlier(&self, given: &Self, relative: RelativeTimes) -> bool {
+        let (own, now) = (&self.0, &given.0);
+        let rest = FilterBuilder { from_date: now.from_date, to_date: now.to_date, ..own.clone() };
+        let moved = |own: Option<UnixMillis>, now: Option<UnixMillis>| match (own, now) {
+            (Some(own), Some(now)) => Some(i128::from(now.get()) - i128::from(own.get())),
+            (None, None) => Some(0),
+            (Some(_), None) | (None, Some(_)) => None,
         };
-        timeless(self) == timeless(other)
+        let (Some(from), Some(to)) = (moved(own.from_date, now.from_date), moved(own.to_date, now.to_date)) else {
+            return false;
+        };
+        let to_fits = if relative.to { to >= 0 } else { to == 0 };
+        let from_fits = match (relative.from, relative.to && own.to_date.is_some()) {
+            (false, _) => from == 0,
+            (true, false) => true,
+            (true, true) => from == to || own.from_date.is_none(),
+        };
+        rest == *now && to_fits && from_fits
     }
 
     /// The query's pairs in the order of the service's OpenAPI description.

@@ -76,6 +76,13 @@ pub(crate) fn hash_of(text: &str) -> u64 {
     u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default()
 }
 
+/// 128 bits in hexadecimal.
+pub(crate) fn digest_of(text: &str) -> String {
+    let mut hash = Fnv::new();
+    hash.bytes(text.as_bytes());
+    hash.finish().0
+}
+
 #[derive(Clone, Debug)]
 struct Fnv(u128);
 

@@ -1,8 +1,9 @@
 use crate::bulk::{Bulk, add_one};
 use crate::checkpoint::{Checkpoint, CheckpointError, Position, SavedSelection};
 use crate::fleet::{Fleet, Lane, LaneState};
+use crate::sealed_file;
 use crate::window::Window;
-use crate::{BulkBuilder, Delete, Fingerprint, Restart, Resume, Totals, UnixMillis, Verb};
+use crate::{BulkBuilder, Delete, Fingerprint, Restart, Resume, Selection, Totals, UnixMillis, Verb};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -30,14 +31,13 @@ enum Kind {
     Many(File),
 }
 
-const VERSION: u32 = 2;
+pub(crate) const VERSION: u32 = 4;
 /// Far more than anybody needs; a file with more is damaged.
 const MAX_LANES: usize = 100_000;
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct File {
-    version: u32,
     operation: String,
     fingerprint: Fingerprint,
     selection: SavedSelection,
@@ -67,24 +67,17 @@ impl FleetCheckpoint {
     pub fn to_json(&self) -> String {
         match &self.0 {
             Kind::One(checkpoint) => checkpoint.to_json(),
-            // Plain structs with string keys: nothing in them can fail to serialize.
-            Kind::Many(file) => serde_json::to_string(file).unwrap_or_default(),
+            Kind::Many(file) => sealed_file::seal(VERSION, file),
         }
     }
 
     /// # Errors
-    /// Text that is not a checkpoint, or one of a version that is not known.
+    /// Text that is not a checkpoint, one of a version that is not known, or one that was changed since it was written.
     pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
-        #[derive(Deserialize)]
-        struct Version {
-            version: u32,
-        }
-        let damaged = |error: serde_json::Error| CheckpointError::Damaged(error.to_string());
-        let Version { version } = serde_json::from_slice(json).map_err(damaged)?;
-        if version != VERSION {
+        if sealed_file::version(json)? != VERSION {
             return Checkpoint::from_json(json).map(|checkpoint| Self(Kind::One(checkpoint)));
         }
-        let file: File = serde_json::from_slice(json).map_err(damaged)?;
+        let file: File = sealed_file::open(VERSION, json)?;
         let delete = file.operation == Delete::NAME;
         let fits = (delete || [Resume::NAME, Restart::NAME].contains(&file.operation.as_str()))
             && file.budget.is_some() == file.max.is_some()
@@ -139,7 +132,6 @@ impl<V: Verb> Fleet<V> {
         let lanes = self.lanes.iter().filter(|lane| lane.state != LaneState::Dry);
         let dry = self.lanes.iter().filter(|lane| lane.state == LaneState::Dry);
         FleetCheckpoint(Kind::Many(File {
-            version: VERSION,
             operation: V::NAME.to_string(),
             fingerprint: self.config.full_fingerprint(),
             selection: SavedSelection::of(&self.config.selection),
@@ -212,11 +204,16 @@ impl<V: Verb> BulkBuilder<V> {
         if (file.page_size, file.max, file.verify) != (self.page_size, self.max, self.verify) {
             return Err(CheckpointError::OtherOptions);
         }
-        self.selection = file.selection.apply_to(self.selection)?;
+        self.selection = file.selection.apply_to(self.selection, self.relative_times)?;
         // The file is not to be trusted with what gets deleted: the selection's own ends bound all windows.
         let own = Window::of(&self.selection, now);
         if !file.whole.lies_in(&own) {
             return Err(CheckpointError::Damaged("its window is not the selection's".into()));
+        }
+        // What has no window has one lane, and so has what trusts no date.
+        let one = !V::REPEATABLE || matches!(self.selection, Selection::Ids(_));
+        if one && (file.lanes.len() > 1 || file.lanes.iter().any(|lane| lane.window != file.whole)) {
+            return Err(CheckpointError::Damaged("it has lanes where there is but one".into()));
         }
         let mut fleet = Fleet::empty(self, lanes, now);
         fleet.whole = file.whole;
@@ -252,7 +249,7 @@ impl<V: Verb> BulkBuilder<V> {
 impl<V: Verb> Fleet<V> {
     fn adopt(&mut self, window: Window, position: Position) -> Result<(), CheckpointError> {
         let selection = window.narrow(&self.config.selection)?;
-        let by_ids = matches!(selection, crate::Selection::Ids(_));
+        let by_ids = matches!(selection, Selection::Ids(_));
         let config =
             BulkBuilder { selection, verify: false, ..self.config.clone() }.max(self.config.max.filter(|_| by_ids));
         let mut bulk = Bulk::new(config, position);

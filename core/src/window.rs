@@ -76,12 +76,12 @@ impl Window {
 
     /// The same selection within this window.
     pub(crate) fn narrow(&self, selection: &Selection) -> Result<Selection, SelectionError> {
-        if self.open_below && self.open_above {
-            return Ok(selection.clone());
-        }
         let filter = match selection {
+            // Ids have no window: narrowed to dates they would be a filter of dates and nothing else.
+            Selection::Ids(_) => return Ok(selection.clone()),
+            _ if self.open_below && self.open_above => return Ok(selection.clone()),
             Selection::Filter(filter) => filter.clone().into_builder(),
-            Selection::Ids(_) | Selection::Everything => Filter::builder(),
+            Selection::Everything => Filter::builder(),
         };
         let filter = if self.open_below { filter } else { filter.from(UnixMillis::new(self.lo)) };
         let filter = if self.open_above { filter } else { filter.to(UnixMillis::new(self.hi)) };

@@ -1,0 +1,211 @@
+//! Files of another time, of somebody else, or changed: none makes an operation reach beyond what is given.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+mod forge;
+
+use forge::{forged, sealed_again};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+use upstash_dlq_core::{
+    BulkDelete, BulkResume, Checkpoint, CheckpointError, Endpoint, Filter, FilterBuilder, Fingerprint, Fleet,
+    FleetCheckpoint, FleetStep, Ids, RelativeTimes, Selection, Step, Token, UnixMillis,
+};
+
+const NOW: UnixMillis = UnixMillis::new(1_764_000_000_000);
+
+fn endpoint() -> Endpoint {
+    Endpoint::new("https://qstash.upstash.io", Token::new("t").unwrap()).unwrap()
+}
+
+fn lanes(n: usize) -> NonZeroUsize {
+    NonZeroUsize::new(n).unwrap()
+}
+
+fn window(from: i64, to: i64) -> FilterBuilder {
+    Filter::builder().from(UnixMillis::new(from)).to(UnixMillis::new(to))
+}
+
+fn of_window(from: i64, to: i64) -> BulkDelete {
+    BulkDelete::new(endpoint(), Selection::Filter(window(from, to).build().unwrap()))
+}
+
+fn restore_fleet(delete: &BulkDelete, file: &str) -> Result<Fleet, CheckpointError> {
+    FleetCheckpoint::from_json(file.as_bytes()).and_then(|saved| delete.clone().restore_fleet(saved, lanes(4), NOW))
+}
+
+#[test]
+fn any_change_of_a_file_is_noticed() {
+    let delete = of_window(1_000, 2_000).max(NonZeroU64::new(5));
+    let one = delete.clone().build().checkpoint().to_json();
+    let many = delete.build_fleet(lanes(4), NOW).checkpoint().to_json();
+    for file in [one, many] {
+        assert!(FleetCheckpoint::from_json(file.as_bytes()).is_ok());
+        for at in 0..file.len() {
+            let mut changed = file.clone().into_bytes();
+            // Another digit, letter or sign in its place.
+            changed[at] = if changed[at] == b'1' { b'2' } else { b'1' };
+            assert!(
+                FleetCheckpoint::from_json(&changed).is_err(),
+                "changed at {at}: {}",
+                String::from_utf8_lossy(&changed)
+            );
+        }
+        for end in 0..file.len() {
+            assert!(FleetCheckpoint::from_json(&file.as_bytes()[..end]).is_err(), "cut at {end}");
+        }
+        let error = FleetCheckpoint::from_json(file.replacen("\"max\":5", "\"max\":6", 1).as_bytes()).unwrap_err();
+        assert!(error.to_string().contains("changed since it was written"), "{error}");
+    }
+}
+
+#[test]
+fn a_file_of_an_earlier_version_is_told_by_its_version() {
+    for version in [1, 2, 5] {
+        let old = format!("{{\"version\":{version},\"operation\":\"delete\"}}");
+        assert_eq!(FleetCheckpoint::from_json(old.as_bytes()), Err(CheckpointError::Version(version)));
+    }
+}
+
+/// Ids have no window: a file that says so must not turn them into everything before a date.
+#[test]
+fn ids_are_never_narrowed_to_dates() {
+    let ids = || Selection::Ids(Ids::parse(["a", "b"]).unwrap());
+    let delete = BulkDelete::new(endpoint(), ids());
+    let file = delete.clone().build_fleet(lanes(4), NOW).checkpoint().to_json();
+    let open = "\"open_below\":true,\"open_above\":true";
+    for (below, above) in [(true, false), (false, true), (false, false)] {
+        let to = format!("\"open_below\":{below},\"open_above\":{above}");
+        // In its lane, in the whole, and in both.
+        let lane =
+            sealed_again(&file.rsplitn(2, open).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(&to));
+        for changed in [lane, forged(&file, open, &to), sealed_again(&file.replace(open, &to))] {
+            let Ok(mut fleet) = restore_fleet(&delete, &changed) else { continue };
+            let FleetStep::Send(_, request) = fleet.poll(Duration::ZERO) else { panic!() };
+            assert_eq!(request.uri().query(), Some("dlqIds=a&dlqIds=b"), "{changed}");
+        }
+    }
+    let mut fleet = restore_fleet(&delete, &file).unwrap();
+    assert!(matches!(fleet.poll(Duration::ZERO), FleetStep::Send(..)));
+}
+
+/// Twice the same lane would ask for the same ids, or start the same runs, twice.
+#[test]
+fn what_has_one_lane_is_restored_on_one_lane() {
+    let resume = BulkResume::new(endpoint(), Selection::Filter(window(1_000, 2_000).build().unwrap()));
+    let file = resume.clone().build_fleet(lanes(4), NOW).checkpoint().to_json();
+    let (head, lane) = file.split_once("\"lanes\":[").unwrap();
+    let lane = lane.strip_suffix("]}}").unwrap();
+    let half = lane.replace("\"hi\":2000", "\"hi\":1500");
+    let other = lane.replace("\"lo\":1000", "\"lo\":1501");
+    for lanes_of_file in [format!("{half},{other}"), half] {
+        let changed = sealed_again(&format!("{head}\"lanes\":[{lanes_of_file}]}}}}"));
+        let saved = FleetCheckpoint::from_json(changed.as_bytes());
+        let restored = saved.and_then(|saved| resume.clone().restore_fleet(saved, lanes(4), NOW));
+        assert!(restored.is_err(), "{changed}");
+    }
+}
+
+#[test]
+fn a_forged_file_of_lanes_deletes_nothing_else() {
+    let delete = of_window(1_000, 2_000);
+    let file = delete.clone().build_fleet(lanes(4), NOW).checkpoint().to_json();
+    assert!(restore_fleet(&delete, &sealed_again(&file)).is_ok());
+    for (from, to) in [
+        ("\"lo\":1000", "\"lo\":999"),
+        ("\"hi\":2000", "\"hi\":2001"),
+        ("\"open_below\":false", "\"open_below\":true"),
+        ("\"open_above\":false", "\"open_above\":true"),
+        ("\"fromDate\":1000", "\"fromDate\":999"),
+        ("\"toDate\":2000", "\"toDate\":2001"),
+        ("\"in_flight\":null", "\"in_flight\":0"),
+        ("\"page_size\":100", "\"page_size\":101"),
+        ("\"verify\":true", "\"verify\":false"),
+        ("\"delete\"", "\"resume\""),
+        ("{\"filter\":", "{\"filters\":"),
+    ] {
+        assert!(restore_fleet(&delete, &forged(&file, from, to)).is_err(), "{to}");
+    }
+}
+
+/// Times that were given as such are the same in every process. Those relative to the present were earlier, never later.
+#[test]
+fn a_file_says_nothing_that_widens_what_is_given() {
+    let relative = |from, to| RelativeTimes { from, to };
+    let words = Fingerprint::of_pairs(&endpoint(), [("from", "some time")]);
+    let at = UnixMillis::new;
+    let both = |from: i64, to: i64| window(from, to).build().unwrap();
+    let created = |created: i64| window(10, 20).workflow_created_at(at(created)).build().unwrap();
+    let upper = |to: i64| Filter::builder().to(at(to)).build().unwrap();
+    for (saved, given, times, fits) in [
+        (both(10, 20), both(10, 20), relative(false, false), true),
+        (both(9, 20), both(10, 20), relative(false, false), false),
+        (both(10, 21), both(10, 20), relative(false, false), false),
+        (both(11, 20), both(10, 20), relative(false, false), false),
+        (both(10, 19), both(10, 20), relative(false, true), true),
+        (both(10, 21), both(10, 20), relative(false, true), false),
+        (both(9, 20), both(10, 20), relative(true, false), true),
+        (both(7, 17), both(10, 20), relative(true, true), true),
+        (both(7, 20), both(10, 20), relative(true, true), false),
+        (both(6, 17), both(10, 20), relative(true, true), false),
+        (both(12, 22), both(10, 20), relative(true, true), false),
+        (upper(5), upper(9), relative(false, true), true),
+        (upper(10), upper(9), relative(false, true), false),
+        (upper(5), both(1, 9), relative(true, true), false),
+        (created(5), created(5), relative(false, false), true),
+        (created(4), created(5), relative(true, true), false),
+    ] {
+        let build = |filter: &Filter| {
+            BulkDelete::new(endpoint(), Selection::Filter(filter.clone()))
+                .fingerprint(words.clone())
+                .relative_times(times)
+        };
+        let restored = build(&given).restore(build(&saved).build().checkpoint());
+        assert_eq!(restored.is_ok(), fits, "{saved:?} for {given:?} with {times:?}");
+        let fleet = build(&saved).build_fleet(lanes(4), NOW).checkpoint().to_json();
+        assert_eq!(restore_fleet(&build(&given), &fleet).is_ok(), fits, "{saved:?} for {given:?} with {times:?}");
+        if let Ok(mut bulk) = restored {
+            // With the times of the file.
+            let Step::Send(request) = bulk.poll() else { panic!() };
+            let query = request.uri().query().unwrap();
+            assert!(query.contains(&format!("toDate={}&", saved.to().unwrap())), "{query}");
+        }
+    }
+}
+
+/// The file of one lane has its own times also where it is gone on with on many.
+#[test]
+fn the_file_of_a_single_lane_keeps_its_times_on_many() {
+    let words = Fingerprint::of_pairs(&endpoint(), [("from", "7d")]);
+    let build = |from, to| {
+        of_window(from, to)
+            .page_size(NonZeroU32::new(10).unwrap())
+            .fingerprint(words.clone())
+            .relative_times(RelativeTimes { from: true, to: true })
+    };
+    let file = build(1_000, 2_000).build().checkpoint().to_json();
+    let mut fleet = restore_fleet(&build(1_500, 2_500), &file).unwrap();
+    let FleetStep::Send(_, request) = fleet.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(request.uri().query(), Some("fromDate=1000&toDate=2000&count=10"));
+    let Selection::Filter(filter) = fleet.selection() else { panic!() };
+    assert_eq!((filter.from(), filter.to()), (Some(UnixMillis::new(1_000)), Some(UnixMillis::new(2_000))));
+}
+
+/// Whatever stands in a file that somebody has sealed again.
+#[test]
+fn a_forged_file_of_one_lane_is_held_to_the_selection() {
+    let delete = BulkDelete::new(endpoint(), Selection::Everything).max(NonZeroU64::new(5));
+    let whole = delete.build().checkpoint().to_json();
+    for (from, to) in [
+        ("\"remaining\":5", "\"remaining\":6"),
+        ("\"remaining\":5", "\"remaining\":null"),
+        ("\"in_flight\":null", "\"in_flight\":0"),
+        ("\"max\":5", "\"max\":null"),
+        ("\"page_size\":100", "\"page_size\":0"),
+        ("\"cursor\":null", "\"cursor\":\"\""),
+        ("\"delete\"", "\"explode\""),
+        ("\"everything\"", "{\"filter\":{}}"),
+        ("{\"operation\"", "{\"new\":1,\"operation\""),
+    ] {
+        assert!(Checkpoint::from_json(forged(&whole, from, to).as_bytes()).is_err(), "{to}");
+    }
+}
