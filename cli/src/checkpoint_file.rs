@@ -4,7 +4,11 @@ use crate::private_file::{self, shown};
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use upstash_dlq_core::CheckpointError;
+
+/// The lock of this process, which an interrupt at the question ends without dropping anything.
+static HELD: Mutex<Option<PathBuf>> = Mutex::new(None);
 
 /// Far above what a checkpoint of many lanes with the longest filter and cursors needs.
 const MAX_SIZE: u64 = 256 * 1024 * 1024;
@@ -13,7 +17,7 @@ const MAX_SIZE: u64 = 256 * 1024 * 1024;
 pub(crate) struct CheckpointFile {
     path: PathBuf,
     /// A file beside it that is locked, as the file itself is replaced.
-    lock: (PathBuf, File),
+    _lock: File,
     /// What is written before it takes the file's place.
     temporary: PathBuf,
 }
@@ -30,7 +34,10 @@ impl CheckpointFile {
         let lock = lock(&lock_path)
             .map_err(|error| unwritable(&error))?
             .ok_or_else(|| format!("--checkpoint: {} is in use by another process", shown(&path)))?;
-        let file = Self { path, lock: (lock_path, lock), temporary };
+        if lock.metadata().is_ok_and(|metadata| metadata.len() == 0) {
+            *HELD.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock_path);
+        }
+        let file = Self { path, _lock: lock, temporary };
         match std::fs::remove_file(&file.temporary) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 Err(format!("--checkpoint: {} cannot be removed: {error}", shown(&file.temporary)))
@@ -88,11 +95,15 @@ impl Drop for CheckpointFile {
     /// Removed while it is locked: whoever opened it meanwhile sees that it is gone, and makes a new one. One that holds
     /// something was never ours.
     fn drop(&mut self) {
-        let (path, file) = &self.lock;
-        if file.metadata().is_ok_and(|metadata| metadata.len() == 0) {
-            // One that stays is taken again by the next process.
-            let _ = std::fs::remove_file(path);
-        }
+        tidy();
+    }
+}
+
+/// For the end of the process, while the lock is held.
+pub(crate) fn tidy() {
+    if let Some(path) = HELD.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        // One that stays is taken again by the next process.
+        let _ = std::fs::remove_file(path);
     }
 }
 

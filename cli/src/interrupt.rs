@@ -20,6 +20,7 @@ pub(crate) fn install() {
         if asking {
             // The question stands without an end of its line; nobody is left to tell when standard error is gone.
             let _ = writeln!(std::io::stderr());
+            crate::checkpoint_file::tidy();
         }
         if INTERRUPTED.swap(true, Ordering::SeqCst) || asking {
             std::process::exit(i32::from(EXIT_STATUS));

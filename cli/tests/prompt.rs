@@ -174,13 +174,16 @@ fn what_the_server_says_does_not_steer_the_terminal() {
 fn an_interrupt_at_the_question_ends_at_once() {
     for verb in ["delete", "resume"] {
         let server = emulator(250);
-        let mut person = Person::types(&server.url(), &[verb, "--all"]);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("position");
+        let mut person = Person::types(&server.url(), &[verb, "--all", "--checkpoint", file.to_str().unwrap()]);
         person.is_asked();
         let requests = server.with_service(|s| s.requests_total());
         let signal = Command::new("kill").args(["-INT", &person.child.id().to_string()]).status().unwrap();
         assert!(signal.success());
         let output = person.child.wait_with_output().unwrap();
         assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(130), ""));
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "litter");
         assert_eq!(server.with_service(|s| (s.len(), s.requests_total())), (250, requests));
     }
 }
