@@ -93,6 +93,10 @@ pub(crate) fn run(
             report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt, job.client.endpoint())))
         }
         Stop::Done(outcome) => {
+            // Nothing is stored after the last delete, so nobody else would notice that the file has gone.
+            if let Err(sentence) = file.is_untouched() {
+                return report.end(Ending::Halted, Exit::Failure, Some(sentence));
+            }
             report.verified = outcome.verified;
             let absent = match absent {
                 0 => String::new(),

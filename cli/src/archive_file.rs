@@ -168,7 +168,8 @@ impl ArchiveFile {
         self.is_untouched()
     }
 
-    fn is_untouched(&self) -> Result<(), String> {
+    /// Whether it is at its place, as long as it was left.
+    pub(crate) fn is_untouched(&self) -> Result<(), String> {
         if !self.regular {
             return Ok(());
         }

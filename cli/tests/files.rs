@@ -227,23 +227,26 @@ fn an_archive_that_somebody_changes_stops_the_deleting() {
         ("truncated", |path| OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap()),
         ("written to", |path| OpenOptions::new().append(true).open(path).unwrap().write_all(b"x\n").unwrap()),
     ];
-    for (how, change) in changes {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("runs.ndjson");
-        let archive = path.clone();
-        let mut deletes = 0;
-        let (service, url) = hooked(100, move |method| {
-            deletes += u32::from(method == "DELETE");
-            if method == "DELETE" && deletes == 2 {
-                change(&archive);
-            }
-        });
-        let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--archive", path.to_str().unwrap()];
-        let output = run(&url, &args);
-        let (report, error) = (json(&output), text(&output.stderr));
-        assert_eq!((output.status.code(), report["deleted"].as_u64()), (Some(3), Some(20)), "{how}: {error}");
-        assert!(error.contains("somebody else") && error.contains("nothing more was deleted"), "{how}: {error}");
-        assert_eq!(service.lock().unwrap().deleted_total(), 20, "{how}");
+    // In the middle, and when nothing is left to delete.
+    for (runs, change_at, deleted) in [(100, 2, 20), (10, 1, 10)] {
+        for (how, change) in changes {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("runs.ndjson");
+            let archive = path.clone();
+            let mut deletes = 0;
+            let (service, url) = hooked(runs, move |method| {
+                deletes += u32::from(method == "DELETE");
+                if method == "DELETE" && deletes == change_at {
+                    change(&archive);
+                }
+            });
+            let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--archive", path.to_str().unwrap()];
+            let output = run(&url, &args);
+            let (report, error) = (json(&output), text(&output.stderr));
+            assert_eq!((output.status.code(), report["deleted"].as_u64()), (Some(3), Some(deleted)), "{how}: {error}");
+            assert!(error.contains("somebody else") && error.contains("nothing more was deleted"), "{how}: {error}");
+            assert_eq!(service.lock().unwrap().deleted_total(), deleted, "{how}");
+        }
     }
 }
 
