@@ -12,7 +12,7 @@ use upstash_dlq_core::{Period, Shard};
 ///
 /// The token is read from QSTASH_TOKEN or --token-file, never from an argument; the address from QSTASH_URL or --url.
 #[derive(Debug, Parser)]
-#[command(name = "upstash-dlq", version, max_term_width = 100, propagate_version = true)]
+#[command(name = "upstash-dlq", version, after_help = JSON_HELP, max_term_width = 100, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -70,6 +70,14 @@ Examples:
   upstash-dlq delete --from 2026-11-01 --to 2026-11-20 --shard 3/8 --yes
   upstash-dlq delete --all --yes --json";
 
+const JSON_HELP: &str = "\
+With --json, delete, resume and restart end with one object that says what was done, whatever happened.
+The other commands print what they found, or on failure one line on standard error:
+  {\"error\": {\"code\": \"not_found\", \"message\": \"…\", \"http_status\": 404}}
+The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited, server_error,
+unreadable_response, other_run, not_sent, no_response, unsettled, no_progress, unusable_message, output, interrupted, listen,
+failed and internal.";
+
 const LIST_HELP: &str = "\
 Exit status: 0 all was listed; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
 
@@ -80,7 +88,7 @@ Examples:
 const STATS_HELP: &str = "\
 Examples:
   upstash-dlq stats --from 7d
-  upstash-dlq stats --json | jq '.workflowUrl[0]'";
+  upstash-dlq stats --json | jq '.workflowUrl.values[0]'";
 
 const START_HELP: &str = "\
 A selection is exactly one of: ids (also --ids-from), filters, --all.
@@ -123,6 +131,15 @@ pub(crate) struct Global {
     /// Whether to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
     pub(crate) color: When,
+}
+
+/// What `--color` asks for.
+pub(crate) fn colour(args: impl Iterator<Item = std::ffi::OsString>) -> clap::ColorChoice {
+    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).take_while(|arg| arg != "--").collect();
+    let after =
+        args.iter().zip(args.iter().skip(1)).filter_map(|(flag, value)| (flag == "--color").then_some(value.as_str()));
+    let when = args.iter().filter_map(|arg| arg.strip_prefix("--color=")).chain(after).last();
+    when.and_then(|when| when.parse().ok()).unwrap_or(clap::ColorChoice::Auto)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -421,16 +438,28 @@ impl Filters {
         .concat()
     }
 
+    /// In the words that were given.
+    fn turned_round(&self) -> String {
+        let given = |text: &Option<String>| text.as_deref().map(crate::terminal::escaped);
+        let from = given(&self.from).unwrap_or_default();
+        match given(&self.to) {
+            Some(to) => format!("--from {from} lies after --to {to}: give the earlier time as --from"),
+            None => format!("--from {from} lies after --to, which is the present moment unless it is given"),
+        }
+    }
+
     pub(crate) fn build(&self, now: Age) -> Result<upstash_dlq_core::Filter, String> {
         let mut filter = upstash_dlq_core::Filter::builder();
         let time = |flag: &str, text: &Option<String>, end| {
             text.as_deref().map(|text| time::parse_time(text, end, now).map_err(|e| format!("{flag}: {e}"))).transpose()
         };
-        if let Some(at) = time("--from", &self.from, End::Lower)? {
-            filter = filter.from(at);
-        }
+        let from = time("--from", &self.from, End::Lower)?;
         // Fixed at the start, so that runs that fail while the delete goes on are left alone.
-        filter = filter.to(time("--to", &self.to, End::Upper)?.unwrap_or(now.now()));
+        let to = time("--to", &self.to, End::Upper)?.unwrap_or(now.now());
+        if from.is_some_and(|from| from > to) {
+            return Err(self.turned_round());
+        }
+        filter = from.into_iter().fold(filter, upstash_dlq_core::FilterBuilder::from).to(to);
         if let Some(at) = time("--workflow-created-at", &self.workflow_created_at, End::Lower)? {
             filter = filter.workflow_created_at(at);
         }

@@ -15,6 +15,7 @@ use crate::terminal::{Lost, Terminal, json_line, print_line};
 use crate::tty::Tty;
 use crate::wording::{self, Words};
 use crate::{connect, interrupt, time};
+use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
@@ -84,7 +85,11 @@ impl<'a> Job<'a> {
         let reads_ids = args.reads_standard_input();
         let tty = if !yes && reads_ids { Tty::open() } else { None };
         if !yes && tty.is_none() && (reads_ids || !Terminal::can_ask()) {
-            return Err(format!("nobody can be asked here: give --yes to {}, or --dry-run to look", words.verb));
+            let what = if std::io::stdin().is_terminal() { "error" } else { "input" };
+            return Err(format!(
+                "standard {what} is not a terminal, so there is nobody to confirm: pass --yes to {}, or --dry-run to look",
+                words.verb
+            ));
         }
         let endpoint = connect::endpoint(global)?;
         let client = connect::client(global, endpoint)?;
@@ -174,12 +179,16 @@ impl<'a> Job<'a> {
         } else {
             format!("{} ids are given{bound}. {title} these runs? {warning}", thousands(preview.matching))
         };
-        match interrupt::while_asking(|| {
+        let asked = Instant::now();
+        let said = interrupt::while_asking(|| {
             self.tty.as_ref().map_or_else(|| Terminal::ask(&question), |tty| tty.ask(&question))
-        }) {
+        });
+        report.leave_out(asked.elapsed());
+        match said {
             Some(true) if !interrupt::requested() => Ok(report),
             _ if interrupt::requested() => Err(Box::new(self.failed_before(report, Failed::Interrupted))),
             _ => {
+                report.declined = true;
                 let reason = Some(format!("cancelled; nothing was {done}"));
                 Err(Box::new(report.end(Ending::Cancelled, Exit::Failure, reason)))
             }
@@ -194,8 +203,10 @@ impl<'a> Job<'a> {
     ) -> Result<Bulk<V>, String> {
         let Some(file) = file else { return Ok(builder.build()) };
         let Some(checkpoint) = file.read(Checkpoint::from_json)? else { return Ok(builder.build()) };
-        self.note_going_on(file, checkpoint.totals());
-        builder.restore(checkpoint).map_err(|error| format!("{error} ({})", shown(file.path())))
+        let totals = checkpoint.totals();
+        let bulk = builder.restore(checkpoint).map_err(|error| format!("{error} ({})", shown(file.path())))?;
+        self.note_going_on(file, totals);
+        Ok(bulk)
     }
 
     pub(crate) fn note_going_on(&self, file: &CheckpointFile, totals: Totals) {

@@ -19,10 +19,7 @@ pub(crate) fn run(global: &Global, args: &Delete) -> ExitCode {
     let resolved = args.selection.resolve(Age::from_clock());
     let resolved = match resolved.and_then(|resolved| shard(args, resolved)) {
         Ok(resolved) => resolved,
-        Err(sentence) => {
-            terminal.error(&sentence);
-            return ExitCode::from(2);
-        }
+        Err(sentence) => return usage(Report::new(DELETE, (None, None)), sentence).print(&terminal, global.json),
     };
     let mut report = Report::new(DELETE, resolved.window());
     report.missing = resolved.missing();

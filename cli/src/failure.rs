@@ -66,6 +66,7 @@ fn of_response(error: &ResponseError) -> (&'static str, Option<u16>) {
     let status = error.status().as_u16();
     let code = match error {
         ResponseError::Redirect { .. } => "redirect",
+        ResponseError::OtherRun { .. } => "other_run",
         ResponseError::Status { .. } if error.is_wrong_region() => "wrong_region",
         ResponseError::Status { .. } => match status {
             401 | 403 => "unauthorized",

@@ -40,9 +40,11 @@ fn restored<V: Verb>(
 ) -> Result<Option<Fleet<V>>, String> {
     let Some(file) = file else { return Ok(None) };
     let Some(checkpoint) = file.read(FleetCheckpoint::from_json)? else { return Ok(None) };
-    job.note_going_on(file, checkpoint.totals());
+    let totals = checkpoint.totals();
     let fleet = builder.clone().restore_fleet(checkpoint, speed.lanes, Age::from_clock().now());
-    fleet.map(Some).map_err(|error| format!("{error} ({})", shown(file.path())))
+    let fleet = fleet.map_err(|error| format!("{error} ({})", shown(file.path())))?;
+    job.note_going_on(file, totals);
+    Ok(Some(fleet))
 }
 
 /// Looks, asks, and drives the lanes to their end.

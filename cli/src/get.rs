@@ -3,16 +3,19 @@
 use crate::args::{Get, Global};
 use crate::failure::{self, Failure};
 use crate::listing::Failed;
-use crate::terminal::{Terminal, json_line, print_line};
+use crate::terminal::{Terminal, escaped, json_line, print_line};
 use crate::time::{self, Age};
-use crate::{connect, interrupt, selection, table};
+use crate::{connect, interrupt, selection};
 use std::process::ExitCode;
+use unicode_width::UnicodeWidthStr;
 use upstash_dlq_core::{
-    Call, DlqId, DlqMessage, Driven, Endpoint, Escaped, Event, GetMessage, Halt, RetryPolicy, Single, drive,
+    Call, DlqId, DlqMessage, Driven, Endpoint, Event, GetMessage, Halt, RetryPolicy, Single, drive,
 };
 
-/// No value is shown beyond so many cells, and a body to so many lines; `--json` has it whole.
-const LONGEST: usize = 400;
+/// Where values begin, in cells of the terminal.
+const LEFT: usize = 24;
+/// JSON is indented to so many levels.
+const DEEPEST: usize = 32;
 
 pub(crate) fn run(global: &Global, args: &Get) -> ExitCode {
     let terminal = Terminal::new(global);
@@ -90,12 +93,18 @@ fn show(message: &DlqMessage) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            lines.push(format!("{:<24}  {}", table::cell(name, 24), value));
+            // Line by line: what a line holds is escaped, and does not end it.
+            let mut name = escaped(name);
+            for line in value.lines() {
+                let left = " ".repeat(LEFT.saturating_sub(name.width()));
+                lines.push(format!("{name}{left}  {}", escaped(line)).trim_end().to_owned());
+                name.clear();
+            }
         }
     };
-    let text = |text: Option<&str>| text.map(|text| table::cell(text, LONGEST));
+    let text = |text: Option<&str>| text.map(one_line);
     let moment = |at| Some(format!("{} ({} ago)", time::show(at), time::age(at, now)));
-    line("DLQ id", message.dlq_id().map(|id| Escaped(id.as_str()).to_string()));
+    line("DLQ id", message.dlq_id().map(|id| id.as_str().to_owned()));
     line("Workflow run", text(message.workflow_run_id()));
     line("Workflow", text(message.workflow_url()));
     line("Run created", message.workflow_created_at().and_then(moment));
@@ -120,14 +129,79 @@ fn show(message: &DlqMessage) -> Vec<String> {
     if let Some(info) = message.failure_callback_info() {
         line("  state", text(info.state().as_ref().map(|state| state.as_str())));
         line("  response status", info.response_status().map(|status| status.to_string()));
-        line("  response body", text(info.response_body()));
+        line("  response body", info.response_body().map(|body| shown_body(body.as_bytes())));
     }
     lines
 }
 
+/// A value that is no body has no lines.
+fn one_line(text: &str) -> String {
+    text.replace('\n', "\\u{a}").replace('\r', "\\u{d}")
+}
+
+/// Whole; JSON with an indentation.
 fn shown_body(body: &[u8]) -> String {
     match std::str::from_utf8(body) {
-        Ok(text) => table::cell(text, LONGEST),
+        Ok(text) if is_json_container(text) => indented(text),
+        Ok(text) => text.to_owned(),
         Err(_) => format!("({} bytes that are not text; --json has them)", body.len()),
+    }
+}
+
+fn is_json_container(text: &str) -> bool {
+    text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
+}
+
+/// The same JSON, letter by letter but for the white space between its parts: numbers and the order of keys stay.
+fn indented(json: &str) -> String {
+    let mut out = String::with_capacity(json.len() * 2);
+    let (mut depth, mut in_string, mut escape, mut empty) = (0_usize, false, false, false);
+    let line = |out: &mut String, depth: usize| {
+        out.push('\n');
+        out.extend(std::iter::repeat_n("  ", depth.min(DEEPEST)));
+    };
+    for c in json.chars() {
+        if in_string {
+            out.push(c);
+            in_string = escape || c != '"';
+            escape = c == '\\' && !escape;
+            continue;
+        }
+        if c.is_ascii_whitespace() {
+            continue;
+        }
+        let closes = matches!(c, '}' | ']');
+        depth -= usize::from(closes).min(depth);
+        // Between the brackets of what is empty there is nothing.
+        if empty != closes && (empty || closes) {
+            line(&mut out, depth);
+        }
+        out.push(c);
+        empty = matches!(c, '{' | '[');
+        depth += usize::from(empty);
+        match c {
+            '"' => in_string = true,
+            ',' => line(&mut out, depth),
+            ':' => out.push(' '),
+            _ => {}
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::indented;
+
+    #[test]
+    fn json_is_indented_and_stays_the_same() {
+        let json = r#"{"b":[1.0e400,{}, [ ] ,"a\\\"{,: }"],"a":{"x":null},"a":12345678901234567890123}"#;
+        let shown = indented(json);
+        assert_eq!(
+            shown,
+            "{\n  \"b\": [\n    1.0e400,\n    {},\n    [],\n    \"a\\\\\\\"{,: }\"\n  ],\n  \"a\": {\n    \"x\": null\n  },\n  \"a\": 12345678901234567890123\n}"
+        );
+        let deep = format!("{}{}", "[".repeat(5_000), "]".repeat(5_000));
+        assert!(indented(&deep).len() < 10_000 * 70);
     }
 }

@@ -1,15 +1,20 @@
-//! Ctrl-C: the first asks to stop after the request in flight, the second ends at once. While a question waits for its
+//! Ctrl-C: the first asks to stop after the request in flight, the second ends at once,
+//! unless it comes within a second of the first. While a question waits for its
 //! answer nothing is in flight, and the first ends at once, too.
 
 use std::io::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 static ASKING: AtomicBool = AtomicBool::new(false);
+static FIRST: OnceLock<Instant> = OnceLock::new();
 static GATE: Mutex<()> = Mutex::new(());
 static CHANGED: Condvar = Condvar::new();
+
+/// Signals that follow each other so fast are one interruption: `timeout` sends one to the process and one to its group.
+const ONE: Duration = Duration::from_secs(1);
 
 pub(crate) const EXIT_STATUS: u8 = 130;
 
@@ -22,7 +27,9 @@ pub(crate) fn install() {
             let _ = writeln!(std::io::stderr());
             crate::checkpoint_file::tidy();
         }
-        if INTERRUPTED.swap(true, Ordering::SeqCst) || asking {
+        let since = *FIRST.get_or_init(Instant::now);
+        let again = INTERRUPTED.swap(true, Ordering::SeqCst);
+        if asking || (again && since.elapsed() >= ONE) {
             std::process::exit(i32::from(EXIT_STATUS));
         }
         let _gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);

@@ -28,7 +28,7 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
 
     let speed = Speed { lanes: args.parallel, rate: args.rate };
     let mut progress = Progress::new(terminal, None, "listed");
-    let mut table = table();
+    let mut table = table().bold(terminal.colours_results());
     let mut shown = 0_u64;
     let mut lost = None;
     let (_, result) = each_page(&client, list, policy, speed, terminal, Some(&mut progress), |page| {

@@ -40,7 +40,7 @@ mod tty;
 mod wording;
 
 use args::{Cli, Command};
-use clap::{CommandFactory, Parser};
+use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 use terminal::{Lost, Terminal};
 
@@ -63,7 +63,9 @@ fn wrong_usage(wrong: &clap::Error) -> ExitCode {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    // Known before the command line is understood, for what is said when it is not.
+    let command = Cli::command().color(args::colour(std::env::args_os()));
+    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help and version are results; all else goes to standard error.
         Err(asked) if !asked.use_stderr() => return told(Terminal::PLAIN, terminal::judged(asked.print())),

@@ -49,8 +49,14 @@ pub(crate) struct Report {
     pub(crate) note: Option<String>,
     #[serde(skip)]
     pub(crate) exit: Exit,
+    /// Whether somebody said no to the question.
+    #[serde(skip)]
+    pub(crate) declined: bool,
     #[serde(skip)]
     before: u64,
+    /// How long somebody thought about the question.
+    #[serde(skip)]
+    thought: Duration,
     #[serde(skip)]
     started: Instant,
 }
@@ -101,7 +107,9 @@ impl Report {
             unsettled: false,
             note: None,
             exit: Exit::Failure,
+            declined: false,
             before: 0,
+            thought: Duration::ZERO,
             started: Instant::now(),
         }
     }
@@ -122,6 +130,10 @@ impl Report {
     pub(crate) fn set_requests_before(&mut self, before: u64) {
         self.before = before;
         self.requests = before;
+    }
+
+    pub(crate) fn leave_out(&mut self, thought: Duration) {
+        self.thought += thought;
     }
 
     pub(crate) fn end(mut self, outcome: Ending, exit: Exit, reason: Option<String>) -> Self {
@@ -148,9 +160,9 @@ impl Report {
 
     /// Results to standard output, errors to standard error.
     pub(crate) fn print(mut self, terminal: &crate::terminal::Terminal, json: bool) -> ExitCode {
-        let elapsed = self.started.elapsed();
+        let elapsed = self.started.elapsed().saturating_sub(self.thought);
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        if let Some(reason) = &self.reason {
+        if let Some(reason) = self.reason.as_ref().filter(|_| !self.declined) {
             terminal.error(reason);
         }
         let printed = if json {
@@ -184,6 +196,9 @@ impl Report {
     fn summary(&self, elapsed: Duration) -> String {
         let runs = |n: u64| format!("{} {}", thousands(n), if n == 1 { "run" } else { "runs" });
         let Runs { words, count } = self.runs;
+        if self.declined {
+            return format!("Cancelled; nothing was {}.", words.done);
+        }
         let mut line = match (self.outcome, self.matching) {
             (Ending::DryRun, matching) => {
                 let matching = matching.unwrap_or(0);

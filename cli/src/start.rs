@@ -41,10 +41,7 @@ pub(crate) fn run<V: Starts>(global: &Global, args: &Start) -> ExitCode {
     let (resolved, overrides) =
         match args.selection.resolve(Age::from_clock()).and_then(|s| Ok((s, args.overrides.build()?))) {
             Ok(both) => both,
-            Err(sentence) => {
-                terminal.error(&sentence);
-                return ExitCode::from(2);
-            }
+            Err(sentence) => return usage(Report::new(words, (None, None)), sentence).print(&terminal, global.json),
         };
     let mut report = Report::new(words, resolved.window());
     report.missing = resolved.missing();

@@ -7,7 +7,7 @@ use crate::progress::Progress;
 use crate::report::thousands;
 use crate::table::{self, cell};
 use crate::tally::{Count, Field, Histogram, Tally};
-use crate::terminal::{Terminal, json_line, print_line};
+use crate::terminal::{Terminal, bold, json_line, print_line};
 use crate::time::{self, Age};
 use crate::{connect, interrupt};
 use serde::Serialize;
@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
         if global.json {
             print_line(&json_line(&as_json(tally)))
         } else {
-            print_line(&as_text(tally, table::width()).join("\n"))
+            print_line(&as_text(tally, table::width(), terminal.colours_results()).join("\n"))
         }
     })
 }
@@ -67,7 +67,6 @@ struct Values {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Times {
     bucket_ms: i64,
     buckets: Vec<Bucket>,
@@ -95,7 +94,8 @@ fn as_json(tally: Tally) -> String {
     serde_json::to_string(&json).unwrap_or_default()
 }
 
-fn as_text(tally: Tally, width: Option<usize>) -> Vec<String> {
+fn as_text(tally: Tally, width: Option<usize>, colour: bool) -> Vec<String> {
+    let title = |text: String| if colour { bold(&text) } else { text };
     let width = width.unwrap_or(100).max(40);
     let mut lines =
         vec![format!("{} failed {}", thousands(tally.total), if tally.total == 1 { "run" } else { "runs" })];
@@ -108,13 +108,15 @@ fn as_text(tally: Tally, width: Option<usize>) -> Vec<String> {
         ("By failure function state", &tally.state, "(none)"),
         ("By response status", &tally.status, "(none)"),
     ];
-    for (title, field, missing) in fields {
+    for (name, field, missing) in fields {
         lines.push(String::new());
-        lines.push(title.to_owned());
+        lines.push(title(name.to_owned()));
         lines.extend(field_lines(field, missing, width));
     }
     lines.push(String::new());
-    lines.extend(histogram_lines(tally.time.at_most(ROWS), width));
+    let mut histogram = histogram_lines(tally.time.at_most(ROWS), width).into_iter();
+    lines.extend(histogram.next().map(title));
+    lines.extend(histogram);
     if tally.without_time > 0 {
         lines.push(format!("  {} without a time", thousands(tally.without_time)));
     }

@@ -1,16 +1,21 @@
 //! Columns that fit the terminal, with nothing in them that steers it.
 
+use crate::terminal::{bold, escaped};
 use std::io::IsTerminal;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use upstash_dlq_core::Escaped;
 
 /// No column is made narrower than this to fit, in cells of the terminal.
 const NARROWEST: usize = 6;
+/// No line is longer to fit, in cells of the terminal.
+const WIDEST: usize = 10_000;
 const GAP: usize = 2;
 
 /// How many cells a line has: of the terminal, or of `COLUMNS`; `None` where neither says.
 pub(crate) fn width() -> Option<usize> {
     let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
+    // Nobody has more; a number without a bound would be that many letters of a bar.
+    let given = given.map(|columns: usize| columns.min(WIDEST));
     let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
     given.or_else(|| seen().filter(|_| std::io::stdout().is_terminal()))
 }
@@ -18,33 +23,44 @@ pub(crate) fn width() -> Option<usize> {
 /// Rows under a header. The widths are those of the first rows, narrowed until a line fits.
 pub(crate) struct Table<const N: usize> {
     header: [&'static str; N],
-    /// Columns that are narrowed last, because people copy from them.
+    /// Columns that are never narrowed, because people copy from them.
     whole: &'static [usize],
     fit: Option<usize>,
     widths: Option<[usize; N]>,
+    bold: bool,
 }
 
 impl<const N: usize> Table<N> {
     pub(crate) fn new(header: [&'static str; N], whole: &'static [usize], fit: Option<usize>) -> Self {
-        Self { header, whole, fit, widths: None }
+        Self { header, whole, fit, widths: None, bold: false }
+    }
+
+    /// Lets the header stand out.
+    pub(crate) fn bold(self, bold: bool) -> Self {
+        Self { bold, ..self }
     }
 
     /// The lines for these rows, the header before the first.
     pub(crate) fn lines(&mut self, rows: &[[String; N]]) -> Vec<String> {
         let shown: Vec<[String; N]> =
-            rows.iter().map(|row| row.each_ref().map(|text| Escaped(text).to_string())).collect();
+            rows.iter().map(|row| std::array::from_fn(|at| self.escaped(at, &row[at]))).collect();
         let mut lines = Vec::with_capacity(rows.len() + 1);
         let widths = match self.widths {
             Some(widths) => widths,
             None => {
                 let widths = self.measure(&shown);
                 self.widths = Some(widths);
-                lines.push(self.line(&self.header.map(str::to_owned), &widths));
+                let header = self.line(&self.header.map(str::to_owned), &widths);
+                lines.push(if self.bold { bold(&header) } else { header });
                 widths
             }
         };
         lines.extend(shown.iter().map(|row| self.line(row, &widths)));
         lines
+    }
+
+    fn escaped(&self, at: usize, text: &str) -> String {
+        if self.whole.contains(&at) { escaped(text) } else { Escaped(text).to_string() }
     }
 
     fn measure(&self, rows: &[[String; N]]) -> [usize; N] {
@@ -58,10 +74,7 @@ impl<const N: usize> Table<N> {
             let room = fit.saturating_sub(GAP * N.saturating_sub(1));
             while widths.iter().sum::<usize>() > room {
                 let wide = |at: usize, width: usize| width > NARROWEST && !self.whole.contains(&at);
-                let widest = (0..N)
-                    .filter(|at| wide(*at, widths[*at]))
-                    .max_by_key(|at| widths[*at])
-                    .or_else(|| (0..N).filter(|at| widths[*at] > NARROWEST).max_by_key(|at| widths[*at]));
+                let widest = (0..N).filter(|at| wide(*at, widths[*at])).max_by_key(|at| widths[*at]);
                 let Some(widest) = widest else { break };
                 widths[widest] -= 1;
             }
@@ -75,7 +88,9 @@ impl<const N: usize> Table<N> {
             if at > 0 {
                 line.push_str("  ");
             }
-            let text = if self.fit.is_some() { cut(text, *width) } else { text.clone() };
+            // A later row may be wider than those that were measured.
+            let narrow = self.fit.is_some() && !self.whole.contains(&at);
+            let text = if narrow { cut(text, *width) } else { text.clone() };
             line.push_str(&text);
             line.extend(std::iter::repeat_n(' ', width.saturating_sub(text.width())));
         }

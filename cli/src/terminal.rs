@@ -10,19 +10,25 @@ pub(crate) struct Terminal {
     quiet: bool,
     json: bool,
     colour: bool,
+    colour_results: bool,
 }
 
 impl Terminal {
     /// Where no command line was understood.
-    pub(crate) const PLAIN: Self = Self { quiet: false, json: false, colour: false };
+    pub(crate) const PLAIN: Self = Self { quiet: false, json: false, colour: false, colour_results: false };
 
     pub(crate) fn new(global: &Global) -> Self {
-        let colour = match global.color {
+        let colour = |is_terminal: bool| match global.color {
             When::Always => true,
             When::Never => false,
-            When::Auto => std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
+            When::Auto => is_terminal && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty()),
         };
-        Self { quiet: global.quiet, json: global.json, colour }
+        Self {
+            quiet: global.quiet,
+            json: global.json,
+            colour: colour(std::io::stderr().is_terminal()),
+            colour_results: colour(std::io::stdout().is_terminal()),
+        }
     }
 
     pub(crate) fn error(&self, sentence: &str) {
@@ -55,6 +61,11 @@ impl Terminal {
         if !self.quiet {
             let _ = writeln!(std::io::stderr().lock(), "{sentence}");
         }
+    }
+
+    /// Whether what goes to standard output may have colour.
+    pub(crate) fn colours_results(&self) -> bool {
+        self.colour_results
     }
 
     pub(crate) fn json(&self) -> bool {
@@ -93,6 +104,10 @@ impl Terminal {
     pub(crate) fn shows_progress(&self) -> bool {
         !self.quiet
     }
+}
+
+pub(crate) fn bold(text: &str) -> String {
+    format!("\u{1b}[1m{text}\u{1b}[0m")
 }
 
 /// Why results did not get out.

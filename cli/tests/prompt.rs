@@ -187,3 +187,19 @@ fn an_interrupt_at_the_question_ends_at_once() {
         assert_eq!(server.with_service(|s| (s.len(), s.requests_total())), (250, requests));
     }
 }
+
+/// It is told in one line, as what it is, without the time that the person took.
+#[test]
+fn a_no_is_no_error() {
+    let server = emulator(250);
+    for (verb, done) in [("delete", "deleted"), ("resume", "resumed")] {
+        let mut person = Person::types(&server.url(), &[verb, "--all"]);
+        person.is_asked();
+        let screen = std::mem::replace(&mut person.screen, channel().1);
+        let output = person.answers("n\n");
+        let after: Vec<u8> = screen.iter().flatten().collect();
+        assert!(!text(&after).contains("error"), "{}", text(&after));
+        let expected = format!("Cancelled; nothing was {done}.\n");
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), expected));
+    }
+}

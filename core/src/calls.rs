@@ -78,7 +78,12 @@ impl Call for GetMessage {
         if !raw.get().starts_with('{') {
             return Err(ResponseError::unreadable(response, &"not a JSON object"));
         }
-        Ok(DlqMessage::from_raw(raw))
+        let message = DlqMessage::from_raw(raw);
+        // One without an id is not another: every field may be missing.
+        if message.dlq_id().is_some_and(|id| id != self.0) {
+            return Err(ResponseError::OtherRun { status: response.status() });
+        }
+        Ok(message)
     }
 }
 
@@ -196,6 +201,8 @@ mod tests {
             assert!(GetMessage(id()).parse(&with(200, body)).is_err(), "{body}");
         }
         assert!(RetryCallback(id()).parse(&with(200, "{}")).is_err());
+        let other = GetMessage(id()).parse(&with(200, r#"{"dlqId":"b"}"#));
+        assert_eq!(other.unwrap_err(), ResponseError::OtherRun { status: StatusCode::OK });
         assert_eq!(GetMessage(id()).parse(&with(200, "{}")).unwrap().dlq_id(), None);
     }
 }

@@ -23,6 +23,11 @@ pub enum ResponseError {
         /// The answer's status, 3xx.
         status: StatusCode,
     },
+    /// A run with another id than the one that was asked for.
+    OtherRun {
+        /// The answer's status, 2xx.
+        status: StatusCode,
+    },
     /// A success whose body is not what the contract says, as proxies produce it.
     Unreadable {
         /// The answer's status, 2xx (or 1xx, which no transport should hand over).
@@ -110,7 +115,10 @@ impl ResponseError {
     /// The answer's status.
     pub fn status(&self) -> StatusCode {
         match self {
-            Self::Status { status, .. } | Self::Redirect { status } | Self::Unreadable { status, .. } => *status,
+            Self::Status { status, .. }
+            | Self::Redirect { status }
+            | Self::OtherRun { status }
+            | Self::Unreadable { status, .. } => *status,
         }
     }
 }
@@ -122,6 +130,9 @@ impl fmt::Display for ResponseError {
             Self::Status { status, body } => write!(f, "the server answered {status}: {}", Escaped(body.as_str())),
             Self::Redirect { status } => {
                 write!(f, "the server answered {status}, a redirect, which is never followed: check the URL")
+            }
+            Self::OtherRun { status } => {
+                write!(f, "the server answered {status} with another run than the one that was asked for")
             }
             Self::Unreadable { status, problem } => {
                 write!(f, "the server answered {status} with a body that cannot be understood ({})", Escaped(problem))

@@ -147,7 +147,9 @@ pub(crate) fn judge<B>(response: &Response<B>, error: &ResponseError) -> Verdict
             Verdict::Unknown { wait: requested_wait(response.headers(), false) }
         }
         ResponseError::Unreadable { .. } => Verdict::Unknown { wait: None },
-        ResponseError::Status { .. } | ResponseError::Redirect { .. } => Verdict::Final,
+        ResponseError::Status { .. } | ResponseError::Redirect { .. } | ResponseError::OtherRun { .. } => {
+            Verdict::Final
+        }
     }
 }
 
