@@ -3,7 +3,7 @@
 use crate::pagers::Pagers;
 use crate::window::Window;
 use crate::{
-    Cursor, DlqId, Endpoint, Event, FleetStep, Halt, LaneId, Lanes, List, ListPage, OutOfTurn, RetryPolicy,
+    Cursor, DlqId, DlqMessage, Endpoint, Event, FleetStep, Halt, LaneId, Lanes, List, ListPage, OutOfTurn, RetryPolicy,
     TransportFailure, UnixMillis,
 };
 use alloc::collections::BTreeMap;
@@ -25,8 +25,11 @@ const LOOKS: usize = 96;
 ///
 /// It begins in one lane. A listing that goes on for more than a few pages is cut into windows; those that turn out to
 /// hold more than a page are cut again before anything of them is handed over, until there is work for every lane. From
-/// then on the windows stay as they are: a cursor is opaque and belongs to its window. A server that does not keep to the
-/// dates of a window is found out before that, and the listing goes on in one lane ([`ListOutcome::dates_ignored`]). Each
+/// then on the windows stay as they are: a cursor is opaque and belongs to its window.
+///
+/// Each window is judged by the runs it shows, at both ends. A window between runs that were seen is asked for first: a
+/// server that does not keep to its dates shows some of them, and is listed in one lane
+/// ([`ListOutcome::dates_ignored`]). One that stops keeping to dates later ends the listing ([`Halt::DatesIgnored`]). Each
 /// run is handed over once.
 ///
 /// ```
@@ -54,10 +57,10 @@ pub struct ListFleet {
     stage: Stage,
     /// Pages listed in one lane.
     alone: u32,
-    /// The runs on them, and when they failed.
+    /// The runs that were handed over before windows were taken as they are, and when those of the first pages failed.
     seen: BTreeMap<DlqId, i64>,
-    /// When those on the first page failed, which a server that ignores the dates shows again.
-    first: Vec<i64>,
+    /// Which of a message's times the server may hold windows against, by their places in [`TIMES`].
+    times: [bool; TIMES.len()],
     /// Whether all of them have an id and a time, without which windows cannot be told to be kept to.
     dated: bool,
     /// Windows that were made so far.
@@ -73,13 +76,21 @@ pub struct ListFleet {
 enum Stage {
     /// One lane, from the start of everything.
     Alone,
-    /// One window, to see whether the server keeps to it.
-    Probe { others: Vec<Window>, rest: Cursor },
+    /// One window that holds nothing, between runs that were seen: whatever the server shows of them tells that it does not
+    /// keep to its dates.
+    Probe { rest: Cursor },
     /// The first page of each window.
-    Split,
+    Split { rest: Cursor },
     /// Windows that are listed to their ends.
     Through,
+    /// The server does not keep to dates: what is still out of windows is passed over, …
+    Drain { rest: Cursor },
+    /// … and the rest is listed in one lane.
+    Rest,
 }
+
+/// What the service holds dates against is not promised: official texts name several times.
+const TIMES: [fn(&DlqMessage) -> Option<UnixMillis>; 2] = [DlqMessage::created_at, DlqMessage::workflow_created_at];
 
 /// How a listing on many lanes ended, or how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +129,7 @@ impl ListFleet {
             stage: Stage::Alone,
             alone: 0,
             seen: BTreeMap::new(),
-            first: Vec::new(),
+            times: [true; TIMES.len()],
             dated: true,
             made: 0,
             full: Vec::new(),
@@ -164,7 +175,7 @@ impl ListFleet {
         let (window, event) = self.pagers.on_response(lane, response)?;
         Ok(match event {
             Event::Page(page) => Event::Page(self.on_page(lane, window, page)),
-            event => event,
+            event => self.on_event(lane, event),
         })
     }
 
@@ -177,33 +188,76 @@ impl ListFleet {
         lane: LaneId,
         failure: impl Into<TransportFailure>,
     ) -> Result<Event<ListPage>, OutOfTurn> {
-        self.pagers.on_failure(lane, failure.into()).map(|(_, event)| event)
+        let (_, event) = self.pagers.on_failure(lane, failure.into())?;
+        Ok(self.on_event(lane, event))
     }
 
     fn on_page(&mut self, lane: LaneId, window: Window, mut page: ListPage) -> ListPage {
-        match mem::replace(&mut self.stage, Stage::Split) {
+        match mem::replace(&mut self.stage, Stage::Rest) {
             Stage::Alone => {
                 self.stage = Stage::Alone;
                 self.on_page_alone(lane, &page);
                 return self.hand_over(page);
             }
-            Stage::Probe { rest, .. } if self.strays(window, &page) => {
-                self.dates_ignored = true;
+            Stage::Probe { rest } => {
                 self.pagers.close(lane);
-                self.stage = Stage::Through;
+                self.stage = if !self.keeps_to(window, &page) {
+                    self.dates_ignored = true;
+                    Stage::Drain { rest }
+                } else if page.cursor.is_some() {
+                    // It holds more than was seen of it, and so proves nothing.
+                    Stage::Drain { rest }
+                } else {
+                    let windows = self.whole.split(self.pagers.limit);
+                    self.made = windows.len();
+                    self.pagers.queue.extend(windows);
+                    Stage::Split { rest }
+                };
+                // They come again, with the rest of their windows.
                 page.messages.clear();
-                // Goes on as if nothing had been tried.
-                self.pagers.put(self.whole, self.pagers.list.clone().after(rest));
             }
-            Stage::Probe { others, .. } => {
-                self.pagers.queue.extend(others);
+            Stage::Split { rest } if self.keeps_to(window, &page) => {
                 self.on_first_page(lane, window, &mut page);
+                self.stage = Stage::Split { rest };
             }
-            Stage::Split => self.on_first_page(lane, window, &mut page),
-            Stage::Through => self.stage = Stage::Through,
+            Stage::Split { rest } => {
+                self.dates_ignored = true;
+                self.pagers.queue.clear();
+                self.pagers.close_idle();
+                self.pagers.close(lane);
+                page.messages.clear();
+                self.stage = Stage::Drain { rest };
+            }
+            Stage::Through if self.keeps_to(window, &page) => self.stage = Stage::Through,
+            Stage::Through => {
+                // Too late to begin anew: what was handed over is not remembered.
+                self.dates_ignored = true;
+                self.pagers.halt(Halt::DatesIgnored);
+                page.messages.clear();
+                self.stage = Stage::Through;
+            }
+            Stage::Drain { rest } => {
+                self.pagers.close(lane);
+                page.messages.clear();
+                self.stage = Stage::Drain { rest };
+            }
+            Stage::Rest => {}
         }
         page.messages.retain(|message| message.dlq_id().is_none_or(|id| !self.seen.contains_key(&id)));
+        if let Stage::Split { .. } = self.stage {
+            // Should another window give the server away, all of it is listed again.
+            let ids = page.messages.iter().filter_map(DlqMessage::dlq_id);
+            self.seen.extend(ids.map(|id| (id, 0)));
+        }
         self.hand_over(page)
+    }
+
+    /// A lane whose request is to be sent again has nothing to do any more.
+    fn on_event(&mut self, lane: LaneId, event: Event<ListPage>) -> Event<ListPage> {
+        if let (Stage::Drain { .. }, Event::Retry(_)) = (&self.stage, &event) {
+            self.pagers.close(lane);
+        }
+        event
     }
 
     fn hand_over(&mut self, page: ListPage) -> ListPage {
@@ -222,31 +276,41 @@ impl ListFleet {
                 _ => self.dated = false,
             }
         }
-        if self.alone == 1 {
-            self.first = self.seen.values().copied().collect();
-        }
         let Some(cursor) = page.cursor.clone().filter(|_| self.alone == ALONE) else { return };
-        let mut windows = self.whole.split(self.pagers.limit);
-        // The window with the fewest of them, so that some are without: should they come back, it is ignored.
-        let fewest = |window: &Window| self.first.iter().filter(|at| window.contains(**at)).count();
-        match (0..windows.len()).min_by_key(|at| windows.get(*at).map(fewest)) {
-            Some(probe) if self.dated && !self.first.is_empty() && windows.len() > 1 => {
-                self.made = windows.len();
-                let probe = windows.swap_remove(probe);
+        match self.probe() {
+            Some(probe) if self.dated && self.whole.width() > 1 => {
                 self.pagers.close(lane);
                 self.pagers.queue.push_back(probe);
-                self.stage = Stage::Probe { others: windows, rest: cursor };
+                self.stage = Stage::Probe { rest: cursor };
             }
             _ => {}
         }
     }
 
-    /// Whether the page holds runs from without its window, be it by their times or because they were not to come again.
-    fn strays(&self, window: Window, page: &ListPage) -> bool {
-        let inside = |at: Option<i64>| at.is_none_or(|at| window.contains(at));
-        let again = page.messages.iter().filter_map(|message| self.seen.get(&message.dlq_id()?));
-        let all_outside = !page.messages.iter().any(|message| inside(message.created_at().map(UnixMillis::get)));
-        again.copied().any(|at| !window.contains(at)) || (all_outside && !page.messages.is_empty())
+    /// The narrowest window that holds nothing of what was seen, with runs before and after it; or one of as little as
+    /// possible where runs fail in every millisecond.
+    fn probe(&self) -> Option<Window> {
+        let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
+        self.seen.values().for_each(|at| *seen.entry(*at).or_default() += 1);
+        let window = |lo, hi| Window { lo, hi, open_below: false, open_above: false };
+        let pairs = seen.keys().zip(seen.keys().skip(1));
+        let gaps = pairs.filter(|(before, after)| after.checked_sub(**before).is_none_or(|gap| gap > 1));
+        let narrowest = gaps.min_by_key(|(before, after)| i128::from(**after) - i128::from(**before));
+        if let Some((before, after)) = narrowest {
+            return Some(window(before + 1, after - 1));
+        }
+        let inner = seen.iter().skip(1).take(seen.len().saturating_sub(2));
+        inner.min_by_key(|(_, runs)| **runs).map(|(at, _)| window(*at, *at))
+    }
+
+    /// Whether every run of the page lies in its window, by a time that holds for all pages so far: then each run is in one
+    /// window and in no other.
+    fn keeps_to(&mut self, window: Window, page: &ListPage) -> bool {
+        for (held, time) in self.times.iter_mut().zip(TIMES) {
+            let inside = |message: &DlqMessage| time(message).is_some_and(|at| window.contains(at.get()));
+            *held &= page.messages.iter().all(inside);
+        }
+        self.times.contains(&true)
     }
 
     /// Of a window that may be cut: nothing of it is handed over unless this is all of it.
@@ -261,7 +325,13 @@ impl ListFleet {
     /// Cuts the windows that hold more than a page while there are not enough of them for all lanes, and then takes them
     /// as they are. Whether there is more to do.
     fn next_windows(&mut self) -> bool {
-        if !matches!(self.stage, Stage::Split) || self.full.is_empty() {
+        if let Stage::Drain { rest } = &self.stage {
+            // Goes on as if nothing had been tried.
+            self.pagers.put(self.whole, self.pagers.list.clone().after(rest.clone()));
+            self.stage = Stage::Rest;
+            return true;
+        }
+        if !matches!(self.stage, Stage::Split { .. }) || self.full.is_empty() {
             return false;
         }
         let wanted = self.pagers.limit.saturating_mul(WINDOWS_A_LANE);

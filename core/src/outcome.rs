@@ -99,6 +99,9 @@ pub enum Halt {
         /// The field of the filter that it does not match, by its name in the API.
         field: &'static str,
     },
+    /// Windows of time were listed side by side, and the server turned out not to keep to their dates when much had been
+    /// listed: what is left is not known. One lane trusts no date.
+    DatesIgnored,
     /// The server still lists runs that it was asked to delete, however often it is asked.
     StillListed,
     /// A request could not be built; a defect of this library.
@@ -143,6 +146,7 @@ impl fmt::Display for Halt {
                 "the server listed a run that does not match the filter: {} differs in {field}, so it was left alone",
                 Escaped(id.as_str())
             ),
+            Self::DatesIgnored => f.write_str("the server does not keep to the dates it is asked for: list again on one lane"),
             Self::StillListed => f.write_str("the server still lists runs that it was asked to delete"),
             Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
         }

@@ -159,6 +159,18 @@ impl Pagers {
         }
     }
 
+    /// The same for all lanes that wait for no response.
+    pub(crate) fn close_idle(&mut self) {
+        for lane in &mut self.lanes {
+            lane.take_if(|lane| lane.state != LaneState::InFlight);
+        }
+    }
+
+    /// Sends nothing more.
+    pub(crate) fn halt(&mut self, halt: Halt) {
+        self.halted.get_or_insert(halt);
+    }
+
     pub(crate) fn on_response<B: AsRef<[u8]>>(
         &mut self,
         lane: LaneId,

@@ -55,6 +55,8 @@ pub struct Config {
     pub ignored: Vec<Ignored>,
     /// Whether a cursor is only good for the filters and the method that it was given out for; others answer it with 400.
     pub bound_cursors: bool,
+    /// Whether pages begin with the newest run; the contract promises no order.
+    pub newest_first: bool,
     /// For how many more listings a run is still listed after it was deleted.
     pub listing_lag: u32,
     /// Whether runs that were resumed or restarted stay in the DLQ; the contract leaves it open.
@@ -84,6 +86,7 @@ impl Default for Config {
             ignore_dates: false,
             ignored: Vec::new(),
             bound_cursors: false,
+            newest_first: false,
             listing_lag: 0,
             started_runs_stay: false,
         }
@@ -413,8 +416,13 @@ impl Service {
                     None => Bound::Unbounded,
                     Some(cursor) => Bound::Excluded(parse_key(cursor).ok_or_else(|| bad("invalid cursor"))?),
                 };
-                let range = self.runs.range((after, Bound::Unbounded));
-                keys = range.filter(matches).take(count).map(|(key, _)| key.clone()).collect();
+                keys = if self.config.newest_first {
+                    let range = self.runs.range((Bound::Unbounded, after)).rev();
+                    range.filter(matches).take(count).map(|(key, _)| key.clone()).collect()
+                } else {
+                    let range = self.runs.range((after, Bound::Unbounded));
+                    range.filter(matches).take(count).map(|(key, _)| key.clone()).collect()
+                };
                 next = keys.last().map(|(at, id)| format!("k{at}~{id}"));
             }
             CursorKind::Offset => {
@@ -422,7 +430,11 @@ impl Service {
                     None => 0,
                     Some(cursor) => cursor.parse().map_err(|_| bad("invalid cursor"))?,
                 };
-                keys = self.runs.iter().filter(matches).skip(offset).take(count).map(|(key, _)| key.clone()).collect();
+                let page = |runs: &mut dyn Iterator<Item = (&Key, &Run)>| {
+                    runs.skip(offset).take(count).map(|(key, _)| key.clone()).collect()
+                };
+                let mut matching = self.runs.iter().filter(matches);
+                keys = if self.config.newest_first { page(&mut matching.rev()) } else { page(&mut matching) };
                 next = Some((offset.saturating_add(keys.len())).to_string());
             }
         }
