@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
 use upstash_dlq_reqwest::{Client, ClientBuilder};
-use wire::{Wire, ok, status};
+use wire::{Answer, Wire, ok, status};
 
 /// To a name that only the user's client knows.
 fn send(choose: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<http::Response<Vec<u8>>, TransportFailure> {
@@ -28,7 +28,7 @@ fn theirs(address: SocketAddr) -> reqwest::ClientBuilder {
 #[test]
 fn a_builder_is_used_and_asked_as_ours_is() {
     let redirect = status("302 Found", "location: /elsewhere\r\n", "");
-    for (answer, expected) in [(ok("{}"), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
+    for (answer, expected) in [(Answer::Sized(1 << 20), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
         let wire = Wire::start(vec![answer]);
         let none = Duration::ZERO;
         let strict = theirs(wire.addr).timeout(none).read_timeout(none).connect_timeout(none);

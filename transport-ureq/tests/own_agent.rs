@@ -7,21 +7,24 @@ mod wire;
 
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
-use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
+use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
 use upstash_dlq_ureq::Client;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
-use wire::{Wire, ok, status};
+use wire::{Answer, Wire, ok, status};
 
-/// A path whose name leads to one address.
+/// Every name leads to one address.
 #[derive(Debug)]
 struct To(SocketAddr);
 
 impl Resolver for To {
-    fn resolve(&self, _: &http::Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+    fn resolve(&self, _: &http::Uri, _: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        if timeout.after.is_zero() {
+            return Err(Error::Timeout(timeout.reason));
+        }
         let mut found = self.empty();
         found.push(self.0);
         Ok(found)
@@ -38,14 +41,14 @@ fn send(
         Endpoint::builder().allow_plain_http().token_in_query().build("http://service.invalid", token).unwrap();
     let config = configure(Agent::config_builder().proxy(None)).build();
     let agent = Agent::with_parts(config, DefaultConnector::default(), To(address));
-    let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    let Step::Send(request) = BulkResume::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
     Client::builder(endpoint).agent(agent).build().unwrap().send(request)
 }
 
 #[test]
 fn is_used_and_asked_as_ours_is() {
     let redirect = status("302 Found", "location: /elsewhere\r\n", "");
-    for (answer, expected) in [(ok("{}"), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
+    for (answer, expected) in [(Answer::Sized(1 << 20), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
         let wire = Wire::start(vec![answer]);
         let strict = |config: ConfigBuilder<AgentScope>| {
             let none = Some(Duration::ZERO);

@@ -3,7 +3,7 @@
 use super::{Driver, LONG, Setup, endpoint, tls};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Selection, Step, Token};
 
 /// Long enough for a loopback connection, short enough to wait for.
@@ -105,7 +105,13 @@ impl<D: Driver> Table<D> {
         // A POST that starts runs: what all this is for.
         let mut bulk = BulkResume::new(endpoint.clone(), Selection::Everything).build();
         let Step::Send(request) = bulk.poll() else { panic!() };
-        match D::send_with(endpoint, setup, request) {
+        let start = Instant::now();
+        let result = D::send_with(endpoint, setup, request);
+        // The shorter of the two counts, and neither outcome would show it.
+        if setup.timeout.min(setup.connect_timeout) < LONG && start.elapsed() > LONG / 2 {
+            self.0.push(format!("{what}: took {:?}", start.elapsed()));
+        }
+        match result {
             Ok(response) => self.0.push(format!("{what}: {response:?}")),
             Err(failure) if failure.delivery != expected => self.0.push(format!("{what}: {failure:?}")),
             Err(failure) => assert!(!failure.message.contains("s3cret"), "{what}: {failure:?}"),
