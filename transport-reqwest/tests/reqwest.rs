@@ -41,6 +41,11 @@ impl suite::Driver for Reqwest {
         request: Request<()>,
     ) -> Result<Response<Vec<u8>>, TransportFailure> {
         let mut http = reqwest::Client::builder().no_proxy();
+        #[cfg(target_os = "linux")]
+        {
+            // Otherwise the kernel tells of what is not acknowledged after half a minute.
+            http = http.tcp_user_timeout(Duration::from_secs(1));
+        }
         if let Some(proxy) = &setup.proxy {
             http = http.proxy(reqwest::Proxy::all(proxy).unwrap());
         }

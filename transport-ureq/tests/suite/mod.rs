@@ -2,13 +2,17 @@
 //! [`suite!`].
 
 mod bounds;
+mod emulator;
 mod environment;
+mod namespace;
 mod phases;
 pub(crate) mod tls;
 pub(crate) mod wire;
 
 pub(crate) use bounds::*;
+pub(crate) use emulator::*;
 pub(crate) use environment::*;
+pub(crate) use namespace::*;
 pub(crate) use phases::each_phase_and_its_delivery;
 
 use http::{Request, Response};
@@ -20,7 +24,7 @@ use upstash_dlq_core::{
     RestartOne, Resume, ResumeOne, RetryCallback, RetryPolicy, Selection, Settlement, Step, Token, TransportFailure,
     UnixMillis, Verb,
 };
-use upstash_dlq_emulator::{Config, CursorKind, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_emulator::LOCAL_TOKEN;
 use wire::{Answer, Wire, ok, status};
 
 /// One transport.
@@ -467,85 +471,6 @@ pub(crate) fn one_connection_serves_many_pages<D: Driver>() {
     assert_eq!((wire.requests().len(), wire.connections()), (4, 1));
 }
 
-pub(crate) fn against_the_emulator_whatever_goes_wrong<D: Driver>() {
-    for (profile, cursors) in [
-        ("none", CursorKind::Key),
-        ("flaky", CursorKind::Offset),
-        ("lost-answers", CursorKind::Key),
-        ("garbage", CursorKind::Offset),
-    ] {
-        let faults = FaultPlan::profile(profile, 7).unwrap();
-        let mut service = Service::new(Config { cursors, ..Config::default() });
-        let runs = sample::runs(900, 3, 1_764_000_000_000);
-        let matching =
-            runs.iter().filter(|run| run.labels.iter().any(|l| l == "nightly" || l == "red & white")).count();
-        runs.into_iter().for_each(|run| service.insert(run));
-        let server = Server::start(service, ServerOptions::default()).unwrap();
-        let endpoint = endpoint(&server.url());
-        assert_eq!(D::list(&endpoint, List::everything()).unwrap().len(), 900);
-        server.with_service(|service| service.set_faults(faults));
-        let filter = Filter::builder().label("nightly").label("red & white").build().unwrap();
-        let outcome = D::delete(&endpoint, LONG, Selection::Filter(filter), fast(20));
-        assert!(outcome.halted.is_none() && outcome.verified, "{profile}: {outcome:?}");
-        let (truth, left) = server.with_service(|service| (service.deleted_total(), service.len()));
-        assert_eq!((truth, left), (matching as u64, 900 - matching), "{profile}");
-        assert!(outcome.totals.runs <= truth && (outcome.totals.unconfirmed > 0 || outcome.totals.runs == truth));
-    }
-}
-
-pub(crate) fn many_lanes_delete_everything_once<D: Driver>() {
-    for (profile, cursors) in [("none", CursorKind::Key), ("flaky", CursorKind::Offset)] {
-        let mut service = Service::new(Config { cursors, ..Config::default() });
-        sample::runs(3_000, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
-        let server = Server::start(service, ServerOptions::default()).unwrap();
-        server.with_service(|service| service.set_faults(FaultPlan::profile(profile, 7).unwrap()));
-        let outcome = D::delete_on(&endpoint(&server.url()), Selection::Everything, 8);
-        assert!(outcome.halted.is_none() && outcome.verified, "{profile}: {outcome:?}");
-        server.with_service(|service| {
-            assert!(service.is_empty() && service.requests_total() == outcome.totals.requests);
-            assert!(outcome.totals.runs == 3_000 || outcome.totals.unconfirmed > 0);
-        });
-        assert!(profile != "none" || (2..=9).contains(&server.connections()), "{} connections", server.connections());
-    }
-}
-
-pub(crate) fn many_lanes_count_and_start_each_run_once<D: Driver>() {
-    for ignore_dates in [false, true] {
-        let mut service = Service::new(Config { ignore_dates, started_runs_stay: true, ..Config::default() });
-        sample::runs(3_000, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
-        let server = Server::start(service, ServerOptions::default()).unwrap();
-        let endpoint = endpoint(&server.url());
-        assert_eq!(D::count(&endpoint, List::everything(), 8), Ok(3_000));
-        let filter = Filter::builder().label("nightly").build().unwrap();
-        let nightly = D::count(&endpoint, List::matching(filter.clone()), 8).unwrap();
-        let outcome = D::resume_on(&endpoint, Selection::Filter(filter), 8);
-        assert!(outcome.halted.is_none() && outcome.totals.runs == nightly, "{outcome:?}");
-        // One look at a run is all that a resume gets: it stays where it was, and a second one would start it again.
-        let mut started: Vec<String> =
-            server.with_service(|service| service.started().map(|started| started.dlq_id.clone()).collect());
-        started.sort_unstable();
-        started.dedup();
-        assert_eq!(started.len() as u64, nightly);
-        // Three clients, of which those that count have more than one connection if they have lanes.
-        assert_eq!(server.connections() > 3, !ignore_dates, "{} connections", server.connections());
-    }
-    let nobody = endpoint("http://127.0.0.1:1");
-    let outcome = D::resume_on(&nobody, Selection::Everything, 2);
-    assert!(outcome.halted.is_some() && outcome.totals.requests == 0, "{outcome:?}");
-}
-
-pub(crate) fn a_page_after_a_cursor_lists_on<D: Driver>() {
-    let mut service = Service::new(Config::default());
-    sample::runs(250, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
-    let server = Server::start(service, ServerOptions::default()).unwrap();
-    let endpoint = endpoint(&server.url());
-    let first = List::everything();
-    let answer = D::send(&endpoint, LONG, first.to_request(&endpoint).unwrap()).unwrap();
-    let page = first.parse(&answer).unwrap();
-    let cursor: Cursor = page.cursor.unwrap();
-    assert_eq!(page.messages.len() + D::list(&endpoint, first.after(cursor)).unwrap().len(), 250);
-}
-
 macro_rules! suite {
     ($driver:ty: $($test:ident)*) => {
         $(#[test] fn $test() { suite::$test::<$driver>(); })*
@@ -562,6 +487,6 @@ macro_rules! suite {
             many_lanes_count_and_start_each_run_once a_page_after_a_cursor_lists_on each_phase_and_its_delivery
             a_body_may_be_as_large_as_the_bound_and_no_larger a_head_of_sixty_kilobytes_is_taken
             for_ever_is_a_timeout_too no_token_is_shown a_proxy_is_never_used_to_this_machine
-            a_proxy_that_cannot_be_used_is_refused);
+            a_proxy_that_cannot_be_used_is_refused a_connection_that_stands_can_be_refused_and_proves_nothing);
     };
 }
