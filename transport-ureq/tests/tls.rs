@@ -20,8 +20,13 @@ fn endpoint(url: &str) -> Endpoint {
 }
 
 fn ask(endpoint: Endpoint) -> Result<u16, TransportFailure> {
+    ask_with(&Client::new(endpoint).unwrap())
+}
+
+fn ask_with(client: &Client) -> Result<u16, TransportFailure> {
+    let endpoint = client.endpoint();
     let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
-    Client::new(endpoint).unwrap().send(request).map(|response| response.status().as_u16())
+    client.send(request).map(|response| response.status().as_u16())
 }
 
 fn server() -> String {
@@ -51,15 +56,24 @@ fn a_server_that_nobody_vouches_for_gets_no_request() {
 }
 
 #[test]
-fn the_roots_of_the_operating_system_count_where_they_should() {
+fn the_roots_of_the_operating_system_count_where_they_should_and_are_read_once() {
     const URL: &str = "UPSTASH_DLQ_TEST_URL";
+    const ROOTS: &str = "SSL_CERT_FILE";
     if let Ok(url) = std::env::var(URL) {
-        let answered = ask(endpoint(&url));
+        let client = Client::new(endpoint(&url)).unwrap();
+        let answered = ask_with(&client);
+        assert_eq!(answered.is_ok(), SYSTEM_ROOTS, "{answered:?}");
+        // Another connection: the server closes each.
+        std::fs::remove_file(std::env::var(ROOTS).unwrap()).unwrap();
+        let answered = ask_with(&client);
         assert_eq!(answered.is_ok(), SYSTEM_ROOTS, "{answered:?}");
     } else if TLS {
+        let roots = std::env::temp_dir().join(format!("upstash-dlq-roots-{}.pem", std::process::id()));
+        std::fs::write(&roots, tls::CA).unwrap();
         let mut again = Command::new(std::env::current_exe().unwrap());
-        again.args(["the_roots_of_the_operating_system_count_where_they_should", "--exact"]);
-        let output = again.env(URL, server()).env("SSL_CERT_FILE", tls::CA_FILE).output().unwrap();
+        again.args(["the_roots_of_the_operating_system_count_where_they_should_and_are_read_once", "--exact"]);
+        let output = again.env(URL, server()).env(ROOTS, &roots).output().unwrap();
         assert!(output.status.success(), "{output:?}");
+        assert!(!roots.exists(), "the test did not run again");
     }
 }

@@ -32,7 +32,7 @@ pub(crate) fn accept(stream: TcpStream) -> TlsStream {
 pub(crate) fn answer_one(stream: TcpStream) {
     let mut stream = accept(stream);
     if read_head(&mut stream) {
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"deleted\":0}");
+        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 13\r\n\r\n{\"deleted\":0}");
         let _ = stream.flush();
         // Until the client has gone: a connection that is closed with something unread is reset.
         let _ = stream.read_to_end(&mut Vec::new());
