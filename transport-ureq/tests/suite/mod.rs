@@ -170,11 +170,11 @@ pub(crate) fn cursors_base_paths_and_listing_on_the_wire<D: Driver>() {
     assert_eq!(wire.requests(), [expected_head(&wire, "GET", "/v2/workflows/dlq?count=7", Some(LOCAL_TOKEN))]);
 }
 
-/// The request of each single call, and the answer it wants.
-fn singles() -> Vec<(&'static str, &'static str, Answer)> {
+/// The request of each single call on a run, and the answer it wants.
+fn singles(id: &str) -> Vec<(&'static str, &'static str, Answer)> {
     let started = || ok("{\"workflowRunId\":\"wfr_new\",\"workflowCreatedAt\":7}");
     vec![
-        ("GET", "", ok("{ \"dlqId\" : \"a\" }")),
+        ("GET", "", ok(&format!("{{ \"dlqId\" : \"{id}\" }}"))),
         ("DELETE", "", status("200 OK", "", "")),
         ("POST", "/resume", started()),
         ("POST", "/restart", started()),
@@ -187,11 +187,11 @@ pub(crate) fn golden_wire_bytes_of_every_operation_on_one_run<D: Driver>() {
     let overrides = Overrides::builder().retries(3).label("second try").build().unwrap();
     for (raw, encoded) in [("1752829295505-0", "1752829295505-0"), ("a/../b+ü%2e?#", "a%2F..%2Fb%2B%C3%BC%252e%3F%23")]
     {
-        let wire = Wire::start(singles().into_iter().map(|(_, _, answer)| answer).collect());
+        let wire = Wire::start(singles(raw).into_iter().map(|(_, _, answer)| answer).collect());
         let results = D::each(&endpoint(&wire.url()), &DlqId::new(raw).unwrap(), &overrides);
         let shown: Vec<&str> = results.iter().map(|result| result.as_deref().unwrap()).collect();
-        assert_eq!(shown, ["{\"dlqId\":\"a\"}", "()", "wfr_new", "wfr_new", "wfr_new", "()"]);
-        let expected: Vec<Vec<String>> = singles()
+        assert_eq!(shown, [&*format!("{{\"dlqId\":\"{raw}\"}}"), "()", "wfr_new", "wfr_new", "wfr_new", "()"]);
+        let expected: Vec<Vec<String>> = singles(raw)
             .into_iter()
             .map(|(method, under, _)| {
                 let target = format!("/v2/workflows/dlq{under}/{encoded}");
