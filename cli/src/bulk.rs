@@ -401,6 +401,7 @@ impl Watch<'_> {
     /// The position is on disk before the request is out.
     pub(crate) fn before(&mut self, stand: &impl Stand) -> ControlFlow<()> {
         unless_interrupted()?;
+        self.progress.begin_at(Stand::totals(stand).runs);
         if self.broken.is_some() {
             return ControlFlow::Break(());
         }
@@ -417,8 +418,8 @@ impl Watch<'_> {
                 let lines: Vec<String> = page.started().iter().map(|run| self.started_line(run)).collect();
                 if !lines.is_empty() {
                     let text = lines.join("\n");
-                    if let Err(lost) = self.progress.aside(|| print_line(&text)) {
-                        self.progress.aside(|| self.terminal.rescue(&lost, &text));
+                    if let Err(lost) = print_line(&text) {
+                        self.terminal.rescue(&lost, &text);
                         self.broken = Some(Broken::Output(lost));
                     }
                 }

@@ -30,11 +30,24 @@ pub(crate) fn install() {
         let since = *FIRST.get_or_init(Instant::now);
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
         if asking || (again && since.elapsed() >= ONE) {
+            leave_nothing_behind();
             std::process::exit(i32::from(EXIT_STATUS));
         }
         let _gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);
         CHANGED.notify_all();
     });
+}
+
+/// Takes the progress off the terminal, unless whoever holds it cannot be waited for.
+fn leave_nothing_behind() {
+    let (done, cleared) = std::sync::mpsc::channel();
+    let clear = move || {
+        crate::progress::clear();
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().spawn(clear).is_ok() {
+        let _ = cleared.recv_timeout(Duration::from_millis(200));
+    }
 }
 
 /// Runs `question` so that an interrupt ends the process.

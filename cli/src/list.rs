@@ -31,7 +31,7 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     let mut table = table().bold(terminal.colours_results());
     let mut shown = 0_u64;
     let mut lost = None;
-    let (_, result) = each_page(&client, list, policy, speed, terminal, Some(&mut progress), |page| {
+    let (_, result) = each_page(&client, list, policy, speed, terminal, &mut progress, |page| {
         // Of lanes whose response was on its way.
         if lost.is_some() {
             return ControlFlow::Break(());

@@ -38,7 +38,9 @@ impl Speed {
 /// Looks on at lists.
 pub(crate) struct Watch<'a, F> {
     on_page: F,
-    progress: Option<&'a mut Progress>,
+    progress: &'a mut Progress,
+    /// How many runs were listed.
+    seen: u64,
 }
 
 pub(crate) fn unless_interrupted() -> ControlFlow<()> {
@@ -51,9 +53,14 @@ impl<L: Lanes<Page = ListPage>, F: FnMut(&ListPage) -> ControlFlow<()>> FleetObs
     }
 
     fn after(&mut self, _: &L, event: &Event<ListPage>) -> ControlFlow<()> {
-        match (event, &mut self.progress) {
-            (Event::Page(page), _) => return (self.on_page)(page),
-            (Event::Retry(retried), Some(progress)) => progress.on_retry(retried),
+        match event {
+            Event::Page(page) => {
+                let flow = (self.on_page)(page);
+                self.seen += page.messages.len() as u64;
+                self.progress.on_page(self.seen);
+                return flow;
+            }
+            Event::Retry(retried) => self.progress.on_retry(retried),
             _ => {}
         }
         ControlFlow::Continue(())
@@ -72,7 +79,7 @@ pub(crate) fn each_page(
     policy: RetryPolicy,
     speed: Speed,
     terminal: Terminal,
-    progress: Option<&mut Progress>,
+    progress: &mut Progress,
     on_page: impl FnMut(&ListPage) -> ControlFlow<()> + Send,
 ) -> (u64, Result<(), Failed>) {
     let now = Age::from_clock().now();
@@ -80,7 +87,7 @@ pub(crate) fn each_page(
     if let Some(rate) = speed.rate {
         fleet = fleet.rate(rate);
     }
-    let driven = client.run_fleet(&mut fleet, &mut Watch { on_page, progress });
+    let driven = client.run_fleet(&mut fleet, &mut Watch { on_page, progress, seen: 0 });
     let so_far = fleet.outcome_so_far();
     note_if_dates_ignored(terminal, so_far.dates_ignored);
     let result = match driven {

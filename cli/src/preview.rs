@@ -2,6 +2,7 @@
 
 use crate::list;
 use crate::listing::{Failed, Speed, each_page};
+use crate::progress::Progress;
 use crate::report::thousands;
 use crate::terminal::Terminal;
 use crate::time::Age;
@@ -45,7 +46,10 @@ pub(crate) fn count(
         Selection::Ids(ids) => return (0, Ok(of_ids(ids.len() as u64))),
     };
     let mut preview = of_ids(0);
-    let (requests, result) = each_page(client, list, policy, speed, terminal, None, |page| {
+    // A look before a question is short, and stays above it.
+    let mut progress =
+        if limit == u64::MAX { Progress::new(terminal, None, "found") } else { Progress::in_lines(terminal, "found") };
+    let (requests, result) = each_page(client, list, policy, speed, terminal, &mut progress, |page| {
         preview.matching += page.messages.len() as u64;
         let room = SAMPLES.saturating_sub(preview.samples.len());
         preview.samples.extend(page.messages.iter().take(room).cloned());

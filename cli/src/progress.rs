@@ -1,9 +1,12 @@
-//! How far a delete has come: a bar on a terminal, a line now and then elsewhere.
+//! How far a command has come: a bar on a terminal, a line now and then elsewhere.
 
 use crate::report::thousands;
 use crate::terminal::Terminal;
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use std::fmt::Write;
 use std::io::IsTerminal;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use upstash_dlq_core::Retried;
 
@@ -15,30 +18,104 @@ pub(crate) struct Progress {
     plain: Option<Terminal>,
     last: Instant,
     done: &'static str,
+    /// How many there were when it began.
+    base: Arc<AtomicU64>,
+    begun: bool,
+}
+
+/// The bar that is shown, for whatever else is written to the terminal.
+static CURRENT: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn current() -> MutexGuard<'static, Option<ProgressBar>> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Writes without the bar in between. `print` must not come here again.
+pub(crate) fn aside<T>(print: impl FnOnce() -> T) -> T {
+    let bar = current().clone();
+    match bar {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
+/// Takes the bar off the terminal.
+pub(crate) fn clear() {
+    let bar = current().take();
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
+
+/// Runs a second, since this process began: what an earlier one has done says nothing of how fast this one is.
+fn per_second(state: &ProgressState, base: &AtomicU64) -> Option<f64> {
+    let runs = state.pos().saturating_sub(base.load(Ordering::Relaxed));
+    let seconds = state.elapsed().as_secs_f64();
+    // Close enough for a display.
+    #[allow(clippy::cast_precision_loss, reason = "shown without decimals")]
+    (runs > 0 && seconds > 0.0).then(|| runs as f64 / seconds)
+}
+
+fn rate(base: Arc<AtomicU64>) -> impl Fn(&ProgressState, &mut dyn Write) + Clone {
+    move |state, out| {
+        if let Some(rate) = per_second(state, &base) {
+            let _ = write!(out, ", {rate:.0}/s");
+        }
+    }
+}
+
+/// Nothing where no rate is known yet.
+fn left(base: Arc<AtomicU64>) -> impl Fn(&ProgressState, &mut dyn Write) + Clone {
+    move |state, out| {
+        let runs = state.len().unwrap_or(0).saturating_sub(state.pos());
+        if let Some(rate) = per_second(state, &base).filter(|_| runs > 0) {
+            #[allow(clippy::cast_precision_loss, reason = "shown in whole seconds")]
+            let seconds = Duration::try_from_secs_f64(runs as f64 / rate).unwrap_or(Duration::MAX);
+            let _ = write!(out, ", {} left", HumanDuration(seconds));
+        }
+    }
 }
 
 impl Progress {
     /// `expected` is how many runs there are, where that is known; `done` is what happens to them, such as "deleted".
     pub(crate) fn new(terminal: Terminal, expected: Option<u64>, done: &'static str) -> Self {
+        let base = Arc::new(AtomicU64::new(0));
         let on_terminal = std::io::stderr().is_terminal();
         let bar = if terminal.shows_progress() && on_terminal {
             let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr());
+            // A message is cut where the line ends: what is longer than a line is not taken back whole.
             let template = if expected.is_some() {
-                format!("{{bar:30}} {{human_pos}}/{{human_len}} {done}, {{elapsed}} {{msg}}")
+                format!("{{bar:30}} {{human_pos}}/{{human_len}} {done}, {{elapsed}}{{rate}}{{left}} {{wide_msg}}")
             } else {
-                format!("{{spinner}} {{human_pos}} {done}, {{elapsed}} {{msg}}")
+                format!("{{spinner}} {{human_pos}} {done}, {{elapsed}}{{rate}} {{wide_msg}}")
             };
             // The template is ours and constant; a mistake in it would leave the default style.
             if let Ok(style) = ProgressStyle::with_template(&template) {
-                bar.set_style(style);
+                bar.set_style(style.with_key("rate", rate(base.clone())).with_key("left", left(base.clone())));
             }
             bar.enable_steady_tick(Duration::from_millis(100));
+            *current() = Some(bar.clone());
             bar
         } else {
             ProgressBar::hidden()
         };
         let plain = (terminal.shows_progress() && !on_terminal).then_some(terminal);
-        Self { bar, plain, last: Instant::now(), done }
+        Self { bar, plain, last: Instant::now(), done, base, begun: false }
+    }
+
+    /// Lines now and then, also on a terminal.
+    pub(crate) fn in_lines(terminal: Terminal, done: &'static str) -> Self {
+        let plain = terminal.shows_progress().then_some(terminal);
+        let base = Arc::new(AtomicU64::new(0));
+        Self { bar: ProgressBar::hidden(), plain, last: Instant::now(), done, base, begun: false }
+    }
+
+    /// So many were done by an earlier process; only the first word of it counts.
+    pub(crate) fn begin_at(&mut self, runs: u64) {
+        if !std::mem::replace(&mut self.begun, true) {
+            self.base.store(runs, Ordering::Relaxed);
+            self.bar.set_position(runs);
+        }
     }
 
     /// So many so far.
@@ -54,20 +131,24 @@ impl Progress {
         }
     }
 
-    /// Prints results without the bar in between.
-    pub(crate) fn aside<T>(&self, print: impl FnOnce() -> T) -> T {
-        self.bar.suspend(print)
-    }
-
     pub(crate) fn on_retry(&mut self, retried: &Retried) {
         let seconds = retried.after.as_secs_f64();
         match self.plain {
             Some(terminal) => terminal.note(&format!("{}; trying again in {seconds:.1} s", retried.cause)),
-            None => self.bar.set_message(format!("({}; trying again in {seconds:.1} s)", retried.cause)),
+            None => self.bar.set_message(format!("(trying again in {seconds:.1} s: {})", retried.cause)),
         }
     }
 
     pub(crate) fn finish(&self) {
-        self.bar.finish_and_clear();
+        if !self.bar.is_hidden() {
+            clear();
+        }
+    }
+}
+
+impl Drop for Progress {
+    /// Nothing is left behind, whichever way a command ends.
+    fn drop(&mut self) {
+        self.finish();
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
     let speed = Speed { lanes: args.parallel, rate: args.rate };
     let mut progress = Progress::new(terminal, None, "counted");
     let mut tally = Tally::default();
-    let (_, result) = each_page(&client, listing, policy, speed, terminal, Some(&mut progress), |page| {
+    let (_, result) = each_page(&client, listing, policy, speed, terminal, &mut progress, |page| {
         page.messages.iter().for_each(|message| tally.add(message));
         ControlFlow::Continue(())
     });

@@ -1,6 +1,7 @@
 //! What goes to the terminal, and whether there is one.
 
 use crate::args::{Global, When};
+use crate::progress;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 use upstash_dlq_core::Escaped;
@@ -33,15 +34,14 @@ impl Terminal {
 
     pub(crate) fn error(&self, sentence: &str) {
         let (on, off) = if self.colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        // Nobody is left to tell when standard error is gone.
-        let _ = writeln!(std::io::stderr().lock(), "{on}error:{off} {sentence}");
+        tell(&format!("{on}error:{off} {sentence}"));
     }
 
     /// Of a command other than a bulk one, whose result says why itself.
     pub(crate) fn fail(&self, failure: &impl Serialize, sentence: &str) {
         match serde_json::to_string(failure) {
             Ok(json) if self.json => {
-                let _ = writeln!(std::io::stderr().lock(), "{{\"error\":{}}}", escaped_json(&json));
+                tell(&format!("{{\"error\":{}}}", escaped_json(&json)));
             }
             _ => self.error(sentence),
         }
@@ -59,7 +59,7 @@ impl Terminal {
 
     pub(crate) fn note(&self, sentence: &str) {
         if !self.quiet {
-            let _ = writeln!(std::io::stderr().lock(), "{sentence}");
+            tell(sentence);
         }
     }
 
@@ -75,14 +75,13 @@ impl Terminal {
     /// What would be lost with standard output, to standard error.
     pub(crate) fn rescue(&self, lost: &Lost, text: &str) {
         if let Lost::Unwritable(_) = lost {
-            let _ = writeln!(std::io::stderr().lock(), "{text}");
+            tell(text);
         }
     }
 
     /// What a person has to see before a question, also with --quiet.
     pub(crate) fn show(lines: &[String]) {
-        let mut err = std::io::stderr().lock();
-        lines.iter().for_each(|line| drop(writeln!(err, "{line}")));
+        lines.iter().for_each(|line| tell(line));
     }
 
     /// Whether a person is there who sees a question and can answer it.
@@ -106,6 +105,13 @@ impl Terminal {
     }
 }
 
+/// To standard error. Nobody is left to tell when that is gone.
+fn tell(line: &str) {
+    progress::aside(|| {
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    });
+}
+
 pub(crate) fn bold(text: &str) -> String {
     format!("\u{1b}[1m{text}\u{1b}[0m")
 }
@@ -121,9 +127,12 @@ pub(crate) enum Lost {
 
 /// Lines of results: the only way to standard output. What comes back was not written, or not whole.
 pub(crate) fn print_line(line: &str) -> Result<(), Lost> {
-    let mut out = std::io::stdout().lock();
-    // Flushed here, since nobody hears of what fails when the process ends.
-    judged(writeln!(out, "{line}").and_then(|()| out.flush()))
+    let print = || {
+        let mut out = std::io::stdout().lock();
+        // Flushed here, since nobody hears of what fails when the process ends.
+        judged(writeln!(out, "{line}").and_then(|()| out.flush()))
+    };
+    if std::io::stdout().is_terminal() { progress::aside(print) } else { print() }
 }
 
 /// The same for what somebody else has written there.

@@ -1,0 +1,225 @@
+//! Progress on a terminal: that it is there while a command runs, and gone afterwards.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+#[allow(dead_code, reason = "each test takes what it needs")]
+mod common;
+
+use common::{NEWEST, command};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Child, Command};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, Server, ServerOptions, Service, sample};
+
+const COLUMNS: usize = 100;
+
+/// A command on a terminal of its own, with all that was ever written there.
+struct Shown {
+    child: Child,
+    keyboard: File,
+    screen: Receiver<Vec<u8>>,
+    bytes: Vec<u8>,
+}
+
+impl Shown {
+    fn start(url: &str, args: &[&str]) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&ours).unwrap();
+        unlockpt(&ours).unwrap();
+        let name = ptsname(&ours, Vec::new()).unwrap();
+        let open = || OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
+        let size = ["cols", &COLUMNS.to_string(), "rows", "50"].map(str::to_owned);
+        assert!(Command::new("stty").args(size).stdin(open()).status().unwrap().success());
+        let mut run = command(url);
+        run.args(args).env("TERM", "xterm").env_remove("COLUMNS").stdin(open()).stdout(open()).stderr(open());
+        let child = run.spawn().unwrap();
+        drop(run);
+        let keyboard = File::from(ours);
+        let mut shown = keyboard.try_clone().unwrap();
+        let (sender, screen) = channel();
+        std::thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(read @ 1..) = shown.read(&mut bytes) {
+                if sender.send(bytes[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        Self { child, keyboard, screen, bytes: Vec::new() }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes).into_owned()
+    }
+
+    fn until(&mut self, seen: impl Fn(&str) -> bool) {
+        while !seen(&self.text()) {
+            match self.screen.recv_timeout(Duration::from_secs(60)) {
+                Ok(bytes) => self.bytes.extend(bytes),
+                Err(error) => panic!("{error}: {}", self.text()),
+            }
+        }
+    }
+
+    fn signal(&self, signal: &str) {
+        Command::new("kill").args([&format!("-{signal}"), &self.child.id().to_string()]).output().unwrap();
+    }
+
+    /// The exit status, and the lines that are left on the screen.
+    fn end(&mut self) -> (Option<i32>, Vec<String>) {
+        let status = self.child.wait().unwrap().code();
+        // Until the terminal has no writer any more.
+        while let Ok(bytes) = self.screen.recv_timeout(Duration::from_secs(60)) {
+            self.bytes.extend(bytes);
+        }
+        (status, left_on_screen(&self.text()))
+    }
+}
+
+/// As a terminal shows it: text, line ends, and the sequences that move the cursor and erase.
+fn left_on_screen(written: &str) -> Vec<String> {
+    let mut rows: Vec<Vec<char>> = vec![Vec::new()];
+    let (mut row, mut column) = (0_usize, 0_usize);
+    let mut letters = written.chars();
+    while let Some(c) = letters.next() {
+        match c {
+            '\r' => column = 0,
+            '\n' => row += 1,
+            '\u{1b}' => {
+                assert_eq!(letters.next(), Some('['), "{written:?}");
+                let (mut number, mut command) = (String::new(), ' ');
+                for c in letters.by_ref() {
+                    if c.is_ascii_alphabetic() {
+                        command = c;
+                        break;
+                    }
+                    number.push(c);
+                }
+                let n = number.parse::<usize>().unwrap_or(1);
+                match command {
+                    'A' => row = row.saturating_sub(n),
+                    'B' => row += n,
+                    'K' => {
+                        if number == "2" {
+                            rows[row].clear();
+                        } else {
+                            rows[row].truncate(column);
+                        }
+                    }
+                    'J' => {
+                        rows[row].truncate(column);
+                        rows.truncate(row + 1);
+                    }
+                    'm' | 'h' | 'l' => {}
+                    other => panic!("unknown sequence {number}{other}: {written:?}"),
+                }
+            }
+            c => {
+                if column == COLUMNS {
+                    (row, column) = (row + 1, 0);
+                }
+                rows.resize(rows.len().max(row + 1), Vec::new());
+                let line = &mut rows[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = c;
+                column += 1;
+            }
+        }
+        rows.resize(rows.len().max(row + 1), Vec::new());
+    }
+    let lines = rows.iter().map(|row| row.iter().collect::<String>().trim_end().to_owned());
+    lines.filter(|line| !line.is_empty()).collect()
+}
+
+/// Slow enough for the progress to be drawn more than once.
+fn slow(runs: usize) -> Server {
+    let mut service = Service::new(Config::default());
+    sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
+    let options = ServerOptions { latency: Duration::from_millis(30), ..ServerOptions::default() };
+    Server::start(service, options).unwrap()
+}
+
+/// Whether it was drawn with a number above zero.
+fn counts(shown: &str, done: &str) -> bool {
+    let before =
+        |(at, _): (usize, &str)| shown[..at].trim_end().chars().next_back().is_some_and(|c| c.is_ascii_digit());
+    let not_zero = |(at, _): (usize, &str)| !shown[..at].trim_end().ends_with(" 0");
+    let rate = |(at, _): (usize, &str)| shown[at..].chars().take(30).collect::<String>().contains("/s");
+    shown.match_indices(&format!("{done}, ")).any(|found| before(found) && not_zero(found) && rate(found))
+}
+
+#[test]
+fn counts_and_rates_are_shown_and_nothing_is_left_behind() {
+    let one = ["--parallel", "1"];
+    let cases: &[(&[&str], &str, usize)] = &[
+        (&["list"], "listed", 3_001),
+        (&["stats"], "counted", 0),
+        (&["delete", "--all", "--dry-run"], "found", 0),
+        (&["delete", "--all", "--yes"], "deleted", 0),
+        (&["resume", "--all", "--yes", "--max", "1000"], "resumed", 0),
+    ];
+    for (args, done, lines) in cases {
+        let server = slow(3_000);
+        let mut shown = Shown::start(&server.url(), &[args, &one[..]].concat());
+        let (status, left) = shown.end();
+        assert_eq!(status, Some(0), "{args:?}: {left:?}");
+        let all = shown.text();
+        assert!(counts(&all, done), "{args:?}: {all:?}");
+        let stale = |line: &&String| line.contains(&format!("{done},"));
+        assert_eq!(left.iter().filter(stale).count(), 0, "{args:?}: {left:?}");
+        assert!(*lines == 0 || left.len() == *lines, "{args:?}: {} lines", left.len());
+    }
+}
+
+#[test]
+fn the_time_left_is_shown_where_the_number_is_known() {
+    let server = slow(900);
+    let mut shown = Shown::start(&server.url(), &["delete", "--all", "--page-size", "25", "--parallel", "1"]);
+    shown.until(|shown| shown.contains("[y/N] "));
+    assert!(!shown.text().contains(" left"));
+    shown.keyboard.write_all(b"y\n").unwrap();
+    let (status, left) = shown.end();
+    assert_eq!(status, Some(0), "{left:?}");
+    let all = shown.text();
+    assert!(all.contains("/900 deleted") && all.contains(" left "), "{all:?}");
+    assert!(left.iter().all(|line| !line.contains("/900")), "{left:?}");
+}
+
+#[test]
+fn an_interrupt_leaves_nothing_behind() {
+    for (args, done) in [(&["list"][..], "listed"), (&["stats"], "counted"), (&["delete", "--all", "--yes"], "deleted")]
+    {
+        let server = slow(300);
+        let wait = Some(Fault::TooManyRequests { retry_after_s: Some(30) });
+        server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, wait])));
+        let mut shown = Shown::start(&server.url(), &[args, &["--parallel", "1"]].concat());
+        shown.until(|shown| shown.contains("trying again"));
+        shown.signal("INT");
+        let (status, left) = shown.end();
+        assert_eq!(status, Some(130), "{left:?}");
+        let stale = |line: &String| line.contains(&format!("{done},")) || line.contains("trying again");
+        assert!(!left.iter().any(stale), "{left:?}");
+    }
+}
+
+/// The second interrupt ends at once, with a request in flight that gets no response.
+#[test]
+fn a_second_interrupt_leaves_nothing_behind() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let held = std::thread::spawn(move || listener.accept().unwrap());
+    let mut shown = Shown::start(&url, &["stats"]);
+    shown.until(|shown| shown.contains(" counted,"));
+    // Within a second they are one; so they come until the process has ended.
+    while shown.child.try_wait().unwrap().is_none() {
+        shown.signal("INT");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let (status, left) = shown.end();
+    assert_eq!((status, left), (Some(130), Vec::new()));
+    drop(held.join().unwrap());
+}
