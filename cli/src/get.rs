@@ -105,15 +105,22 @@ fn show(message: &DlqMessage) -> Vec<String> {
     let text = |text: Option<&str>| text.map(one_line);
     let moment = |at| Some(format!("{} ({} ago)", time::show(at), time::age(at, now)));
     line("DLQ id", message.dlq_id().map(|id| id.as_str().to_owned()));
-    line("Workflow run", text(message.workflow_run_id()));
-    line("Workflow", text(message.workflow_url()));
+    line("Workflow run", text(message.workflow_run_id().as_deref()));
+    line("Workflow", text(message.workflow_url().as_deref()));
     line("Run created", message.workflow_created_at().and_then(moment));
     line("Failed", message.created_at().and_then(moment));
     line("Labels", text(Some(&message.labels().join(", "))));
-    line("Flow control key", text(message.flow_control_key()));
-    line("Caller", text(message.caller_ip()));
+    line("Flow control key", text(message.flow_control_key().as_deref()));
+    line("Caller", text(message.caller_ip().as_deref()));
     line("Not before", message.not_before().and_then(moment));
-    line("Failed step", text(Some(&format!("{} {}", message.method().unwrap_or("-"), message.url().unwrap_or("-")))));
+    line(
+        "Failed step",
+        text(Some(&format!(
+            "{} {}",
+            message.method().as_deref().unwrap_or("-"),
+            message.url().as_deref().unwrap_or("-")
+        ))),
+    );
     line("Retries", message.max_retries().map(|retries| retries.to_string()));
     for (name, values) in message.header() {
         line(&format!("  {name}"), text(Some(&values.join(", "))));
@@ -124,7 +131,7 @@ fn show(message: &DlqMessage) -> Vec<String> {
         line(&format!("  {name}"), text(Some(&values.join(", "))));
     }
     line("  body", message.response_body().map(|body| shown_body(&body)));
-    line("Failure callback", text(message.failure_callback()));
+    line("Failure callback", text(message.failure_callback().as_deref()));
     line("Failure function state", text(message.failure_function_state().as_ref().map(|state| state.as_str())));
     if let Some(info) = message.failure_callback_info() {
         line("  state", text(info.state().as_ref().map(|state| state.as_str())));

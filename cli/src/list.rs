@@ -80,8 +80,8 @@ pub(crate) fn row(message: &DlqMessage, now: Age) -> [String; 7] {
     let state = message.failure_function_state();
     [
         or_dash(message.dlq_id().as_ref().map(|id| id.as_str())),
-        or_dash(message.workflow_url()),
-        or_dash(message.workflow_run_id()),
+        or_dash(message.workflow_url().as_deref()),
+        or_dash(message.workflow_run_id().as_deref()),
         or_dash(Some(labels.as_str()).filter(|labels| !labels.is_empty())),
         or_dash(state.as_ref().map(|state| state.as_str())),
         message.response_status().map_or_else(|| "-".into(), |status| status.to_string()),

@@ -125,7 +125,7 @@ impl Tally {
     /// A run with two labels counts under both.
     pub(crate) fn add(&mut self, message: &DlqMessage) {
         self.total += 1;
-        self.workflow.add(message.workflow_url());
+        self.workflow.add(message.workflow_url().as_deref());
         let labels = message.labels();
         labels.iter().for_each(|label| self.label.add(Some(label)));
         if labels.is_empty() {

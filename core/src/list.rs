@@ -2,8 +2,10 @@ use crate::page::{WireCursor, parse_json};
 use crate::query::Prefix;
 use crate::{Call, Cursor, DlqMessage, Endpoint, Filter, ResponseError, Selection};
 use alloc::vec::Vec;
+use core::fmt;
 use http::{Method, Request, Response};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 /// Lists one page of failed runs: `GET /v2/workflows/dlq`.
@@ -87,6 +89,37 @@ impl List {
     }
 }
 
+/// A page may hold more runs than it was asked for, but not any number: each takes memory of its own, however short it is.
+const MAX_MESSAGES: usize = 10_000;
+
+/// Read one by one, so that nothing but the messages themselves is kept.
+struct Messages(Vec<DlqMessage>);
+
+impl<'de> Deserialize<'de> for Messages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Vec<DlqMessage>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of messages")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<DlqMessage>, A::Error> {
+                let mut messages = Vec::new();
+                while let Some(raw) = elements.next_element::<&'de RawValue>()? {
+                    if messages.len() == MAX_MESSAGES {
+                        return Err(A::Error::custom("more than 10,000 messages in one page"));
+                    }
+                    messages.push(DlqMessage::from_raw(raw));
+                }
+                Ok(messages)
+            }
+        }
+        deserializer.deserialize_seq(Each).map(Self)
+    }
+}
+
 const PATH: &str = "/v2/workflows/dlq";
 
 impl Call for List {
@@ -99,16 +132,15 @@ impl Call for List {
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<ListPage, ResponseError> {
         #[derive(Deserialize)]
-        struct Wire<'a> {
-            #[serde(borrow)]
-            messages: Option<Vec<&'a RawValue>>,
+        struct Wire {
+            messages: Option<Messages>,
             cursor: Option<WireCursor>,
         }
-        let wire: Wire<'_> = parse_json(response)?;
+        let wire: Wire = parse_json(response)?;
         if wire.messages.is_none() && wire.cursor.is_none() {
             return Err(ResponseError::unreadable(response, &"neither `messages` nor `cursor`"));
         }
-        let messages = wire.messages.unwrap_or_default().into_iter().map(DlqMessage::from_raw).collect();
+        let messages = wire.messages.map(|Messages(messages)| messages).unwrap_or_default();
         Ok(ListPage { messages, cursor: wire.cursor.and_then(|cursor| cursor.0) })
     }
 }

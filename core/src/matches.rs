@@ -45,7 +45,7 @@ impl Filter {
             return Match::No("label");
         }
         let url = message.workflow_url();
-        if !conditions.workflow_url.is_empty() && !url.is_some_and(|url| one_of(&conditions.workflow_url, url)) {
+        if !conditions.workflow_url.is_empty() && !url.is_some_and(|url| one_of(&conditions.workflow_url, &url)) {
             return Match::No("workflowUrl");
         }
         if let Some(prefix) = &conditions.workflow_run_id {
@@ -76,10 +76,11 @@ impl Filter {
             }
         }
         let state = message.failure_function_state();
+        let (ip, key) = (message.caller_ip(), message.flow_control_key());
         let others = [
             ("failureFunctionState", &conditions.failure_function_state, state.as_ref().map(|state| state.as_str())),
-            ("callerIp", &conditions.caller_ip, message.caller_ip()),
-            ("flowControlKey", &conditions.flow_control_key, message.flow_control_key()),
+            ("callerIp", &conditions.caller_ip, ip.as_deref()),
+            ("flowControlKey", &conditions.flow_control_key, key.as_deref()),
         ];
         for (field, wanted, has) in others {
             if !wanted.is_empty() && !hold(field, has.map(|has| one_of(wanted, has))) {

@@ -1,6 +1,7 @@
 //! What is sent is what was given, for any text.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+use http::Response;
 use proptest::prelude::*;
 use std::num::NonZeroU32;
 use upstash_dlq_core::{
@@ -325,4 +326,13 @@ fn everything_is_sent_only_when_it_was_said() {
         let filter: Filter = serde_json::from_str(json).unwrap();
         assert_eq!(serde_json::to_string(&filter).unwrap(), json);
     }
+}
+
+/// Each message takes memory of its own, however short it is: a page holds a bounded number of them.
+#[test]
+fn a_page_of_millions_is_refused() {
+    let page = |n: usize| Response::new(format!("{{\"messages\":[{}{{}}]}}", "{},".repeat(n - 1)));
+    assert_eq!(List::everything().parse(&page(10_000)).unwrap().messages.len(), 10_000);
+    let error = List::everything().parse(&page(10_001)).unwrap_err().to_string();
+    assert!(error.contains("more than 10,000 messages"), "{error}");
 }
