@@ -211,8 +211,10 @@ fn an_interrupt_leaves_nothing_behind() {
 fn a_second_interrupt_leaves_nothing_behind() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let held = std::thread::spawn(move || listener.accept().unwrap());
     let mut shown = Shown::start(&url, &["stats"]);
+    // Held, with the request in it.
+    let (mut held, _) = listener.accept().unwrap();
+    assert!(held.read(&mut [0; 64]).unwrap() > 0);
     shown.until(|shown| shown.contains(" counted,"));
     // Within a second they are one; so they come until the process has ended.
     while shown.child.try_wait().unwrap().is_none() {
@@ -221,5 +223,5 @@ fn a_second_interrupt_leaves_nothing_behind() {
     }
     let (status, left) = shown.end();
     assert_eq!((status, left), (Some(130), Vec::new()));
-    drop(held.join().unwrap());
+    drop(held);
 }
