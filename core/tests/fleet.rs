@@ -13,7 +13,7 @@ use upstash_dlq_core::{
     BulkDelete, Delivery, Filter, Fleet, FleetCheckpoint, FleetStep, Halt, Ids, LaneId, Lanes, Outcome, RetryPolicy,
     Selection, Shard, Step, UnixMillis,
 };
-use upstash_dlq_emulator::{Config, CursorKind, RateLimit, Run, Service};
+use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, RateLimit, Run, Service};
 use world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 
 /// Disjoint, and open at one end each at most once.
@@ -91,6 +91,34 @@ proptest! {
         }
         prop_assert_eq!(outcome.totals.requests, world.requests, "requests are not counted right");
         prop_assert!(world.most_out <= n.max(17));
+        // A cursor goes with its window: no other query is asked with it.
+        prop_assert!(world.service.log().all(|request| request.status != 400), "a cursor of another query");
+    }
+
+    /// What a later process does not find in the file is gone for good where no second pass looks for it: lanes that wait, too.
+    #[test]
+    fn a_file_forgets_no_lane(
+        n in 2_usize..9, size in 1_u32..20, seed in any::<u64>(), crashes in prop::collection::vec(1_usize..80, 1..5),
+    ) {
+        let busy = Fault::TooManyRequests { retry_after_s: None };
+        let plan = FaultPlan::random(seed, vec![(250, busy), (100, Fault::LostRequest)]);
+        let mut world = World::new(service(400, Config { faults: plan, ..Config::default() }), seed);
+        let policy = RetryPolicy { max_attempts: NonZeroU32::new(50).unwrap(), ..RetryPolicy::default() };
+        let delete = BulkDelete::new(endpoint(), Selection::Everything)
+            .page_size(NonZeroU32::new(size).unwrap()).verify(false).retry(policy, 1);
+        let mut fleet = delete.clone().build_fleet(lanes(n), UnixMillis::new(NOW));
+        let mut outcome = None;
+        for steps in crashes.into_iter().chain([1_000_000]) {
+            outcome = world.run(&mut fleet, steps, |_, _| ());
+            if outcome.is_some() {
+                break;
+            }
+            world.out.clear();
+            let saved = FleetCheckpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
+            fleet = delete.clone().restore_fleet(saved, lanes(n), UnixMillis::new(NOW)).unwrap();
+        }
+        prop_assert_eq!(outcome.unwrap().halted, None);
+        prop_assert_eq!(world.service.len(), 0, "a lane was forgotten");
     }
 
     #[test]
