@@ -71,12 +71,13 @@ Examples:
   upstash-dlq delete --all --yes --json";
 
 const JSON_HELP: &str = "\
-With --json, delete, resume and restart end with one object that says what was done, whatever happened.
+With --json, delete, resume and restart end with one object that says what was done,
+whatever happened.
 The other commands print what they found, or on failure one line on standard error:
   {\"error\": {\"code\": \"not_found\", \"message\": \"…\", \"http_status\": 404}}
-The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited, server_error,
-unreadable_response, other_run, not_sent, no_response, unsettled, no_progress, unusable_message, output, interrupted, listen,
-failed and internal.";
+The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited,
+server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress,
+unusable_message, output, interrupted, listen, failed and internal.";
 
 const LIST_HELP: &str = "\
 Exit status: 0 all was listed; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.

@@ -120,8 +120,12 @@ impl<'a> Job<'a> {
     pub(crate) fn show_window(&self, selection: &Selection) {
         match window(selection) {
             (None, None) => {}
+            (None, Some(to)) => {
+                let which = if self.args.all { "All runs" } else { "Runs" };
+                self.terminal.note(&format!("{which} that failed up to {}", time::show(to)));
+            }
             (from, to) => self.terminal.note(&format!(
-                "runs that failed from {} to {}",
+                "Runs that failed from {} to {}",
                 from.map_or_else(|| "the beginning".into(), time::show),
                 to.map_or_else(|| "any time".into(), time::show)
             )),

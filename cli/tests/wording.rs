@@ -160,6 +160,21 @@ fn times_are_told_as_they_were_given() {
 }
 
 #[test]
+fn everything_has_an_end_in_time() {
+    let server = emulator(3);
+    let shown = text(&run(&server.url(), &["delete", "--all", "--yes"]).stderr);
+    assert!(shown.contains("All runs that failed up to 20"), "{shown}");
+}
+
+#[test]
+fn a_server_that_leads_in_circles() {
+    let url = canned(ok("{\"messages\":[],\"cursor\":\"again\"}"));
+    let output = run(&url, &["list"]);
+    let shown = text(&output.stderr);
+    assert!(output.status.code() == Some(1) && shown.contains("the server keeps returning the same pages"), "{shown}");
+}
+
+#[test]
 fn nobody_to_confirm() {
     let output = run("http://127.0.0.1:9", &["delete", "--all"]);
     let sentence = "standard input is not a terminal, so there is nobody to confirm: pass --yes";
