@@ -13,7 +13,7 @@ use upstash_dlq_core::{
     GetMessage, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer, Overrides, Restart, RestartOne, Resume,
     ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, UnixMillis, drive,
 };
-use ureq::config::ConfigBuilder;
+use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
@@ -32,11 +32,39 @@ const MAX_IDLE: usize = 256;
 const INPUT_BUFFER: usize = 64 * 1024;
 const OUTPUT_BUFFER: usize = 80 * 1024;
 
+/// What must be so whatever else is configured: said of our own agent once, and of the user's with each request. A macro,
+/// since the two builders have no nameable trait in common.
+macro_rules! settled {
+    ($config:expr, $endpoint:expr, $timeout:expr, $connect_timeout:expr) => {{
+        let config = $config
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .save_redirect_history(false)
+            .accept_encoding("")
+            .max_idle_age(IDLE)
+            .timeout_global(finite($timeout))
+            .timeout_connect(finite($connect_timeout.min($timeout)))
+            .timeout_per_call(None)
+            .timeout_per_read(None)
+            .timeout_per_write(None)
+            .timeout_resolve(None)
+            .timeout_send_request(None)
+            .timeout_send_body(None)
+            .timeout_recv_response(None)
+            .timeout_recv_body(None);
+        // A proxy would see the token in the clear, and could not reach this machine anyway.
+        if $endpoint.is_loopback() { config.proxy(None) } else { config }
+    }};
+}
+
 /// Sends what the core builds, and waits for the answers. Cloning shares the connections.
 #[derive(Clone)]
 pub struct Client {
     endpoint: Endpoint,
     agent: ureq::Agent,
+    /// Whether the agent was built here, with all settings in it.
+    is_ours: bool,
     timeout: Duration,
     connect_timeout: Duration,
 }
@@ -110,17 +138,22 @@ impl ClientBuilder {
     /// # Errors
     /// An `https` endpoint, and no TLS feature; a proxy that cannot be used, in the environment or the configuration.
     pub fn build(self) -> Result<Client, BuildError> {
-        let agent = match self.agent {
+        let Self { endpoint, agent, config, configured, timeout, connect_timeout } = self;
+        let is_ours = agent.is_none();
+        let agent = match agent {
             Some(agent) => agent,
-            None => own_agent(&self.endpoint, self.config, self.configured)?,
+            None => {
+                let config = settled!(config, endpoint, timeout, connect_timeout);
+                own_agent(&endpoint, config.build(), configured)?
+            }
         };
-        Ok(Client { endpoint: self.endpoint, agent, timeout: self.timeout, connect_timeout: self.connect_timeout })
+        Ok(Client { endpoint, agent, is_ours, timeout, connect_timeout })
     }
 }
 
 /// What every agent of ours begins with.
 fn defaults() -> ConfigBuilder<AgentScope> {
-    let config = ureq::Agent::config_builder().max_idle_age(IDLE);
+    let config = ureq::Agent::config_builder();
     let config = config.input_buffer_size(INPUT_BUFFER).output_buffer_size(OUTPUT_BUFFER);
     // Every lane of a fleet keeps its connection.
     let config = config.max_idle_connections(MAX_IDLE).max_idle_connections_per_host(MAX_IDLE);
@@ -129,20 +162,12 @@ fn defaults() -> ConfigBuilder<AgentScope> {
     config
 }
 
-fn own_agent(
-    endpoint: &Endpoint,
-    mut config: ConfigBuilder<AgentScope>,
-    configured: bool,
-) -> Result<ureq::Agent, BuildError> {
+fn own_agent(endpoint: &Endpoint, config: Config, configured: bool) -> Result<ureq::Agent, BuildError> {
     if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && endpoint.base_url().starts_with("https:") {
         return Err(BuildError(
             "https needs TLS: switch on the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq".into(),
         ));
     }
-    if endpoint.is_loopback() {
-        config = config.proxy(None);
-    }
-    let config = config.build();
     if !endpoint.is_loopback() {
         match config.proxy() {
             Some(proxy) if !proxy.is_from_env() => {
@@ -211,31 +236,13 @@ impl Client {
     }
 
     fn exchange<S: ureq::AsSendBody>(&self, request: Request<S>) -> Result<Response<Vec<u8>>, TransportFailure> {
-        let mut config = self
-            .agent
-            .configure_request(request)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .save_redirect_history(false)
-            .accept_encoding("")
-            .max_idle_age(IDLE)
-            .timeout_global(finite(self.timeout))
-            .timeout_connect(finite(self.connect_timeout.min(self.timeout)))
-            // An agent of the user's may have any of these.
-            .timeout_per_call(None)
-            .timeout_per_read(None)
-            .timeout_per_write(None)
-            .timeout_resolve(None)
-            .timeout_send_request(None)
-            .timeout_send_body(None)
-            .timeout_recv_response(None)
-            .timeout_recv_body(None);
-        if self.endpoint.is_loopback() {
-            // A proxy would see the token in the clear, and could not reach this machine anyway.
-            config = config.proxy(None);
-        }
-        let response = self.agent.run(config.build()).map_err(|error| classify(&error, &self.endpoint))?;
+        let request = if self.is_ours {
+            request
+        } else {
+            let config = self.agent.configure_request(request);
+            settled!(config, self.endpoint, self.timeout, self.connect_timeout).build()
+        };
+        let response = self.agent.run(request).map_err(|error| classify(&error, &self.endpoint))?;
         let (parts, body) = response.into_parts();
         let unknown = |message: String| TransportFailure { delivery: Delivery::Unknown, message };
         let mut bytes = Vec::new();

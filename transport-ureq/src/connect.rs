@@ -7,7 +7,6 @@ use crate::resolver::{Names, authority};
 use http::Uri;
 use std::fmt;
 use std::io::ErrorKind;
-use std::sync::Arc;
 use ureq::unversioned::transport::{ConnectionDetails, Connector};
 use ureq::{Error, Timeout};
 
@@ -79,20 +78,6 @@ impl<C: Connector<()>> Connector<()> for Marking<C> {
     type Out = C::Out;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<()>) -> Result<Option<Self::Out>, Error> {
-        // Each request has settings of its own, but TLS is the agent's, always: said so, ureq keeps what it made of the roots,
-        // which otherwise are read anew for each connection.
-        let details = &ConnectionDetails {
-            uri: details.uri,
-            addrs: details.addrs.clone(),
-            config: details.config,
-            request_level: false,
-            resolver: details.resolver,
-            now: details.now,
-            timeout: details.timeout,
-            current_time: Arc::clone(&details.current_time),
-            run_connector: Arc::clone(&details.run_connector),
-            register_shutdown: Arc::clone(&details.register_shutdown),
-        };
         self.inner.connect(details, chained).map_err(|error| {
             // The host may have moved.
             self.names.forget();
@@ -107,6 +92,7 @@ mod tests {
     use crate::failure::classify;
     use crate::resolver::CachingResolver;
     use std::io;
+    use std::sync::Arc;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use upstash_dlq_core::{Delivery, Endpoint, Token, TransportFailure};
     use ureq::config::Config;
