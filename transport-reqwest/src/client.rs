@@ -29,6 +29,8 @@ pub struct Client {
     endpoint: Endpoint,
     http: reqwest::Client,
     conduct: Conduct,
+    /// Whether the client has no timeout of its own that each request must outdo.
+    is_ours: bool,
     timeout: Duration,
 }
 
@@ -108,10 +110,12 @@ impl ClientBuilder {
     /// When the HTTP client cannot be set up; an `https` endpoint, and no TLS feature; a proxy in the environment that cannot
     /// be used.
     pub fn build(self) -> Result<Client, BuildError> {
+        let is_ours = matches!(self.http, Http::Ours);
         let (http, conduct) = match self.http {
             Http::Ready(client) => (client, Conduct::Unknown),
             Http::Builder(builder) => {
-                let http = own_client(&self.endpoint, *builder, self.connect_timeout, self.timeout)?;
+                let builder = builder.read_timeout(NEVER);
+                let http = own_client(&self.endpoint, builder, self.connect_timeout, self.timeout)?;
                 (http, Conduct::Known)
             }
             Http::Ours => {
@@ -128,7 +132,7 @@ impl ClientBuilder {
                 (http, Conduct::Known)
             }
         };
-        Ok(Client { endpoint: self.endpoint, http, conduct, timeout: self.timeout })
+        Ok(Client { endpoint: self.endpoint, http, conduct, is_ours, timeout: self.timeout })
     }
 }
 
@@ -145,7 +149,6 @@ fn own_client(
         .retry(reqwest::retry::never())
         .referer(false)
         .pool_idle_timeout(IDLE)
-        .read_timeout(NEVER)
         .connect_timeout(connect_timeout);
     if endpoint.is_loopback() {
         // A proxy would see the token in the clear, and could not reach this machine anyway.
@@ -211,8 +214,9 @@ impl Client {
         let mut request = reqwest::Request::try_from(request.map(|()| reqwest::Body::default()))
             .map_err(|error| classify(&error, &self.endpoint, Conduct::Known))?;
         *request.body_mut() = None;
-        // A client's own may be shorter.
-        *request.timeout_mut() = Some(NEVER);
+        if !self.is_ours {
+            *request.timeout_mut() = Some(NEVER);
+        }
         // One clock for the whole request, its body included: reqwest's own would do, but starts anew in some places.
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
             Ok(answer) => answer,
