@@ -31,6 +31,12 @@ pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
     match Server::start(service, options) {
         Ok(server) => {
             let url = server.url();
+            if !args.listen.ip().is_loopback() {
+                terminal.note(&format!(
+                    "warning: {} can be reached from other machines: whoever reaches it and knows the token sees and deletes its runs",
+                    args.listen
+                ));
+            }
             // For a shell's eval. A token of somebody's own is not repeated.
             let token = if args.token.is_none() { format!(" QSTASH_TOKEN={LOCAL_TOKEN}") } else { String::new() };
             let printed = print_line(&format!("listening on {url}\nexport QSTASH_URL={url}{token}"));

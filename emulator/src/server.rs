@@ -1,12 +1,12 @@
 //! The model behind a socket.
 
 use crate::body::ServedBody;
-use crate::{Service, Wire};
+use crate::{Service, Wire, access};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 
 /// No request of the contract has a body; a larger one than this, in bytes, is refused.
 const MAX_REQUEST_BODY: usize = 1024 * 1024;
@@ -40,12 +40,23 @@ pub struct ServerOptions {
     pub clock: Clock,
     /// Whether requests are kept, for [`Server::raw_requests`].
     pub record: bool,
+    /// How many connections may be open at once; further ones wait.
+    pub max_connections: usize,
+    /// How long the head of a request may take, and its body once more. A connection that says nothing is closed then.
+    pub read_timeout: Duration,
 }
 
 impl Default for ServerOptions {
-    /// A free port of the loopback address.
+    /// A free port of the loopback address, 512 connections, 10 seconds.
     fn default() -> Self {
-        Self { addr: (Ipv4Addr::LOCALHOST, 0).into(), latency: Duration::ZERO, clock: Clock::System, record: false }
+        Self {
+            addr: (Ipv4Addr::LOCALHOST, 0).into(),
+            latency: Duration::ZERO,
+            clock: Clock::System,
+            record: false,
+            max_connections: 512,
+            read_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -160,11 +171,18 @@ impl Drop for Server {
 }
 
 async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let room = Arc::new(Semaphore::new(shared.options.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
     loop {
+        // It is never closed, so that there always is a permit in the end.
+        let Ok(permit) = Arc::clone(&room).acquire_owned().await else { return };
         match listener.accept().await {
             Ok((stream, _)) => {
                 shared.connections.fetch_add(1, Ordering::Relaxed);
-                tokio::spawn(serve(stream, Arc::clone(&shared)));
+                let shared = Arc::clone(&shared);
+                tokio::spawn(async move {
+                    serve(stream, shared).await;
+                    drop(permit);
+                });
             }
             // Out of file handles, for instance: others may be closed by then.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,
@@ -175,17 +193,25 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
     // Without it answers may be a little late, no more.
     let _ = stream.set_nodelay(true);
+    let timeout = shared.options.read_timeout;
     let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+    let mut connection = hyper::server::conn::http1::Builder::new();
+    connection.timer(TokioTimer::new()).header_read_timeout(timeout);
     // A connection that breaks is the client's business, or a fault of ours that was asked for.
-    let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+    let _ = connection.serve_connection(TokioIo::new(stream), service).await;
 }
 
 async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<ServedBody>, io::Error> {
     let (parts, body) = request.into_parts();
-    let Ok(body) = Limited::new(body, MAX_REQUEST_BODY).collect().await else {
-        let mut response = Response::new(ServedBody::whole(b"{\"error\":\"body too large\"}".to_vec()));
-        *response.status_mut() = StatusCode::PAYLOAD_TOO_LARGE;
-        return Ok(response);
+    if let Some(reason) = access::refusal(&parts.headers) {
+        return Ok(refused(StatusCode::FORBIDDEN, reason));
+    }
+    let body = Limited::new(body, MAX_REQUEST_BODY).collect();
+    let Ok(body) = tokio::time::timeout(shared.options.read_timeout, body).await else {
+        return Ok(refused(StatusCode::REQUEST_TIMEOUT, "the body took too long"));
+    };
+    let Ok(body) = body else {
+        return Ok(refused(StatusCode::PAYLOAD_TOO_LARGE, "body too large"));
     };
     let request = Request::from_parts(parts, body.to_bytes().to_vec());
     if shared.options.record {
@@ -215,6 +241,13 @@ async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Respo
         Some(Wire::Endless) => ServedBody::endless(body),
         _ => ServedBody::whole(body),
     }))
+}
+
+fn refused(status: StatusCode, reason: &str) -> Response<ServedBody> {
+    let mut response =
+        Response::new(ServedBody::whole(serde_json::json!({ "error": reason }).to_string().into_bytes()));
+    *response.status_mut() = status;
+    response
 }
 
 fn record(request: &Request<Vec<u8>>) -> RecordedRequest {

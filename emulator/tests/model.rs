@@ -167,7 +167,7 @@ fn the_server_loses_an_answer_when_told_to() {
     let faults = FaultPlan::script(vec![Some(Fault::LostAnswer)]);
     let server = Server::start(service(Config { faults, ..Config::default() }), ServerOptions::default()).unwrap();
     let request =
-        format!("DELETE /v2/workflows/dlq HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {LOCAL_TOKEN}\r\n\r\n");
+        format!("DELETE /v2/workflows/dlq HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {LOCAL_TOKEN}\r\n\r\n");
     let mut answer = String::new();
     let mut stream = std::net::TcpStream::connect(server.addr()).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
