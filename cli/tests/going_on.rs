@@ -1,0 +1,120 @@
+//! Going on from a checkpoint: nothing twice, and nothing that was not asked for.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+#[expect(dead_code, reason = "each test file needs its own part")]
+mod common;
+
+use common::{NEWEST, command, json, run, text};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+use upstash_dlq_emulator::{Config, Server, ServerOptions, Service, sample};
+
+fn serve(runs: usize, config: Config) -> Server {
+    let mut service = Service::new(config);
+    sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
+    let options = ServerOptions { latency: Duration::from_millis(10), ..ServerOptions::default() };
+    Server::start(service, options).unwrap()
+}
+
+/// Starts it, and interrupts it when so many requests have come.
+fn interrupted(server: &Server, args: &[&str], requests: u64) -> Output {
+    let before = server.with_service(|service| service.requests_total());
+    let mut child = command(&server.url()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while server.with_service(|service| service.requests_total()) < before + requests {
+        if child.try_wait().unwrap().is_some() {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    // One that has ended meanwhile is not there to be told.
+    let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
+    child.wait_with_output().unwrap()
+}
+
+/// On a server where started runs stay listed, whatever is begun again starts them again.
+#[test]
+#[cfg(unix)]
+fn an_interrupted_resume_starts_no_run_twice() {
+    for lanes in ["1", "16"] {
+        let server = serve(600, Config { started_runs_stay: true, ..Config::default() });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("position");
+        let args = ["resume", "--all", "--yes", "--json", "--parallel", lanes, "--checkpoint", file.to_str().unwrap()];
+        let mut interruptions = 0;
+        // The last page may be the one that is interrupted.
+        for requests in [2, 1, 3, 1, 4, 1] {
+            let output = interrupted(&server, &args, requests);
+            match output.status.code() {
+                Some(130) => interruptions += 1,
+                Some(0) => break,
+                code => panic!("{code:?}: {}", text(&output.stderr)),
+            }
+        }
+        assert!(interruptions > 1, "{interruptions}");
+        if file.exists() {
+            let output = run(&server.url(), &args);
+            assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+            assert_eq!(json(&output)["resumed"].as_u64(), Some(600));
+        }
+        let mut starts: BTreeMap<String, u32> = BTreeMap::new();
+        server.with_service(|service| {
+            service.started().for_each(|run| *starts.entry(run.dlq_id.clone()).or_default() += 1);
+        });
+        assert!(starts.values().all(|times| *times == 1), "started twice");
+        assert_eq!(starts.len(), 600);
+    }
+}
+
+/// One flag of a file of ids made it a delete of everything before a date.
+#[test]
+#[cfg(unix)]
+fn a_changed_file_is_refused_and_nothing_is_sent() {
+    let server = serve(900, Config::default());
+    let folder = tempfile::tempdir().unwrap();
+    let (file, ids) = (folder.path().join("position"), folder.path().join("ids"));
+    let lines: Vec<String> = server.with_service(|service| service.runs().map(|run| run.dlq_id.clone()).collect());
+    std::fs::write(&ids, lines[..800].join("\n")).unwrap();
+    let path = |path: &Path| path.to_str().unwrap().to_owned();
+    let by_ids =
+        ["delete", "--ids-from", &path(&ids), "--yes", "--json", "--checkpoint", &path(&file)].map(str::to_owned);
+    let by_label =
+        ["delete", "--label", "nightly", "--page-size", "3", "--yes", "--json", "--checkpoint", &path(&file)]
+            .map(str::to_owned);
+    for args in [by_ids.to_vec(), by_label.to_vec()] {
+        let args: Vec<&str> = args.iter().map(String::as_str).collect();
+        let output = interrupted(&server, &args, 1);
+        assert!(file.exists(), "it was not interrupted: {}", text(&output.stderr));
+        let saved = std::fs::read_to_string(&file).unwrap();
+        let requests = || server.with_service(|service| service.requests_total());
+        let before = requests();
+        for (from, to) in
+            [(":true", ":false"), (":false", ":true"), ("null", "1"), ("\"requests\":1", "\"requests\":2")]
+        {
+            std::fs::write(&file, saved.replacen(from, to, 1)).unwrap();
+            let output = run(&server.url(), &args);
+            assert_eq!(output.status.code(), Some(2), "{from}: {}", text(&output.stderr));
+            assert_eq!(requests(), before, "sent");
+        }
+        std::fs::write(&file, &saved).unwrap();
+        assert_eq!(run(&server.url(), &args).status.code(), Some(0));
+        assert!(!file.exists());
+    }
+}
+
+/// A listing that lags a request behind its deletions is looked at again.
+#[test]
+fn an_archive_outlasts_a_listing_that_lags() {
+    for lag in [1, 3] {
+        let server = serve(150, Config { listing_lag: lag, ..Config::default() });
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kept.ndjson");
+        let args = ["delete", "--all", "--yes", "--json", "--archive", file.to_str().unwrap()];
+        let output = run(&server.url(), &args);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(json(&output)["archived"].as_u64(), Some(150));
+        assert_eq!(std::fs::read_to_string(&file).unwrap().lines().count(), 150);
+        assert!(server.with_service(|service| service.is_empty()));
+    }
+}
