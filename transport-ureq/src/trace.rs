@@ -13,3 +13,19 @@ pub(crate) fn answered(answer: &Result<Response<Vec<u8>>, TransportFailure>) {
         Err(failure) => tracing::warn!(delivery = ?failure.delivery, %failure, "no answer"),
     }
 }
+
+/// The subscriber and the span of the caller's thread, for threads that work for it.
+pub(crate) struct Context {
+    subscriber: tracing::Dispatch,
+    span: tracing::Span,
+}
+
+impl Context {
+    pub(crate) fn current() -> Self {
+        Self { subscriber: tracing::dispatcher::get_default(Clone::clone), span: tracing::Span::current() }
+    }
+
+    pub(crate) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
+        tracing::dispatcher::with_default(&self.subscriber, || self.span.in_scope(work))
+    }
+}

@@ -3,8 +3,8 @@
 
 use std::io::Write;
 use std::sync::{Arc, Mutex};
-use upstash_dlq_core::{DlqId, Endpoint, Token};
-use upstash_dlq_emulator::{Config, Server, ServerOptions, Service};
+use upstash_dlq_core::{DlqId, Endpoint, Selection, Token};
+use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_ureq::Client;
 
 #[derive(Clone, Default)]
@@ -41,4 +41,30 @@ fn a_span_a_request_and_no_token() {
     for line in log.lines().filter(|line| line.contains("upstash_dlq")) {
         assert!(!line.contains("s3cret"), "{line}");
     }
+}
+
+#[test]
+fn the_threads_of_many_lanes_are_in_the_span_of_their_caller() {
+    let mut service = Service::new(Config::default());
+    sample::runs(2_000, 1, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let endpoint = Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    // Of this thread alone.
+    let outcome = tracing::subscriber::with_default(subscriber, || {
+        let _nightly = tracing::info_span!("nightly_job").entered();
+        let lanes = std::num::NonZeroUsize::new(8).unwrap();
+        Client::new(endpoint).unwrap().delete(Selection::Everything).run_on(lanes)
+    });
+    assert!(outcome.verified && outcome.totals.runs == 2_000, "{outcome:?}");
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let answered: Vec<&str> = log.lines().filter(|line| line.contains("answered")).collect();
+    assert_eq!(answered.len() as u64, server.with_service(|s| s.requests_total()), "{log}");
+    assert!(answered.iter().all(|line| line.contains("nightly_job:upstash_dlq.request")), "{log}");
 }
