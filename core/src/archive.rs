@@ -104,6 +104,7 @@ pub enum ArchiveStep<'a> {
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "only this tells whether all of it was done"]
 #[non_exhaustive]
 pub struct ArchiveOutcome {
     /// What was done; `pages` counts listings and deletions alike.

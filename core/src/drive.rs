@@ -88,6 +88,7 @@ impl<M: Machine, F: FnMut(&M, &Event<M::Page>)> Observer<M> for F {
 
 /// How the loop ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "only this tells whether all of it was done"]
 pub enum Driven<O> {
     /// The machine has come to its end.
     Done(O),

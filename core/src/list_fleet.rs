@@ -94,6 +94,7 @@ const TIMES: [fn(&DlqMessage) -> Option<UnixMillis>; 2] = [DlqMessage::created_a
 
 /// How a listing on many lanes ended, or how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "only this tells whether everything was listed"]
 #[non_exhaustive]
 pub struct ListOutcome {
     /// How many runs were handed over.

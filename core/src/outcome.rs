@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 /// What has happened so far. Counts, all of them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "asking for the counts changes nothing"]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Totals {
@@ -37,6 +38,7 @@ impl Totals {
 
 /// How it ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "only this tells whether all of it was done"]
 #[non_exhaustive]
 pub struct Outcome {
     /// What was done.

@@ -248,7 +248,7 @@ pub(crate) fn golden_wire_bytes_of_resume_and_restart<D: Driver>() {
         let ids = Selection::Ids(Ids::parse(["x", "y"]).unwrap());
         let endpoint = Endpoint::new(&wire.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap();
         let mut bulk = with_overrides::<V>(build(endpoint.clone(), ids), all).build();
-        D::run(&endpoint, &mut bulk);
+        let _ = D::run(&endpoint, &mut bulk);
         let mut head =
             expected_head(&wire, "POST", &format!("/v2/workflows/dlq/{under}?dlqIds=x&dlqIds=y"), Some(LOCAL_TOKEN));
         head.extend(

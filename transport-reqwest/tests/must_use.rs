@@ -1,0 +1,50 @@
+//! Nothing that ends an operation goes by unseen: the compiler warns where the result is dropped. An expectation that is not
+//! met is an error here.
+#![deny(unfulfilled_lint_expectations)]
+
+use std::num::NonZeroUsize;
+use upstash_dlq_core::{Bulk, DeletePage, Event, Fleet, List, Selection};
+use upstash_dlq_reqwest::Client;
+
+#[expect(unused_must_use, reason = "this is the test")]
+async fn run(client: &Client) {
+    client.delete(Selection::Everything).run().await;
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+async fn run_with(client: &Client) {
+    client.resume(Selection::Everything).run_with(|_, _| ()).await;
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+async fn run_on(client: &Client) {
+    client.restart(Selection::Everything).run_on(NonZeroUsize::MIN).await;
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+async fn run_machine(client: &Client, bulk: &mut Bulk) {
+    client.run(bulk, &mut |_: &Bulk, _: &Event<DeletePage>| ()).await;
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+async fn run_fleet(client: &Client, fleet: &mut Fleet) {
+    client.run_fleet(fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ()).await;
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+async fn count(client: &Client) {
+    client.count(List::everything(), NonZeroUsize::MIN).await;
+}
+
+#[test]
+fn what_ends_an_operation_must_be_looked_at() {
+    // That this compiles is the test.
+    let _ = async |client: &Client, bulk: &mut Bulk, fleet: &mut Fleet| {
+        run(client).await;
+        run_with(client).await;
+        run_on(client).await;
+        run_machine(client, bulk).await;
+        run_fleet(client, fleet).await;
+        count(client).await;
+    };
+}

@@ -1,0 +1,70 @@
+//! Nothing that ends an operation goes by unseen: the compiler warns where the result is dropped. An expectation that is not
+//! met is an error here.
+#![deny(unfulfilled_lint_expectations)]
+
+use std::num::NonZeroUsize;
+use upstash_dlq_core::{ArchiveDelete, Bulk, DeletePage, Event, Fleet, List, ListFleet, Selection, drive};
+use upstash_dlq_ureq::Client;
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn run(client: &Client) {
+    client.delete(Selection::Everything).run();
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn run_with(client: &Client) {
+    client.resume(Selection::Everything).run_with(|_, _| ());
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn run_on(client: &Client) {
+    client.restart(Selection::Everything).run_on(NonZeroUsize::MIN);
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn run_machine(client: &Client, bulk: &mut Bulk) {
+    client.run(bulk, &mut |_: &Bulk, _: &Event<DeletePage>| ());
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn run_fleet(client: &Client, fleet: &mut Fleet) {
+    client.run_fleet(fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ());
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn count(client: &Client) {
+    client.count(List::everything(), NonZeroUsize::MIN);
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn pages(client: &Client) {
+    client.list(List::everything());
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn driven(bulk: &mut Bulk) {
+    let nothing = |_| Err::<http::Response<&str>, _>(upstash_dlq_core::Delivery::NotSent);
+    drive(bulk, nothing, |_| (), &mut |_: &Bulk, _: &Event<DeletePage>| ());
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn archive_outcome(archive: &ArchiveDelete) {
+    archive.outcome_so_far();
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn list_outcome(fleet: &ListFleet) {
+    fleet.outcome_so_far();
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn totals(bulk: &Bulk) {
+    bulk.totals();
+}
+
+#[test]
+fn what_ends_an_operation_must_be_looked_at() {
+    // That this compiles is the test.
+    let _ = (run, run_with, run_on, run_machine, run_fleet, count, pages, driven);
+    let _ = (archive_outcome, list_outcome, totals);
+}
