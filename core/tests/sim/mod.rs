@@ -102,6 +102,9 @@ pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report
         token: TOKEN.into(),
         cursors: if scenario.offset_cursors { CursorKind::Offset } else { CursorKind::Key },
         faults: scenario.faults(),
+        // No order is promised, and a cursor may be good for nothing but its own query.
+        newest_first: scenario.seed % 2 == 0,
+        bound_cursors: scenario.seed % 3 == 0,
         ..Config::default()
     });
     let runs = sample::runs(scenario.runs, scenario.seed, NEWEST);
