@@ -292,7 +292,9 @@ impl ListFleet {
     /// possible where runs fail in every millisecond.
     fn probe(&self) -> Option<Window> {
         let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
-        self.seen.values().for_each(|at| *seen.entry(*at).or_default() += 1);
+        // What a server shows from beyond the listing's own dates is no reason to ask there.
+        let within = self.seen.values().filter(|at| self.whole.contains(**at));
+        within.for_each(|at| *seen.entry(*at).or_default() += 1);
         let window = |lo, hi| Window { lo, hi, open_below: false, open_above: false };
         let pairs = seen.keys().zip(seen.keys().skip(1));
         let gaps = pairs.filter(|(before, after)| after.checked_sub(**before).is_none_or(|gap| gap > 1));

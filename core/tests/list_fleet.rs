@@ -152,6 +152,34 @@ fn a_server_that_changes_its_mind_is_found_out_by_what_it_shows() {
     }
 }
 
+/// Runs from beyond the listing's own dates are no reason to ask there.
+#[test]
+fn nothing_is_asked_for_beyond_the_dates_that_are_given() {
+    let given = Filter::builder().from(UnixMillis::new(NOW - 10 * DAY)).to(UnixMillis::new(NOW)).build().unwrap();
+    let mut fleet = fleet(List::matching(given).page_size(1), 4);
+    let mut sent = 0;
+    loop {
+        match fleet.poll(Duration::ZERO) {
+            FleetStep::Done(_) => break,
+            FleetStep::Send(lane, request) => {
+                sent += 1;
+                let query = request.uri().query().unwrap();
+                let date = |name: &str| -> i64 {
+                    query.split('&').find_map(|pair| pair.strip_prefix(name)).unwrap().parse().unwrap()
+                };
+                let (from, to) = (date("fromDate="), date("toDate="));
+                assert!(from >= NOW - 10 * DAY && to <= NOW && from <= to, "{query}");
+                let at = NOW - 30 * DAY + sent * 1_000;
+                let cursor = if sent < 30 { format!("c{sent}") } else { String::new() };
+                let body = format!(r#"{{"messages":[{{"dlqId":"r{sent}","createdAt":{at}}}],"cursor":"{cursor}"}}"#);
+                fleet.on_response(lane, &Response::new(body)).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(sent >= 12);
+}
+
 #[test]
 fn a_server_that_ignores_the_dates_is_listed_in_one_lane() {
     let runs = runs_at((0..5_000).map(|n| NOW - n * 1_000_000));
