@@ -1,10 +1,12 @@
 use crate::Client;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
-use std::ops::ControlFlow;
+use http::Response;
 use std::pin::Pin;
-use std::task::{Context, Poll};
-use upstash_dlq_core::{Bulk, DlqMessage, Driven, Event, Halt, Machine, Observer, Outcome, Pager, PagerEnd, Verb};
+use std::task::{Context, Poll, ready};
+use upstash_dlq_core::{
+    Bulk, Delivery, DlqMessage, Event, Halt, Machine, OutOfTurn, Outcome, Pager, PagerEnd, Step, TransportFailure, Verb,
+};
 
 /// What a stream of pages can be made from.
 pub trait Paged: Machine<Page: Send + Clone, Outcome: Send> + Send + Unpin + 'static {
@@ -24,35 +26,49 @@ impl Paged for Pager {
     }
 }
 
-type Turn<M> = (M, Option<Result<<M as Machine>::Page, Halt>>);
-
-/// Pages as they come, one request ahead of none: a page is asked for when the stream is. After an error it ends. It may be
-/// dropped at any point.
+/// Pages as they come, one request ahead of none: a page is asked for when the stream is. After an error it ends.
+///
+/// It may be dropped at any point, and [`Self::into_machine`] then keeps what a drop loses: how far it has come, and whether a
+/// request was out whose result nobody will learn.
+///
+/// - *delete*: begun anew, it deletes what is left. Lost is the count of what is gone.
+/// - *resume*, *restart*: a request that was out may have started up to 50 runs. Where started runs stay listed, all of them
+///   would be started again by beginning anew: keep the machine, or a [`Bulk::checkpoint`] of it.
+/// - *list*: lost is where it stood.
 #[must_use = "nothing is sent before the stream is polled"]
 pub struct Pages<M: Paged> {
     client: Client,
-    state: State<M>,
+    machine: M,
+    out: Out,
+    ended: bool,
 }
 
-enum State<M: Paged> {
-    Idle(M),
-    Waiting(BoxFuture<'static, Turn<M>>),
-    Ended(M),
-    /// Only while a poll moves from one to another.
-    Moving,
+/// What the stream waits for. It knows nothing that the machine does not know.
+enum Out {
+    Nothing,
+    Request(BoxFuture<'static, Result<Response<Vec<u8>>, TransportFailure>>),
+    Wait(BoxFuture<'static, ()>),
 }
 
 impl<M: Paged> Pages<M> {
     pub(crate) fn new(client: Client, machine: M) -> Self {
-        Self { client, state: State::Idle(machine) }
+        Self { client, machine, out: Out::Nothing, ended: false }
     }
 
-    /// The machine behind it; `None` while a request is out.
-    pub fn machine(&self) -> Option<&M> {
-        match &self.state {
-            State::Idle(machine) | State::Ended(machine) => Some(machine),
-            State::Waiting(_) | State::Moving => None,
+    /// The machine behind it. A request that is out is in its totals and in its checkpoint, as one whose result is not known.
+    pub fn machine(&self) -> &M {
+        &self.machine
+    }
+
+    /// The machine, to be driven on with [`Client::run`]. A request that is out is given up, and counts as
+    /// [`Delivery::Unknown`]: a resume or restart then halts, and wants to be settled before it goes on.
+    pub fn into_machine(self) -> M {
+        let mut machine = self.machine;
+        if let Out::Request(_) = self.out {
+            // Cannot be out of turn: the request is out.
+            let _ = machine.on_failure(Delivery::Unknown.into());
         }
+        machine
     }
 }
 
@@ -69,6 +85,13 @@ impl Pages<Pager> {
 pub struct Items {
     pages: Pages<Pager>,
     page: std::vec::IntoIter<DlqMessage>,
+}
+
+impl Items {
+    /// See [`Pages::into_machine`]. What is left of the last page is lost.
+    pub fn into_machine(self) -> Pager {
+        self.pages.into_machine()
+    }
 }
 
 impl Stream for Items {
@@ -89,49 +112,45 @@ impl Stream for Items {
     }
 }
 
-/// Stops the loop at each page.
-struct OnePage<P>(Option<P>);
-
-impl<M: Machine<Page: Clone>> Observer<M> for OnePage<M::Page> {
-    fn after(&mut self, _: &M, event: &Event<M::Page>) -> ControlFlow<()> {
-        if let Event::Page(page) = event {
-            self.0 = Some(page.clone());
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-async fn turn<M: Paged>(client: Client, mut machine: M) -> Turn<M> {
-    let mut page = OnePage(None);
-    let item = match client.run(&mut machine, &mut page).await {
-        Driven::Stopped => page.0.map(Ok),
-        Driven::Done(outcome) => M::halted(outcome).map(Err),
-    };
-    (machine, item)
-}
-
 impl<M: Paged> Stream for Pages<M> {
     type Item = Result<M::Page, Halt>;
 
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let mut future = match std::mem::replace(&mut self.state, State::Moving) {
-            State::Idle(machine) => Box::pin(turn(self.client.clone(), machine)),
-            State::Waiting(future) => future,
-            ended @ (State::Ended(_) | State::Moving) => {
-                self.state = ended;
-                return Poll::Ready(None);
+    fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let this = self.get_mut();
+        while !this.ended {
+            match &mut this.out {
+                Out::Nothing => match this.machine.poll() {
+                    Step::Done(outcome) => {
+                        this.ended = true;
+                        return Poll::Ready(M::halted(outcome).map(Err));
+                    }
+                    Step::Wait(wait) => this.out = Out::Wait(Box::pin(tokio::time::sleep(wait))),
+                    Step::Send(request) => {
+                        let client = this.client.clone();
+                        this.out = Out::Request(Box::pin(async move { client.send(request).await }));
+                    }
+                },
+                Out::Wait(sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    this.out = Out::Nothing;
+                }
+                Out::Request(request) => {
+                    let answer = ready!(request.as_mut().poll(cx));
+                    this.out = Out::Nothing;
+                    let event = match answer {
+                        Ok(response) => this.machine.on_response(&response),
+                        Err(failure) => this.machine.on_failure(failure),
+                    };
+                    match event {
+                        Ok(Event::Page(page)) => return Poll::Ready(Some(Ok(page))),
+                        Ok(_) => {}
+                        // Cannot happen: the request was in flight. Stopping is the safe reading of the impossible.
+                        Err(OutOfTurn) => this.ended = true,
+                    }
+                }
             }
-        };
-        let (machine, item) = match future.as_mut().poll(cx) {
-            Poll::Ready(turn) => turn,
-            Poll::Pending => {
-                self.state = State::Waiting(future);
-                return Poll::Pending;
-            }
-        };
-        self.state = if matches!(item, Some(Ok(_))) { State::Idle(machine) } else { State::Ended(machine) };
-        Poll::Ready(item)
+        }
+        Poll::Ready(None)
     }
 }
 

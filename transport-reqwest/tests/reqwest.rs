@@ -146,7 +146,7 @@ fn a_stream_deletes_only_as_far_as_it_is_asked() {
     block_on(async {
         assert_eq!(pages.next().await.unwrap().unwrap().deleted, 100);
         assert_eq!(server.with_service(|s| s.deleted_total()), 100);
-        assert_eq!(pages.machine().unwrap().totals().runs, 100);
+        assert_eq!(pages.machine().totals().runs, 100);
         let rest: Vec<_> = (&mut pages).try_collect().await.unwrap();
         assert_eq!(rest.iter().map(|page| page.deleted).sum::<u64>(), 150);
         assert!(pages.next().await.is_none());

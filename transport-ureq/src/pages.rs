@@ -29,6 +29,18 @@ impl<'a> Pages<'a> {
     pub fn items(self) -> Items<'a> {
         Items { pages: self, page: Vec::new().into_iter() }
     }
+
+    /// The machine behind it, to be driven on with [`Client::run`] from where it stands.
+    pub fn into_machine(self) -> Pager {
+        self.pager
+    }
+}
+
+impl Items<'_> {
+    /// See [`Pages::into_machine`]. What is left of the last page is lost.
+    pub fn into_machine(self) -> Pager {
+        self.pages.into_machine()
+    }
 }
 
 /// Stops the loop at each page.

@@ -1,0 +1,227 @@
+//! What is left of a request whose future is dropped: the machine knows of it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use futures_util::StreamExt;
+use std::future::Future;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+use upstash_dlq_core::{
+    Bulk, BulkDelete, BulkResume, Checkpoint, DeletePage, DlqId, Driven, Endpoint, Event, Fleet, Halt, List, Pager,
+    Resume, Selection, Settlement, StartedPage, Token, UnixMillis, Unsettled,
+};
+use upstash_dlq_reqwest::Client;
+
+/// Carries each request out as it comes, and holds its response back until the test lets go of it.
+#[derive(Clone)]
+struct Held {
+    addr: SocketAddr,
+    state: Arc<(Mutex<State>, Condvar)>,
+}
+
+struct State {
+    heard: Vec<String>,
+    let_go: usize,
+}
+
+impl Held {
+    /// The last of the bodies is given again and again.
+    fn start(bodies: &'static [&'static str]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let state = Arc::new((Mutex::new(State { heard: Vec::new(), let_go: 0 }), Condvar::new()));
+        let held = Self { addr: listener.local_addr().unwrap(), state };
+        let server = held.clone();
+        std::thread::spawn(move || {
+            for stream in listener.incoming() {
+                let server = server.clone();
+                std::thread::spawn(move || server.serve(stream.unwrap(), bodies));
+            }
+        });
+        held
+    }
+
+    fn serve(&self, mut stream: TcpStream, bodies: &[&str]) {
+        let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+        let (state, changed) = &*self.state;
+        while let Some(Ok(line)) = lines.next() {
+            while lines.next().is_some_and(|line| line.is_ok_and(|line| !line.is_empty())) {}
+            let mut locked = state.lock().unwrap();
+            let at = locked.heard.len();
+            locked.heard.push(line);
+            changed.notify_all();
+            drop(changed.wait_while(locked, |state| state.let_go <= at).unwrap());
+            let body = bodies[at.min(bodies.len() - 1)];
+            // Whoever asked may have gone.
+            let _ = write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        }
+    }
+
+    fn let_go(&self, upto: usize) {
+        self.state.0.lock().unwrap().let_go = upto;
+        self.state.1.notify_all();
+    }
+
+    fn heard(&self) -> Vec<String> {
+        self.state.0.lock().unwrap().heard.clone()
+    }
+
+    /// Until so many requests have come.
+    async fn hears(&self, count: usize) {
+        let state = Arc::clone(&self.state);
+        let waits = move || {
+            let locked = state.0.lock().unwrap();
+            let heard = state.1.wait_timeout_while(locked, Duration::from_secs(60), |s| s.heard.len() < count);
+            assert!(!heard.unwrap().1.timed_out(), "the requests never came");
+        };
+        tokio::task::spawn_blocking(waits).await.unwrap();
+    }
+
+    fn client(&self) -> (Client, Endpoint) {
+        let endpoint = Endpoint::new(&format!("http://{}", self.addr), Token::new("t").unwrap()).unwrap();
+        (Client::new(endpoint.clone()).unwrap(), endpoint)
+    }
+}
+
+fn block_on<F: Future>(future: F) -> F::Output {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+const STARTED: &[&str] = &[
+    r#"{"workflowRuns":[{"workflowRunId":"w1","workflowCreatedAt":1}],"cursor":"c1"}"#,
+    r#"{"workflowRuns":[{"workflowRunId":"w2","workflowCreatedAt":1}],"cursor":"c2"}"#,
+    r#"{"workflowRuns":[],"cursor":""}"#,
+];
+
+const DELETED: &[&str] = &[r#"{"deleted":100,"cursor":"c"}"#, r#"{"deleted":0}"#];
+
+fn is_send<T: Send>(_: &T) {}
+
+fn unseen<M, P>(_: &M, _: &Event<P>) {}
+
+#[test]
+fn a_timeout_around_run_leaves_the_machine_that_knows_of_the_request() {
+    let held = Held::start(DELETED);
+    let (client, endpoint) = held.client();
+    let mut bulk = BulkDelete::new(endpoint, Selection::Everything).build();
+    let mut observer = unseen::<Bulk, DeletePage>;
+    block_on(async {
+        let run = client.run(&mut bulk, &mut observer);
+        assert!(tokio::time::timeout(Duration::from_millis(100), run).await.is_err());
+        assert_eq!((bulk.totals().unconfirmed, bulk.totals().requests), (1, 1));
+        held.let_go(usize::MAX);
+        let Driven::Done(outcome) = client.run(&mut bulk, &mut observer).await else { panic!() };
+        assert!(outcome.verified && outcome.halted.is_none() && outcome.totals.unconfirmed == 1, "{outcome:?}");
+    });
+}
+
+/// A stream of a resume whose second request is out and carried out, its response on its way.
+async fn with_a_request_out(held: &Held) -> upstash_dlq_reqwest::Pages<Bulk<Resume>> {
+    held.let_go(1);
+    let mut pages = held.client().0.resume(Selection::Everything).pages();
+    assert_eq!(pages.next().await.unwrap().unwrap().started.len(), 1);
+    assert_eq!(pages.machine().totals().unconfirmed, 0);
+    is_send(&pages);
+    tokio::select! {
+        page = pages.next() => panic!("{page:?}"),
+        () = held.hears(2) => {}
+    }
+    let totals = pages.machine().totals();
+    assert_eq!((totals.runs, totals.unconfirmed, totals.requests), (1, 1, 2));
+    pages
+}
+
+/// Goes on, which sends nothing before somebody has looked; afterwards it does.
+async fn starts_nothing_twice(held: &Held, bulk: &mut Bulk<Resume>) {
+    held.let_go(usize::MAX);
+    let client = held.client().0;
+    let Driven::Done(outcome) = client.run(bulk, &mut unseen::<Bulk<Resume>, StartedPage>).await else { panic!() };
+    assert!(matches!(outcome.halted, Some(Halt::Unsettled { asked: 50, .. })), "{outcome:?}");
+    assert_eq!((outcome.totals.unconfirmed, held.heard().len()), (1, 2));
+    assert!(matches!(bulk.unsettled(), Some(Unsettled::Listing(_))));
+    bulk.settle(Settlement::Applied).unwrap();
+    let Driven::Done(outcome) = client.run(bulk, &mut unseen::<Bulk<Resume>, StartedPage>).await else { panic!() };
+    assert!(outcome.halted.is_none() && outcome.totals.unconfirmed == 1, "{outcome:?}");
+    assert_eq!(held.heard().len(), 3);
+}
+
+#[test]
+fn a_streams_machine_can_be_had_while_a_request_is_out() {
+    block_on(async {
+        let held = Held::start(STARTED);
+        let mut bulk = with_a_request_out(&held).await.into_machine();
+        assert_eq!(bulk.totals().unconfirmed, 1);
+        starts_nothing_twice(&held, &mut bulk).await;
+    });
+}
+
+#[test]
+fn a_checkpoint_taken_while_a_request_is_out_starts_nothing_twice() {
+    block_on(async {
+        let held = Held::start(STARTED);
+        let pages = with_a_request_out(&held).await;
+        let saved = pages.machine().checkpoint().to_json();
+        drop(pages);
+        let checkpoint = Checkpoint::from_json(saved.as_bytes()).unwrap();
+        let builder = BulkResume::new(held.client().1, Selection::Everything);
+        let mut bulk = builder.restore(checkpoint).unwrap();
+        starts_nothing_twice(&held, &mut bulk).await;
+    });
+}
+
+#[test]
+fn a_stream_that_is_polled_on_has_lost_nothing() {
+    block_on(async {
+        let held = Held::start(STARTED);
+        let mut pages = with_a_request_out(&held).await;
+        held.let_go(usize::MAX);
+        let rest: Vec<usize> = (&mut pages).map(|page| page.unwrap().started.len()).collect().await;
+        assert_eq!((rest, pages.machine().totals().unconfirmed), (vec![1, 0], 0));
+        let bulk = pages.into_machine();
+        assert_eq!((bulk.totals().runs, bulk.totals().unconfirmed, held.heard().len()), (2, 0, 3));
+    });
+}
+
+#[test]
+fn many_lanes_that_are_dropped_count_every_request_that_was_out() {
+    let held = Held::start(DELETED);
+    held.let_go(1);
+    let (client, endpoint) = held.client();
+    let lanes = NonZeroUsize::new(4).unwrap();
+    let builder = BulkDelete::new(endpoint, Selection::Everything);
+    let mut fleet = builder.build_fleet(lanes, UnixMillis::new(1_764_000_000_000));
+    block_on(async {
+        let mut observer = unseen::<Fleet, DeletePage>;
+        tokio::select! {
+            _ = client.run_fleet(&mut fleet, &mut observer) => panic!("it ended"),
+            () = held.hears(5) => {}
+        }
+        assert_eq!((fleet.totals().unconfirmed, fleet.totals().requests), (4, 5));
+        held.let_go(usize::MAX);
+        let Driven::Done(outcome) = client.run_fleet(&mut fleet, &mut observer).await else { panic!() };
+        assert!(outcome.verified && outcome.totals.unconfirmed == 4 && outcome.totals.runs == 100, "{outcome:?}");
+    });
+}
+
+#[test]
+fn a_listing_goes_on_where_its_stream_stood() {
+    let held =
+        Held::start(&[r#"{"messages":[{"dlqId":"a"}],"cursor":"c"}"#, r#"{"messages":[{"dlqId":"b"}],"cursor":""}"#]);
+    held.let_go(usize::MAX);
+    let client = held.client().0;
+    block_on(async {
+        let mut items = client.list(List::everything()).items();
+        assert_eq!(items.next().await.unwrap().unwrap().dlq_id(), Some(DlqId::new("a").unwrap()));
+        let mut pager: Pager = items.into_machine();
+        let mut rest = Vec::new();
+        let driven = client
+            .run(&mut pager, &mut |_: &Pager, event: &Event<upstash_dlq_core::ListPage>| {
+                if let Event::Page(page) = event {
+                    rest.extend(page.messages.iter().filter_map(upstash_dlq_core::DlqMessage::dlq_id));
+                }
+            })
+            .await;
+        assert_eq!((driven, rest), (Driven::Done(None), vec![DlqId::new("b").unwrap()]));
+    });
+}
