@@ -261,7 +261,12 @@ impl Client {
         drive(machine, |request| self.send(request), std::thread::sleep, observer)
     }
 
-    /// Drives many lanes to their end, or until the observer stops them, each in a thread of its own. Waits block.
+    /// Drives many lanes to their end, or until the observer stops them, each in a thread of its own. Waits block. Where the
+    /// system has no more threads, fewer of them serve all lanes.
+    ///
+    /// # Panics
+    /// When the observer or the agent does: nothing more is sent, requests that are out come to their end, and then the
+    /// first panic is passed on. An observer that has panicked is not called again.
     pub fn run_fleet<L>(&self, fleet: &mut L, observer: &mut (impl FleetObserver<L> + Send)) -> Driven<L::Outcome>
     where
         L: Lanes<Outcome: Send> + Send,
