@@ -27,6 +27,7 @@ mod missing;
 mod preview;
 mod private_file;
 mod progress;
+mod progress_line;
 mod report;
 mod selection;
 mod start;

@@ -1,8 +1,9 @@
 //! How far a command has come: a bar on a terminal, a line now and then elsewhere.
 
+use crate::progress_line::draw_target;
 use crate::report::thousands;
 use crate::terminal::Terminal;
-use indicatif::{HumanDuration, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -82,7 +83,7 @@ impl Progress {
         let base = Arc::new(AtomicU64::new(0));
         let on_terminal = std::io::stderr().is_terminal();
         let bar = if terminal.shows_progress() && on_terminal {
-            let bar = ProgressBar::with_draw_target(expected, ProgressDrawTarget::stderr());
+            let bar = ProgressBar::with_draw_target(expected, draw_target());
             // A message is cut where the line ends: what is longer than a line is not taken back whole.
             let template = if expected.is_some() {
                 format!("{{bar:30}} {{human_pos}}/{{human_len}} {done}, {{elapsed}}{{rate}}{{left}} {{wide_msg}}")

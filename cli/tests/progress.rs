@@ -27,6 +27,27 @@ struct Shown {
 
 impl Shown {
     fn start(url: &str, args: &[&str]) -> Self {
+        let mut run = command(url);
+        run.args(args);
+        Self::spawn(run)
+    }
+
+    /// With the terminal as the one that controls it, so that keys become signals.
+    #[cfg(target_os = "linux")]
+    fn controlled(url: &str, args: &[&str]) -> Self {
+        let alone = command(url);
+        let mut run = Command::new("setsid");
+        run.arg("--ctty").arg(alone.get_program()).args(args);
+        for (name, value) in alone.get_envs() {
+            match value {
+                Some(value) => run.env(name, value),
+                None => run.env_remove(name),
+            };
+        }
+        Self::spawn(run)
+    }
+
+    fn spawn(mut run: Command) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -34,8 +55,7 @@ impl Shown {
         let open = || OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
         let size = ["cols", &COLUMNS.to_string(), "rows", "50"].map(str::to_owned);
         assert!(Command::new("stty").args(size).stdin(open()).status().unwrap().success());
-        let mut run = command(url);
-        run.args(args).env("TERM", "xterm").env_remove("COLUMNS").stdin(open()).stdout(open()).stderr(open());
+        run.env("TERM", "xterm").env_remove("COLUMNS").stdin(open()).stdout(open()).stderr(open());
         let child = run.spawn().unwrap();
         drop(run);
         let keyboard = File::from(ours);
@@ -203,6 +223,29 @@ fn an_interrupt_leaves_nothing_behind() {
         assert_eq!(status, Some(130), "{left:?}");
         let stale = |line: &String| line.contains(&format!("{done},")) || line.contains("trying again");
         assert!(!left.iter().any(stale), "{left:?}");
+    }
+}
+
+/// The terminal writes `^C` after the progress, which must not wrap into a row that nobody clears.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_interrupt_that_is_typed_leaves_nothing_behind() {
+    for (args, done) in [(&["list"][..], "listed"), (&["stats"], "counted"), (&["delete", "--all", "--yes"], "deleted")]
+    {
+        // With a message that fills the line, and without one.
+        for busy in [true, false] {
+            let server = slow(if busy { 300 } else { 30_000 });
+            let wait = busy.then_some(Fault::TooManyRequests { retry_after_s: Some(30) });
+            server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, wait])));
+            let mut shown = Shown::controlled(&server.url(), &[args, &["--parallel", "1"]].concat());
+            shown.until(|shown| if busy { shown.contains("trying again") } else { counts(shown, done) });
+            shown.keyboard.write_all(&[3]).unwrap();
+            let (status, left) = shown.end();
+            assert!(shown.text().contains("^C"), "{:?}", shown.text());
+            assert_eq!(status, Some(130), "{left:?}");
+            let stale = |line: &String| line.contains(&format!("{done},")) || line.contains("trying again");
+            assert!(!left.iter().any(stale), "{left:?}");
+        }
     }
 }
 
