@@ -85,6 +85,7 @@ fn a_line_that_is_no_id_is_named_and_nothing_is_sent() {
         "a,b".into(),
         "..".into(),
         "[\"a-0\"]".into(),
+        "\"a-0\"".into(),
         "[".into(),
         "{".into(),
         "{a-0}".into(),
@@ -113,13 +114,34 @@ fn a_line_that_is_no_id_is_named_and_nothing_is_sent() {
             assert!(!error.chars().any(|c| c.is_control() && c != '\n') && error.len() < 800, "{shown:?}: {error}");
         }
     }
-    for id in ["#a", "foo bar", "{\"dlqId\":\"a-0\"}", "[a"] {
+    for id in ["#a", "# a", "foo bar", "\"a-0\"", "{\"dlqId\":\"a-0\"}", "[a"] {
         for verb in ["delete", "resume", "restart"] {
             let output = run(&server.url(), &[verb, "--yes", id]);
             assert_eq!(output.status.code(), Some(2), "{id}: {}", text(&output.stderr));
         }
     }
     assert_eq!(server.connections(), 0);
+}
+
+#[test]
+fn what_an_id_begins_with_is_told_first() {
+    for (id, sentence) in [("# a comment", "comments are not taken"), ("\"a b\"", "use jq -r")] {
+        let shown = text(&run("http://127.0.0.1:9", &["delete", "--yes", id]).stderr);
+        assert!(shown.contains(sentence), "{shown}");
+    }
+}
+
+/// Some editors put a mark at a file's beginning, which is no part of the first id.
+#[test]
+fn a_mark_at_the_beginning_is_no_part_of_an_id() {
+    for lines in ["\u{feff}a-0\r\nb-0\r\n", "\u{feff}{\"dlqId\":\"a-0\"}\nb-0\n"] {
+        let server = serve(["a-0", "b-0", "c-0"].map(str::to_owned).into_iter());
+        let folder = tempfile::tempdir().unwrap();
+        let path = file(folder.path(), lines);
+        let output = run(&server.url(), &["delete", "--yes", "--json", "--ids-from", path.to_str().unwrap()]);
+        assert_eq!(json(&output)["deleted"], 2, "{}", text(&output.stderr));
+        assert_eq!(left(&server), BTreeSet::from(["c-0".to_owned()]));
+    }
 }
 
 #[test]

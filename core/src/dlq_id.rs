@@ -20,7 +20,7 @@ impl DlqId {
 
     /// # Errors
     /// An id that is empty, holds white space, a comma (the service would split it into two ids) or a control character,
-    /// begins with `#`, `{` or `[` (a comment, or JSON that nobody has read), is a dot segment (`.`, `..`, `%2e`: it
+    /// begins with `#`, `{`, `[` or `"` (a comment, or JSON that nobody has read), is a dot segment (`.`, `..`, `%2e`: it
     /// would climb to another operation) or is longer than [`Self::MAX_LEN`] bytes.
     pub fn new(id: impl Into<String>) -> Result<Self, SelectionError> {
         let id = id.into();
@@ -28,14 +28,20 @@ impl DlqId {
         if id.is_empty() {
             return bad("is empty: leave it out or give the id of a run");
         }
+        let first = match id.chars().next() {
+            Some('#') => Some("begins with #: comments are not taken"),
+            Some('{' | '[') => Some("begins with { or [, as no id does: give the id as the service lists it"),
+            Some('"') => Some("begins with a quotation mark: with jq, use jq -r"),
+            _ => None,
+        };
+        if let Some(problem) = first {
+            return bad(problem);
+        }
         if id.trim() != id {
             return bad("has white space around it: give the id alone");
         }
         if id.contains(char::is_whitespace) {
             return bad("holds white space: give each id by itself");
-        }
-        if id.starts_with(['#', '{', '[']) {
-            return bad("begins with #, { or [, as no id does: give the id as the service lists it");
         }
         if id.contains(',') {
             return bad("holds a comma, at which the service would split it: give each id by itself");
@@ -101,10 +107,10 @@ mod tests {
         {
             assert!(DlqId::new(id).is_err(), "{id:?}");
         }
-        for id in ["a b", "a\u{a0}b", "a\u{2003}b", "#a", "#", "{", "{\"dlqId\":\"a\"}", "[a]"] {
+        for id in ["a b", "a\u{a0}b", "a\u{2003}b", "#a", "#", "{", "{\"dlqId\":\"a\"}", "[a]", "\"a\"", "\""] {
             assert!(DlqId::new(id).is_err(), "{id:?}");
         }
-        for id in ["1752829295505-0", "dlq-x", "...", "a/b", "a%2eb", "äb", "a.b", "a#b", "a{b", "a[b"] {
+        for id in ["1752829295505-0", "dlq-x", "...", "a/b", "a%2eb", "äb", "a.b", "a#b", "a{b", "a[b", "a\"b"] {
             assert!(DlqId::new(id).is_ok(), "{id:?}");
         }
     }
