@@ -59,7 +59,7 @@ impl Problem {
     fn sentence(self, path: &Path) -> String {
         let path = shown(path);
         match self {
-            Self::InUse => format!("--archive: {path} is in use by another process"),
+            Self::InUse => format!("--archive: {path} is in use by another process: wait for it, or give another file"),
             Self::NoArchive(why) => format!("--archive: {path} is not an archive: {why}; give another file"),
             Self::Io(error) => format!("--archive: {path} cannot be written: {error}; give another file"),
         }
@@ -346,7 +346,7 @@ mod tests {
         let mut torn = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
         torn.write_all(b"{\"dlqId\":").unwrap();
         let before = std::fs::read(&path).unwrap();
-        assert!(open(&path).unwrap_err().ends_with("is in use by another process"));
+        assert!(open(&path).unwrap_err().ends_with("is in use by another process: wait for it, or give another file"));
         assert_eq!(std::fs::read(&path).unwrap(), before);
         drop(first);
         assert!(open(&path).unwrap().repaired());

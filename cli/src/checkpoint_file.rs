@@ -1,6 +1,7 @@
 //! A checkpoint on disk: always whole, there before the request it speaks of is sent, and this process's alone.
 
 use crate::private_file::{self, shown};
+use crate::wording;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
@@ -31,9 +32,9 @@ impl CheckpointFile {
         if is_there && !path.metadata().map_err(|error| unwritable(&error))?.is_file() {
             return Err(format!("--checkpoint: {} cannot be read: it is not a file", shown(&path)));
         }
-        let lock = lock(&lock_path)
-            .map_err(|error| unwritable(&error))?
-            .ok_or_else(|| format!("--checkpoint: {} is in use by another process", shown(&path)))?;
+        let lock = lock(&lock_path).map_err(|error| unwritable(&error))?.ok_or_else(|| {
+            format!("--checkpoint: {} is in use by another process: wait for it, or give another file", shown(&path))
+        })?;
         if lock.metadata().is_ok_and(|metadata| metadata.len() == 0) {
             *HELD.lock().unwrap_or_else(PoisonError::into_inner) = Some(lock_path);
         }
@@ -55,7 +56,7 @@ impl CheckpointFile {
         let mut text = Vec::new();
         let read = private_file::options().read(true).open(&self.path);
         match read.and_then(|file| file.take(MAX_SIZE).read_to_end(&mut text)) {
-            Ok(_) => parse(&text).map(Some).map_err(|error| format!("{error} ({})", shown(&self.path))),
+            Ok(_) => parse(&text).map(Some).map_err(|error| wording::checkpoint(&error, Some(&text), &self.path)),
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(format!("--checkpoint: {} cannot be read: {error}", shown(&self.path))),
         }

@@ -3,11 +3,11 @@
 use crate::bulk::{Job, Stand, Watch, usage};
 use crate::checkpoint_file::CheckpointFile;
 use crate::listing::{Speed, unless_interrupted};
-use crate::private_file::shown;
 use crate::report::Report;
 use crate::selection::window;
 use crate::start;
 use crate::time::Age;
+use crate::wording;
 use std::ops::ControlFlow;
 use upstash_dlq_core::{
     BulkBuilder, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, OutOfTurn, Settlement, Totals, Verb,
@@ -42,7 +42,7 @@ fn restored<V: Verb>(
     let Some(checkpoint) = file.read(FleetCheckpoint::from_json)? else { return Ok(None) };
     let totals = checkpoint.totals();
     let fleet = builder.clone().restore_fleet(checkpoint, speed.lanes, Age::from_clock().now());
-    let fleet = fleet.map_err(|error| format!("{error} ({})", shown(file.path())))?;
+    let fleet = fleet.map_err(|error| wording::checkpoint(&error, None, file.path()))?;
     job.note_going_on(file, totals);
     Ok(Some(fleet))
 }

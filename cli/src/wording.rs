@@ -1,6 +1,9 @@
 //! Sentences that several commands share.
 
-use upstash_dlq_core::{Cause, Endpoint, Halt, ResponseError, Verb};
+use crate::private_file::shown;
+use serde::Deserialize;
+use std::path::Path;
+use upstash_dlq_core::{Cause, CheckpointError, Endpoint, Halt, ResponseError, Verb};
 
 /// How one verb is spoken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,35 @@ pub(crate) const RESTART: Words =
 impl Words {
     pub(crate) fn of<V: Verb>() -> Self {
         [DELETE, RESUME, RESTART].into_iter().find(|words| words.verb == V::NAME).unwrap_or(DELETE)
+    }
+}
+
+pub(crate) const OTHER_LIST: &str =
+    "--checkpoint: belongs to a longer list of ids: give the same one again, or another file";
+
+/// Why a file cannot be gone on from; `text` is what it holds, where it could not be read. Nobody is told to remove a file
+/// that may be something else of theirs.
+pub(crate) fn checkpoint(error: &CheckpointError, text: Option<&[u8]>, path: &Path) -> String {
+    #[derive(Deserialize)]
+    struct Versioned {
+        #[serde(rename = "version")]
+        _version: u32,
+    }
+    let path = shown(path);
+    // One that was cut is no JSON any more.
+    let begins = |text: &[u8]| {
+        text.strip_prefix(b"{\"version\":").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
+    };
+    let is_one = |text: &[u8]| begins(text) || serde_json::from_slice::<Versioned>(text).is_ok();
+    match (error, text) {
+        (CheckpointError::Damaged(_), Some([])) => format!("--checkpoint: {path} is empty: give another file"),
+        (CheckpointError::Damaged(_), Some(text)) if !is_one(text) => {
+            format!("--checkpoint: {path} is not a checkpoint: give another file")
+        }
+        (CheckpointError::OtherSelection, _) => format!(
+            "--checkpoint: {path} was made with another endpoint, selection or settings: repeat the command that made it, or give another file"
+        ),
+        _ => format!("--{error} ({path})"),
     }
 }
 

@@ -94,6 +94,33 @@ fn no_symbolic_link_is_followed() {
     assert_eq!((names(folder.path()), fs::read_to_string(path("real")).unwrap()), (vec!["real".into()], real.into()));
 }
 
+/// What is not ours is not to be removed, and nobody is told to.
+#[test]
+fn what_is_no_checkpoint_is_left_alone() {
+    let server = emulator(5);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let position = path.to_str().unwrap();
+    for (held, sentence, remove) in [
+        ("#!/bin/sh\necho hello\n", "is not a checkpoint: give another file", false),
+        ("{\"name\":\"x\",\"version\":\"1.0.0\"}", "is not a checkpoint: give another file", false),
+        ("", "is empty: give another file", false),
+        ("{\"version\":3,\"digest\":\"0", "or remove it to start anew", true),
+        ("{\"version\":3}", "or remove it to start anew", true),
+    ] {
+        fs::write(&path, held).unwrap();
+        let args = ["--yes", "--checkpoint", position];
+        for (verb, selection) in [("delete", "--all"), ("resume", "--all"), ("delete", "a-0"), ("restart", "a-0")] {
+            let output = run(&server.url(), &[&[verb, selection], &args[..]].concat());
+            let shown = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{held}: {shown}");
+            assert!(shown.contains(sentence) && shown.contains("remove it") == remove, "{held}: {shown}");
+            assert_eq!(fs::read_to_string(&path).unwrap(), held);
+        }
+    }
+    assert_eq!(server.connections(), 0);
+}
+
 #[test]
 fn what_is_no_archive_is_left_alone_and_nothing_is_sent() {
     let server = emulator(5);
