@@ -11,6 +11,7 @@ use crate::progress::Progress;
 use crate::report::{Ending, Exit, Report, thousands};
 use crate::selection::window;
 use crate::start::StartedLine;
+use crate::table::Stream;
 use crate::terminal::{Lost, Terminal, json_line, print_line};
 use crate::tty::Tty;
 use crate::wording::{self, Words};
@@ -169,7 +170,7 @@ impl<'a> Job<'a> {
             report.note = Some("nothing matches".into());
             return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
         }
-        Terminal::show(&preview.sample_lines());
+        Terminal::show(&preview.sample_lines(Stream::Error));
         // Part of the question, like the runs themselves: it is told whatever --quiet says.
         Terminal::show(&preview.doubts());
         let bound =
@@ -208,7 +209,7 @@ impl<'a> Job<'a> {
         let Some(file) = file else { return Ok(builder.build()) };
         let Some(checkpoint) = file.read(Checkpoint::from_json)? else { return Ok(builder.build()) };
         let totals = checkpoint.totals();
-        let bulk = builder.restore(checkpoint).map_err(|error| format!("{error} ({})", shown(file.path())))?;
+        let bulk = builder.restore(checkpoint).map_err(|error| wording::checkpoint(&error, None, file.path()))?;
         self.note_going_on(file, totals);
         Ok(bulk)
     }
@@ -231,8 +232,7 @@ impl<'a> Job<'a> {
         let start = || -> Result<(Bulk<V>, u64), String> {
             let saved = file.map(|file| file.read(Checkpoint::from_json)).transpose()?.flatten();
             let before = saved.as_ref().map_or(0, Checkpoint::ids_before);
-            let none =
-                || "checkpoint: belongs to a longer list of ids: give the same one again, or another file".to_owned();
+            let none = || wording::OTHER_LIST.to_owned();
             let ids = list.part(before)?.ok_or_else(none)?;
             let taken = ids.len() as u64;
             let builder = self.of_list(&list, build(Selection::Ids(ids))).part(before, Totals::default());

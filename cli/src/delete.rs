@@ -7,6 +7,7 @@ use crate::listing::Speed;
 use crate::look_up::Stopped;
 use crate::report::{Ending, Exit, Report};
 use crate::selection::Resolved;
+use crate::table::Stream;
 use crate::terminal::Terminal;
 use crate::time::Age;
 use crate::wording::DELETE;
@@ -102,7 +103,7 @@ pub(crate) fn dry_run(
     };
     match counted {
         Ok(preview) => {
-            preview.sample_lines().iter().for_each(|line| job.terminal.note(line));
+            preview.sample_lines(Stream::Error).iter().for_each(|line| job.terminal.note(line));
             preview.doubts().iter().for_each(|line| job.terminal.note(line));
             report.matching = Some(preview.matching);
             if let Some(mismatch) = preview.mismatch.filter(|_| !trust_server) {

@@ -6,6 +6,7 @@ use crate::listing::Speed;
 use crate::preview;
 use crate::progress::Progress;
 use crate::report::thousands;
+use crate::table::Stream;
 use crate::terminal::{Lost, Terminal, print_line};
 use crate::time::Age;
 use crate::{connect, interrupt};
@@ -69,7 +70,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), Stop> {
         preview::count(&client, &Selection::Everything, u64::MAX, policy, Speed::IN_ORDER, Terminal::new(global));
     let preview = counted.map_err(|_| "the listing failed".to_owned())?;
     print_line(&format!("Listing them all: {}. The first are", preview.sentence()))?;
-    print_line(&preview.sample_lines().join("\n"))?;
+    print_line(&preview.sample_lines(Stream::Output).join("\n"))?;
 
     // A lost answer and a busy server on the way, so that the demo shows more than fair weather.
     let faults = vec![

@@ -4,10 +4,11 @@ use crate::args::{Global, List};
 use crate::failure::{Failure, conclude};
 use crate::listing::{Speed, each_page};
 use crate::progress::Progress;
-use crate::table::{Table, width};
+use crate::table::{Stream, Table, width};
 use crate::terminal::{Terminal, json_line, print_line};
 use crate::time::{self, Age};
 use crate::{connect, interrupt};
+use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
 use upstash_dlq_core::{DlqMessage, List as Listing, RetryPolicy};
@@ -27,8 +28,13 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     interrupt::install();
 
     let speed = Speed { lanes: args.parallel, rate: args.rate };
-    let mut progress = Progress::new(terminal, None, "listed");
-    let mut table = table().bold(terminal.colours_results());
+    let mut progress = if std::io::stdout().is_terminal() {
+        Progress::new(terminal, None, "listed")
+    } else {
+        // Whoever reads the list (`| less`) may write to the same terminal, where a bar would be drawn over it.
+        Progress::in_lines(terminal, "listed")
+    };
+    let mut table = table(Stream::Output).bold(terminal.colours_results());
     let mut shown = 0_u64;
     let mut lost = None;
     let (_, result) = each_page(&client, list, policy, speed, terminal, &mut progress, |page| {
@@ -70,8 +76,8 @@ impl crate::args::Filters {
 }
 
 /// A table of runs.
-pub(crate) fn table() -> Table<7> {
-    Table::new(["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"], &[0], width())
+pub(crate) fn table(stream: Stream) -> Table<7> {
+    Table::new(["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"], &[0], width(stream))
 }
 
 pub(crate) fn row(message: &DlqMessage, now: Age) -> [String; 7] {

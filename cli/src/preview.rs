@@ -4,6 +4,7 @@ use crate::list;
 use crate::listing::{Failed, Speed, each_page};
 use crate::progress::Progress;
 use crate::report::thousands;
+use crate::table::Stream;
 use crate::terminal::Terminal;
 use crate::time::Age;
 use std::ops::ControlFlow;
@@ -97,10 +98,10 @@ impl Preview {
     }
 
     /// A few of them, with nothing in it that steers a terminal.
-    pub(crate) fn sample_lines(&self) -> Vec<String> {
+    pub(crate) fn sample_lines(&self, stream: Stream) -> Vec<String> {
         let now = Age::from_clock();
         let rows: Vec<_> = self.samples.iter().map(|message| list::row(message, now)).collect();
-        let mut lines = if rows.is_empty() { Vec::new() } else { list::table().lines(&rows) };
+        let mut lines = if rows.is_empty() { Vec::new() } else { list::table(stream).lines(&rows) };
         if self.matching > self.samples.len() as u64 && !lines.is_empty() {
             lines.push("…".into());
         }

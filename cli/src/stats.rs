@@ -5,7 +5,7 @@ use crate::failure::{Failure, conclude};
 use crate::listing::{Speed, each_page};
 use crate::progress::Progress;
 use crate::report::thousands;
-use crate::table::{self, cell};
+use crate::table::{self, Stream, cell};
 use crate::tally::{Count, Field, Histogram, Tally};
 use crate::terminal::{Terminal, bold, json_line, print_line};
 use crate::time::{self, Age};
@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
         if global.json {
             print_line(&json_line(&as_json(tally)))
         } else {
-            print_line(&as_text(tally, table::width(), terminal.colours_results()).join("\n"))
+            print_line(&as_text(tally, table::width(Stream::Output), terminal.colours_results()).join("\n"))
         }
     })
 }

@@ -11,13 +11,24 @@ const NARROWEST: usize = 6;
 const WIDEST: usize = 10_000;
 const GAP: usize = 2;
 
-/// How many cells a line has: of the terminal, or of `COLUMNS`; `None` where neither says.
-pub(crate) fn width() -> Option<usize> {
+/// Where lines go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Stream {
+    Output,
+    Error,
+}
+
+/// How many cells a line has there: of the terminal, or of `COLUMNS`; `None` where neither says.
+pub(crate) fn width(stream: Stream) -> Option<usize> {
     let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
     // Nobody has more; a number without a bound would be that many letters of a bar.
     let given = given.map(|columns: usize| columns.min(WIDEST));
-    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
-    given.or_else(|| seen().filter(|_| std::io::stdout().is_terminal()))
+    let seen = || match stream {
+        Stream::Output if std::io::stdout().is_terminal() => terminal_size::terminal_size_of(std::io::stdout()),
+        Stream::Error if std::io::stderr().is_terminal() => terminal_size::terminal_size_of(std::io::stderr()),
+        _ => None,
+    };
+    given.or_else(|| seen().map(|(width, _)| usize::from(width.0)))
 }
 
 /// Rows under a header. The widths are those of the first rows, narrowed until a line fits.

@@ -10,7 +10,7 @@ use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, Server, ServerOptions, Service, sample};
@@ -32,6 +32,13 @@ impl Shown {
         Self::spawn(run)
     }
 
+    /// Only standard error is on the terminal, of so many columns.
+    fn piped(url: &str, args: &[&str], columns: usize) -> Self {
+        let mut run = command(url);
+        run.args(args);
+        Self::spawn_with(run, columns, Some(Stdio::piped()))
+    }
+
     /// With the terminal as the one that controls it, so that keys become signals.
     #[cfg(target_os = "linux")]
     fn controlled(url: &str, args: &[&str]) -> Self {
@@ -47,15 +54,23 @@ impl Shown {
         Self::spawn(run)
     }
 
-    fn spawn(mut run: Command) -> Self {
+    fn spawn(run: Command) -> Self {
+        Self::spawn_with(run, COLUMNS, None)
+    }
+
+    fn spawn_with(mut run: Command, columns: usize, output: Option<Stdio>) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
         let name = ptsname(&ours, Vec::new()).unwrap();
         let open = || OpenOptions::new().read(true).write(true).open(name.to_str().unwrap()).unwrap();
-        let size = ["cols", &COLUMNS.to_string(), "rows", "50"].map(str::to_owned);
+        let size = ["cols", &columns.to_string(), "rows", "50"].map(str::to_owned);
         assert!(Command::new("stty").args(size).stdin(open()).status().unwrap().success());
-        run.env("TERM", "xterm").env_remove("COLUMNS").stdin(open()).stdout(open()).stderr(open());
+        run.env("TERM", "xterm")
+            .env_remove("COLUMNS")
+            .stdin(open())
+            .stdout(output.unwrap_or_else(|| open().into()))
+            .stderr(open());
         let child = run.spawn().unwrap();
         drop(run);
         let keyboard = File::from(ours);
@@ -193,6 +208,30 @@ fn counts_and_rates_are_shown_and_nothing_is_left_behind() {
         assert_eq!(left.iter().filter(stale).count(), 0, "{args:?}: {left:?}");
         assert!(*lines == 0 || left.len() == *lines, "{args:?}: {} lines", left.len());
     }
+}
+
+/// Another program that reads the list may write to the same terminal.
+#[test]
+fn a_list_that_is_piped_has_no_bar() {
+    let server = slow(3_000);
+    let mut shown = Shown::piped(&server.url(), &["list", "--json"], COLUMNS);
+    let mut output = shown.child.stdout.take().unwrap();
+    let mut listed = String::new();
+    output.read_to_string(&mut listed).unwrap();
+    let (status, left) = shown.end();
+    assert_eq!((status, listed.lines().count(), left), (Some(0), 3_000, Vec::new()));
+    assert!(shown.bytes.is_empty(), "{:?}", shown.text());
+}
+
+#[test]
+fn the_preview_fits_the_terminal_it_is_shown_on() {
+    let server = slow(30);
+    let mut shown = Shown::piped(&server.url(), &["delete", "--all", "--json"], 80);
+    shown.until(|shown| shown.contains("[y/N] "));
+    shown.keyboard.write_all(b"n\n").unwrap();
+    let (_, left) = shown.end();
+    let table: Vec<&String> = left.iter().skip_while(|line| !line.starts_with("ID ")).take(6).collect();
+    assert!(table.len() == 6 && table.iter().all(|line| line.chars().count() <= 80), "{left:?}");
 }
 
 #[test]
