@@ -100,12 +100,8 @@ impl<V: Verb> Bulk<V> {
         if self.nothing_left_to_ask() {
             // Only ids can be known to be all dealt with; a maximum says nothing about what is left.
             let verified = matches!(&self.config.selection, Selection::Ids(ids) if self.position.sent_ids == ids.len());
-            let runs = self.position.totals.runs;
-            // Where nothing is repeated, somebody has looked at each request that stayed unconfirmed.
-            let unconfirmed = V::REPEATABLE
-                && !matches!(self.config.selection, Selection::Ids(_))
-                && self.config.max.is_some_and(|max| runs < max.get());
-            return self.done(verified, unconfirmed.then_some(Halt::MaximumUnconfirmed));
+            let halt = self.maximum_is_unconfirmed().then_some(Halt::MaximumUnconfirmed);
+            return self.done(verified, halt);
         }
         let (target, asked) = match &self.config.selection {
             Selection::Ids(ids) => {
@@ -139,7 +135,7 @@ impl<V: Verb> Bulk<V> {
     pub fn on_response<B: AsRef<[u8]>>(&mut self, response: &Response<B>) -> Result<Event<V::Page>, OutOfTurn> {
         let asked = self.land()?;
         add_one(&mut self.position.totals.requests);
-        match V::parse(response) {
+        match V::parse(response).map_err(|error| error.redacted(&self.config.endpoint)) {
             Ok(page) => {
                 self.attempts.answered();
                 self.on_page(&page);
@@ -352,7 +348,8 @@ impl<V: Verb> Bulk<V> {
         }
         if clean || !self.config.verify {
             position.begin_pass();
-            self.done(clean, None);
+            let halt = self.maximum_is_unconfirmed().then_some(Halt::MaximumUnconfirmed);
+            self.done(clean && halt.is_none(), halt);
             return;
         }
         if !position.pass_deleted {
@@ -432,6 +429,16 @@ impl<V: Verb> Bulk<V> {
     fn done(&mut self, verified: bool, halted: Option<Halt>) -> Step<Outcome> {
         self.state = State::Done { verified, halted };
         Step::Done(self.outcome_so_far())
+    }
+
+    /// Whether nothing more may be asked for, in part because of requests whose result is unknown. Where nothing is repeated,
+    /// somebody has looked at each of those.
+    fn maximum_is_unconfirmed(&self) -> bool {
+        let short = self.config.max.is_some_and(|max| self.position.totals.runs < max.get());
+        V::REPEATABLE
+            && self.position.remaining == Some(0)
+            && short
+            && !matches!(self.config.selection, Selection::Ids(_))
     }
 
     pub(crate) fn nothing_left_to_ask(&self) -> bool {

@@ -78,7 +78,7 @@ impl Pager {
     /// When none is.
     pub fn on_response<B: AsRef<[u8]>>(&mut self, response: &Response<B>) -> Result<Event<ListPage>, OutOfTurn> {
         self.land()?;
-        match self.list.parse(response) {
+        match self.list.parse(response).map_err(|error| error.redacted(&self.endpoint)) {
             Ok(page) => {
                 self.attempts.answered();
                 self.on_page(&page);

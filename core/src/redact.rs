@@ -6,6 +6,9 @@ use alloc::string::String;
 /// In place of what must not be shown.
 const HIDDEN: char = '…';
 
+/// Fewer characters of a token at the end of a text are chance, and tell nothing.
+const MIN_PART: usize = 4;
+
 const PARAMETER: &str = "qstash_token=";
 
 impl Endpoint {
@@ -43,6 +46,21 @@ impl Endpoint {
                 shown.push(HIDDEN);
                 rest = rest.get(hidden..).unwrap_or_default();
             }
+        }
+        shown
+    }
+}
+
+impl Endpoint {
+    /// The same for a text that was cut somewhere, perhaps within the token.
+    pub(crate) fn redact_cut(&self, text: &str) -> String {
+        let mut shown = self.redact(text);
+        let token = self.token();
+        let cut =
+            (MIN_PART..token.len()).rev().find(|length| token.get(..*length).is_some_and(|part| shown.ends_with(part)));
+        if let Some(length) = cut {
+            shown.truncate(shown.len() - length);
+            shown.push(HIDDEN);
         }
         shown
     }

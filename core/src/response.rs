@@ -1,4 +1,4 @@
-use crate::Escaped;
+use crate::{Endpoint, Escaped};
 use alloc::string::String;
 use core::fmt;
 use http::{Response, StatusCode};
@@ -99,6 +99,20 @@ impl ResponseError {
 
     pub(crate) fn unreadable<B>(response: &Response<B>, problem: &dyn fmt::Display) -> Self {
         Self::Unreadable { status: response.status(), problem: alloc::format!("{problem}") }
+    }
+
+    /// Without the token, should the server or a proxy repeat it.
+    pub(crate) fn redacted(self, endpoint: &Endpoint) -> Self {
+        match self {
+            Self::Status { status, body: ErrorBody::Message(text) } => {
+                Self::Status { status, body: ErrorBody::Message(endpoint.redact_cut(&text)) }
+            }
+            Self::Status { status, body: ErrorBody::Text(text) } => {
+                Self::Status { status, body: ErrorBody::Text(endpoint.redact_cut(&text)) }
+            }
+            Self::Unreadable { status, problem } => Self::Unreadable { status, problem: endpoint.redact_cut(&problem) },
+            other => other,
+        }
     }
 
     /// Whether the service says that it does not know the token's user in this region: a 404 that is no proof that a run

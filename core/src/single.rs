@@ -79,7 +79,7 @@ impl<C: Call<Output: Clone>> Single<C> {
                 self.state = State::Done(Ok(output));
                 return Ok(Event::Page(()));
             }
-            Err(error) => error,
+            Err(error) => error.redacted(&self.endpoint),
         };
         Ok(match judge(response, &error) {
             Verdict::NotDone { wait } => self.back_off(wait, Cause::Response(error)),

@@ -4,8 +4,8 @@
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::{
-    Bulk, BulkDelete, Cause, Delivery, Endpoint, Event, Filter, Halt, Ids, List, Pager, ResponseError, RetryPolicy,
-    Selection, Step, Token,
+    Bulk, BulkDelete, Cause, Delivery, Endpoint, Event, Filter, GetMessage, Halt, Ids, List, Pager, ResponseError,
+    RetryPolicy, Selection, Single, Step, Token,
 };
 
 #[expect(dead_code, reason = "each test file needs its own part of the world")]
@@ -33,6 +33,38 @@ const FIRST: &str = "label=a&count=100";
 fn send(bulk: &mut Bulk) -> String {
     let Step::Send(request) = bulk.poll() else { panic!("a request was expected") };
     request.uri().query().unwrap_or_default().to_owned()
+}
+
+/// A server or a proxy may repeat what it was sent.
+#[test]
+fn no_response_tells_the_token() {
+    let endpoint =
+        || Endpoint::builder().token_in_query().build("https://h", Token::new("s3cret/T0ken").unwrap()).unwrap();
+    let cut = format!("{}s3cret/T0ken", "x".repeat(1_018));
+    for (status, body) in [
+        (401, r#"{"error":"invalid token: Bearer s3cret/T0ken; try again"}"#),
+        (401, "<h1>https://h/v2/workflows/dlq?count=100&qstash_token=s3cret%2FT0ken could not be retrieved</h1>"),
+        (401, cut.as_str()),
+        (302, "s3cret/T0ken"),
+    ] {
+        let mut told = Vec::new();
+        let mut bulk = BulkDelete::new(endpoint(), Selection::Everything).build();
+        let Step::Send(_) = bulk.poll() else { panic!() };
+        drop(bulk.on_response(&answer(status, body)).unwrap());
+        told.push(format!("{:?} {}", bulk.outcome_so_far(), bulk.outcome_so_far().halted.unwrap()));
+        let mut pager = Pager::new(endpoint(), List::everything(), RetryPolicy::default(), 1);
+        let Step::Send(_) = pager.poll() else { panic!() };
+        drop(pager.on_response(&answer(status, body)).unwrap());
+        let Step::Done(Some(halt)) = pager.poll() else { panic!() };
+        told.push(format!("{halt:?} {halt}"));
+        let get = GetMessage("a".parse().unwrap());
+        let mut single = Single::new(endpoint(), get, RetryPolicy::default(), 1);
+        let Step::Send(_) = single.poll() else { panic!() };
+        drop(single.on_response(&answer(status, body)).unwrap());
+        let Step::Done(Err(halt)) = single.poll() else { panic!() };
+        told.push(format!("{halt:?} {halt}"));
+        assert!(told.iter().all(|told| !told.contains("s3cr") && !told.contains("T0ken")), "{told:?}");
+    }
 }
 
 #[test]
