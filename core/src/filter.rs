@@ -1,3 +1,4 @@
+use crate::window::RETENTION_MS;
 use crate::{FailureFunctionState, SelectionError, UnixMillis};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -83,8 +84,8 @@ impl Filter {
     }
 
     /// Whether this is what `given` was in an earlier process: the same conditions, with the times that were given relative
-    /// to the present as they were then. It never reaches beyond the upper end that is given now, and where both ends
-    /// are relative both have moved by the same time.
+    /// to the present as they were then. It never reaches beyond the upper end that is given now, where both ends are
+    /// relative both have moved by the same time, and no file is older than the service keeps runs.
     pub(crate) fn is_an_earlier(&self, given: &Self, relative: RelativeTimes) -> bool {
         let (own, now) = (&self.0, &given.0);
         let rest = FilterBuilder { from_date: now.from_date, to_date: now.to_date, ..own.clone() };
@@ -99,8 +100,8 @@ impl Filter {
         let to_fits = if relative.to { to >= 0 } else { to == 0 };
         let from_fits = match (relative.from, relative.to && own.to_date.is_some()) {
             (false, _) => from == 0,
-            (true, false) => true,
-            (true, true) => from == to || own.from_date.is_none(),
+            (true, false) => from <= i128::from(RETENTION_MS),
+            (true, true) => own.from_date.is_none() || (from == to && from <= i128::from(RETENTION_MS)),
         };
         rest == *now && to_fits && from_fits
     }

@@ -205,8 +205,8 @@ impl<V: Verb> Fleet<V> {
         if available == Some(0) && !by_ids {
             if reserved == 0 {
                 self.retire_all();
-                let short = V::REPEATABLE && self.config.max.is_some_and(|max| self.totals.runs < max.get());
-                self.done = Some((false, short.then_some(Halt::MaximumUnconfirmed)));
+                let halt = self.maximum_is_unconfirmed().then_some(Halt::MaximumUnconfirmed);
+                self.done = Some((false, halt));
             } else if let Some(lane) = self.lanes.get_mut(at) {
                 // What others have reserved may come back to it.
                 lane.state = LaneState::Ready;

@@ -191,6 +191,7 @@ impl<V: Verb> BulkBuilder<V> {
         let mut position = position.clone();
         fleet.totals = core::mem::take(&mut position.totals);
         fleet.adopt(fleet.whole, position)?;
+        fleet.halt_if_unsettled();
         Ok(fleet)
     }
 
@@ -238,7 +239,11 @@ impl<V: Verb> BulkBuilder<V> {
             }
             fleet.adopt(lane.window, position)?;
         }
-        if fleet.lanes.is_empty() {
+        if fleet.lanes.is_empty() && fleet.barren_rounds >= fleet.config.policy.max_attempts.get() && V::REPEATABLE {
+            // It gave up, and whoever goes on wants it tried again.
+            fleet.barren_rounds = 0;
+            fleet.begin_round();
+        } else if fleet.lanes.is_empty() {
             fleet.end_round();
         }
         fleet.halt_if_unsettled();

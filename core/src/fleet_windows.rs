@@ -68,6 +68,12 @@ impl<V: Verb> Fleet<V> {
         self.totals = lanes.iter().fold(self.totals, |totals, lane| totals.and(lane.bulk.totals()));
     }
 
+    /// Whether nothing more may be asked for, in part because of requests whose result is unknown.
+    pub(crate) fn maximum_is_unconfirmed(&self) -> bool {
+        let short = self.config.max.is_some_and(|max| self.totals().runs < max.get());
+        V::REPEATABLE && self.budget == Some(0) && short && !matches!(self.config.selection, Selection::Ids(_))
+    }
+
     pub(crate) fn begin_round(&mut self) {
         self.retire_all();
         self.round_deleted = false;
@@ -83,7 +89,10 @@ impl<V: Verb> Fleet<V> {
         } else {
             self.barren_rounds = self.barren_rounds.saturating_add(1);
         }
-        if clean || !self.config.verify {
+        if self.maximum_is_unconfirmed() {
+            self.retire_all();
+            self.done = Some((false, Some(Halt::MaximumUnconfirmed)));
+        } else if clean || !self.config.verify {
             self.retire_all();
             self.done = Some((clean, None));
         } else if self.barren_rounds >= self.config.policy.max_attempts.get() {

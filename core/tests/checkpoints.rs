@@ -7,8 +7,8 @@ use forge::{forged, sealed_again};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, CheckpointError, Endpoint, Filter, FilterBuilder, Fingerprint, Fleet,
-    FleetCheckpoint, FleetStep, Ids, RelativeTimes, Selection, Step, Token, UnixMillis,
+    BulkDelete, BulkResume, Checkpoint, CheckpointError, Delivery, Endpoint, Filter, FilterBuilder, Fingerprint, Fleet,
+    FleetCheckpoint, FleetStep, Halt, Ids, RelativeTimes, RetryPolicy, Selection, Step, Token, UnixMillis,
 };
 
 const NOW: UnixMillis = UnixMillis::new(1_764_000_000_000);
@@ -144,6 +144,10 @@ fn a_file_says_nothing_that_widens_what_is_given() {
         (both(10, 19), both(10, 20), relative(false, true), true),
         (both(10, 21), both(10, 20), relative(false, true), false),
         (both(9, 20), both(10, 20), relative(true, false), true),
+        // No file is older than the service keeps runs.
+        (both(10, 20), both(10 + 92 * 86_400_000, 20 + 92 * 86_400_000), relative(true, true), true),
+        (both(10, 20), both(11 + 92 * 86_400_000, 21 + 92 * 86_400_000), relative(true, true), false),
+        (both(1, i64::MAX), both(2 + 92 * 86_400_000, i64::MAX), relative(true, false), false),
         (both(7, 17), both(10, 20), relative(true, true), true),
         (both(7, 20), both(10, 20), relative(true, true), false),
         (both(6, 17), both(10, 20), relative(true, true), false),
@@ -188,6 +192,96 @@ fn the_file_of_a_single_lane_keeps_its_times_on_many() {
     assert_eq!(request.uri().query(), Some("fromDate=1000&toDate=2000&count=10"));
     let Selection::Filter(filter) = fleet.selection() else { panic!() };
     assert_eq!((filter.from(), filter.to()), (Some(UnixMillis::new(1_000)), Some(UnixMillis::new(2_000))));
+}
+
+/// What a later process is told is what was left, not that all is well.
+#[test]
+fn a_maximum_that_was_not_confirmed_is_not_confirmed_by_going_on() {
+    for (verify, n) in [(true, 1), (false, 1), (true, 4), (false, 4)] {
+        let delete = || BulkDelete::new(endpoint(), Selection::Everything).max(NonZeroU64::new(100)).verify(verify);
+        let mut fleet = delete().build_fleet(lanes(n), NOW);
+        for _ in 0..3 {
+            let halted = loop {
+                match fleet.poll(Duration::ZERO) {
+                    FleetStep::Done(outcome) => break outcome.halted,
+                    FleetStep::Send(lane, _) => drop(fleet.on_failure(lane, Delivery::Unknown).unwrap()),
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!(halted, Some(Halt::MaximumUnconfirmed), "verify: {verify}");
+            fleet = restore_fleet(&delete(), &fleet.checkpoint().to_json()).unwrap();
+        }
+        let mut bulk = delete().build();
+        for _ in 0..3 {
+            let halted = loop {
+                match bulk.poll() {
+                    Step::Done(outcome) => break outcome.halted,
+                    Step::Send(_) => drop(bulk.on_failure(Delivery::Unknown).unwrap()),
+                    Step::Wait(_) => {}
+                }
+            };
+            assert_eq!(halted, Some(Halt::MaximumUnconfirmed), "verify: {verify}");
+            bulk = delete().restore(bulk.checkpoint()).unwrap();
+        }
+    }
+}
+
+/// Without a confirming pass, too, a maximum that is used up by what is not known is no success.
+#[test]
+fn a_last_page_does_not_make_an_unconfirmed_maximum_a_success() {
+    let mut bulk = BulkDelete::new(endpoint(), Selection::Everything).max(NonZeroU64::new(150)).verify(false).build();
+    let Step::Send(_) = bulk.poll() else { panic!() };
+    bulk.on_failure(Delivery::Unknown).unwrap();
+    let Step::Wait(_) = bulk.poll() else { panic!() };
+    let Step::Send(request) = bulk.poll() else { panic!() };
+    assert_eq!(request.uri().query(), Some("count=50"));
+    bulk.on_response(&http::Response::new(r#"{"deleted":50}"#)).unwrap();
+    let Step::Done(outcome) = bulk.poll() else { panic!() };
+    assert_eq!(outcome.halted, Some(Halt::MaximumUnconfirmed));
+}
+
+/// A delete that gave up is tried again by whoever goes on.
+#[test]
+fn a_delete_that_gave_up_is_tried_again() {
+    let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), ..RetryPolicy::default() };
+    let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(policy, 1);
+    let (mut fleet, mut clock, mut turn) = (delete.clone().build_fleet(lanes(4), NOW), Duration::ZERO, 0);
+    loop {
+        match fleet.poll(clock) {
+            FleetStep::Done(outcome) => {
+                assert!(matches!(outcome.halted, Some(Halt::GaveUp { .. })), "{outcome:?}");
+                break;
+            }
+            FleetStep::WaitUntil(at) => clock = at,
+            FleetStep::Idle => panic!(),
+            FleetStep::Send(lane, _) => {
+                turn += 1;
+                if turn % 2 == 1 {
+                    fleet.on_failure(lane, Delivery::Unknown).unwrap();
+                } else {
+                    fleet.on_response(lane, &http::Response::new(r#"{"deleted":0}"#)).unwrap();
+                }
+            }
+        }
+    }
+    let mut fleet = restore_fleet(&delete, &fleet.checkpoint().to_json()).unwrap();
+    for deleted in [1, 0] {
+        let FleetStep::Send(lane, _) = fleet.poll(clock) else { panic!("nothing is asked") };
+        fleet.on_response(lane, &http::Response::new(format!("{{\"deleted\":{deleted}}}"))).unwrap();
+    }
+    assert!(matches!(fleet.poll(clock), FleetStep::Done(outcome) if outcome.verified && outcome.halted.is_none()));
+}
+
+/// A request of one lane whose response nobody knows waits to be settled on many lanes, too, also at the maximum.
+#[test]
+fn a_single_lanes_lost_request_waits_on_many() {
+    let resume = || BulkResume::new(endpoint(), Selection::Everything).max(NonZeroU64::new(50));
+    let mut bulk = resume().build();
+    let Step::Send(_) = bulk.poll() else { panic!() };
+    let saved = FleetCheckpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
+    let mut fleet = resume().restore_fleet(saved, lanes(4), NOW).unwrap();
+    let FleetStep::Done(outcome) = fleet.poll(Duration::ZERO) else { panic!("sent") };
+    assert!(matches!(outcome.halted, Some(Halt::Unsettled { asked: 50, .. })), "{outcome:?}");
 }
 
 /// Whatever stands in a file that somebody has sealed again.
