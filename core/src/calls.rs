@@ -80,7 +80,7 @@ impl Call for GetMessage {
         }
         let message = DlqMessage::from_raw(raw);
         // One without an id is not another: every field may be missing.
-        if message.dlq_id().is_some_and(|id| id != self.0) {
+        if message.dlq_id_text().is_some_and(|id| id != self.0.as_str()) {
             return Err(ResponseError::OtherRun { status: response.status() });
         }
         Ok(message)
@@ -203,6 +203,9 @@ mod tests {
         assert!(RetryCallback(id()).parse(&with(200, "{}")).is_err());
         let other = GetMessage(id()).parse(&with(200, r#"{"dlqId":"b"}"#));
         assert_eq!(other.unwrap_err(), ResponseError::OtherRun { status: StatusCode::OK });
+        for body in [r#"{"dlqId":"b c"}"#, r#"{"dlqId":7}"#, r#"{"dlqId":""}"#] {
+            assert!(GetMessage(id()).parse(&with(200, body)).is_err(), "{body}");
+        }
         assert_eq!(GetMessage(id()).parse(&with(200, "{}")).unwrap().dlq_id(), None);
     }
 }

@@ -272,6 +272,8 @@ impl ListFleet {
         }
         self.alone += 1;
         for message in &page.messages {
+            // A time that not even the first runs carry tells nothing of windows.
+            self.times.iter_mut().zip(TIMES).for_each(|(held, time)| *held &= time(message).is_some());
             match (message.dlq_id(), message.created_at()) {
                 (Some(id), Some(at)) => drop(self.seen.insert(id, at.get())),
                 _ => self.dated = false,
@@ -307,10 +309,10 @@ impl ListFleet {
     }
 
     /// Whether every run of the page lies in its window, by a time that holds for all pages so far: then each run is in one
-    /// window and in no other.
+    /// window and in no other. A run that does not carry the time says nothing against it.
     fn keeps_to(&mut self, window: Window, page: &ListPage) -> bool {
         for (held, time) in self.times.iter_mut().zip(TIMES) {
-            let inside = |message: &DlqMessage| time(message).is_some_and(|at| window.contains(at.get()));
+            let inside = |message: &DlqMessage| time(message).is_none_or(|at| window.contains(at.get()));
             *held &= page.messages.iter().all(inside);
         }
         self.times.contains(&true)

@@ -166,6 +166,12 @@ impl DlqMessage {
         DlqId::new(self.text(Field::DlqId)?.into_owned()).ok()
     }
 
+    /// `dlqId` as it stands there, usable or not.
+    pub(crate) fn dlq_id_text(&self) -> Option<Cow<'_, str>> {
+        let raw = self.raw(Field::DlqId).filter(|raw| *raw != "null")?;
+        Some(serde_json::from_str(raw).map_or(Cow::Borrowed(raw), |Element(text)| text))
+    }
+
     /// `workflowRunId`
     pub fn workflow_run_id(&self) -> Option<Cow<'_, str>> {
         self.text(Field::WorkflowRunId)

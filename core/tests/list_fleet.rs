@@ -152,6 +152,18 @@ fn a_server_that_changes_its_mind_is_found_out_by_what_it_shows() {
     }
 }
 
+/// Every field may be missing: a run without its time says nothing against the server.
+#[test]
+fn a_run_without_a_time_is_no_reason_to_doubt_the_server() {
+    for odd in [900, 5_000, 15_123, 19_999] {
+        let mut runs = runs_at((0..20_000).map(|n| NOW - n * 300_000));
+        let run = &mut runs[odd];
+        run.sent = Some(format!(r#"{{"dlqId":"{}"}}"#, run.dlq_id));
+        let (outcome, seen) = list_all(&mut world_of(runs, Config::default()), fleet(List::everything(), 4));
+        assert!(outcome.halted.is_none() && outcome.listed == 20_000 && seen.each_once(), "{odd}: {outcome:?}");
+    }
+}
+
 /// Runs from beyond the listing's own dates are no reason to ask there.
 #[test]
 fn nothing_is_asked_for_beyond_the_dates_that_are_given() {
