@@ -11,7 +11,7 @@
 //!   +-----------------------------------------------------> Done: halted
 //! ```
 
-use crate::bulk::add_one;
+use crate::bulk::{MAX_EMPTY_PAGES, add_one};
 use crate::fingerprint::hash_of;
 use crate::retry::Attempts;
 use crate::{
@@ -69,6 +69,8 @@ pub struct ArchiveDelete {
     stale: bool,
     /// Looks at a listing that shows nothing else.
     looks: Attempts,
+    /// Batches in a row of which the server says that it deleted nothing.
+    barren: u32,
     phase: Phase,
 }
 
@@ -143,6 +145,7 @@ impl BulkDelete {
             unchecked: 0,
             stale: false,
             looks: Attempts::new(self.policy, self.seed),
+            barren: 0,
             phase: Phase::Next,
             config: self,
         }
@@ -371,10 +374,15 @@ impl ArchiveDelete {
         }
         let mut batch = Vec::with_capacity(page.messages.len());
         let mut unchecked = Vec::new();
+        let mut shown = BTreeSet::new();
         for message in page.messages {
             let Some(id) = message.dlq_id() else { return self.halt(Halt::UnusableMessage) };
             if self.asked.contains(&hash_of(id.as_str())) {
                 self.stale = true;
+                continue;
+            }
+            if !shown.insert(id.clone()) {
+                // Twice on one page is once in the archive.
                 continue;
             }
             match self.config.selection.matches(&message) {
@@ -428,6 +436,10 @@ impl ArchiveDelete {
         if let Some(halt) = outcome.halted {
             self.batch.clear();
             return self.halt(halt);
+        }
+        self.barren = if outcome.totals.runs > 0 { 0 } else { self.barren.saturating_add(1) };
+        if self.barren >= MAX_EMPTY_PAGES {
+            return self.halt(Halt::NoProgress);
         }
         // What was asked for counts, whatever the server says became of it.
         self.remaining = self.remaining.map(|left| left.saturating_sub(self.batch.len() as u64));

@@ -22,6 +22,8 @@ enum Word {
     Empty {
         cursors: Option<u64>,
     },
+    /// Another run is listed, and nothing was done.
+    Listed,
     /// Something was done, and there is more.
     Progress,
     Status(u16, &'static str),
@@ -34,6 +36,7 @@ fn word() -> impl Strategy<Value = Word> {
     prop_oneof![
         3 => prop_oneof![1..5_u64, 1..2_000_u64].prop_map(|cursors| Word::Empty { cursors: Some(cursors) }),
         3 => Just(Word::Empty { cursors: None }),
+        2 => Just(Word::Listed),
         4 => prop::sample::select(statuses).prop_map(|(status, body)| Word::Status(status, body)),
         2 => prop::sample::select(vec![Delivery::NotSent, Delivery::Unknown]).prop_map(Word::Lost),
     ]
@@ -60,8 +63,11 @@ impl Adversary {
         };
         // One body for each operation: each reads its own part of it.
         let page = |runs: u32, cursor: String| {
-            let messages =
-                if runs > 0 { format!(r#"{{"dlqId":"m{}","createdAt":{NOW}}}"#, self.turn) } else { String::new() };
+            let messages = if runs > 0 || matches!(word, Word::Listed) {
+                format!(r#"{{"dlqId":"m{}","createdAt":{NOW}}}"#, self.turn)
+            } else {
+                String::new()
+            };
             let started = if runs > 0 { format!(r#"{{"workflowRunId":"w{}"}}"#, self.turn) } else { String::new() };
             Response::new(format!(
                 r#"{{"deleted":{runs},"messages":[{messages}],"workflowRuns":[{started}],"cursor":"{cursor}"}}"#
@@ -71,6 +77,7 @@ impl Adversary {
             Word::Empty { cursors } => {
                 Ok(page(0, format!("c{}", cursors.map_or(self.turn, |cursors| self.turn % cursors))))
             }
+            Word::Listed => Ok(page(0, String::new())),
             Word::Progress => Ok(page(1, format!("p{}", self.turn))),
             Word::Status(status, body) => Ok(Response::builder().status(*status).body((*body).to_owned()).unwrap()),
             Word::Lost(delivery) => Err(*delivery),

@@ -125,6 +125,39 @@ fn pages_of_deleted_runs_hide_none_that_is_new() {
     assert_eq!(asked, ["count=100", "count=100", "count=100&cursor=2"]);
 }
 
+#[test]
+fn a_run_that_is_listed_twice_is_archived_once() {
+    let mut machine =
+        BulkDelete::new(endpoint(), Selection::Everything).max(std::num::NonZeroU64::new(2)).build_with_archive();
+    let ArchiveStep::Send(_) = machine.poll() else { panic!() };
+    let page = r#"{"messages":[{"dlqId":"a"},{"dlqId":"a"},{"dlqId":"b"},{"dlqId":"c"}],"cursor":"c"}"#;
+    machine.on_response(&Response::new(page)).unwrap();
+    let ArchiveStep::Store(messages) = machine.poll() else { panic!() };
+    let ids: Vec<String> = messages.iter().map(|message| message.dlq_id().unwrap().to_string()).collect();
+    assert_eq!(ids, ["a", "b"]);
+}
+
+/// Always another run, and none is ever deleted.
+#[test]
+fn an_archive_ends_against_a_server_that_deletes_nothing() {
+    let mut machine = BulkDelete::new(endpoint(), Selection::Everything).build_with_archive();
+    let mut listed = 0;
+    let outcome = loop {
+        match machine.poll() {
+            ArchiveStep::Done(outcome) => break outcome,
+            ArchiveStep::Wait(_) => {}
+            ArchiveStep::Store(_) => machine.stored().unwrap(),
+            ArchiveStep::Send(request) if request.method() == "GET" => {
+                listed += 1;
+                assert!(listed <= 1_000, "it does not end");
+                machine.on_response(&Response::new(format!(r#"{{"messages":[{{"dlqId":"x{listed}"}}]}}"#))).unwrap();
+            }
+            ArchiveStep::Send(_) => drop(machine.on_response(&Response::new(r#"{"deleted":0}"#)).unwrap()),
+        }
+    };
+    assert_eq!(outcome.halted, Some(Halt::NoProgress));
+}
+
 /// Reads a message as naively as it can be read.
 fn naive(target: &Target, message: &Value) -> Match {
     let Target::Filter(wanted) = target else { return Match::Yes };
