@@ -18,7 +18,7 @@ const CHUNK: u64 = 64 * 1024;
 pub(crate) struct FoundArchive {
     path: PathBuf,
     /// What is there, locked.
-    existing: Option<(File, End)>,
+    existing: Option<File>,
 }
 
 #[derive(Debug)]
@@ -69,18 +69,17 @@ impl Problem {
 impl FoundArchive {
     /// Everything that can be said against it. A file that exists is locked from here on.
     pub(crate) fn at(path: &Path) -> Result<Self, String> {
-        let found = || -> Result<Option<(File, End)>, Problem> {
+        let found = || -> Result<Option<File>, Problem> {
             if !private_file::is_there(path)? {
                 private_file::can_create_in(private_file::folder(path))?;
                 return Ok(None);
             }
             let mut file = private_file::options().read(true).append(true).open(path)?;
-            if !file.metadata()?.is_file() {
-                return Ok(Some((file, End::Whole)));
+            if file.metadata()?.is_file() {
+                lock(&file, path)?;
+                end(&mut file)?;
             }
-            lock(&file, path)?;
-            let end = end(&mut file)?;
-            Ok(Some((file, end)))
+            Ok(Some(file))
         };
         let existing = found().map_err(|problem| problem.sentence(path))?;
         Ok(Self { path: path.to_owned(), existing })
@@ -94,17 +93,18 @@ impl FoundArchive {
             return Self::at(&path)?.open();
         }
         let open = || -> Result<ArchiveFile, Problem> {
-            let (mut file, end) = match existing {
-                Some(existing) => existing,
-                None => {
-                    let file = private_file::options().read(true).append(true).create_new(true).open(&path)?;
-                    lock(&file, &path)?;
-                    (file, End::Whole)
-                }
+            let mut file = match existing {
+                Some(file) => file,
+                None => private_file::options().read(true).append(true).create_new(true).open(&path)?,
             };
-            let metadata = file.metadata()?;
-            let regular = metadata.is_file();
-            let mut len = if regular { metadata.len() } else { 0 };
+            let regular = file.metadata()?.is_file();
+            // Measured anew: the lock keeps out only those who ask for one, and what was seen before the question is old.
+            let (mut len, end) = if regular {
+                lock(&file, &path)?;
+                end(&mut file)?
+            } else {
+                (0, End::Whole)
+            };
             match end {
                 End::Whole => {}
                 End::Unterminated => {
@@ -200,12 +200,12 @@ fn write(file: &mut File, mut bytes: &[u8]) -> (u64, std::io::Result<()>) {
     (written, Ok(()))
 }
 
-/// How the file ends, if it is an archive: its first line is a message whose id can be used, and its last line is one or
+/// How long the file is and how it ends, if it is an archive: its first line is a message whose id can be used, and its last line is one or
 /// the beginning of one. Where nobody can tell, the file is somebody else's.
-fn end(file: &mut File) -> Result<End, Problem> {
+fn end(file: &mut File) -> Result<(u64, End), Problem> {
     let len = file.metadata()?.len();
     if len == 0 {
-        return Ok(End::Whole);
+        return Ok((len, End::Whole));
     }
     let tail = tail(file, len)?;
     let last = LastLine::of(&tail);
@@ -220,9 +220,9 @@ fn end(file: &mut File) -> Result<End, Problem> {
         return Err(Problem::NoArchive("its first line is not a DLQ message"));
     }
     match last {
-        LastLine::Whole => Ok(End::Whole),
-        LastLine::Unterminated => Ok(End::Unterminated),
-        LastLine::Torn if is_unfinished(&tail) => Ok(End::Torn(tail.len() as u64)),
+        LastLine::Whole => Ok((len, End::Whole)),
+        LastLine::Unterminated => Ok((len, End::Unterminated)),
+        LastLine::Torn if is_unfinished(&tail) => Ok((len, End::Torn(tail.len() as u64))),
         LastLine::Torn => Err(Problem::NoArchive("its last line is not a DLQ message, nor the beginning of one")),
     }
 }

@@ -203,3 +203,66 @@ fn a_no_is_no_error() {
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), expected));
     }
 }
+
+/// The lock keeps out only those who ask for one: what was seen before the question is old when it is answered.
+#[test]
+fn an_archive_that_grew_during_the_question_is_measured_anew() {
+    let torn = "{\"dlqId\":\"a-0\"}\n{\"dlqId\":\"torn\",\"body\":\"xxxxxxxxxxxxxxxxxxxx";
+    let foreign = "{\"dlqId\":\"foreign\",\"body\":\"written by somebody else meanwhile\"}";
+    let whole = "{\"dlqId\":\"a-0\"}\n";
+    for (before, meanwhile, kept) in [
+        (torn, format!("\"}}\n{foreign}\n"), format!("{torn}\"}}\n{foreign}\n")),
+        (torn, format!("\"}}\n{foreign}"), format!("{torn}\"}}\n{foreign}\n")),
+        (torn, format!("\"}}\n{foreign}\n{{\"dlqId\""), format!("{torn}\"}}\n{foreign}\n")),
+        (whole, format!("{foreign}\n"), format!("{whole}{foreign}\n")),
+        (whole, foreign.to_owned(), format!("{whole}{foreign}\n")),
+        (whole, foreign[..30].to_owned(), whole.to_owned()),
+    ] {
+        let server = emulator(25);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, before).unwrap();
+        let args = ["delete", "--all", "--max", "3", "--json", "--archive", path.to_str().unwrap()];
+        let runs: String = server.with_service(|s| s.runs().take(3).map(|run| run.to_json() + "\n").collect());
+        let mut person = Person::types(&server.url(), &args);
+        person.is_asked();
+        OpenOptions::new().append(true).open(&path).unwrap().write_all(meanwhile.as_bytes()).unwrap();
+        let output = person.answers("y\n");
+        assert_eq!((output.status.code(), json(&output)["archived"].as_u64()), (Some(0), Some(3)), "{meanwhile}");
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), kept + &runs, "{meanwhile}");
+        assert_eq!(server.with_service(|s| s.len()), 22);
+    }
+}
+
+#[test]
+fn an_archive_that_is_none_any_more_after_the_question_is_refused() {
+    type Change = fn(&std::path::Path);
+    let changes: [(&str, Change); 3] = [
+        ("a last line that is no message", |path| {
+            OpenOptions::new().append(true).open(path).unwrap().write_all(b"notes").unwrap();
+        }),
+        ("a first line that is no message", |path| std::fs::write(path, "notes\n").unwrap()),
+        ("another file at its place", |path| {
+            std::fs::copy(path, path.with_extension("copy")).unwrap();
+            std::fs::rename(path.with_extension("copy"), path).unwrap();
+        }),
+    ];
+    for (how, change) in changes {
+        let server = emulator(25);
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        std::fs::write(&path, "{\"dlqId\":\"a-0\"}\n{\"dlqId\":\"torn\"").unwrap();
+        let args = ["delete", "--all", "--json", "--archive", path.to_str().unwrap()];
+        let mut person = Person::types(&server.url(), &args);
+        person.is_asked();
+        change(&path);
+        let changed = std::fs::read(&path).unwrap();
+        let output = person.answers("y\n");
+        let report = json(&output);
+        assert_eq!((output.status.code(), report["deleted"].as_u64()), (Some(1), Some(0)), "{how}");
+        let reason = report["reason"].as_str().unwrap();
+        assert!(reason.starts_with("--archive: ") && reason.ends_with("; nothing was deleted"), "{how}: {reason}");
+        assert_eq!(std::fs::read(&path).unwrap(), changed, "{how}");
+        assert_eq!(server.with_service(|s| s.len()), 25, "{how}");
+    }
+}
