@@ -69,7 +69,7 @@ fn main() -> ExitCode {
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help and version are results; all else goes to standard error.
-        Err(asked) if !asked.use_stderr() => return told(Terminal::PLAIN, terminal::judged(asked.print())),
+        Err(asked) if !asked.use_stderr() => return told(Terminal::PLAIN, terminal::printed(asked.print())),
         Err(wrong) => return wrong_usage(&wrong),
     };
     match &cli.command {
@@ -85,8 +85,7 @@ fn main() -> ExitCode {
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "upstash-dlq", &mut script);
-            let printed = terminal::judged(std::io::Write::write_all(&mut std::io::stdout(), &script));
-            told(Terminal::new(&cli.global), printed)
+            told(Terminal::new(&cli.global), terminal::print_bytes(&script))
         }
     }
 }

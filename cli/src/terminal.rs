@@ -127,17 +127,43 @@ pub(crate) enum Lost {
 
 /// Lines of results: the only way to standard output. What comes back was not written, or not whole.
 pub(crate) fn print_line(line: &str) -> Result<(), Lost> {
-    let print = || {
-        let mut out = std::io::stdout().lock();
-        // Flushed here, since nobody hears of what fails when the process ends.
-        judged(writeln!(out, "{line}").and_then(|()| out.flush()))
-    };
+    let print = || print_bytes(format!("{line}\n").as_bytes());
     if std::io::stdout().is_terminal() { progress::aside(print) } else { print() }
 }
 
-/// The same for what somebody else has written there.
-pub(crate) fn judged(written: std::io::Result<()>) -> Result<(), Lost> {
-    written.and_then(|()| std::io::stdout().flush()).map_err(|error| match error.kind() {
+/// The same for what is whole as it is.
+pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Lost> {
+    let print = || {
+        std::io::stdout().flush()?;
+        let mut out = output()?;
+        out.write_all(bytes)?;
+        // Here, since nobody hears of what fails when the process ends.
+        out.flush()
+    };
+    judged(print())
+}
+
+/// The same for what somebody else has written to the library's standard output. An empty write tells what the library
+/// does not.
+pub(crate) fn printed(written: std::io::Result<()>) -> Result<(), Lost> {
+    judged(written.and_then(|()| std::io::stdout().flush()).and_then(|()| output()?.write(&[]).map(drop)))
+}
+
+/// Standard output without the library's: that one takes a descriptor that cannot be written to for one that swallows
+/// everything.
+#[cfg(unix)]
+fn output() -> std::io::Result<std::fs::File> {
+    use std::os::fd::AsFd;
+    Ok(std::io::stdout().as_fd().try_clone_to_owned()?.into())
+}
+
+#[cfg(not(unix))]
+fn output() -> std::io::Result<std::io::StdoutLock<'static>> {
+    Ok(std::io::stdout().lock())
+}
+
+fn judged(written: std::io::Result<()>) -> Result<(), Lost> {
+    written.map_err(|error| match error.kind() {
         ErrorKind::BrokenPipe => Lost::NoReader,
         _ => Lost::Unwritable(format!("standard output cannot be written: {error}")),
     })

@@ -20,6 +20,12 @@ fn closed_pipe() -> Stdio {
     OwnedFd::from(writer).into()
 }
 
+/// A full disk, and a descriptor that is open for reading only.
+#[cfg(target_os = "linux")]
+fn unwritable() -> [Stdio; 2] {
+    [OpenOptions::new().write(true).open("/dev/full").unwrap().into(), File::open("/dev/zero").unwrap().into()]
+}
+
 fn with_output(url: &str, args: &[&str], out: Stdio) -> Output {
     command(url).args(args).stdout(out).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap()
 }
@@ -44,16 +50,17 @@ const READING: &[&[&str]] = &[
 
 #[cfg(target_os = "linux")]
 #[test]
-fn a_full_disk_is_an_error() {
+fn output_that_cannot_be_written_is_an_error() {
     let server = emulator(250);
     let id = server.with_service(|s| s.runs().next().unwrap().dlq_id.clone());
     for args in READING {
         let args: Vec<&str> = args.iter().map(|arg| if *arg == "ID" { &*id } else { *arg }).collect();
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let output = with_output(&server.url(), &args, full.into());
-        let error = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
-        assert!(error.contains("standard output cannot be written"), "{args:?}: {error}");
+        for out in unwritable() {
+            let output = with_output(&server.url(), &args, out);
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(1), "{args:?}: {error}");
+            assert!(error.contains("standard output cannot be written"), "{args:?}: {error}");
+        }
     }
     assert_eq!(server.with_service(|s| s.len()), 250);
 }
@@ -99,10 +106,11 @@ fn what_was_changed_and_cannot_be_told_is_exit_3() {
     for args in
         [&["delete", "--all", "--max", "10", "--yes"][..], &["delete", "--all", "--max", "10", "--yes", "--json"]]
     {
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let output = with_output(&server.url(), args, full.into());
-        let error = text(&output.stderr);
-        assert!(output.status.code() == Some(3) && error.contains("standard output cannot be written"), "{error}");
+        for out in unwritable() {
+            let output = with_output(&server.url(), args, out);
+            let error = text(&output.stderr);
+            assert!(output.status.code() == Some(3) && error.contains("standard output cannot be written"), "{error}");
+        }
     }
     // Of a delete whose reader has gone nothing is lost: it goes on.
     let output = with_output(&server.url(), &["delete", "--all", "--yes", "--json"], closed_pipe());
@@ -117,21 +125,24 @@ fn a_callback_that_cannot_be_told_is_exit_3() {
     let folder = tempfile::tempdir().unwrap();
     assert!(folder.path().exists());
     server.with_service(|s| {
-        for (n, state) in ["CALLBACK_FAIL", "CALLBACK_FAIL"].into_iter().enumerate() {
+        for n in 0..4 {
             s.insert(upstash_dlq_emulator::Run {
                 dlq_id: format!("c-{n}"),
                 failure_callback: Some("https://x.example/failed".into()),
-                failure_function_state: Some(state.into()),
+                failure_function_state: Some("CALLBACK_FAIL".into()),
                 ..Default::default()
             });
         }
     });
-    for args in [&["callback", "retry", "c-0"][..], &["callback", "retry", "c-1", "--json"]] {
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let output = with_output(&server.url(), args, full.into());
-        let error = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(3), "{args:?}: {error}");
-        assert!(error.contains("standard output cannot be written"), "{args:?}: {error}");
+    for (n, json) in [(0, &[][..]), (2, &["--json"])] {
+        for (m, out) in unwritable().into_iter().enumerate() {
+            let id = format!("c-{}", n + m);
+            let args = [&["callback", "retry", &id], json].concat();
+            let output = with_output(&server.url(), &args, out);
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(3), "{args:?}: {error}");
+            assert!(error.contains("standard output cannot be written"), "{args:?}: {error}");
+        }
     }
 }
 
@@ -162,6 +173,25 @@ fn a_resume_whose_runs_cannot_be_printed_stops() {
     }
 }
 
+/// Nobody else knows them: what standard output does not take, standard error does.
+#[cfg(target_os = "linux")]
+#[test]
+fn runs_that_were_started_are_told_where_standard_output_takes_nothing() {
+    for (verb, json) in [("resume", true), ("resume", false), ("restart", true)] {
+        for out in unwritable() {
+            let server = emulator(100);
+            let args = [&[verb, "--all", "--max", "5", "--yes"][..], if json { &["--json"] } else { &[] }].concat();
+            let output = with_output(&server.url(), &args, out);
+            let error = text(&output.stderr);
+            assert_eq!(output.status.code(), Some(3), "{args:?}: {error}");
+            let started: Vec<String> =
+                server.with_service(|s| s.started().map(|run| run.workflow_run_id.clone()).collect());
+            assert_eq!(started.len(), 5);
+            assert!(started.iter().all(|id| error.contains(id)), "{started:?}: {error}");
+        }
+    }
+}
+
 /// `resume … | head -1`: quiet, and nothing further is started.
 #[test]
 fn a_resume_whose_reader_has_gone_stops_without_a_word_of_error() {
@@ -181,10 +211,11 @@ fn a_resume_whose_reader_has_gone_stops_without_a_word_of_error() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_emulator_that_cannot_say_where_it_listens_ends() {
-    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let output = with_output("", &["emulator", "--listen", "127.0.0.1:0", "--runs", "1"], full.into());
-    let error = text(&output.stderr);
-    assert!(output.status.code() == Some(1) && error.contains("standard output cannot be written"), "{error}");
+    for out in unwritable() {
+        let output = with_output("", &["emulator", "--listen", "127.0.0.1:0", "--runs", "1"], out);
+        let error = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && error.contains("standard output cannot be written"), "{error}");
+    }
 }
 
 #[test]
