@@ -119,12 +119,7 @@ impl FoundArchive {
             if regular {
                 file.sync_all()?;
             }
-            // The file's name is on disk only when its folder is. Not every system can open one.
-            #[cfg(unix)]
-            // A folder that may be written but not read cannot be synced; the file itself is.
-            if let Ok(folder) = File::open(private_file::folder(&path)) {
-                folder.sync_all()?;
-            }
+            private_file::sync_folder(&path)?;
             Ok(ArchiveFile { path: path.clone(), file, regular, len, repaired: matches!(end, End::Torn(_)) })
         };
         open().map_err(|problem| problem.sentence(&path))

@@ -70,10 +70,7 @@ impl CheckpointFile {
             file.write_all(b"\n")?;
             file.sync_all()?;
             std::fs::rename(&self.temporary, &self.path)?;
-            // The new name is on disk only when the folder is. Not every system can open one.
-            #[cfg(unix)]
-            File::open(private_file::folder(&self.path))?.sync_all()?;
-            Ok(())
+            private_file::sync_folder(&self.path)
         };
         replace().map_err(|error| {
             // Where it was not made, nothing is there to be removed; where it cannot be, the next start does it.

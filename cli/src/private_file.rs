@@ -88,3 +88,15 @@ pub(crate) fn can_create_in(folder: &Path) -> Result<()> {
     rustix::fs::access(folder, rustix::fs::Access::WRITE_OK | rustix::fs::Access::EXEC_OK)?;
     Ok(())
 }
+
+/// A file's name is on disk only when its folder is. One that may be written but not read cannot be synced, and not every
+/// system can open one: then the file itself has to do.
+pub(crate) fn sync_folder(path: &Path) -> Result<()> {
+    #[cfg(unix)]
+    if let Ok(folder) = File::open(folder(path)) {
+        folder.sync_all()?;
+    }
+    #[cfg(not(unix))]
+    let _ = path;
+    Ok(())
+}

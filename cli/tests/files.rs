@@ -294,10 +294,45 @@ fn kills_leave_nothing_behind() {
     assert!(names(folder.path()).is_empty());
 }
 
+/// The command as somebody whom permissions bind, given something `forbidden`. That is not root: somebody else is it then,
+/// with a copy of the command where it can be reached.
+fn bound_by_permissions(url: &str, folder: &Path, forbidden: &Path) -> Command {
+    use std::os::unix::process::CommandExt;
+    let mut delete = command(url);
+    if fs::File::open(forbidden).is_ok() {
+        fs::set_permissions(folder, PermissionsExt::from_mode(0o777)).unwrap();
+        let copy = folder.join("command");
+        // By a process of its own: whatever another test starts meanwhile inherits no handle that writes to it.
+        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_upstash-dlq")).arg(&copy).status().unwrap().success());
+        delete = Command::new(copy);
+        delete.env("QSTASH_URL", url).env("QSTASH_TOKEN", LOCAL_TOKEN).stdin(Stdio::null());
+        delete.uid(65_534).gid(65_534);
+    }
+    delete
+}
+
+/// Such a folder cannot be synced: the file in it is.
+#[test]
+fn a_folder_that_may_be_written_but_not_read_will_do() {
+    for option in ["--checkpoint", "--archive"] {
+        let server = emulator(25);
+        let folder = tempfile::tempdir().unwrap();
+        let closed = folder.path().join("closed");
+        fs::create_dir(&closed).unwrap();
+        fs::set_permissions(&closed, PermissionsExt::from_mode(0o333)).unwrap();
+        let file = closed.join("file");
+        let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", option, file.to_str().unwrap()];
+        let output = bound_by_permissions(&server.url(), folder.path(), &closed).args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{option}: {}", text(&output.stderr));
+        assert_eq!(json(&output)["deleted"].as_u64(), Some(25));
+        fs::set_permissions(&closed, PermissionsExt::from_mode(0o700)).unwrap();
+        assert_eq!(names(&closed), if option == "--archive" { vec!["file"] } else { vec![] });
+    }
+}
+
 /// One that cannot be read is not one that is not there.
 #[test]
 fn an_unreadable_checkpoint_is_refused() {
-    use std::os::unix::process::CommandExt;
     let server = emulator(5);
     let folder = tempfile::tempdir().unwrap();
     let position = folder.path().join("position");
@@ -311,17 +346,7 @@ fn an_unreadable_checkpoint_is_refused() {
     fs::remove_dir(&position).unwrap();
     fs::write(&position, "{}").unwrap();
     fs::set_permissions(&position, PermissionsExt::from_mode(0o000)).unwrap();
-    let mut delete = command(&server.url());
-    if fs::File::open(&position).is_ok() {
-        // Permissions do not bind root: somebody else tries, with a copy of the command where it can be reached.
-        fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o777)).unwrap();
-        let copy = folder.path().join("command");
-        // By a process of its own: whatever another test starts meanwhile inherits no handle that writes to it.
-        assert!(Command::new("cp").arg(env!("CARGO_BIN_EXE_upstash-dlq")).arg(&copy).status().unwrap().success());
-        delete = Command::new(copy);
-        delete.env("QSTASH_URL", server.url()).env("QSTASH_TOKEN", LOCAL_TOKEN).stdin(Stdio::null());
-        delete.uid(65_534).gid(65_534);
-    }
+    let mut delete = bound_by_permissions(&server.url(), folder.path(), &position);
     is_refused(&delete.args(args).output().unwrap());
     assert_eq!(server.connections(), 0);
 }
