@@ -104,6 +104,25 @@ fn a_changed_file_is_refused_and_nothing_is_sent() {
     }
 }
 
+/// This program wrote it: it belongs to another selection, not to another program.
+#[test]
+#[cfg(unix)]
+fn a_file_of_lanes_is_not_for_ids() {
+    let server = serve(900, Config::default());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let file = file.to_str().unwrap();
+    interrupted(&server, &["delete", "--all", "--yes", "--page-size", "10", "--checkpoint", file], 2);
+    let saved = std::fs::read_to_string(file).unwrap();
+    let requests = server.with_service(|service| service.requests_total());
+    let output = run(&server.url(), &["delete", "a-0", "--yes", "--json", "--checkpoint", file]);
+    let reason = json(&output)["reason"].as_str().unwrap().to_owned();
+    assert_eq!(output.status.code(), Some(2), "{reason}");
+    assert!(reason.contains("another endpoint, selection") && !reason.contains("version"), "{reason}");
+    assert_eq!(server.with_service(|service| service.requests_total()), requests);
+    assert_eq!(std::fs::read_to_string(file).unwrap(), saved);
+}
+
 /// A listing that lags a request behind its deletions is looked at again.
 #[test]
 fn an_archive_outlasts_a_listing_that_lags() {

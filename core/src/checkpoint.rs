@@ -1,6 +1,6 @@
 use crate::cycle::CycleDetector;
 use crate::{Cursor, Delete, Filter, Fingerprint, Restart, Resume, Selection, SelectionError, Totals, Verb};
-use crate::{RelativeTimes, sealed_file};
+use crate::{FleetCheckpoint, RelativeTimes, fleet_checkpoint, sealed_file};
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::num::{NonZeroU32, NonZeroU64};
@@ -133,8 +133,13 @@ impl Checkpoint {
     }
 
     /// # Errors
-    /// Text that is not a checkpoint, one of a version that is not known, or one that was changed since it was written.
+    /// Text that is not a checkpoint, one of a version that is not known, one that was changed since it was written, or one
+    /// of lanes, for which there is [`FleetCheckpoint`].
     pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
+        if sealed_file::version(json)? == fleet_checkpoint::VERSION {
+            // Ours, and of lanes, which no list of ids has.
+            return FleetCheckpoint::from_json(json).and(Err(CheckpointError::OtherSelection));
+        }
         let file: File = sealed_file::open(VERSION, json)?;
         if ![Delete::NAME, Resume::NAME, Restart::NAME].contains(&file.operation.as_str()) {
             return Err(CheckpointError::Damaged("its operation is not known".into()));

@@ -33,6 +33,16 @@ fn restore_fleet(delete: &BulkDelete, file: &str) -> Result<Fleet, CheckpointErr
     FleetCheckpoint::from_json(file.as_bytes()).and_then(|saved| delete.clone().restore_fleet(saved, lanes(4), NOW))
 }
 
+/// It is of this version, and says so.
+#[test]
+fn a_file_of_lanes_is_of_another_selection_than_a_single_machine_s() {
+    let many = of_window(1_000, 2_000).build_fleet(lanes(4), NOW).checkpoint().to_json();
+    assert_eq!(Checkpoint::from_json(many.as_bytes()), Err(CheckpointError::OtherSelection));
+    let changed = many.replacen("\"verify\":true", "\"verify\":false", 1);
+    let error = Checkpoint::from_json(changed.as_bytes()).unwrap_err();
+    assert!(error.to_string().contains("changed since it was written"), "{error}");
+}
+
 #[test]
 fn any_change_of_a_file_is_noticed() {
     let delete = of_window(1_000, 2_000).max(NonZeroU64::new(5));
