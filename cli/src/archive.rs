@@ -47,7 +47,7 @@ pub(crate) fn run(
     };
     job.show_window(&selection);
     let total = list.as_ref().map(IdList::total);
-    let (mut report, expected, before) = match job.look_and_ask(&selection, total, report) {
+    let (mut report, expected, before) = match job.look_and_ask(&selection, total, None, report) {
         Ok(asked) => asked,
         Err(report) => return *report,
     };

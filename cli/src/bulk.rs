@@ -104,16 +104,16 @@ impl<'a> Job<'a> {
     }
 
     pub(crate) fn failed_before(&self, report: Report, failed: Failed) -> Report {
-        let done = self.words.done;
+        let (done, nothing) = (self.words.done, report.nothing());
         match failed {
             Failed::Halted(halt) => report.end(
                 Ending::Halted,
                 Exit::Failure,
-                Some(format!("{}; nothing was {done}", wording::halt(&halt, self.client.endpoint()))),
+                Some(format!("{}; {nothing} was {done}", wording::halt(&halt, self.client.endpoint()))),
             ),
             // Nothing is printed before it.
             Failed::Interrupted | Failed::Output(_) => {
-                report.end(Ending::Cancelled, Exit::Interrupted, Some(format!("interrupted; nothing was {done}")))
+                report.end(Ending::Cancelled, Exit::Interrupted, Some(format!("interrupted; {nothing} was {done}")))
             }
         }
     }
@@ -133,9 +133,28 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Shows what matches and asks, unless `--yes` was given; ids are counted as they were given. What comes back is how many runs are expected, and how many
-    /// requests it took.
+    /// Shows what matches and asks, unless `--yes` was given; ids are counted as they were given. What comes back is how
+    /// many runs are expected, and how many requests it took. `earlier` is where a checkpoint left off, and its file.
     pub(crate) fn look_and_ask(
+        &self,
+        selection: &Selection,
+        ids: Option<u64>,
+        earlier: Option<(&CheckpointFile, Totals)>,
+        mut report: Report,
+    ) -> Result<(Report, Option<u64>, u64), Box<Report>> {
+        let Some((file, totals)) = earlier else { return self.look(selection, ids, report) };
+        report.set_totals(totals);
+        self.look(selection, ids, report).map_err(|mut ended| {
+            if ended.outcome == Ending::Complete {
+                self.remove(file);
+            } else {
+                ended.checkpoint = Some(file.path().display().to_string());
+            }
+            ended
+        })
+    }
+
+    fn look(
         &self,
         selection: &Selection,
         ids: Option<u64>,
@@ -167,7 +186,8 @@ impl<'a> Job<'a> {
         let Words { verb, done, warning, .. } = self.words;
         if preview.matching == 0 {
             report.verified = self.words == wording::DELETE;
-            report.note = Some("nothing matches".into());
+            let note = if report.nothing() == "nothing" { "nothing matches" } else { "nothing matches any more" };
+            report.note = Some(note.into());
             return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
         }
         Terminal::show(&preview.sample_lines(Stream::Error));
@@ -194,7 +214,7 @@ impl<'a> Job<'a> {
             _ if interrupt::requested() => Err(Box::new(self.failed_before(report, Failed::Interrupted))),
             _ => {
                 report.declined = true;
-                let reason = Some(format!("cancelled; nothing was {done}"));
+                let reason = Some(format!("cancelled; {} was {done}", report.nothing()));
                 Err(Box::new(report.end(Ending::Cancelled, Exit::Failure, reason)))
             }
         }
@@ -229,7 +249,7 @@ impl<'a> Job<'a> {
         rate: Option<NonZeroU32>,
         mut report: Report,
     ) -> Report {
-        let start = || -> Result<(Bulk<V>, u64), String> {
+        let start = || -> Result<(Bulk<V>, u64, bool), String> {
             let saved = file.map(|file| file.read(Checkpoint::from_json)).transpose()?.flatten();
             let before = saved.as_ref().map_or(0, Checkpoint::ids_before);
             let none = || wording::OTHER_LIST.to_owned();
@@ -238,9 +258,9 @@ impl<'a> Job<'a> {
             let builder = self.of_list(&list, build(Selection::Ids(ids))).part(before, Totals::default());
             let mut bulk = self.machine(builder, file)?;
             settle(&mut bulk)?;
-            Ok((bulk, before + taken))
+            Ok((bulk, before + taken, saved.is_some()))
         };
-        let (mut bulk, mut done) = match start() {
+        let (mut bulk, mut done, goes_on) = match start() {
             Ok(started) => started,
             Err(sentence) => return usage(report, sentence),
         };
@@ -249,7 +269,8 @@ impl<'a> Job<'a> {
         report.missing = Some(missing.known());
         // Nothing will be sent before it is settled: there is nothing to ask.
         if !bulk.is_unsettled() {
-            report = match self.look_and_ask(bulk.selection(), Some(total), report) {
+            let earlier = file.filter(|_| goes_on).map(|file| (file, bulk.totals()));
+            report = match self.look_and_ask(bulk.selection(), Some(total), earlier, report) {
                 Ok((report, ..)) => report,
                 Err(report) => return *report,
             };
@@ -348,11 +369,18 @@ impl<'a> Job<'a> {
             }
             None => {
                 report.note = note(self.words, ids, &report);
-                if let Some(Err(sentence)) = file.map(CheckpointFile::remove) {
-                    self.terminal.note(&sentence);
+                if let Some(file) = file {
+                    self.remove(file);
                 }
                 report.end(Ending::Complete, Exit::Success, None)
             }
+        }
+    }
+
+    /// Nothing is left to go on with.
+    fn remove(&self, file: &CheckpointFile) {
+        if let Err(sentence) = file.remove() {
+            self.terminal.note(&sentence);
         }
     }
 

@@ -73,7 +73,8 @@ pub(crate) fn run<V: Verb>(
     let mut before = 0;
     // Nothing will be sent before it is settled: there is nothing to ask.
     if !fleet.as_ref().is_some_and(Stand::is_unsettled) {
-        (report, expected, before) = match job.look_and_ask(&selection, None, report) {
+        let earlier = file.zip(fleet.as_ref().map(Fleet::totals));
+        (report, expected, before) = match job.look_and_ask(&selection, None, earlier, report) {
             Ok(asked) => asked,
             Err(report) => return *report,
         };

@@ -128,8 +128,8 @@ impl Report {
 
     /// The requests that were made before the machine began.
     pub(crate) fn set_requests_before(&mut self, before: u64) {
+        self.requests = self.requests - self.before + before;
         self.before = before;
-        self.requests = before;
     }
 
     pub(crate) fn leave_out(&mut self, thought: Duration) {
@@ -151,6 +151,11 @@ impl Report {
             Exit::Failure if self.runs.count == 0 && self.unconfirmed == 0 => 1,
             Exit::Failure => 3,
         })
+    }
+
+    /// How much was done when a command ends before its first request: an earlier one may have done something.
+    pub(crate) fn nothing(&self) -> &'static str {
+        if self.runs.count == 0 && self.unconfirmed == 0 { "nothing" } else { "nothing further" }
     }
 
     /// Whether every request was confirmed.
@@ -193,11 +198,25 @@ impl Report {
         self.exit_code()
     }
 
+    fn or_more(&self) -> String {
+        if self.unconfirmed == 0 {
+            return String::new();
+        }
+        format!(" or more ({} unconfirmed)", requests(self.unconfirmed))
+    }
+
     fn summary(&self, elapsed: Duration) -> String {
         let runs = |n: u64| format!("{} {}", thousands(n), if n == 1 { "run" } else { "runs" });
         let Runs { words, count } = self.runs;
         if self.declined {
-            return format!("Cancelled; nothing was {}.", words.done);
+            let mut line = format!("Cancelled; {} was {}.", self.nothing(), words.done);
+            if self.nothing() != "nothing" {
+                line +=
+                    &format!(" Before it, {} {} {}", runs(count), if count == 1 { "was" } else { "were" }, words.done);
+                line += &self.or_more();
+                line.push('.');
+            }
+            return line;
         }
         let mut line = match (self.outcome, self.matching) {
             (Ending::DryRun, matching) => {
@@ -214,9 +233,7 @@ impl Report {
             (Ending::Halted, _) => format!("Stopped after {} {}", runs(count), words.done),
             (Ending::Cancelled, _) => format!("Cancelled after {} {}", runs(count), words.done),
         };
-        if self.unconfirmed > 0 {
-            line += &format!(" or more ({} unconfirmed)", requests(self.unconfirmed));
-        }
+        line += &self.or_more();
         if let Some(note) = &self.note {
             line += &format!("; {note}");
         }

@@ -266,3 +266,80 @@ fn an_archive_that_is_none_any_more_after_the_question_is_refused() {
         assert_eq!(server.with_service(|s| s.len()), 25, "{how}");
     }
 }
+
+/// Begins it, and lets the server refuse the second request that changes something. Gives what the report says was done.
+fn begun(server: &Server, args: &[&str], done: &str) -> u64 {
+    let faults = FaultPlan::script(vec![None, Some(Fault::ServerError(403))]);
+    let method = if done == "deleted" { http::Method::DELETE } else { http::Method::POST };
+    server.with_service(|s| s.set_faults(faults.only(method)));
+    let output = run(&server.url(), &[args, &["--yes"]].concat());
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    json(&output)[done].as_u64().filter(|runs| *runs > 0).unwrap()
+}
+
+#[test]
+fn a_no_to_going_on_tells_what_was_done_before_and_keeps_the_position() {
+    let server = emulator(700);
+    let folder = tempfile::tempdir().unwrap();
+    let (file, ids) = (folder.path().join("position"), folder.path().join("ids"));
+    let lines: Vec<String> = server.with_service(|s| s.runs().skip(300).map(|run| run.dlq_id.clone()).collect());
+    std::fs::write(&ids, lines.join("\n")).unwrap();
+    let (path, ids) = (file.to_str().unwrap(), ids.to_str().unwrap());
+    for (args, done) in [
+        (vec!["delete", "--all", "--parallel", "1", "--page-size", "10"], "deleted"),
+        (vec!["resume", "--all", "--parallel", "1"], "resumed"),
+        (vec!["restart", "--ids-from", ids], "restarted"),
+    ] {
+        let args = [&args[..], &["--checkpoint", path, "--json"]].concat();
+        let before = begun(&server, &args, done);
+        let (left, saved) = (server.with_service(|s| s.len()), std::fs::read_to_string(&file).unwrap());
+        let mut person = Person::types(&server.url(), &args);
+        person.is_asked();
+        let output = person.answers("n\n");
+        let report = json(&output);
+        // Something was changed, if not by this process.
+        assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(3), Some("cancelled")), "{report}");
+        assert_eq!((report[done].as_u64(), report["checkpoint"].as_str()), (Some(before), Some(path)), "{report}");
+        assert_eq!(report["reason"].as_str(), Some(&*format!("cancelled; nothing further was {done}")));
+
+        let mut person = Person::types(&server.url(), &args[..args.len() - 1]);
+        person.is_asked();
+        let screen = std::mem::replace(&mut person.screen, channel().1);
+        let output = person.answers("n\n");
+        let after: Vec<u8> = screen.iter().flatten().collect();
+        let summary = format!("Cancelled; nothing further was {done}. Before it, {before} runs were {done}.\n");
+        assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), summary));
+        assert!(text(&after).contains(&format!("the position is kept in {path}")), "{}", text(&after));
+        assert_eq!(server.with_service(|s| s.len()), left);
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), saved);
+        std::fs::remove_file(&file).unwrap();
+    }
+}
+
+#[test]
+fn where_nothing_matches_any_more_going_on_is_complete() {
+    for (verb, done) in [("delete", "deleted"), ("resume", "resumed"), ("restart", "restarted")] {
+        for json_too in [true, false] {
+            let server = emulator(450);
+            let folder = tempfile::tempdir().unwrap();
+            let file = folder.path().join("position");
+            let args = [verb, "--all", "--parallel", "1", "--json", "--checkpoint", file.to_str().unwrap()];
+            let before = begun(&server, &args, done);
+            assert!(file.exists());
+            assert_eq!(run(&server.url(), &["delete", "--all", "--yes"]).status.code(), Some(0));
+            let args: Vec<&str> = args.into_iter().filter(|arg| json_too || *arg != "--json").collect();
+            let output = Person::types(&server.url(), &args).child.wait_with_output().unwrap();
+            assert_eq!(output.status.code(), Some(0));
+            if json_too {
+                let report = json(&output);
+                assert_eq!((&report["outcome"], &report[done]), (&"complete".into(), &before.into()), "{report}");
+                // Two of the process before, and one look.
+                assert_eq!((&report["requests"], &report["checkpoint"]), (&3.into(), &().into()), "{report}");
+            } else {
+                let summary = text(&output.stdout);
+                assert!(summary.contains(&format!(" {before} runs; nothing matches any more. ")), "{summary}");
+            }
+            assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "the position is left");
+        }
+    }
+}
