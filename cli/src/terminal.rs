@@ -127,7 +127,14 @@ pub(crate) enum Lost {
 
 /// Lines of results: the only way to standard output. What comes back was not written, or not whole.
 pub(crate) fn print_line(line: &str) -> Result<(), Lost> {
-    let print = || print_bytes(format!("{line}\n").as_bytes());
+    let print = || {
+        // In one write, so that no other process's line comes in between; of a large page no copy is made.
+        if line.len() < 64 * 1024 {
+            print_bytes(format!("{line}\n").as_bytes())
+        } else {
+            print_bytes(line.as_bytes()).and_then(|()| print_bytes(b"\n"))
+        }
+    };
     if std::io::stdout().is_terminal() { progress::aside(print) } else { print() }
 }
 
