@@ -2,6 +2,7 @@
 
 use crate::checkpoint::{Position, SavedSelection};
 use crate::cycle::CycleDetector;
+use crate::fingerprint::hash_of;
 use crate::outcome::{Halt, OutOfTurn, Outcome, Totals};
 use crate::query::{Prefix, ids_that_fit, push_pair};
 use crate::retry::{Attempts, Cause, GiveUp, Verdict, judge};
@@ -9,6 +10,7 @@ use crate::{
     BulkBuilder, BulkPage, Checkpoint, Delete, Delivery, DlqId, Event, List, ResponseError, Retried, Selection, Step,
     TransportFailure, Verb,
 };
+use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use core::num::NonZeroU64;
 use core::time::Duration;
@@ -53,6 +55,9 @@ pub struct Bulk<V: Verb = Delete> {
     state: State,
     /// What last kept a request's result unknown, to be told should passes only repeat.
     pub(crate) last_unknown: Option<Cause>,
+    /// Hashes of the cursors that were given out, where one that comes round again must not be asked with a second time: the
+    /// cycle detector, which a file can hold, finds a cycle only once it has gone round.
+    cursors: BTreeSet<u64>,
 }
 
 impl<V: Verb> Bulk<V> {
@@ -75,6 +80,7 @@ impl<V: Verb> Bulk<V> {
             position,
             state,
             last_unknown: None,
+            cursors: BTreeSet::new(),
             config,
         }
     }
@@ -319,7 +325,8 @@ impl<V: Verb> Bulk<V> {
         }
         match page.cursor() {
             Some(cursor) => {
-                let again = position.cycle.sees_again(cursor);
+                let again = position.cycle.sees_again(cursor)
+                    || (!V::REPEATABLE && !self.cursors.insert(hash_of(cursor.as_str())));
                 position.cursor = Some(cursor.clone());
                 if again && V::REPEATABLE {
                     position.begin_pass();

@@ -346,6 +346,29 @@ fn a_resume_does_not_follow_a_cursor_round_and_round() {
     }
 }
 
+/// Wherever a cycle begins and however long it is, no page is asked for twice: its runs may still be there.
+#[test]
+fn a_resume_asks_with_no_cursor_twice() {
+    for (tail, length) in [(0, 1), (0, 2), (0, 3), (1, 1), (2, 3), (5, 7), (13, 40)] {
+        let mut bulk = BulkBuilder::<Resume>::new(endpoint(), Selection::Everything).build();
+        let (mut sent, mut asked) = (0, BTreeSet::new());
+        let outcome = loop {
+            match bulk.poll() {
+                Step::Done(outcome) => break outcome,
+                Step::Wait(_) => {}
+                Step::Send(request) => {
+                    assert!(asked.insert(request.uri().to_string()), "twice: {} ({tail}, {length})", request.uri());
+                    let next = if sent < tail { sent } else { tail + (sent - tail) % length };
+                    sent += 1;
+                    let page = format!(r#"{{"workflowRuns":[{{"workflowRunId":"w{sent}"}}],"cursor":"c{next}"}}"#);
+                    bulk.on_response(&Response::new(page)).unwrap();
+                }
+            }
+        };
+        assert_eq!(outcome.halted, Some(Halt::NoProgress));
+    }
+}
+
 /// However sparse the scan: whoever goes on gets another thousand pages, from the cursor on that has not been asked for.
 #[test]
 fn empty_pages_are_gone_on_with() {
