@@ -7,6 +7,7 @@ use crate::terminal::{Lost, Terminal, print_line};
 use crate::time::Age;
 use std::fs::File;
 use std::io::BufReader;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::process::ExitCode;
 use upstash_dlq_core::Escaped;
@@ -21,6 +22,9 @@ pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
         Ok(loaded) => loaded.unwrap_or_default(),
         Err(sentence) => return Failure::usage(sentence).tell(terminal),
     };
+    if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
+        return Failure::usage("--token: is empty: give one, or leave it out for the public one".into()).tell(terminal);
+    }
     let token = args.token.clone().unwrap_or_else(|| LOCAL_TOKEN.to_owned());
     let mut service = Service::new(Config { token, faults, ..Config::default() });
     let runs = args.runs.unwrap_or(if args.load.is_some() { 0 } else { 1_000 });
@@ -33,13 +37,13 @@ pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
             let url = server.url();
             if !args.listen.ip().is_loopback() {
                 terminal.note(&format!(
-                    "warning: {} can be reached from other machines: whoever reaches it and knows the token sees and deletes its runs",
-                    args.listen
+                    "warning: {url} can be reached from other machines: whoever reaches it and knows the token sees and deletes its runs"
                 ));
             }
             // For a shell's eval. A token of somebody's own is not repeated.
             let token = if args.token.is_none() { format!(" QSTASH_TOKEN={LOCAL_TOKEN}") } else { String::new() };
-            let printed = print_line(&format!("listening on {url}\nexport QSTASH_URL={url}{token}"));
+            let here = from_here(server.addr());
+            let printed = print_line(&format!("listening on {url}\nexport QSTASH_URL=http://{here}{token}"));
             if let Err(lost @ Lost::Unwritable(_)) = printed {
                 return failure::lost(terminal, lost, 1);
             }
@@ -51,6 +55,14 @@ pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
             Failure::new("listen", sentence).tell(terminal)
         }
     }
+}
+
+/// Where a client on this machine reaches it: nobody can connect to "every address".
+fn from_here(mut addr: SocketAddr) -> SocketAddr {
+    if addr.ip().is_unspecified() {
+        addr.set_ip(if addr.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    addr
 }
 
 fn load(path: &Path) -> Result<Vec<Run>, String> {
