@@ -7,7 +7,7 @@ use crate::private_file::shown;
 use crate::progress::Progress;
 use crate::report::{Ending, Exit, Report, thousands};
 use crate::selection::Resolved;
-use crate::{interrupt, wording};
+use crate::{interrupt, report, wording};
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -87,7 +87,11 @@ pub(crate) fn run(
     report.archived = Some(archived);
     report.missing = list.as_ref().map(|_| absent);
     match stop {
-        Stop::Interrupted => report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into())),
+        Stop::Interrupted => {
+            let path = shown(path);
+            report.how_on = Some(format!("run the same command again to continue: {path} is appended to"));
+            report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into()))
+        }
         Stop::Broken(sentence) => report.end(Ending::Halted, Exit::Failure, Some(sentence)),
         Stop::Done(ArchiveOutcome { halted: Some(halt), .. }) => {
             report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt, job.client.endpoint())))
@@ -100,13 +104,16 @@ pub(crate) fn run(
             report.verified = outcome.verified;
             let absent = match absent {
                 0 => String::new(),
-                absent => format!(", {} of the ids were not there", thousands(absent)),
+                absent => format!(", {}", report::absent(absent)),
             };
             let unchecked = match unchecked {
                 0 => String::new(),
                 unchecked => format!(", {} without a field that the filter asks for", thousands(unchecked)),
             };
-            report.note = Some(format!("{} archived in {}{absent}{unchecked}", thousands(archived), shown(path)));
+            let reached = job.max.is_some_and(|max| report.runs() >= max.get());
+            let reached = if reached { ", the maximum was reached" } else { "" };
+            report.note =
+                Some(format!("{} archived in {}{absent}{unchecked}{reached}", thousands(archived), shown(path)));
             report.end(Ending::Complete, Exit::Success, None)
         }
     }

@@ -3,8 +3,9 @@
 use crate::time::{self, Age};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError};
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 use upstash_dlq_core::{Period, Shard};
 
@@ -60,8 +61,7 @@ Values of one filter are alternatives; different filters must all match.
 Times (T) are RFC 3339 (2026-11-24T08:30:00Z), a date (UTC; as --to its last millisecond),
 milliseconds since 1970, or an age (7d, 12h). Without --to, runs that fail from now on are left alone.
 
-Exit status: 0 complete or dry run; 1 failed, nothing was changed; 2 wrong usage, nothing was sent;
-3 failed, something was or may have been deleted; 130 interrupted.
+Exit status: 0 complete or dry run; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, something was or may have been deleted; 130 interrupted.
 
 Examples:
   upstash-dlq delete 1752829295505-0
@@ -71,8 +71,8 @@ Examples:
   upstash-dlq delete --all --yes --json";
 
 const JSON_HELP: &str = "\
-With --json, delete, resume and restart end with one object that says what was done,
-whatever happened.
+With --json, delete, resume and restart end with one object that says what was done, whatever
+happened once the command line was understood.
 The other commands print what they found, or on failure one line on standard error:
   {\"error\": {\"code\": \"not_found\", \"message\": \"…\", \"http_status\": 404}}
 The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited,
@@ -94,12 +94,9 @@ Examples:
 const START_HELP: &str = "\
 A selection is exactly one of: ids (also --ids-from), filters, --all.
 
-Starting a run twice is not harmless. So there is one pass and no more, and when an answer is lost nothing is sent
-again by itself: the command stops, says where to look, and with --checkpoint goes on once you have looked and given
---settle applied (the runs have left the DLQ) or --settle not-applied (they are still there).
+Starting a run twice is not harmless. So there is exactly one pass. When an answer is lost, the command stops and says where to look. Once you have looked, run it again with --checkpoint and --settle applied (the runs have left the DLQ) or --settle not-applied (they are still there).
 
-Exit status: 0 complete or dry run; 1 failed, nothing was started; 2 wrong usage, nothing was sent;
-3 failed, something was or may have been started; 130 interrupted.
+Exit status: 0 complete or dry run; 1 failed, nothing was started; 2 wrong usage, nothing was sent; 3 failed, something was or may have been started; 130 interrupted.
 
 Examples:
   upstash-dlq resume 1752829295505-0
@@ -117,7 +114,7 @@ pub(crate) struct Global {
     /// A file that holds the token [env: QSTASH_TOKEN holds the token itself]
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     pub(crate) token_file: Option<PathBuf>,
-    /// Print the result as one JSON object, on the last line of standard output
+    /// Print JSON: one object at the end; list prints one message a line
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
     /// No progress and no notes
@@ -127,11 +124,16 @@ pub(crate) struct Global {
     #[arg(long, global = true, value_name = "D", default_value = "30s", value_parser = time::parse_duration, help_heading = "Global options")]
     pub(crate) timeout: Duration,
     /// How often one request is sent at most
-    #[arg(long, global = true, value_name = "N", default_value = "6", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "N", default_value = "6", help_heading = "Global options", value_parser = whole::<NonZeroU32>)]
     pub(crate) max_attempts: NonZeroU32,
     /// Whether to use colour
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
     pub(crate) color: When,
+}
+
+/// Whether `--json` stands in a command line that was not understood.
+pub(crate) fn asks_for_json(args: impl Iterator<Item = std::ffi::OsString>) -> bool {
+    args.take_while(|arg| arg != "--").any(|arg| arg == "--json")
 }
 
 /// What `--color` asks for.
@@ -161,20 +163,20 @@ pub(crate) struct Delete {
     #[arg(long, short)]
     pub(crate) yes: bool,
     /// Delete no more than N runs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub(crate) max: Option<NonZeroU64>,
     /// How many runs one request deletes
-    #[arg(long, value_name = "N", default_value = "100")]
+    #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<NonZeroU32>)]
     pub(crate) page_size: NonZeroU32,
     /// Do not make sure with another pass that nothing is left
     #[arg(long)]
     pub(crate) no_verify: bool,
     /// Keep the position in FILE, and go on from it when it exists
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// Append each run to FILE, a message a line, before it is deleted; only runs that are on disk there are deleted.
     /// Interrupted? The same command goes on
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["dry_run", "checkpoint"])]
+    #[arg(long, value_name = "FILE")]
     pub(crate) archive: Option<PathBuf>,
     /// Take the server's word that the runs it lists match the filter. Otherwise a listed run that does not match stops
     /// --archive and fails --dry-run
@@ -184,12 +186,21 @@ pub(crate) struct Delete {
     #[arg(long, value_name = "N", default_value = "4", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send no more than N requests a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroU32>)]
     pub(crate) rate: Option<NonZeroU32>,
     /// Take the I-th of N equal parts of the window from --from to --to, both absolute: for spreading one delete over
     /// machines, each with its own I from 1 to N
     #[arg(long, value_name = "I/N")]
     pub(crate) shard: Option<Shard>,
+}
+
+/// In words that speak of no type of ours.
+fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: ParseIntError| match error.kind() {
+        IntErrorKind::Zero => "must be at least 1".to_owned(),
+        IntErrorKind::PosOverflow => "is too large".to_owned(),
+        _ => "must be a whole number".to_owned(),
+    })
 }
 
 fn parse_lanes(text: &str) -> Result<NonZeroUsize, String> {
@@ -204,13 +215,13 @@ pub(crate) struct List {
     #[command(flatten)]
     pub(crate) filters: Filters,
     /// Show no more than N runs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub(crate) limit: Option<NonZeroU64>,
     /// List N windows of time side by side, in no order
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send no more than N requests a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroU32>)]
     pub(crate) rate: Option<NonZeroU32>,
 }
 
@@ -222,7 +233,7 @@ pub(crate) struct Stats {
     #[arg(long, value_name = "N", default_value = "4", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send no more than N requests a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroU32>)]
     pub(crate) rate: Option<NonZeroU32>,
 }
 
@@ -252,19 +263,19 @@ pub(crate) struct Start {
     #[arg(long, short)]
     pub(crate) yes: bool,
     /// Start no more than N runs
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub(crate) max: Option<NonZeroU64>,
     /// Keep the position in FILE, and go on from it when it exists
-    #[arg(long, value_name = "FILE", conflicts_with = "dry_run")]
+    #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// What became of the request whose answer was lost: its runs have left the DLQ (applied), or are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
-    /// Accepted, and without effect: runs that must not be started twice are started in one lane
+    /// Has no effect: resume and restart use one lane, so that no run is started twice
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send no more than N requests a second
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<NonZeroU32>)]
     pub(crate) rate: Option<NonZeroU32>,
     #[command(flatten)]
     pub(crate) overrides: OverrideArgs,
@@ -280,7 +291,7 @@ pub(crate) enum Settle {
 #[command(next_help_heading = "Settings the runs get instead of their own")]
 pub(crate) struct OverrideArgs {
     /// How often the steps are retried
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = whole::<u32>)]
     pub(crate) set_retries: Option<u32>,
     /// How long to wait before the first step, such as 10s or 5m
     #[arg(long, value_name = "D")]
@@ -292,10 +303,10 @@ pub(crate) struct OverrideArgs {
     #[arg(long, value_name = "K")]
     pub(crate) set_flow_control_key: Option<String>,
     /// How many steps may run at once under the key
-    #[arg(long, value_name = "N", requires = "set_flow_control_key")]
+    #[arg(long, value_name = "N", requires = "set_flow_control_key", value_parser = whole::<u32>)]
     pub(crate) set_parallelism: Option<u32>,
     /// How many steps may start in a period under the key
-    #[arg(long, value_name = "N", requires = "set_flow_control_key")]
+    #[arg(long, value_name = "N", requires = "set_flow_control_key", value_parser = whole::<u32>)]
     pub(crate) set_rate: Option<u32>,
     /// The period of --set-rate, such as 1m
     #[arg(long, value_name = "D", requires = "set_rate")]
@@ -375,7 +386,7 @@ pub(crate) struct Emulator {
     #[arg(long, value_name = "FILE")]
     pub(crate) load: Option<PathBuf>,
     /// What the sample runs and the faults are made from
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>)]
     pub(crate) seed: u64,
     /// How long each answer is held back, such as 20ms
     #[arg(long, value_name = "D", default_value = "0s", value_parser = time::parse_duration_or_zero)]

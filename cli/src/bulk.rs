@@ -8,14 +8,14 @@ use crate::missing::Missing;
 use crate::preview::{self, ENOUGH, Preview};
 use crate::private_file::shown;
 use crate::progress::Progress;
-use crate::report::{Ending, Exit, Report, thousands};
+use crate::report::{Ending, Exit, Report, absent, thousands};
 use crate::selection::window;
 use crate::start::StartedLine;
 use crate::table::Stream;
 use crate::terminal::{Lost, Terminal, json_line, print_line};
 use crate::tty::Tty;
 use crate::wording::{self, Words};
-use crate::{connect, interrupt, time};
+use crate::{connect, interrupt, report, time};
 use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::ControlFlow;
@@ -186,7 +186,7 @@ impl<'a> Job<'a> {
         let Words { verb, done, warning, .. } = self.words;
         if preview.matching == 0 {
             report.verified = self.words == wording::DELETE;
-            let note = if report.nothing() == "nothing" { "nothing matches" } else { "nothing matches any more" };
+            let note = if report.nothing() == "nothing" { "nothing matched" } else { "nothing matches any more" };
             report.note = Some(note.into());
             return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
         }
@@ -336,6 +336,8 @@ impl<'a> Job<'a> {
                 return match broken {
                     // Whoever stopped reading wanted no more.
                     Some(Broken::Output(Lost::NoReader)) => {
+                        let runs = report::runs(bulk.totals().runs);
+                        self.terminal.note(&format!("stopped after {runs}: nobody reads standard output"));
                         self.save(bulk, file, report).end(Ending::Halted, Exit::Success, None)
                     }
                     Some(Broken::Output(Lost::Unwritable(sentence))) => self.save(bulk, file, report).end(
@@ -349,11 +351,11 @@ impl<'a> Job<'a> {
                         Exit::Failure,
                         Some(format!("{sentence}; the next request was not sent")),
                     ),
-                    None => self.save(bulk, file, report).end(
-                        Ending::Cancelled,
-                        Exit::Interrupted,
-                        Some("interrupted".into()),
-                    ),
+                    None => {
+                        report.how_on = Some(self.words.after_interrupt.to_owned());
+                        let reason = Some("interrupted".into());
+                        self.save(bulk, file, report).end(Ending::Cancelled, Exit::Interrupted, reason)
+                    }
                 };
             }
         };
@@ -368,7 +370,7 @@ impl<'a> Job<'a> {
                 self.save(bulk, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
             }
             None => {
-                report.note = note(self.words, ids, &report);
+                report.note = note(self.words, ids, self.max, &report);
                 if let Some(file) = file {
                     self.remove(file);
                 }
@@ -396,15 +398,17 @@ impl<'a> Job<'a> {
 }
 
 /// What a complete run leaves to say.
-fn note(words: Words, ids: Option<u64>, report: &Report) -> Option<String> {
+fn note(words: Words, ids: Option<u64>, max: Option<NonZeroU64>, report: &Report) -> Option<String> {
     Some(match ids {
         Some(_) if !report.verified => "the maximum was reached".into(),
         Some(_) => match report.missing.unwrap_or(0) {
             0 if report.is_exact() => "every id was there".into(),
             0 => "nobody knows whether every id was there".into(),
-            missing if report.is_exact() => format!("{} of the ids were not there", thousands(missing)),
-            missing => format!("at least {} of the ids were not there", thousands(missing)),
+            missing if report.is_exact() => absent(missing),
+            missing => format!("at least {}", absent(missing)),
         },
+        None if max.is_some_and(|max| report.runs() >= max.get()) => "the maximum was reached".into(),
+        None if report.runs() == 0 && report.is_exact() => "nothing matched".into(),
         None if words != wording::DELETE => return None,
         None if report.verified => "another pass found nothing left".into(),
         None => "it was not verified that nothing is left".into(),

@@ -17,7 +17,7 @@ use upstash_dlq_core::{BulkDelete, Fingerprint, Selection};
 
 pub(crate) fn run(global: &Global, args: &Delete) -> ExitCode {
     let terminal = Terminal::new(global);
-    let resolved = args.selection.resolve(Age::from_clock());
+    let resolved = combined(args).and_then(|()| args.selection.resolve(Age::from_clock()));
     let resolved = match resolved.and_then(|resolved| shard(args, resolved)) {
         Ok(resolved) => resolved,
         Err(sentence) => return usage(Report::new(DELETE, (None, None)), sentence).print(&terminal, global.json),
@@ -65,6 +65,25 @@ fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) ->
     fleet::run(&job, build(selection), speed, file.as_ref(), None, report)
 }
 
+/// Files that cannot be kept together, or not by a dry run.
+fn combined(args: &Delete) -> Result<(), String> {
+    match (&args.archive, &args.checkpoint, args.dry_run) {
+        (Some(_), Some(_), _) => {
+            Err("--archive and --checkpoint cannot be combined: with --archive the same command goes on without one"
+                .into())
+        }
+        (Some(_), None, true) => {
+            Err("--archive and --dry-run cannot be combined: a dry run deletes nothing, so that nothing is archived"
+                .into())
+        }
+        (None, Some(_), true) => Err(NO_POSITION.into()),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) const NO_POSITION: &str =
+    "--checkpoint and --dry-run cannot be combined: a dry run changes nothing, so that there is no position to keep";
+
 /// This process's part of the window.
 fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
     let Some(shard) = args.shard else { return Ok(resolved) };
@@ -106,6 +125,7 @@ pub(crate) fn dry_run(
             preview.sample_lines(Stream::Error).iter().for_each(|line| job.terminal.note(line));
             preview.doubts().iter().for_each(|line| job.terminal.note(line));
             report.matching = Some(preview.matching);
+            report.at_most = job.max.map(std::num::NonZeroU64::get);
             if let Some(mismatch) = preview.mismatch.filter(|_| !trust_server) {
                 return report.end(
                     Ending::Halted,

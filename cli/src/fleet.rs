@@ -81,7 +81,9 @@ pub(crate) fn run<V: Verb>(
     }
     report.set_requests_before(before);
     if speed.lanes.get() > 1 && !V::REPEATABLE {
-        job.terminal.note("one lane instead of many: runs that must not be started twice trust no date of the server");
+        job.terminal.note(
+            "--parallel is ignored: resume and restart use one lane, because a server that ignores dates would start runs twice",
+        );
     }
     let fleet = fleet.unwrap_or_else(|| builder.build_fleet(speed.lanes, Age::from_clock().now()));
     let mut fleet = match speed.rate {

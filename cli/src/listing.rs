@@ -100,6 +100,6 @@ pub(crate) fn each_page(
 
 pub(crate) fn note_if_dates_ignored(terminal: Terminal, dates_ignored: bool) {
     if dates_ignored {
-        terminal.note("the server does not keep to the dates it is asked for: one lane instead of many");
+        terminal.note("the server ignores the dates it is asked for: going on with one lane");
     }
 }

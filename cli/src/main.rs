@@ -41,13 +41,30 @@ mod tty;
 mod wording;
 
 use args::{Cli, Command};
+use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
+use failure::Failure;
 use std::process::ExitCode;
 use terminal::{Lost, Terminal};
 
 /// How a command ends that only prints.
 fn told(terminal: Terminal, printed: Result<(), Lost>) -> ExitCode {
     printed.map_or_else(|lost| failure::lost(terminal, lost, 1), |()| ExitCode::SUCCESS)
+}
+
+/// The same as one line, for programs.
+fn wrong_usage_as_json(wrong: &clap::Error) -> ExitCode {
+    let sentence = if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        "no command is given: see --help".to_owned()
+    } else {
+        let plain = wrong.render().to_string();
+        let paragraphs = plain.strip_prefix("error: ").unwrap_or(&plain).split("\n\n");
+        let told =
+            paragraphs.take_while(|text| !text.starts_with("Usage:") && !text.starts_with("For more information"));
+        let joined = told.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+        joined.collect::<Vec<_>>().join("; ")
+    };
+    Failure::usage(sentence).tell(Terminal::JSON)
 }
 
 /// In clap's words and colours, unless what it repeats of the command line would steer the terminal.
@@ -70,6 +87,7 @@ fn main() -> ExitCode {
         Ok(cli) => cli,
         // Help and version are results; all else goes to standard error.
         Err(asked) if !asked.use_stderr() => return told(Terminal::PLAIN, terminal::printed(asked.print())),
+        Err(wrong) if args::asks_for_json(std::env::args_os()) => return wrong_usage_as_json(&wrong),
         Err(wrong) => return wrong_usage(&wrong),
     };
     match &cli.command {

@@ -87,13 +87,13 @@ impl Preview {
         self.mismatch.iter().map(|mismatch| format!("warning: {mismatch}")).chain(unchecked).collect()
     }
 
-    /// `more than 1,000 runs match`
+    /// `more than 1,000 runs match (--dry-run counts them all)`
     pub(crate) fn sentence(&self) -> String {
         let verb = if self.matching == 1 { "run matches" } else { "runs match" };
         if self.whole {
             format!("{} {verb}", thousands(self.matching))
         } else {
-            format!("more than {} runs match", thousands(ENOUGH))
+            format!("more than {} runs match (--dry-run counts them all)", thousands(ENOUGH))
         }
     }
 

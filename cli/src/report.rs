@@ -41,6 +41,12 @@ pub(crate) struct Report {
     /// How many messages went into the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) archived: Option<u64>,
+    /// How to go on after an interrupt without a checkpoint.
+    #[serde(skip)]
+    pub(crate) how_on: Option<String>,
+    /// How many would be acted on at most, after a dry run.
+    #[serde(skip)]
+    pub(crate) at_most: Option<u64>,
     /// Whether it has to be told first what became of a request.
     #[serde(skip)]
     pub(crate) unsettled: bool,
@@ -104,6 +110,8 @@ impl Report {
             matching: None,
             missing: None,
             archived: None,
+            how_on: None,
+            at_most: None,
             unsettled: false,
             note: None,
             exit: Exit::Failure,
@@ -158,6 +166,10 @@ impl Report {
         if self.runs.count == 0 && self.unconfirmed == 0 { "nothing" } else { "nothing further" }
     }
 
+    pub(crate) fn runs(&self) -> u64 {
+        self.runs.count
+    }
+
     /// Whether every request was confirmed.
     pub(crate) fn is_exact(&self) -> bool {
         self.unconfirmed == 0
@@ -168,7 +180,11 @@ impl Report {
         let elapsed = self.started.elapsed().saturating_sub(self.thought);
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         if let Some(reason) = self.reason.as_ref().filter(|_| !self.declined) {
-            terminal.error(reason);
+            if self.exit == Exit::Interrupted {
+                terminal.note(reason);
+            } else {
+                terminal.error(reason);
+            }
         }
         let printed = if json {
             print_line(&serde_json::to_string(&self).unwrap_or_else(|_| "{}".into()))
@@ -193,6 +209,8 @@ impl Report {
                     "the position is kept in {}: run the same command again{how} to continue",
                     Escaped(path)
                 ));
+            } else if let Some(how_on) = &self.how_on {
+                terminal.note(how_on);
             }
         }
         self.exit_code()
@@ -206,7 +224,6 @@ impl Report {
     }
 
     fn summary(&self, elapsed: Duration) -> String {
-        let runs = |n: u64| format!("{} {}", thousands(n), if n == 1 { "run" } else { "runs" });
         let Runs { words, count } = self.runs;
         if self.declined {
             let mut line = format!("Cancelled; {} was {}.", self.nothing(), words.done);
@@ -227,13 +244,25 @@ impl Report {
                     Some(1) => ", 1 of the ids is not there".into(),
                     Some(missing) => format!(", {} of the ids are not there", thousands(missing)),
                 };
-                return format!("Dry run: {} {verb}{missing}, nothing was {}.", runs(matching), words.done);
+                let bound = match self.at_most.filter(|at_most| *at_most < matching) {
+                    Some(at_most) => format!(", of which at most {} would be {};", thousands(at_most), words.done),
+                    None => ",".into(),
+                };
+                return format!("Dry run: {} {verb}{missing}{bound} nothing was {}.", runs(matching), words.done);
             }
-            (Ending::Complete, _) => format!("{} {}", words.done_at_start, runs(count)),
+            (Ending::Halted | Ending::Cancelled, _) if self.unconfirmed > 0 => format!(
+                "{}: at least {} {} {}; {} {} unconfirmed",
+                if self.outcome == Ending::Halted { "Stopped" } else { "Cancelled" },
+                runs(count),
+                if count == 1 { "was" } else { "were" },
+                words.done,
+                requests(self.unconfirmed),
+                if self.unconfirmed == 1 { "is" } else { "are" }
+            ),
+            (Ending::Complete, _) => format!("{} {}{}", words.done_at_start, runs(count), self.or_more()),
             (Ending::Halted, _) => format!("Stopped after {} {}", runs(count), words.done),
             (Ending::Cancelled, _) => format!("Cancelled after {} {}", runs(count), words.done),
         };
-        line += &self.or_more();
         if let Some(note) = &self.note {
             line += &format!("; {note}");
         }
@@ -245,6 +274,15 @@ impl Report {
             elapsed.as_secs_f64()
         )
     }
+}
+
+/// `3 of the ids were not there`
+pub(crate) fn absent(n: u64) -> String {
+    format!("{} of the ids {} not there", thousands(n), if n == 1 { "was" } else { "were" })
+}
+
+pub(crate) fn runs(n: u64) -> String {
+    format!("{} {}", thousands(n), if n == 1 { "run" } else { "runs" })
 }
 
 fn requests(n: u64) -> String {

@@ -38,6 +38,9 @@ impl Starts for Restart {
 pub(crate) fn run<V: Starts>(global: &Global, args: &Start) -> ExitCode {
     let terminal = Terminal::new(global);
     let words = Words::of::<V>();
+    if args.dry_run && args.checkpoint.is_some() {
+        return usage(Report::new(words, (None, None)), delete::NO_POSITION.into()).print(&terminal, global.json);
+    }
     let (resolved, overrides) =
         match args.selection.resolve(Age::from_clock()).and_then(|s| Ok((s, args.overrides.build()?))) {
             Ok(both) => both,

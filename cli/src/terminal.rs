@@ -18,6 +18,9 @@ impl Terminal {
     /// Where no command line was understood.
     pub(crate) const PLAIN: Self = Self { quiet: false, json: false, colour: false, colour_results: false };
 
+    /// Where none was understood, but `--json` was in it.
+    pub(crate) const JSON: Self = Self { json: true, ..Self::PLAIN };
+
     pub(crate) fn new(global: &Global) -> Self {
         let colour = |is_terminal: bool| match global.color {
             When::Always => true,

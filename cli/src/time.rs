@@ -92,7 +92,7 @@ pub(crate) fn parse_duration_or_zero(text: &str) -> Result<Duration, String> {
 
 pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     match parse_duration_or_zero(text)? {
-        Duration::ZERO => Err("must be longer than nothing".into()),
+        Duration::ZERO => Err("must be more than 0".into()),
         duration => Ok(duration),
     }
 }

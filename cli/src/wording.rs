@@ -14,16 +14,30 @@ pub(crate) struct Words {
     pub(crate) done: &'static str,
     /// `Deleted`
     pub(crate) done_at_start: &'static str,
+    /// How to go on where no file keeps the position.
+    pub(crate) after_interrupt: &'static str,
     /// What the question ends in.
     pub(crate) warning: &'static str,
 }
 
-pub(crate) const DELETE: Words =
-    Words { verb: "delete", done: "deleted", done_at_start: "Deleted", warning: "This cannot be undone." };
-pub(crate) const RESUME: Words =
-    Words { verb: "resume", done: "resumed", done_at_start: "Resumed", warning: "Each becomes a new run." };
-pub(crate) const RESTART: Words =
-    Words { verb: "restart", done: "restarted", done_at_start: "Restarted", warning: "Each becomes a new run." };
+pub(crate) const DELETE: Words = Words {
+    verb: "delete",
+    done: "deleted",
+    done_at_start: "Deleted",
+    after_interrupt: "run the same command again for the rest",
+    warning: "This cannot be undone.",
+};
+pub(crate) const RESUME: Words = Words { verb: "resume", done: "resumed", done_at_start: "Resumed", ..START };
+pub(crate) const RESTART: Words = Words { verb: "restart", done: "restarted", done_at_start: "Restarted", ..START };
+
+/// What both have in common.
+const START: Words = Words {
+    verb: "",
+    done: "",
+    done_at_start: "",
+    after_interrupt: "what is left is still in the DLQ",
+    warning: "Each becomes a new run.",
+};
 
 impl Words {
     pub(crate) fn of<V: Verb>() -> Self {
@@ -88,7 +102,7 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
 /// With the host that was asked, where it did not respond: that is the first thing to check.
 pub(crate) fn asked(sentence: String, cause: &Cause, endpoint: &Endpoint) -> String {
     match cause {
-        Cause::Transport(_) => format!("{sentence} (asked {})", host(endpoint)),
+        Cause::Transport(_) if !sentence.contains(host(endpoint)) => format!("{sentence} (asked {})", host(endpoint)),
         _ => sentence,
     }
 }

@@ -49,7 +49,7 @@ fn serve(runs: usize, config: Config) -> Server {
     Server::start(service, ServerOptions::default()).unwrap()
 }
 
-const NOTE: &str = "does not keep to the dates";
+const NOTE: &str = "ignores the dates";
 
 #[test]
 fn many_lanes_count_what_one_would() {

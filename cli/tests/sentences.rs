@@ -1,0 +1,161 @@
+//! What the command says about how it ended and how to go on.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+#[allow(dead_code, reason = "each test takes what it needs")]
+mod common;
+
+use common::{command, emulator, json, run, text};
+use std::process::{Command, Output, Stdio};
+use upstash_dlq_emulator::{Fault, FaultPlan, Server};
+
+/// Interrupts it when it waits for the server, which is busy once the first request has got its response.
+fn interrupted(server: &Server, args: &[&str]) -> Output {
+    let busy = Some(Fault::TooManyRequests { retry_after_s: Some(30) });
+    let plan = [vec![None; if args.contains(&"--archive") { 2 } else { 1 }], vec![busy]].concat();
+    let faults = plan.len() as u64;
+    server.with_service(|s| s.set_faults(FaultPlan::script(plan)));
+    let before = server.with_service(|s| s.requests_total());
+    let mut run = command(&server.url());
+    run.args(args).args(["--yes", "--page-size", "100"].iter().take(if args[0] == "delete" { 3 } else { 1 }));
+    let child = run.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while server.with_service(|s| s.requests_total()) < before + faults {
+        std::thread::yield_now();
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn an_interrupt_says_how_to_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let (archive, position) = (path("runs.ndjson"), path("position"));
+    let appended = format!("run the same command again to continue: {archive} is appended to");
+    for (args, how) in [
+        (&["delete", "--all", "--parallel", "1"][..], "run the same command again for the rest"),
+        (&["delete", "--all", "--archive", &archive], &appended),
+        (&["delete", "--all", "--parallel", "1", "--checkpoint", &position], "run the same command again to continue"),
+        (&["resume", "--all"], "what is left is still in the DLQ"),
+        (&["restart", "--all"], "what is left is still in the DLQ"),
+    ] {
+        let server = emulator(1_000);
+        let output = interrupted(&server, args);
+        let shown = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{args:?}: {shown}");
+        assert!(shown.lines().last().unwrap().contains(how), "{args:?}: {shown}");
+        // As the reading commands say it.
+        assert!(shown.lines().any(|line| line == "interrupted"), "{args:?}: {shown}");
+    }
+}
+
+/// The first line of the result.
+fn told(server: &Server, args: &[&str]) -> String {
+    let output = run(&server.url(), args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {}", text(&output.stderr));
+    text(&output.stdout).lines().last().unwrap().to_owned()
+}
+
+#[test]
+fn the_end_is_told_as_it_was() {
+    let server = emulator(999);
+    for (args, sentence) in [
+        (&["delete", "--label", "no such", "--yes"][..], "Deleted 0 runs; nothing matched."),
+        (&["resume", "--label", "no such", "--yes"], "Resumed 0 runs; nothing matched."),
+        (
+            &["delete", "--all", "--dry-run", "--max", "10"],
+            "Dry run: 999 runs match, of which at most 10 would be deleted; nothing was deleted.",
+        ),
+        (&["restart", "--all", "--dry-run", "--max", "1000"], "Dry run: 999 runs match, nothing was restarted."),
+        (&["delete", "--all", "--yes", "--max", "10"], "Deleted 10 runs; the maximum was reached."),
+        (&["resume", "--all", "--yes", "--max", "2"], "Resumed 2 runs; the maximum was reached."),
+        (&["delete", "no-such", "--yes"], "Deleted 0 runs; 1 of the ids was not there."),
+        (&["delete", "--all", "--yes"], "; another pass found nothing left."),
+    ] {
+        let shown = told(&server, args);
+        assert!(shown.contains(sentence), "{args:?}: {shown}");
+    }
+}
+
+#[test]
+fn what_is_not_known_is_told_before_the_counts() {
+    let server = emulator(20);
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    let output = run(&server.url(), &["resume", "--all", "--yes"]);
+    let shown = text(&output.stdout);
+    assert!(shown.starts_with("Stopped: at least 0 runs were resumed; 1 request is unconfirmed. "), "{shown}");
+}
+
+#[test]
+fn a_number_that_is_none_is_told_in_plain_words() {
+    for (args, sentence) in [
+        (&["delete", "--all", "--yes", "--max", "0"][..], "must be at least 1"),
+        (&["delete", "--all", "--yes", "--page-size", "0"], "must be at least 1"),
+        (&["list", "--limit", "0"], "must be at least 1"),
+        (&["stats", "--rate", "x"], "must be a whole number"),
+        (&["list", "--max-attempts", "99999999999"], "is too large"),
+        (&["resume", "--all", "--yes", "--set-retries", "x"], "must be a whole number"),
+        (&["list", "--timeout", "0s"], "must be more than 0"),
+    ] {
+        let output = run("http://127.0.0.1:9", args);
+        let shown = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && shown.contains(sentence), "{args:?}: {shown}");
+    }
+}
+
+#[test]
+fn files_that_cannot_be_kept_together_are_refused_with_a_reason() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let file = path.to_str().unwrap();
+    for args in [
+        &["delete", "--checkpoint", file, "--dry-run"][..],
+        &["delete", "--archive", file, "--dry-run"],
+        &["delete", "--archive", file, "--checkpoint", file],
+        &["resume", "--checkpoint", file, "--dry-run"],
+        &["restart", "--checkpoint", file, "--dry-run"],
+    ] {
+        let output = run("http://127.0.0.1:9", &[args, &["--all", "--json"]].concat());
+        let reason = json(&output)["reason"].as_str().unwrap_or_default().to_owned();
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {reason}");
+        assert!(reason.contains("cannot be combined: ") && !path.exists(), "{args:?}: {reason}");
+    }
+}
+
+#[test]
+fn a_command_line_that_is_not_understood_is_told_to_programs_too() {
+    for args in [
+        &["list", "--json", "--lable", "x"][..],
+        &["--json", "nothing"],
+        &["--json"],
+        &["get", "--json"],
+        &["stats", "--parallel=0", "--json"],
+        &["delete", "--json", "--all", "--max", "\u{1b}[2J"],
+    ] {
+        let output = run("http://127.0.0.1:9", args);
+        let shown = text(&output.stderr);
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(2), 0), "{args:?}: {shown}");
+        let told: serde_json::Value = serde_json::from_str(&shown).unwrap_or_else(|error| panic!("{error}: {shown}"));
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(told["error"]["code"] == "usage" && told["error"]["http_status"].is_null(), "{shown}");
+        assert!(!message.is_empty() && !message.starts_with("error") && !message.contains("Usage:"), "{message}");
+        assert!(!shown.contains('\u{1b}') && shown.lines().count() == 1, "{shown}");
+    }
+    // For people it is as it was, also where the word is somebody's value.
+    for args in [&["list", "--lable", "x"][..], &["get", "a", "b", "--", "--json"]] {
+        let shown = text(&run("http://127.0.0.1:9", args).stderr);
+        assert!(shown.starts_with("error: ") && shown.contains("Usage:"), "{shown}");
+    }
+}
+
+/// The help is one paragraph a thought, whatever the terminal's width.
+#[test]
+fn the_help_is_not_wrapped_twice() {
+    let output = command("").args(["resume", "--help"]).env("COLUMNS", "60").output().unwrap();
+    let shown = text(&output.stdout);
+    let lines: Vec<&str> = shown.lines().skip_while(|line| !line.starts_with("Starting a run twice")).collect();
+    let paragraph: Vec<&str> = lines.into_iter().take_while(|line| !line.is_empty()).collect();
+    assert!(paragraph.len() > 4, "{paragraph:?}");
+    let (last, whole) = paragraph.split_last().unwrap();
+    assert!(last.len() <= 60 && whole.iter().all(|line| (40..=60).contains(&line.len())), "{paragraph:?}");
+}
