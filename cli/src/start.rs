@@ -14,8 +14,8 @@ use crate::{delete, fleet};
 use serde::Serialize;
 use std::process::ExitCode;
 use upstash_dlq_core::{
-    Bulk, BulkBuilder, FlowControl, Halt, OutOfTurn, Overrides, Restart, Resume, Selection, Settlement, StartedRun,
-    UnixMillis, Unsettled, Verb,
+    Bulk, BulkBuilder, Escaped, FlowControl, Halt, OutOfTurn, Overrides, Restart, Resume, Selection, Settlement,
+    StartedRun, UnixMillis, Unsettled, Verb,
 };
 
 /// What the library gives to both verbs, but not to delete.
@@ -195,6 +195,14 @@ pub(crate) fn how_to_settle(
 ) -> String {
     let endpoint = job.client.endpoint();
     let Halt::Unsettled { asked, cause } = halt else { return wording::halt(halt, endpoint) };
+    // What a listing shows says nothing of which runs were asked for.
+    let compare = match unsettled {
+        Some(Unsettled::Ids([first, _, ..])) => {
+            format!(". {} is the first of the {asked} that were asked for", Escaped(first.as_str()))
+        }
+        Some(Unsettled::Ids(_)) => String::new(),
+        _ => ". A list does not tell which runs were asked for: count with `upstash-dlq stats` and the same filters, and compare with the number that matched before".to_owned(),
+    };
     let look = match unsettled {
         Some(Unsettled::Ids(ids)) => ids.first().and_then(|id| Suggestion::new("get", job.global).id(id.as_str())),
         unsettled => {
@@ -220,5 +228,5 @@ pub(crate) fn how_to_settle(
         "and run the command again only for what is still there (with --checkpoint it could go on from here)"
     };
     let lost = wording::asked(cause.to_string(), cause, endpoint);
-    format!("{lost}; it is unknown whether {runs} started. {look}, {then}")
+    format!("{lost}; it is unknown whether {runs} started. {look}, {then}{compare}")
 }
