@@ -1,0 +1,69 @@
+//! An observer stops many lanes, and a restart runs: what only applications of the library do.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
+use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, StartedVerb, sample};
+use upstash_dlq_reqwest::Client;
+use upstash_dlq_reqwest::core::{
+    BulkDelete, DeletePage, Driven, Endpoint, Event, Fleet, FleetObserver, Selection, Token, UnixMillis,
+};
+
+const NOW: i64 = 1_764_000_000_000;
+
+fn serve(runs: usize) -> (Server, Client) {
+    let mut service = Service::new(Config::default());
+    sample::runs(runs, 1, NOW).into_iter().for_each(|run| service.insert(run));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap()).unwrap();
+    (server, client)
+}
+
+/// Stops before a request, or after so many pages.
+struct Stop {
+    before: bool,
+    pages: u32,
+}
+
+impl FleetObserver<Fleet> for Stop {
+    fn before_send(&mut self, _: &Fleet) -> ControlFlow<()> {
+        if self.before && self.pages == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn after(&mut self, _: &Fleet, event: &Event<DeletePage>) -> ControlFlow<()> {
+        if let Event::Page(_) = event {
+            self.pages = self.pages.saturating_sub(1);
+        }
+        if self.pages == 0 && !self.before { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+#[tokio::test]
+async fn an_observer_stops_many_lanes() {
+    for before in [true, false] {
+        let (server, client) = serve(3_000);
+        let lanes = NonZeroUsize::new(8).unwrap();
+        let delete = BulkDelete::new(client.endpoint().clone(), Selection::Everything);
+        let mut fleet = delete.page_size(10.try_into().unwrap()).build_fleet(lanes, UnixMillis::new(NOW));
+        let driven = client.run_fleet(&mut fleet, &mut Stop { before, pages: 20 }).await;
+        assert!(matches!(driven, Driven::Stopped), "{driven:?}");
+        let (requests, left) = server.with_service(|service| (service.requests_total(), service.len()));
+        // Those that were out come to their end, one a lane at most.
+        assert!((20..20 + 8).contains(&requests), "{requests} requests");
+        let totals = fleet.totals();
+        assert_eq!((totals.requests, totals.unconfirmed, totals.runs), (requests, 0, 3_000 - left as u64));
+        // And it can be driven on.
+        let driven = client.run_fleet(&mut fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ()).await;
+        assert!(matches!(driven, Driven::Done(outcome) if outcome.verified && outcome.totals.runs == 3_000));
+    }
+}
+
+#[tokio::test]
+async fn a_restart_starts_each_run_once() {
+    let (server, client) = serve(120);
+    let outcome = client.restart(Selection::Everything).run().await;
+    assert!(outcome.halted.is_none() && outcome.totals.runs == 120, "{outcome:?}");
+    let restarted =
+        server.with_service(|service| service.started().filter(|run| run.verb == StartedVerb::Restart).count());
+    assert_eq!(restarted, 120);
+}
