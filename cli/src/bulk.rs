@@ -1,21 +1,33 @@
 //! What delete, resume and restart have in common: resolve, look, ask, act, report.
 
-use crate::args::{Global, SelectionArgs};
-use crate::checkpoint_file::CheckpointFile;
-use crate::ids::IdList;
+pub(crate) mod archive;
+pub(crate) mod archive_file;
+pub(crate) mod checkpoint_file;
+pub(crate) mod fleet;
+pub(crate) mod look_up;
+pub(crate) mod missing;
+pub(crate) mod preview;
+pub(crate) mod private_file;
+
+use crate::bulk::checkpoint_file::CheckpointFile;
+use crate::bulk::missing::Missing;
+use crate::bulk::preview::{ENOUGH, Preview};
+use crate::bulk::private_file::shown;
+use crate::cli::{Global, SelectionArgs};
+use crate::commands::restart::StartedLine;
+use crate::context;
+use crate::input::ids::IdList;
+use crate::input::selection::window;
+use crate::input::time;
+use crate::interrupt;
 use crate::listing::{Failed, Speed, unless_interrupted};
-use crate::missing::Missing;
-use crate::preview::{self, ENOUGH, Preview};
-use crate::private_file::shown;
-use crate::progress::Progress;
-use crate::report::{Ending, Exit, Report, absent, thousands};
-use crate::selection::window;
-use crate::start::StartedLine;
-use crate::table::Stream;
-use crate::terminal::{Lost, Terminal, json_line, print_line};
-use crate::tty::Tty;
-use crate::wording::{self, Words};
-use crate::{connect, interrupt, report, time};
+use crate::output::progress::Progress;
+use crate::output::report;
+use crate::output::report::{Ending, Exit, Report, absent, thousands};
+use crate::output::table::Stream;
+use crate::output::terminal::{Lost, Terminal, json_line, print_line};
+use crate::output::tty::Tty;
+use crate::output::wording::{self, Words};
 use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::ControlFlow;
@@ -65,7 +77,7 @@ impl<V: Verb> Stand for Bulk<V> {
     }
 
     fn how_to_settle(&self, halt: &Halt, job: &Job<'_>, has_checkpoint: bool) -> String {
-        crate::start::how_to_settle(self.unsettled(), halt, job, has_checkpoint)
+        crate::commands::restart::how_to_settle(self.unsettled(), halt, job, has_checkpoint)
     }
 }
 
@@ -92,8 +104,8 @@ impl<'a> Job<'a> {
                 words.verb
             ));
         }
-        let endpoint = connect::endpoint(global)?;
-        let client = connect::client(global, endpoint)?;
+        let endpoint = context::endpoint(global)?;
+        let client = context::client(global, endpoint)?;
         let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
         interrupt::install();
         Ok(Self { global, args, yes, max, words, terminal: Terminal::new(global), tty, client, policy })

@@ -25,7 +25,7 @@ pub(crate) fn install() {
         if asking {
             // The question stands without an end of its line; nobody is left to tell when standard error is gone.
             let _ = writeln!(std::io::stderr());
-            crate::checkpoint_file::tidy();
+            crate::bulk::checkpoint_file::tidy();
         }
         let since = *FIRST.get_or_init(Instant::now);
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
@@ -42,7 +42,7 @@ pub(crate) fn install() {
 fn leave_nothing_behind() {
     let (done, cleared) = std::sync::mpsc::channel();
     let clear = move || {
-        crate::progress::clear();
+        crate::output::progress::clear();
         let _ = done.send(());
     };
     if std::thread::Builder::new().spawn(clear).is_ok() {

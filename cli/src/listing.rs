@@ -1,9 +1,9 @@
 //! Listing page by page, for whoever wants to look.
 
+use crate::input::time::Age;
 use crate::interrupt;
-use crate::progress::Progress;
-use crate::terminal::{Lost, Terminal};
-use crate::time::Age;
+use crate::output::progress::Progress;
+use crate::output::terminal::{Lost, Terminal};
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
 use upstash_dlq_core::{Driven, Event, FleetObserver, Halt, Lanes, List, ListFleet, ListPage, RetryPolicy};

@@ -5,51 +5,25 @@
     reason = "the documentation of the arguments is their help, read in a terminal"
 )]
 
-mod archive;
-mod archive_file;
-mod args;
 mod bulk;
-mod callback;
-mod checkpoint_file;
-mod connect;
-mod delete;
-mod demo;
-mod emulator;
-mod failure;
-mod fleet;
-mod get;
-mod ids;
+mod cli;
+mod commands;
+mod context;
+mod input;
 mod interrupt;
-mod list;
 mod listing;
-mod look_up;
-mod missing;
-mod preview;
-mod private_file;
-mod progress;
-mod progress_line;
-mod report;
-mod selection;
-mod start;
-mod stats;
-mod suggestion;
-mod table;
-mod tally;
-mod terminal;
-mod time;
-mod tty;
-mod wording;
+mod output;
 
-use args::{Cli, Command};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
-use failure::Failure;
+use cli::{Cli, Command};
+use output::failure::Failure;
+use output::terminal::{self, Lost, Terminal};
 use std::process::ExitCode;
-use terminal::{Lost, Terminal};
 
 /// How a command ends that only prints.
 fn told(terminal: Terminal, printed: Result<(), Lost>) -> ExitCode {
-    printed.map_or_else(|lost| failure::lost(terminal, lost, 1), |()| ExitCode::SUCCESS)
+    printed.map_or_else(|lost| output::failure::lost(terminal, lost, 1), |()| ExitCode::SUCCESS)
 }
 
 /// The same as one line, for programs.
@@ -82,24 +56,24 @@ fn wrong_usage(wrong: &clap::Error) -> ExitCode {
 
 fn main() -> ExitCode {
     // Known before the command line is understood, for what is said when it is not.
-    let command = Cli::command().color(args::colour(std::env::args_os()));
+    let command = Cli::command().color(cli::colour(std::env::args_os()));
     let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => cli,
         // Help and version are results; all else goes to standard error.
         Err(asked) if !asked.use_stderr() => return told(Terminal::PLAIN, terminal::printed(asked.print())),
-        Err(wrong) if args::asks_for_json(std::env::args_os()) => return wrong_usage_as_json(&wrong),
+        Err(wrong) if cli::asks_for_json(std::env::args_os()) => return wrong_usage_as_json(&wrong),
         Err(wrong) => return wrong_usage(&wrong),
     };
     match &cli.command {
-        Command::Delete(args) => delete::run(&cli.global, args),
-        Command::List(args) => list::run(&cli.global, args),
-        Command::Stats(args) => stats::run(&cli.global, args),
-        Command::Get(args) => get::run(&cli.global, args),
-        Command::Resume(args) => start::run::<upstash_dlq_core::Resume>(&cli.global, args),
-        Command::Restart(args) => start::run::<upstash_dlq_core::Restart>(&cli.global, args),
-        Command::Callback(args) => callback::run(&cli.global, args),
-        Command::Demo(args) => demo::run(&cli.global, args),
-        Command::Emulator(args) => emulator::run(&cli.global, args),
+        Command::Delete(args) => commands::delete::run(&cli.global, args),
+        Command::List(args) => commands::list::run(&cli.global, args),
+        Command::Stats(args) => commands::stats::run(&cli.global, args),
+        Command::Get(args) => commands::get::run(&cli.global, args),
+        Command::Resume(args) => commands::restart::run::<upstash_dlq_core::Resume>(&cli.global, args),
+        Command::Restart(args) => commands::restart::run::<upstash_dlq_core::Restart>(&cli.global, args),
+        Command::Callback(args) => commands::callback::run(&cli.global, args),
+        Command::Demo(args) => commands::demo::run(&cli.global, args),
+        Command::Emulator(args) => commands::emulator::run(&cli.global, args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "upstash-dlq", &mut script);

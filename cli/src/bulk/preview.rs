@@ -1,12 +1,12 @@
 //! What a selection would hit, by listing it.
 
-use crate::list;
+use crate::commands::list;
+use crate::input::time::Age;
 use crate::listing::{Failed, Speed, each_page};
-use crate::progress::Progress;
-use crate::report::thousands;
-use crate::table::Stream;
-use crate::terminal::Terminal;
-use crate::time::Age;
+use crate::output::progress::Progress;
+use crate::output::report::thousands;
+use crate::output::table::Stream;
+use crate::output::terminal::Terminal;
 use std::ops::ControlFlow;
 use upstash_dlq_core::{DlqMessage, Escaped, List, Match, RetryPolicy, Selection};
 use upstash_dlq_ureq::Client;

@@ -1,13 +1,14 @@
 //! `upstash-dlq list`: a table for people, NDJSON for programs.
 
-use crate::args::{Global, List};
-use crate::failure::{Failure, conclude};
+use crate::cli::{Global, List};
+use crate::context;
+use crate::input::time::{self, Age};
+use crate::interrupt;
 use crate::listing::{Speed, each_page};
-use crate::progress::Progress;
-use crate::table::{Stream, Table, width};
-use crate::terminal::{Terminal, json_line, print_line};
-use crate::time::{self, Age};
-use crate::{connect, interrupt};
+use crate::output::failure::{Failure, conclude};
+use crate::output::progress::Progress;
+use crate::output::table::{Stream, Table, width};
+use crate::output::terminal::{Terminal, json_line, print_line};
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -17,7 +18,7 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     let terminal = Terminal::new(global);
     let now = Age::from_clock();
     let prepared =
-        args.filters.listing(now).and_then(|list| Ok((list, connect::client(global, connect::endpoint(global)?)?)));
+        args.filters.listing(now).and_then(|list| Ok((list, context::client(global, context::endpoint(global)?)?)));
     let (list, client) = match prepared {
         Ok(prepared) => prepared,
         Err(sentence) => return Failure::usage(sentence).tell(terminal),
@@ -68,7 +69,7 @@ pub(crate) fn run(global: &Global, args: &List) -> ExitCode {
     })
 }
 
-impl crate::args::Filters {
+impl crate::cli::Filters {
     /// Without a filter everything, with no end in time.
     pub(crate) fn listing(&self, now: Age) -> Result<Listing, String> {
         if self.is_empty() { Ok(Listing::everything()) } else { self.build(now).map(Listing::matching) }

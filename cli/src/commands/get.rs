@@ -1,11 +1,13 @@
 //! `upstash-dlq get`: one run, whole.
 
-use crate::args::{Get, Global};
-use crate::failure::{self, Failure};
+use crate::cli::{Get, Global};
+use crate::context;
+use crate::input::selection;
+use crate::input::time::{self, Age};
+use crate::interrupt;
 use crate::listing::Failed;
-use crate::terminal::{Terminal, escaped, json_line, print_line};
-use crate::time::{self, Age};
-use crate::{connect, interrupt, selection};
+use crate::output::failure::{self, Failure};
+use crate::output::terminal::{Terminal, escaped, json_line, print_line};
 use std::process::ExitCode;
 use unicode_width::UnicodeWidthStr;
 use upstash_dlq_core::{
@@ -59,8 +61,8 @@ pub(crate) fn call<C: Call<Output: Clone>>(
     call: impl FnOnce(DlqId) -> C,
 ) -> Result<C::Output, Stopped> {
     let id = DlqId::new(args.id.as_str()).map_err(|error| selection::in_words_of_the_command(&error))?;
-    let endpoint = connect::endpoint(global)?;
-    let client = connect::client(global, endpoint.clone())?;
+    let endpoint = context::endpoint(global)?;
+    let client = context::client(global, endpoint.clone())?;
     let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
     interrupt::install();
     let terminal = Terminal::new(global);

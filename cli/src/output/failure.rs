@@ -2,8 +2,8 @@
 
 use crate::interrupt;
 use crate::listing::Failed;
-use crate::terminal::{Lost, Terminal};
-use crate::wording;
+use crate::output::terminal::{Lost, Terminal};
+use crate::output::wording;
 use serde::Serialize;
 use std::process::ExitCode;
 use upstash_dlq_core::{Cause, Delivery, Endpoint, Halt, ResponseError};

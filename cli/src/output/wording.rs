@@ -1,6 +1,6 @@
 //! Sentences that several commands share.
 
-use crate::private_file::shown;
+use crate::bulk::private_file::shown;
 use serde::Deserialize;
 use std::path::Path;
 use upstash_dlq_core::{Cause, CheckpointError, Endpoint, Halt, ResponseError, Verb};

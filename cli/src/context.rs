@@ -1,7 +1,7 @@
 //! Where to send, and with whose token.
 
-use crate::args::Global;
-use crate::private_file::shown;
+use crate::bulk::private_file::shown;
+use crate::cli::Global;
 use std::io::Read;
 use upstash_dlq_core::{Endpoint, Token};
 use upstash_dlq_ureq::Client;

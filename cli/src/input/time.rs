@@ -1,6 +1,6 @@
 //! Times and durations as people write them.
 
-use crate::args::End;
+use crate::cli::End;
 use jiff::civil::Date;
 use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
 use std::time::Duration;

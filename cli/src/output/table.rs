@@ -1,6 +1,6 @@
 //! Columns that fit the terminal, with nothing in them that steers it.
 
-use crate::terminal::{bold, escaped};
+use crate::output::terminal::{bold, escaped};
 use std::io::IsTerminal;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 use upstash_dlq_core::Escaped;

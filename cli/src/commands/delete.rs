@@ -1,17 +1,21 @@
 //! `upstash-dlq delete`.
 
-use crate::args::{Delete, Global};
+use crate::bulk::archive;
+use crate::bulk::checkpoint_file::CheckpointFile;
+use crate::bulk::fleet;
+use crate::bulk::look_up;
+use crate::bulk::look_up::Stopped;
+use crate::bulk::preview;
 use crate::bulk::{Job, usage};
-use crate::checkpoint_file::CheckpointFile;
+use crate::cli::{Delete, Global};
+use crate::input::selection::Resolved;
+use crate::input::time;
+use crate::input::time::Age;
 use crate::listing::Speed;
-use crate::look_up::Stopped;
-use crate::report::{Ending, Exit, Report};
-use crate::selection::Resolved;
-use crate::table::Stream;
-use crate::terminal::Terminal;
-use crate::time::Age;
-use crate::wording::DELETE;
-use crate::{archive, fleet, look_up, preview, time};
+use crate::output::report::{Ending, Exit, Report};
+use crate::output::table::Stream;
+use crate::output::terminal::Terminal;
+use crate::output::wording::DELETE;
 use std::process::ExitCode;
 use upstash_dlq_core::{BulkDelete, Fingerprint, Selection};
 
@@ -93,7 +97,7 @@ fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
         Resolved::Matching(Selection::Filter(filter)) if absolute(&filters.from) && absolute(&filters.to) => shard
             .of(filter)
             .map(|filter| Resolved::Matching(Selection::Filter(filter)))
-            .map_err(|error| crate::selection::with_flag(&error, "--shard")),
+            .map_err(|error| crate::input::selection::with_flag(&error, "--shard")),
         _ => Err("--shard: needs --from and --to as absolute times (no ages such as 7d), since each machine has a clock of its own".into()),
     }
 }

@@ -1,7 +1,7 @@
 //! What goes to the terminal, and whether there is one.
 
-use crate::args::{Global, When};
-use crate::progress;
+use crate::cli::{Global, When};
+use crate::output::progress;
 use serde::Serialize;
 use std::io::{ErrorKind, IsTerminal, Write};
 use upstash_dlq_core::Escaped;

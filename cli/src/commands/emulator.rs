@@ -1,10 +1,10 @@
 //! `upstash-dlq emulator`: a DLQ on this machine.
 
-use crate::args::{Emulator, Global};
-use crate::failure::{self, Failure};
-use crate::private_file::shown;
-use crate::terminal::{Lost, Terminal, print_line};
-use crate::time::Age;
+use crate::bulk::private_file::shown;
+use crate::cli::{Emulator, Global};
+use crate::input::time::Age;
+use crate::output::failure::{self, Failure};
+use crate::output::terminal::{Lost, Terminal, print_line};
 use std::fs::File;
 use std::io::BufReader;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

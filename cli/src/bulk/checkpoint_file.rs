@@ -1,7 +1,7 @@
 //! A checkpoint on disk: always whole, there before the request it speaks of is sent, and this process's alone.
 
-use crate::private_file::{self, shown};
-use crate::wording;
+use crate::bulk::private_file::{self, shown};
+use crate::output::wording;
 use std::fs::File;
 use std::io::{Error, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};

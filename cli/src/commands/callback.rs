@@ -1,11 +1,11 @@
 //! `upstash-dlq callback`: the failure callback of one run, again or no more.
 
-use crate::args::{Callback, Global};
-use crate::failure;
-use crate::get::call;
-use crate::start::StartedLine;
-use crate::suggestion::Suggestion;
-use crate::terminal::{Terminal, json_line, print_line};
+use crate::cli::{Callback, Global};
+use crate::commands::get::call;
+use crate::commands::restart::StartedLine;
+use crate::output::failure;
+use crate::output::suggestion::Suggestion;
+use crate::output::terminal::{Terminal, json_line, print_line};
 use std::process::ExitCode;
 use upstash_dlq_core::{CancelCallback, Escaped, RetryCallback};
 

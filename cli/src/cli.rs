@@ -1,6 +1,6 @@
 //! The command line, as clap reads it.
 
-use crate::time::{self, Age};
+use crate::input::time::{self, Age};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError};
@@ -452,7 +452,7 @@ impl Filters {
 
     /// In the words that were given.
     fn turned_round(&self) -> String {
-        let given = |text: &Option<String>| text.as_deref().map(crate::terminal::escaped);
+        let given = |text: &Option<String>| text.as_deref().map(crate::output::terminal::escaped);
         let from = given(&self.from).unwrap_or_default();
         match given(&self.to) {
             Some(to) => format!("--from {from} lies after --to {to}: give the earlier time as --from"),
@@ -481,6 +481,6 @@ impl Filters {
         filter = self.failure_function_state.iter().fold(filter, |f, s| f.failure_function_state(&s.as_str().into()));
         filter = self.caller_ip.iter().fold(filter, upstash_dlq_core::FilterBuilder::caller_ip);
         filter = self.flow_control_key.iter().fold(filter, upstash_dlq_core::FilterBuilder::flow_control_key);
-        filter.build().map_err(|error| crate::selection::in_words_of_the_command(&error))
+        filter.build().map_err(|error| crate::input::selection::in_words_of_the_command(&error))
     }
 }

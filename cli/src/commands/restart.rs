@@ -1,16 +1,17 @@
 //! `upstash-dlq resume` and `upstash-dlq restart`.
 
-use crate::args::{Global, OverrideArgs, Settle, Start};
+use crate::bulk::checkpoint_file::CheckpointFile;
+use crate::bulk::fleet;
 use crate::bulk::{Job, Stand, usage};
-use crate::checkpoint_file::CheckpointFile;
+use crate::cli::{Global, OverrideArgs, Settle, Start};
+use crate::commands::delete;
+use crate::input::selection::{self, Resolved};
+use crate::input::time::Age;
 use crate::listing::Speed;
-use crate::report::Report;
-use crate::selection::{self, Resolved};
-use crate::suggestion::Suggestion;
-use crate::terminal::Terminal;
-use crate::time::Age;
-use crate::wording::{self, Words};
-use crate::{delete, fleet};
+use crate::output::report::Report;
+use crate::output::suggestion::Suggestion;
+use crate::output::terminal::Terminal;
+use crate::output::wording::{self, Words};
 use serde::Serialize;
 use std::process::ExitCode;
 use upstash_dlq_core::{

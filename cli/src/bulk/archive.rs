@@ -1,13 +1,15 @@
 //! `upstash-dlq delete --archive`: nothing goes that is not on disk.
 
-use crate::archive_file::{ArchiveFile, FoundArchive};
+use crate::bulk::archive_file::{ArchiveFile, FoundArchive};
+use crate::bulk::private_file::shown;
 use crate::bulk::{Job, usage};
-use crate::ids::IdList;
-use crate::private_file::shown;
-use crate::progress::Progress;
-use crate::report::{Ending, Exit, Report, thousands};
-use crate::selection::Resolved;
-use crate::{interrupt, report, wording};
+use crate::input::ids::IdList;
+use crate::input::selection::Resolved;
+use crate::interrupt;
+use crate::output::progress::Progress;
+use crate::output::report;
+use crate::output::report::{Ending, Exit, Report, thousands};
+use crate::output::wording;
 use std::num::NonZeroU32;
 use std::path::Path;
 use std::time::{Duration, Instant};

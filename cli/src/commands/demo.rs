@@ -1,15 +1,16 @@
 //! `upstash-dlq demo`: the real stack against an emulator inside the process.
 
-use crate::args::{Demo, Global};
-use crate::failure::{self, Failure};
+use crate::bulk::preview;
+use crate::cli::{Demo, Global};
+use crate::context;
+use crate::input::time::Age;
+use crate::interrupt;
 use crate::listing::Speed;
-use crate::preview;
-use crate::progress::Progress;
-use crate::report::thousands;
-use crate::table::Stream;
-use crate::terminal::{Lost, Terminal, print_line};
-use crate::time::Age;
-use crate::{connect, interrupt};
+use crate::output::failure::{self, Failure};
+use crate::output::progress::Progress;
+use crate::output::report::thousands;
+use crate::output::table::Stream;
+use crate::output::terminal::{Lost, Terminal, print_line};
 use std::num::NonZeroU32;
 use std::process::ExitCode;
 use std::time::Duration;
@@ -63,7 +64,7 @@ fn show(global: &Global, args: &Demo) -> Result<(), Stop> {
 
     let endpoint =
         Token::new(LOCAL_TOKEN).and_then(|token| Endpoint::new(&server.url(), token)).map_err(|e| sentence(&e))?;
-    let client = connect::client(global, endpoint.clone())?;
+    let client = context::client(global, endpoint.clone())?;
     let policy = RetryPolicy { base: Duration::from_millis(50), ..RetryPolicy::default() };
 
     let (_, counted) =

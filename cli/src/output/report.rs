@@ -1,7 +1,7 @@
 //! How a bulk command ended, for people, for scripts and for the shell.
 
-use crate::terminal::{Lost, print_line};
-use crate::wording::Words;
+use crate::output::terminal::{Lost, print_line};
+use crate::output::wording::Words;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::process::ExitCode;
@@ -176,7 +176,7 @@ impl Report {
     }
 
     /// Results to standard output, errors to standard error.
-    pub(crate) fn print(mut self, terminal: &crate::terminal::Terminal, json: bool) -> ExitCode {
+    pub(crate) fn print(mut self, terminal: &crate::output::terminal::Terminal, json: bool) -> ExitCode {
         let elapsed = self.started.elapsed().saturating_sub(self.thought);
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         if let Some(reason) = self.reason.as_ref().filter(|_| !self.declined) {

@@ -1,9 +1,9 @@
 //! From the words of the command line to a selection.
 
-use crate::args::SelectionArgs;
-use crate::ids::IdList;
-use crate::time;
-use crate::time::Age;
+use crate::cli::SelectionArgs;
+use crate::input::ids::IdList;
+use crate::input::time;
+use crate::input::time::Age;
 use std::path::Path;
 use upstash_dlq_core::{Endpoint, Fingerprint, RelativeTimes, Selection, SelectionError, UnixMillis};
 

@@ -1,6 +1,6 @@
 //! An archive on disk: one message a line, whole or not at all; this process's alone while it is open.
 
-use crate::private_file::{self, shown};
+use crate::bulk::private_file::{self, shown};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use std::borrow::Cow;
 use std::fmt;

@@ -1,8 +1,8 @@
 //! How far a command has come: a bar on a terminal, a line now and then elsewhere.
 
-use crate::progress_line::draw_target;
-use crate::report::thousands;
-use crate::terminal::Terminal;
+use crate::output::progress_line::draw_target;
+use crate::output::report::thousands;
+use crate::output::terminal::Terminal;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::io::IsTerminal;

@@ -1,7 +1,7 @@
 //! Commands for copying: safe to paste into a POSIX shell, or not suggested.
 
-use crate::args::Global;
-use crate::terminal::escaped;
+use crate::cli::Global;
+use crate::output::terminal::escaped;
 
 /// A command, as far as every word of it can be written. Quoting comes last: nothing cuts or escapes it afterwards.
 pub(crate) struct Suggestion(Option<String>);

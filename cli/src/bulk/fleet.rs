@@ -1,13 +1,13 @@
 //! A bulk operation on lanes.
 
+use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::{Job, Stand, Watch, usage};
-use crate::checkpoint_file::CheckpointFile;
+use crate::commands::restart;
+use crate::input::selection::window;
+use crate::input::time::Age;
 use crate::listing::{Speed, unless_interrupted};
-use crate::report::Report;
-use crate::selection::window;
-use crate::start;
-use crate::time::Age;
-use crate::wording;
+use crate::output::report::Report;
+use crate::output::wording;
 use std::ops::ControlFlow;
 use upstash_dlq_core::{
     BulkBuilder, Event, Fleet, FleetCheckpoint, FleetObserver, Halt, OutOfTurn, Settlement, Totals, Verb,
@@ -27,7 +27,7 @@ impl<V: Verb> Stand for Fleet<V> {
     }
 
     fn how_to_settle(&self, halt: &Halt, job: &Job<'_>, has_checkpoint: bool) -> String {
-        start::how_to_settle(self.unsettled(), halt, job, has_checkpoint)
+        restart::how_to_settle(self.unsettled(), halt, job, has_checkpoint)
     }
 }
 
@@ -61,8 +61,8 @@ pub(crate) fn run<V: Verb>(
         Err(sentence) => return usage(report, sentence),
     };
     // One that has not begun has nothing to be settled, and says so.
-    let settled = start::settled(settlement, |how| fleet.as_mut().ok_or(OutOfTurn)?.settle(how))
-        .and_then(|()| fleet.as_ref().map_or(Ok(()), |fleet| start::keep(fleet, settlement, file)));
+    let settled = restart::settled(settlement, |how| fleet.as_mut().ok_or(OutOfTurn)?.settle(how))
+        .and_then(|()| fleet.as_ref().map_or(Ok(()), |fleet| restart::keep(fleet, settlement, file)));
     if let Err(sentence) = settled {
         return usage(report, sentence);
     }

@@ -1,15 +1,16 @@
 //! `upstash-dlq stats`: how many runs failed, of what, and when.
 
-use crate::args::{Global, Stats};
-use crate::failure::{Failure, conclude};
+use crate::cli::{Global, Stats};
+use crate::context;
+use crate::input::time::{self, Age};
+use crate::interrupt;
 use crate::listing::{Speed, each_page};
-use crate::progress::Progress;
-use crate::report::thousands;
-use crate::table::{self, Stream, cell};
-use crate::tally::{Count, Field, Histogram, Tally};
-use crate::terminal::{Terminal, bold, json_line, print_line};
-use crate::time::{self, Age};
-use crate::{connect, interrupt};
+use crate::output::failure::{Failure, conclude};
+use crate::output::progress::Progress;
+use crate::output::report::thousands;
+use crate::output::table::{self, Stream, cell};
+use crate::output::tally::{Count, Field, Histogram, Tally};
+use crate::output::terminal::{Terminal, bold, json_line, print_line};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use std::process::ExitCode;
@@ -25,7 +26,7 @@ pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
     let prepared = args
         .filters
         .listing(Age::from_clock())
-        .and_then(|list| Ok((list, connect::client(global, connect::endpoint(global)?)?)));
+        .and_then(|list| Ok((list, context::client(global, context::endpoint(global)?)?)));
     let (listing, client) = match prepared {
         Ok(prepared) => prepared,
         Err(sentence) => return Failure::usage(sentence).tell(terminal),

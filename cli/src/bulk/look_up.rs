@@ -1,12 +1,12 @@
 //! What ids would hit: each is looked up, and nothing is changed.
 
 use crate::bulk::Job;
-use crate::ids::IdList;
+use crate::bulk::preview::{self, Preview, SAMPLES};
+use crate::input::ids::IdList;
 use crate::interrupt;
 use crate::listing::{Failed, unless_interrupted};
-use crate::preview::{self, Preview, SAMPLES};
-use crate::progress::Progress;
-use crate::report::Report;
+use crate::output::progress::Progress;
+use crate::output::report::Report;
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};

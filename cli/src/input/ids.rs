@@ -1,8 +1,8 @@
 //! Ids from the command line and from a file of any length: checked whole, and copied, so that what was read first is
 //! what is sent; then taken part by part.
 
-use crate::private_file::shown;
-use crate::selection::in_words_of_the_command;
+use crate::bulk::private_file::shown;
+use crate::input::selection::in_words_of_the_command;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
