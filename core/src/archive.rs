@@ -12,12 +12,20 @@
 //! ```
 
 use crate::bulk::{MAX_EMPTY_PAGES, add_one};
-use crate::fingerprint::hash_of;
-use crate::retry::Attempts;
-use crate::{
-    Bulk, BulkDelete, Delete, Delivery, DlqId, DlqMessage, ErrorBody, Event, GetMessage, Halt, Ids, List, ListPage,
-    Match, OutOfTurn, Outcome, Pager, ResponseError, Retried, Selection, Single, Step, Totals, TransportFailure,
-};
+use crate::engine::outcome::{Halt, OutOfTurn, Outcome, Totals};
+use crate::engine::retry::Attempts;
+use crate::engine::retry::{Delivery, Event, Retried, Step, TransportFailure};
+use crate::model::dlq_id::DlqId;
+use crate::model::hash::hash_of;
+use crate::model::message::DlqMessage;
+use crate::selection::ids::Ids;
+use crate::selection::matches::Match;
+use crate::selection::selected::Selection;
+use crate::wire::bulk::Delete;
+use crate::wire::error::{ErrorBody, ResponseError};
+use crate::wire::list::{List, ListPage};
+use crate::wire::single::GetMessage;
+use crate::{Bulk, BulkDelete, Pager, Single};
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;

@@ -1,15 +1,18 @@
 //! The cursor state machine behind every bulk operation.
 
 use crate::checkpoint::{Position, SavedSelection};
-use crate::cycle::CycleDetector;
-use crate::fingerprint::hash_of;
-use crate::outcome::{Halt, OutOfTurn, Outcome, Totals};
-use crate::query::{Prefix, ids_that_fit, push_pair};
-use crate::retry::{Attempts, Cause, GiveUp, Verdict, judge};
-use crate::{
-    BulkBuilder, BulkPage, Checkpoint, Delete, Delivery, DlqId, Event, List, ResponseError, Retried, Selection, Step,
-    TransportFailure, Verb,
-};
+use crate::engine::cycle::CycleDetector;
+use crate::engine::outcome::{Halt, OutOfTurn, Outcome, Totals};
+use crate::engine::retry::{Attempts, Cause, GiveUp, Verdict, judge};
+use crate::engine::retry::{Delivery, Event, Retried, Step, TransportFailure};
+use crate::model::dlq_id::DlqId;
+use crate::model::hash::hash_of;
+use crate::selection::selected::Selection;
+use crate::wire::bulk::{BulkPage, Delete, Verb};
+use crate::wire::error::ResponseError;
+use crate::wire::list::List;
+use crate::wire::query::{Prefix, ids_that_fit, push_pair};
+use crate::{BulkBuilder, Checkpoint};
 use alloc::collections::BTreeSet;
 use alloc::string::ToString;
 use core::num::NonZeroU64;

@@ -2,10 +2,15 @@
 
 use crate::bulk::{Bulk, add_one};
 use crate::checkpoint::Position;
-use crate::{
-    Checkpoint, CheckpointError, Delete, Endpoint, Fingerprint, Overrides, RelativeTimes, Restart, Resume, RetryPolicy,
-    Selection, Totals, Verb,
-};
+use crate::checkpoint::fingerprint::Fingerprint;
+use crate::engine::outcome::Totals;
+use crate::engine::retry::RetryPolicy;
+use crate::model::endpoint::Endpoint;
+use crate::selection::filter::RelativeTimes;
+use crate::selection::selected::Selection;
+use crate::wire::bulk::{Delete, Restart, Resume, Verb};
+use crate::wire::overrides::Overrides;
+use crate::{Checkpoint, CheckpointError};
 use core::marker::PhantomData;
 use core::num::{NonZeroU32, NonZeroU64};
 
@@ -193,7 +198,7 @@ impl BulkBuilder<Delete> {
     }
 
     /// Whether [`Self::build_with_archive`] takes the server's word that the runs it lists match the filter. Unless it
-    /// does, a listed run that does not match ends the operation ([`Halt::Mismatch`](crate::Halt::Mismatch)). For a
+    /// does, a listed run that does not match ends the operation ([`Halt::Mismatch`](crate::engine::outcome::Halt::Mismatch)). For a
     /// service that changes the values that filters speak of.
     pub fn trust_server(self, trust_server: bool) -> Self {
         Self { trust_server, ..self }

@@ -1,6 +1,19 @@
-use crate::cycle::CycleDetector;
-use crate::{Cursor, Delete, Filter, Fingerprint, Restart, Resume, Selection, SelectionError, Totals, Verb};
-use crate::{FleetCheckpoint, RelativeTimes, fleet_checkpoint, sealed_file};
+//! Where an operation stood.
+
+pub(crate) mod fingerprint;
+pub(crate) mod seal;
+
+pub use self::fingerprint::{Fingerprint, FingerprintOfMany};
+
+use crate::engine::cycle::CycleDetector;
+use crate::engine::outcome::Totals;
+use crate::model::cursor::Cursor;
+use crate::model::field_error::SelectionError;
+use crate::selection::filter::Filter;
+use crate::selection::filter::RelativeTimes;
+use crate::selection::selected::Selection;
+use crate::wire::bulk::{Delete, Restart, Resume, Verb};
+use crate::{FleetCheckpoint, fleet_checkpoint};
 use alloc::string::{String, ToString};
 use core::fmt;
 use core::num::{NonZeroU32, NonZeroU64};
@@ -129,18 +142,18 @@ impl Checkpoint {
             in_flight: this.in_flight,
             position: this.position,
         };
-        sealed_file::seal(VERSION, &file)
+        seal::seal(VERSION, &file)
     }
 
     /// # Errors
     /// Text that is not a checkpoint, one of a version that is not known, one that was changed since it was written, or one
     /// of lanes, for which there is [`FleetCheckpoint`].
     pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
-        if sealed_file::version(json)? == fleet_checkpoint::VERSION {
+        if seal::version(json)? == fleet_checkpoint::VERSION {
             // Ours, and of lanes, which no list of ids has.
             return FleetCheckpoint::from_json(json).and(Err(CheckpointError::OtherSelection));
         }
-        let file: File = sealed_file::open(VERSION, json)?;
+        let file: File = seal::open(VERSION, json)?;
         if ![Delete::NAME, Resume::NAME, Restart::NAME].contains(&file.operation.as_str()) {
             return Err(CheckpointError::Damaged("its operation is not known".into()));
         }
@@ -165,7 +178,7 @@ impl Checkpoint {
     }
 
     /// The resolved times, for people: the lower and the upper end.
-    pub fn window(&self) -> (Option<crate::UnixMillis>, Option<crate::UnixMillis>) {
+    pub fn window(&self) -> (Option<crate::model::time::UnixMillis>, Option<crate::model::time::UnixMillis>) {
         match &self.selection {
             SavedSelection::Filter(filter) => (filter.from(), filter.to()),
             SavedSelection::Ids(_) | SavedSelection::Everything => (None, None),
@@ -202,9 +215,9 @@ pub enum CheckpointError {
 impl fmt::Display for CheckpointError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Damaged(problem) => write!(f, "checkpoint: cannot be read ({}): give another file, or remove it to start anew", crate::Escaped(problem)),
+            Self::Damaged(problem) => write!(f, "checkpoint: cannot be read ({}): give another file, or remove it to start anew", crate::model::text::Escaped(problem)),
             Self::Version(version) => write!(f, "checkpoint: has version {version}, this program knows {VERSION}: use the program that wrote it"),
-            Self::OtherOperation(operation) => write!(f, "checkpoint: belongs to a {}: give the same command again, or another file", crate::Escaped(operation)),
+            Self::OtherOperation(operation) => write!(f, "checkpoint: belongs to a {}: give the same command again, or another file", crate::model::text::Escaped(operation)),
             Self::OtherSelection => f.write_str("checkpoint: belongs to another endpoint, selection or overrides: give the same ones again, or another file"),
             Self::OtherOptions => {
                 f.write_str("checkpoint: was taken with another page size, maximum or verification: give the same ones again, or another file")

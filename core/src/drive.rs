@@ -1,8 +1,11 @@
 //! The loop around a machine, for callers that have a way to send and a way to sleep.
 
-use crate::{
-    Bulk, Call, Event, Halt, ListPage, OutOfTurn, Outcome, Pager, PagerEnd, Single, Step, TransportFailure, Verb,
-};
+use crate::engine::outcome::{Halt, OutOfTurn, Outcome};
+use crate::engine::retry::{Event, Step, TransportFailure};
+use crate::wire::bulk::Verb;
+use crate::wire::call::Call;
+use crate::wire::list::ListPage;
+use crate::{Bulk, Pager, PagerEnd, Single};
 use core::future::Future;
 use core::ops::ControlFlow;
 use core::time::Duration;

@@ -1,14 +1,15 @@
 //! Many lanes at once.
 
 use crate::bulk::{Bulk, Settlement, Unsettled};
-use crate::outcome::{Halt, OutOfTurn, Outcome, Totals};
-use crate::pace::{Clock, Pace, rebased};
-use crate::retry::is_rate_limit;
-use crate::window::Window;
-use crate::{
-    BulkBuilder, BulkPage, Cause, Delete, Event, FleetStep, LaneId, Lanes, Selection, Step, TransportFailure,
-    UnixMillis, Verb,
-};
+use crate::engine::outcome::{Halt, OutOfTurn, Outcome, Totals};
+use crate::engine::rate_limiter::{Clock, Pace, rebased};
+use crate::engine::retry::is_rate_limit;
+use crate::engine::retry::{Cause, Event, Step, TransportFailure};
+use crate::model::time::UnixMillis;
+use crate::selection::selected::Selection;
+use crate::selection::window::Window;
+use crate::wire::bulk::{BulkPage, Delete, Verb};
+use crate::{BulkBuilder, FleetStep, LaneId, Lanes};
 use alloc::vec::Vec;
 use core::num::NonZeroUsize;
 use core::time::Duration;
@@ -420,7 +421,7 @@ impl<V: Verb> Lanes for Fleet<V> {
     fn abandon(&mut self) {
         for at in 0..self.lanes.len() {
             // Out of turn where nothing is in flight, which changes nothing.
-            let _ = Self::on_failure(self, LaneId(at), crate::Delivery::Unknown);
+            let _ = Self::on_failure(self, LaneId(at), crate::engine::retry::Delivery::Unknown);
         }
         self.clock.begin_anew();
     }

@@ -1,9 +1,14 @@
+use crate::BulkBuilder;
 use crate::bulk::{Bulk, add_one};
+use crate::checkpoint::fingerprint::Fingerprint;
+use crate::checkpoint::seal;
 use crate::checkpoint::{Checkpoint, CheckpointError, Position, SavedSelection};
+use crate::engine::outcome::Totals;
 use crate::fleet::{Fleet, Lane, LaneState};
-use crate::sealed_file;
-use crate::window::Window;
-use crate::{BulkBuilder, Delete, Fingerprint, Restart, Resume, Selection, Totals, UnixMillis, Verb};
+use crate::model::time::UnixMillis;
+use crate::selection::selected::Selection;
+use crate::selection::window::Window;
+use crate::wire::bulk::{Delete, Restart, Resume, Verb};
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
@@ -67,17 +72,17 @@ impl FleetCheckpoint {
     pub fn to_json(&self) -> String {
         match &self.0 {
             Kind::One(checkpoint) => checkpoint.to_json(),
-            Kind::Many(file) => sealed_file::seal(VERSION, file),
+            Kind::Many(file) => seal::seal(VERSION, file),
         }
     }
 
     /// # Errors
     /// Text that is not a checkpoint, one of a version that is not known, or one that was changed since it was written.
     pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
-        if sealed_file::version(json)? != VERSION {
+        if seal::version(json)? != VERSION {
             return Checkpoint::from_json(json).map(|checkpoint| Self(Kind::One(checkpoint)));
         }
-        let file: File = sealed_file::open(VERSION, json)?;
+        let file: File = seal::open(VERSION, json)?;
         let delete = file.operation == Delete::NAME;
         let fits = (delete || [Resume::NAME, Restart::NAME].contains(&file.operation.as_str()))
             && file.budget.is_some() == file.max.is_some()

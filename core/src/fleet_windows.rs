@@ -1,11 +1,13 @@
 //! How a fleet's windows are cut, and how its rounds follow each other.
 
+use crate::BulkBuilder;
 use crate::bulk::Bulk;
 use crate::checkpoint::Position;
+use crate::engine::outcome::Halt;
 use crate::fleet::{Fleet, Lane, LaneState};
-use crate::outcome::Halt;
-use crate::window::Window;
-use crate::{BulkBuilder, Selection, Verb};
+use crate::selection::selected::Selection;
+use crate::selection::window::Window;
+use crate::wire::bulk::Verb;
 
 /// How many more lanes each page opens that was not the last of its window: a delete of a few pages does not open sixteen.
 const OPENED_BY_A_PAGE: u64 = 4;

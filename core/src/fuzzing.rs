@@ -2,10 +2,21 @@
 //! it may change with any version. Each takes any bytes and panics only where a promise is broken.
 #![doc(hidden)]
 
-use crate::{
-    BulkDelete, Call, Checkpoint, DeletePage, Delivery, DlqId, DlqMessage, Endpoint, ErrorBody, FailureFunctionState,
-    Filter, FleetCheckpoint, FleetStep, Ids, LastLine, List, ResponseError, Selection, Step, Token, UnixMillis,
-};
+use crate::engine::retry::{Delivery, Step};
+use crate::model::callback_state::FailureFunctionState;
+use crate::model::dlq_id::DlqId;
+use crate::model::endpoint::{Endpoint, Token};
+use crate::model::last_line::LastLine;
+use crate::model::message::DlqMessage;
+use crate::model::time::UnixMillis;
+use crate::selection::filter::Filter;
+use crate::selection::ids::Ids;
+use crate::selection::selected::Selection;
+use crate::wire::call::Call;
+use crate::wire::error::{ErrorBody, ResponseError};
+use crate::wire::list::List;
+use crate::wire::page::DeletePage;
+use crate::{BulkDelete, Checkpoint, FleetCheckpoint, FleetStep};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -132,7 +143,7 @@ pub fn page(data: &[u8]) {
         Ok(page) => {
             assert!(i64::try_from(page.deleted).is_ok());
             let cursor = page.cursor.as_ref().map(|cursor| cursor.as_str());
-            assert!(cursor.is_none_or(|c| !c.is_empty() && c.len() <= crate::Cursor::MAX_LEN));
+            assert!(cursor.is_none_or(|c| !c.is_empty() && c.len() <= crate::model::cursor::Cursor::MAX_LEN));
             let again = serde_json::json!({ "deleted": page.deleted, "cursor": cursor }).to_string();
             assert_eq!(DeletePage::parse(&Response::new(again)).as_ref(), Ok(&page));
         }
@@ -166,7 +177,7 @@ pub fn retry_after(data: &[u8]) {
     let mut headers = HeaderMap::new();
     for line in data.split(|b| *b == b'\n') {
         if let Ok(text) = core::str::from_utf8(line) {
-            if let Some(at) = crate::retry_after::parse_http_date(text) {
+            if let Some(at) = crate::engine::retry_after::parse_http_date(text) {
                 assert!((-62_200_000_000..253_500_000_000).contains(&at), "{at}");
             }
         }
@@ -178,7 +189,7 @@ pub fn retry_after(data: &[u8]) {
         }
     }
     for rate_limited in [false, true] {
-        if let Some(wait) = crate::retry_after::requested_wait(&headers, rate_limited) {
+        if let Some(wait) = crate::engine::retry_after::requested_wait(&headers, rate_limited) {
             assert!((1..=366 * 86_400).contains(&wait.as_secs()), "{wait:?}");
         }
     }
@@ -246,8 +257,8 @@ pub fn checkpoint(data: &[u8]) {
     // Whoever changes a file can seal it again.
     let Ok(text) = core::str::from_utf8(data) else { return };
     let Ok(text) = serde_json::from_str::<&serde_json::value::RawValue>(text) else { return };
-    one_checkpoint(crate::sealed_file::seal(crate::checkpoint::VERSION, &text).as_bytes());
-    fleet_checkpoint(crate::sealed_file::seal(crate::fleet_checkpoint::VERSION, &text).as_bytes());
+    one_checkpoint(crate::checkpoint::seal::seal(crate::checkpoint::VERSION, &text).as_bytes());
+    fleet_checkpoint(crate::checkpoint::seal::seal(crate::fleet_checkpoint::VERSION, &text).as_bytes());
 }
 
 fn one_checkpoint(data: &[u8]) {

@@ -1,6 +1,7 @@
 //! What everything on many lanes has in common, and who looks on.
 
-use crate::{Event, OutOfTurn, TransportFailure};
+use crate::engine::outcome::OutOfTurn;
+use crate::engine::retry::{Event, TransportFailure};
 use core::ops::ControlFlow;
 use core::time::Duration;
 use http::{Request, Response};
@@ -60,7 +61,7 @@ pub trait Lanes {
     /// When the lane has none in flight.
     fn withdraw(&mut self, lane: LaneId) -> Result<(), OutOfTurn>;
 
-    /// Counts every request that is out as lost ([`Delivery::Unknown`](crate::Delivery::Unknown)): whoever drove the lanes
+    /// Counts every request that is out as lost ([`Delivery::Unknown`](crate::engine::retry::Delivery::Unknown)): whoever drove the lanes
     /// before has gone, and no answer will come.
     fn abandon(&mut self);
 

@@ -3,83 +3,48 @@
 
 extern crate alloc;
 
+pub mod engine;
+pub mod model;
+pub mod selection;
+pub mod wire;
+
 mod archive;
-mod base64;
 mod bulk;
 mod bulk_builder;
-mod call;
-mod calls;
 mod checkpoint;
-mod cursor;
-mod cycle;
-mod dlq_id;
 mod drive;
-mod endpoint;
-mod escape;
-mod failure_function_state;
-mod filter;
-mod fingerprint;
 mod fleet;
 mod fleet_checkpoint;
 mod fleet_windows;
 mod lanes;
-mod last_line;
-mod list;
 mod list_fleet;
-mod matches;
-mod message;
-mod outcome;
-mod overrides;
-mod pace;
-mod page;
 mod pager;
 mod pagers;
-mod period;
-mod query;
-mod redact;
-mod response;
-mod retry;
-mod retry_after;
-mod sealed_file;
-mod selection;
 mod single;
-mod unix_millis;
-mod verb;
-mod window;
 
 pub mod fuzzing;
 
 pub use archive::{ArchiveDelete, ArchiveOutcome, ArchiveStep};
 pub use bulk::{Bulk, Settlement, Unsettled};
 pub use bulk_builder::{BulkBuilder, BulkDelete, BulkRestart, BulkResume};
-pub use call::Call;
-pub use calls::{CancelCallback, DeleteOne, GetMessage, RestartOne, ResumeOne, RetryCallback};
-pub use checkpoint::{Checkpoint, CheckpointError};
-pub use cursor::{Cursor, CursorError};
-pub use dlq_id::DlqId;
+pub use checkpoint::{Checkpoint, CheckpointError, Fingerprint, FingerprintOfMany};
 pub use drive::{Driven, Machine, Observer, drive, drive_async};
-pub use endpoint::{Endpoint, EndpointBuilder, EndpointError, Token};
-pub use escape::Escaped;
-pub use failure_function_state::FailureFunctionState;
-pub use filter::{Filter, FilterBuilder, RelativeTimes};
-pub use fingerprint::{Fingerprint, FingerprintOfMany};
+pub use engine::{
+    Cause, Delivery, Event, Halt, OutOfTurn, Outcome, Retried, RetryPolicy, Step, Totals, TransportFailure,
+};
 pub use fleet::Fleet;
 pub use fleet_checkpoint::FleetCheckpoint;
 pub use lanes::{FleetObserver, FleetStep, LaneId, Lanes};
-pub use last_line::LastLine;
-pub use list::{List, ListPage};
 pub use list_fleet::{ListFleet, ListOutcome};
-pub use matches::Match;
-pub use message::{DlqMessage, FailureCallbackInfo, MessageError};
-pub use outcome::{Halt, OutOfTurn, Outcome, Totals};
-pub use overrides::{FlowControl, Overrides, OverridesBuilder};
-pub use page::{DeletePage, StartedPage, StartedRun};
+pub use model::{
+    Cursor, CursorError, DlqId, DlqMessage, Endpoint, EndpointBuilder, EndpointError, Escaped, FailureCallbackInfo,
+    FailureFunctionState, LastLine, MessageError, Period, SelectionError, Token, UnixMillis,
+};
 pub use pager::{Pager, PagerEnd};
-pub use period::Period;
-pub use response::{ErrorBody, ResponseError};
-pub use retry::{Cause, Delivery, Event, Retried, RetryPolicy, Step, TransportFailure};
-pub use selection::{Ids, Selection, SelectionError};
+pub use selection::{Filter, FilterBuilder, Ids, Match, RelativeTimes, Selection, Shard};
 pub use single::Single;
-pub use unix_millis::UnixMillis;
-pub use verb::{BulkPage, Delete, Restart, Resume, Verb};
-pub use window::Shard;
+pub use wire::{
+    BulkPage, Call, CancelCallback, Delete, DeleteOne, DeletePage, ErrorBody, FlowControl, GetMessage, List, ListPage,
+    Overrides, OverridesBuilder, ResponseError, Restart, RestartOne, Resume, ResumeOne, RetryCallback, StartedPage,
+    StartedRun, Verb,
+};

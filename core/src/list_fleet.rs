@@ -1,11 +1,16 @@
 //! Listing on many lanes at once.
 
+use crate::engine::outcome::{Halt, OutOfTurn};
+use crate::engine::retry::{Event, RetryPolicy, TransportFailure};
+use crate::model::cursor::Cursor;
+use crate::model::dlq_id::DlqId;
+use crate::model::endpoint::Endpoint;
+use crate::model::message::DlqMessage;
+use crate::model::time::UnixMillis;
 use crate::pagers::Pagers;
-use crate::window::Window;
-use crate::{
-    Cursor, DlqId, DlqMessage, Endpoint, Event, FleetStep, Halt, LaneId, Lanes, List, ListPage, OutOfTurn, RetryPolicy,
-    TransportFailure, UnixMillis,
-};
+use crate::selection::window::Window;
+use crate::wire::list::{List, ListPage};
+use crate::{FleetStep, LaneId, Lanes};
 use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::mem;

@@ -1,8 +1,12 @@
 use crate::bulk::MAX_EMPTY_PAGES;
-use crate::cycle::CycleDetector;
-use crate::query::Prefix;
-use crate::retry::{Attempts, Cause, GiveUp, Verdict, judge};
-use crate::{Call, Endpoint, Event, Halt, List, ListPage, OutOfTurn, Retried, RetryPolicy, Step, TransportFailure};
+use crate::engine::cycle::CycleDetector;
+use crate::engine::outcome::{Halt, OutOfTurn};
+use crate::engine::retry::{Attempts, Cause, GiveUp, Verdict, judge};
+use crate::engine::retry::{Event, Retried, RetryPolicy, Step, TransportFailure};
+use crate::model::endpoint::Endpoint;
+use crate::wire::call::Call;
+use crate::wire::list::{List, ListPage};
+use crate::wire::query::Prefix;
 use alloc::string::ToString;
 use core::time::Duration;
 use http::Response;
@@ -49,7 +53,7 @@ impl Pager {
     pub fn poll(&mut self) -> Step<PagerEnd> {
         if let State::InFlight = self.state {
             // Cannot be out of turn: a request is in flight.
-            let _ = self.on_failure(crate::Delivery::Unknown);
+            let _ = self.on_failure(crate::engine::retry::Delivery::Unknown);
         }
         match &self.state {
             State::Backoff(wait) => {

@@ -1,12 +1,13 @@
 //! Windows of time listed side by side.
 
-use crate::pace::{Clock, Pace, rebased};
-use crate::retry::is_rate_limit;
-use crate::window::Window;
-use crate::{
-    Delivery, Endpoint, Event, FleetStep, Halt, LaneId, List, ListPage, OutOfTurn, Pager, RetryPolicy, Step,
-    TransportFailure,
-};
+use crate::engine::outcome::{Halt, OutOfTurn};
+use crate::engine::rate_limiter::{Clock, Pace, rebased};
+use crate::engine::retry::is_rate_limit;
+use crate::engine::retry::{Delivery, Event, RetryPolicy, Step, TransportFailure};
+use crate::model::endpoint::Endpoint;
+use crate::selection::window::Window;
+use crate::wire::list::{List, ListPage};
+use crate::{FleetStep, LaneId, Pager};
 use alloc::collections::VecDeque;
 use alloc::string::ToString;
 use alloc::vec::Vec;

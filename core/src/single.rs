@@ -1,7 +1,10 @@
 //! One call, with its retries.
 
-use crate::retry::{Attempts, Cause, GiveUp, Verdict, judge};
-use crate::{Call, Delivery, Endpoint, Event, Halt, OutOfTurn, Retried, RetryPolicy, Step, TransportFailure};
+use crate::engine::outcome::{Halt, OutOfTurn};
+use crate::engine::retry::{Attempts, Cause, GiveUp, Verdict, judge};
+use crate::engine::retry::{Delivery, Event, Retried, RetryPolicy, Step, TransportFailure};
+use crate::model::endpoint::Endpoint;
+use crate::wire::call::Call;
 use alloc::string::ToString;
 use core::time::Duration;
 use http::Response;

@@ -1,10 +1,12 @@
 //! Bytes as operations on many lanes.
 
 use super::{assert_within, endpoint, selections};
-use crate::{
-    BulkBuilder, BulkPage, Delete, Delivery, Event, Fleet, FleetCheckpoint, FleetStep, LaneId, Lanes, List, ListFleet,
-    ListPage, Restart, RetryPolicy, Selection, Settlement, UnixMillis, Verb,
-};
+use crate::engine::retry::{Delivery, Event, RetryPolicy};
+use crate::model::time::UnixMillis;
+use crate::selection::selected::Selection;
+use crate::wire::bulk::{BulkPage, Delete, Restart, Verb};
+use crate::wire::list::{List, ListPage};
+use crate::{BulkBuilder, Fleet, FleetCheckpoint, FleetStep, LaneId, Lanes, ListFleet, Settlement};
 use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;

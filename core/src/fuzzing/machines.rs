@@ -1,10 +1,11 @@
 //! Bytes as operations on the machines.
 
 use super::{assert_within, endpoint, pairs_of, selections};
-use crate::{
-    ArchiveStep, Bulk, BulkDelete, BulkResume, Checkpoint, DeletePage, Delivery, Halt, RetryPolicy, Selection,
-    Settlement, Step, Totals,
-};
+use crate::engine::outcome::{Halt, Totals};
+use crate::engine::retry::{Delivery, RetryPolicy, Step};
+use crate::selection::selected::Selection;
+use crate::wire::page::DeletePage;
+use crate::{ArchiveStep, Bulk, BulkDelete, BulkResume, Checkpoint, Settlement};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;

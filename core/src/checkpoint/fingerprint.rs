@@ -1,0 +1,72 @@
+//! Tells whether a checkpoint belongs to the operation that wants to go on from it.
+
+use crate::model::endpoint::Endpoint;
+use crate::model::hash::Fnv;
+use crate::selection::selected::Selection;
+use alloc::string::String;
+use core::fmt;
+use serde::{Deserialize, Serialize};
+
+/// Tells whether a checkpoint belongs to a command: a hash (FNV-1a, 128 bits) of the endpoint's base URL and the
+/// selection *as it was given*, before relative times became absolute. It holds no secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// Of a selection as it stands.
+    pub fn of(endpoint: &Endpoint, selection: &Selection) -> Self {
+        let mut hash = Fnv::new();
+        hash.text(endpoint.base_url());
+        match selection {
+            Selection::Ids(ids) => ids.as_slice().iter().for_each(|id| hash.pair("dlqIds", id.as_str())),
+            Selection::Filter(filter) => filter.for_each_pair(|name, value| hash.pair(name, value)),
+            Selection::Everything => hash.text("everything"),
+        }
+        Self(hash.finish())
+    }
+
+    /// Of whatever the caller's words were, for instance `("from", "7d")`; the order counts.
+    pub fn of_pairs<'a>(endpoint: &Endpoint, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut hash = Fnv::new();
+        hash.text(endpoint.base_url());
+        pairs.into_iter().for_each(|(name, value)| hash.pair(name, value));
+        Self(hash.finish())
+    }
+
+    /// Of this and more.
+    pub(crate) fn and<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+        let mut hash = Fnv::new();
+        hash.text(&self.0);
+        pairs.into_iter().for_each(|(name, value)| hash.pair(name, value));
+        Self(hash.finish())
+    }
+}
+
+/// Makes a [`Fingerprint`] of a list too long to hold, one value at a time.
+#[derive(Clone, Debug)]
+pub struct FingerprintOfMany(Fnv);
+
+impl Default for FingerprintOfMany {
+    fn default() -> Self {
+        Self(Fnv::new())
+    }
+}
+
+impl FingerprintOfMany {
+    /// The next value; the order counts.
+    pub fn add(&mut self, value: &str) {
+        self.0.text(value);
+    }
+
+    /// Of all of them, at an endpoint.
+    pub fn at(&self, endpoint: &Endpoint) -> Fingerprint {
+        Fingerprint::of_pairs(endpoint, [("many", self.0.finish().as_str())])
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,63 @@
+//! Notices a sequence of cursors that repeats.
+
+use crate::model::cursor::Cursor;
+use serde::{Deserialize, Serialize};
+
+/// Finds out that a sequence of cursors has become periodic, in constant memory (Brent's algorithm): one remembered
+/// cursor is compared with each that follows, and replaced after 1, 2, 4, 8, … steps.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CycleDetector {
+    remembered: Option<Cursor>,
+    steps: u64,
+    limit: u64,
+}
+
+impl CycleDetector {
+    pub(crate) fn new() -> Self {
+        Self { remembered: None, steps: 0, limit: 1 }
+    }
+
+    /// True when `cursor` was seen before.
+    pub(crate) fn sees_again(&mut self, cursor: &Cursor) -> bool {
+        if self.remembered.as_ref() == Some(cursor) {
+            return true;
+        }
+        self.steps = self.steps.saturating_add(1);
+        if self.remembered.is_none() || self.steps >= self.limit {
+            self.remembered = Some(cursor.clone());
+            self.steps = 0;
+            self.limit = self.limit.saturating_mul(2);
+        }
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    fn cursor(n: u64) -> Cursor {
+        Cursor::parse(&n.to_string()).unwrap()
+    }
+
+    #[test]
+    fn every_short_cycle_is_found_soon_and_nothing_else() {
+        for tail in 0..40_u64 {
+            for length in 1..40_u64 {
+                let mut detector = CycleDetector::new();
+                let found = (0..10_000_u64)
+                    .position(|i| {
+                        let value = if i < tail { i } else { tail + (i - tail) % length };
+                        detector.sees_again(&cursor(value))
+                    })
+                    .unwrap();
+                let found = u64::try_from(found).unwrap();
+                assert!(found >= tail + length && found <= 4 * (tail + length) + 4, "{tail} {length} {found}");
+            }
+        }
+        let mut detector = CycleDetector::new();
+        assert!(!(0..5_000).any(|i| detector.sees_again(&cursor(i))));
+    }
+}

@@ -1,0 +1,255 @@
+//! When a request is sent again.
+
+use crate::engine::retry_after::requested_wait;
+use crate::model::text::Escaped;
+use crate::wire::error::ResponseError;
+use alloc::string::{String, ToString};
+use core::fmt;
+use core::num::NonZeroU32;
+use core::time::Duration;
+use http::{Request, Response, StatusCode};
+
+/// When and how often one request is tried again; plain data. Between attempts lies a random time of up to
+/// `base · 2ⁿ`, at most `max_backoff` (exponential backoff with full jitter); what the server asks for wins over it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryPolicy {
+    /// How often one request is sent at most.
+    pub max_attempts: NonZeroU32,
+    /// The upper bound of the first wait.
+    pub base: Duration,
+    /// The upper bound of every wait of our own.
+    pub max_backoff: Duration,
+    /// The longest wait that the server can impose. A longer one (a daily quota) ends the operation instead.
+    pub max_wait: Duration,
+}
+
+impl Default for RetryPolicy {
+    /// 6 attempts, 500 ms, 20 s, 60 s.
+    fn default() -> Self {
+        Self {
+            max_attempts: NonZeroU32::MIN.saturating_add(5),
+            base: Duration::from_millis(500),
+            max_backoff: Duration::from_secs(20),
+            max_wait: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What a transport knows of a request that brought no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// No byte of it can have reached the server: the name was not found, the connection not made.
+    NotSent,
+    /// It may have been carried out.
+    Unknown,
+}
+
+/// A request that brought no answer, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TransportFailure {
+    /// Whether it may have been carried out.
+    pub delivery: Delivery,
+    /// For people; must not hold a URL with a token.
+    pub message: String,
+}
+
+impl From<Delivery> for TransportFailure {
+    fn from(delivery: Delivery) -> Self {
+        let message = match delivery {
+            Delivery::NotSent => "the request could not be sent",
+            Delivery::Unknown => "no answer came",
+        };
+        Self { delivery, message: message.to_string() }
+    }
+}
+
+impl fmt::Display for TransportFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaped(&self.message).fmt(f)
+    }
+}
+
+impl core::error::Error for TransportFailure {}
+
+/// What to do next, as a machine's `poll` says it.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "a step is taken apart at once; boxing the request would cost an allocation for each"
+)]
+pub enum Step<O> {
+    /// Send this, then report the answer or the failure.
+    Send(Request<()>),
+    /// Let this much time pass; the next `poll` means that it has.
+    Wait(Duration),
+    /// Nothing is left to do.
+    Done(O),
+}
+
+/// What an answer or a failure meant.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event<P> {
+    /// A page was understood.
+    Page(P),
+    /// The request will be sent again.
+    Retry(Retried),
+    /// The machine has come to its end without a page.
+    Ended,
+}
+
+/// Why a request will be sent again, and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Retried {
+    /// What happened.
+    pub cause: Cause,
+    /// How long to wait first.
+    pub after: Duration,
+}
+
+/// What kept a request from its answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Cause {
+    /// An answer that is not the one asked for.
+    Response(ResponseError),
+    /// No answer.
+    Transport(TransportFailure),
+}
+
+pub(crate) fn is_rate_limit(cause: &Cause) -> bool {
+    matches!(cause, Cause::Response(ResponseError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. }))
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Response(error) => error.fmt(f),
+            Self::Transport(failure) => failure.fmt(f),
+        }
+    }
+}
+
+/// What an answer or a failure says of repeating its request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It was not carried out and may be tried again.
+    NotDone { wait: Option<Duration> },
+    /// It may have been carried out.
+    Unknown { wait: Option<Duration> },
+    /// The answer is final.
+    Final,
+}
+
+pub(crate) fn judge<B>(response: &Response<B>, error: &ResponseError) -> Verdict {
+    match error {
+        ResponseError::Status { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
+            Verdict::NotDone { wait: requested_wait(response.headers(), true) }
+        }
+        ResponseError::Status { status, .. } if !status.is_client_error() => {
+            Verdict::Unknown { wait: requested_wait(response.headers(), false) }
+        }
+        ResponseError::Unreadable { .. } => Verdict::Unknown { wait: None },
+        ResponseError::Status { .. } | ResponseError::Redirect { .. } | ResponseError::OtherRun { .. } => {
+            Verdict::Final
+        }
+    }
+}
+
+/// The attempts at one request.
+#[derive(Clone, Debug)]
+pub(crate) struct Attempts {
+    policy: RetryPolicy,
+    random: SplitMix64,
+    made: u32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GiveUp {
+    Exhausted { attempts: u32 },
+    TooLong { wait: Duration },
+}
+
+impl Attempts {
+    pub(crate) fn new(policy: RetryPolicy, seed: u64) -> Self {
+        Self { policy, random: SplitMix64(seed), made: 0 }
+    }
+
+    pub(crate) fn max(&self) -> u32 {
+        self.policy.max_attempts.get()
+    }
+
+    pub(crate) fn answered(&mut self) {
+        self.made = 0;
+    }
+
+    pub(crate) fn failed(&mut self, wait: Option<Duration>) -> Result<Duration, GiveUp> {
+        let doublings = self.made;
+        self.made += 1;
+        if let Some(wait) = wait.filter(|wait| *wait > self.policy.max_wait) {
+            return Err(GiveUp::TooLong { wait });
+        }
+        if self.made >= self.policy.max_attempts.get() {
+            return Err(GiveUp::Exhausted { attempts: self.made });
+        }
+        Ok(wait.unwrap_or_else(|| {
+            let bound = self.policy.base.saturating_mul(2_u32.saturating_pow(doublings)).min(self.policy.max_backoff);
+            let micros = u64::try_from(bound.as_micros()).unwrap_or(u64::MAX);
+            Duration::from_micros(self.random.up_to(micros))
+        }))
+    }
+}
+
+/// A small, well-known generator: jitter needs no better one, and the same seed gives the same waits everywhere.
+#[derive(Clone, Debug)]
+struct SplitMix64(u64);
+
+impl SplitMix64 {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 to `max`, both included.
+    fn up_to(&mut self, max: u64) -> u64 {
+        let wide = u128::from(self.next()) * (u128::from(max) + 1);
+        u64::try_from(wide >> 64).unwrap_or(max)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_grow_jitter_and_end() {
+        let policy = RetryPolicy { max_attempts: NonZeroU32::new(40).unwrap(), ..RetryPolicy::default() };
+        let mut attempts = Attempts::new(policy, 7);
+        for n in 0..39_u32 {
+            let bound = policy.base.saturating_mul(2_u32.saturating_pow(n)).min(policy.max_backoff);
+            assert!(attempts.failed(None).unwrap() <= bound);
+        }
+        assert_eq!(attempts.failed(None), Err(GiveUp::Exhausted { attempts: 40 }));
+    }
+
+    #[test]
+    fn the_server_wins_unless_it_asks_for_too_much() {
+        let mut attempts = Attempts::new(RetryPolicy::default(), 0);
+        assert_eq!(attempts.failed(Some(Duration::from_secs(60))), Ok(Duration::from_secs(60)));
+        let wait = Duration::from_secs(61);
+        assert_eq!(attempts.failed(Some(wait)), Err(GiveUp::TooLong { wait }));
+    }
+
+    #[test]
+    fn a_seed_says_it_all() {
+        let waits = |seed| {
+            let mut attempts = Attempts::new(RetryPolicy::default(), seed);
+            [attempts.failed(None), attempts.failed(None), attempts.failed(None)]
+        };
+        assert_eq!(waits(1), waits(1));
+        assert_ne!(waits(1), waits(2));
+    }
+}

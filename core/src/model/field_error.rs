@@ -1,0 +1,39 @@
+//! The error of a value that was given.
+
+use crate::model::text::Escaped;
+use alloc::string::{String, ToString};
+use core::fmt;
+
+/// A selection that would not mean what was written. Nothing has been sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SelectionError {
+    field: &'static str,
+    value: Option<String>,
+    problem: &'static str,
+}
+
+impl SelectionError {
+    pub(crate) fn new(field: &'static str, value: &str, problem: &'static str) -> Self {
+        Self { field, value: Some(value.to_string()), problem }
+    }
+
+    pub(crate) fn empty(field: &'static str, problem: &'static str) -> Self {
+        Self { field, value: None, problem }
+    }
+
+    /// The field's name in the API.
+    pub fn field(&self) -> &'static str {
+        self.field
+    }
+}
+
+impl fmt::Display for SelectionError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.value {
+            Some(value) => write!(f, "{}: \"{}\" {}", self.field, Escaped(value), self.problem),
+            None => write!(f, "{}: {}", self.field, self.problem),
+        }
+    }
+}
+
+impl core::error::Error for SelectionError {}

@@ -1,0 +1,48 @@
+//! FNV-1a of 128 bits: tells texts and lists of texts apart. It is no defence against whoever wants to deceive.
+
+use alloc::string::String;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Fnv(u128);
+
+impl Fnv {
+    pub(crate) fn new() -> Self {
+        Self(0x6c62_272e_07bb_0142_62b8_2175_6295_c58d)
+    }
+
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u128::from(*byte)).wrapping_mul(0x0000_0000_0100_0000_0000_0000_0000_013b);
+        }
+    }
+
+    /// The length goes first, so that no two different lists run together into the same bytes.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.bytes(&(text.len() as u64).to_le_bytes());
+        self.bytes(text.as_bytes());
+    }
+
+    pub(crate) fn pair(&mut self, name: &str, value: &str) {
+        self.text(name);
+        self.text(value);
+    }
+
+    pub(crate) fn finish(&self) -> String {
+        alloc::format!("{:032x}", self.0)
+    }
+}
+
+/// For telling ids apart where a chance of one in 2⁶⁴ to mistake one is good enough.
+pub(crate) fn hash_of(text: &str) -> u64 {
+    let mut hash = Fnv::new();
+    hash.bytes(text.as_bytes());
+    let folded = hash.0 ^ (hash.0 >> 64);
+    u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default()
+}
+
+/// 128 bits in hexadecimal.
+pub(crate) fn digest_of(text: &str) -> String {
+    let mut hash = Fnv::new();
+    hash.bytes(text.as_bytes());
+    hash.finish()
+}

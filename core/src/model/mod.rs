@@ -1,0 +1,28 @@
+//! The words of the domain: ids, times, messages, and where the service is.
+//!
+//! Floor 0: it knows nothing of what is asked for.
+
+pub(crate) mod base64;
+pub(crate) mod callback_state;
+pub(crate) mod cursor;
+pub(crate) mod dlq_id;
+pub(crate) mod endpoint;
+pub(crate) mod field_error;
+pub(crate) mod hash;
+pub(crate) mod last_line;
+pub(crate) mod message;
+pub(crate) mod period;
+pub(crate) mod redact;
+pub(crate) mod text;
+pub(crate) mod time;
+
+pub use self::callback_state::FailureFunctionState;
+pub use self::cursor::{Cursor, CursorError};
+pub use self::dlq_id::DlqId;
+pub use self::endpoint::{Endpoint, EndpointBuilder, EndpointError, Token};
+pub use self::field_error::SelectionError;
+pub use self::last_line::LastLine;
+pub use self::message::{DlqMessage, FailureCallbackInfo, MessageError};
+pub use self::period::Period;
+pub use self::text::Escaped;
+pub use self::time::UnixMillis;

@@ -1,0 +1,55 @@
+//! Lengths of time as the service writes them.
+
+use crate::model::field_error::SelectionError;
+use alloc::string::{String, ToString};
+use core::fmt;
+
+/// A span of time as the service writes it in headers: a whole number and a unit, `s`, `m`, `h` or `d`, such as `10s` or
+/// `5m`. It is sent as it was given.
+///
+/// ```
+/// use upstash_dlq_core::Period;
+/// assert_eq!("5m".parse::<Period>()?.as_str(), "5m");
+/// assert!("90".parse::<Period>().is_err() && "0s".parse::<Period>().is_err() && "1.5h".parse::<Period>().is_err());
+/// # Ok::<(), upstash_dlq_core::SelectionError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Period(String);
+
+impl Period {
+    /// So many seconds.
+    ///
+    /// # Errors
+    /// Zero.
+    pub fn from_secs(seconds: u32) -> Result<Self, SelectionError> {
+        alloc::format!("{seconds}s").parse()
+    }
+
+    /// As it is sent.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl core::str::FromStr for Period {
+    type Err = SelectionError;
+
+    fn from_str(text: &str) -> Result<Self, SelectionError> {
+        let number = text.strip_suffix(['s', 'm', 'h', 'd']).unwrap_or_default();
+        let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
+        if digits && number.parse::<u32>().is_ok_and(|number| number > 0) {
+            return Ok(Self(text.to_string()));
+        }
+        Err(SelectionError::new(
+            "period",
+            text,
+            "is not a span of time: give a whole number and s, m, h or d, such as 10s",
+        ))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}

@@ -1,0 +1,143 @@
+//! What others wrote, made fit to be shown.
+
+use crate::model::endpoint::Endpoint;
+use alloc::string::String;
+
+/// In place of what must not be shown.
+const HIDDEN: char = '…';
+
+/// Fewer characters of a token at the end of a text are chance, and tell nothing.
+const MIN_PART: usize = 4;
+
+const PARAMETER: &str = "qstash_token=";
+
+impl Endpoint {
+    /// A text that is not our own, such as an error of an HTTP library, without secrets: the token is hidden in whatever
+    /// form it was sent, and a URL keeps neither user nor query.
+    ///
+    /// ```
+    /// use upstash_dlq_core::{Endpoint, Token};
+    /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("s3/cret")?)?;
+    /// assert_eq!(endpoint.redact("bad: https://h/x?count=1&qstash_token=s3%2Fcret (s3/cret)"), "bad: https://h/x?… (…)");
+    /// # Ok::<(), upstash_dlq_core::EndpointError>(())
+    /// ```
+    pub fn redact(&self, text: &str) -> String {
+        let token = self.token();
+        let mut shown = String::with_capacity(text.len());
+        let mut rest = text;
+        while let Some(first) = rest.chars().next() {
+            let hidden = if let Some(length) = written(token.as_bytes(), rest.as_bytes()) {
+                length
+            } else if starts_with_parameter(rest) {
+                shown.push_str(PARAMETER);
+                PARAMETER.len() + word(rest.get(PARAMETER.len()..).unwrap_or_default(), "&")
+            } else if shown.ends_with("://") {
+                user(rest)
+            } else if first == '?' && in_url(&shown) {
+                shown.push('?');
+                1 + word(rest.get(1..).unwrap_or_default(), "")
+            } else {
+                0
+            };
+            if hidden == 0 {
+                shown.push(first);
+                rest = rest.get(first.len_utf8()..).unwrap_or_default();
+            } else {
+                shown.push(HIDDEN);
+                rest = rest.get(hidden..).unwrap_or_default();
+            }
+        }
+        shown
+    }
+}
+
+impl Endpoint {
+    /// The same for a text that was cut somewhere, perhaps within the token.
+    pub(crate) fn redact_cut(&self, text: &str) -> String {
+        let mut shown = self.redact(text);
+        let token = self.token();
+        let cut =
+            (MIN_PART..token.len()).rev().find(|length| token.get(..*length).is_some_and(|part| shown.ends_with(part)));
+        if let Some(length) = cut {
+            shown.truncate(shown.len() - length);
+            shown.push(HIDDEN);
+        }
+        shown
+    }
+}
+
+/// How many bytes of `text` are the token, each of its bytes as it is or percent-encoded.
+fn written(token: &[u8], text: &[u8]) -> Option<usize> {
+    if text.starts_with(token) {
+        return Some(token.len());
+    }
+    let mut at = 0;
+    for byte in token {
+        at += match text.get(at..)? {
+            [b'%', high, low, ..] if hex(*high).zip(hex(*low)).is_some_and(|(h, l)| h * 16 + l == *byte) => 3,
+            [plain, ..] if plain == byte => 1,
+            _ => return None,
+        };
+    }
+    Some(at)
+}
+
+fn hex(digit: u8) -> Option<u8> {
+    match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        b'A'..=b'F' => Some(digit - b'A' + 10),
+        _ => None,
+    }
+}
+
+fn starts_with_parameter(text: &str) -> bool {
+    text.get(..PARAMETER.len()).is_some_and(|start| start.eq_ignore_ascii_case(PARAMETER))
+}
+
+/// How many bytes there are up to white space, a quote, a bracket, or one of `also`.
+fn word(text: &str, also: &str) -> usize {
+    text.find(|c: char| c.is_whitespace() || "\"'`<>()[]{},;".contains(c) || also.contains(c)).unwrap_or(text.len())
+}
+
+/// How many bytes a user and a password have at the beginning of a URL's authority.
+fn user(authority: &str) -> usize {
+    let end = authority.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(authority.len());
+    authority.get(..end).and_then(|authority| authority.rfind('@')).unwrap_or(0)
+}
+
+/// Whether the last word of what is shown so far is a URL, or a path as requests have it.
+fn in_url(shown: &str) -> bool {
+    let start = shown.rfind(|c: char| c.is_whitespace() || "\"'`<>()".contains(c)).map_or(0, |at| at + 1);
+    shown.get(start..).is_some_and(|word| word.contains("://") || word.starts_with('/'))
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::endpoint::{Endpoint, Token};
+
+    #[test]
+    fn nothing_secret_is_left() {
+        let token = "a+b/c=d%41";
+        let header = Endpoint::new("https://h", Token::new(token).unwrap()).unwrap();
+        let query = Endpoint::builder().token_in_query().build("https://h", Token::new(token).unwrap()).unwrap();
+        for (text, shown) in [
+            ("nothing to hide: is it?", "nothing to hide: is it?"),
+            ("Authorization: Bearer a+b/c=d%41", "Authorization: Bearer …"),
+            ("a%2Bb%2fc%3Dd%2541!", "…!"),
+            ("a%2bb/c=d%41", "…"),
+            ("x a+b/c=d%42", "x a+b/c=d%42"),
+            ("https only: http://h:1/p?qstash_token=a%2Bb%2Fc%3Dd%2541&count=1", "https only: http://h:1/p?…"),
+            ("(https://h/p?a=b), then", "(https://h/p?…), then"),
+            ("/p?a=b", "/p?…"),
+            ("QSTASH_TOKEN=other&x", "qstash_token=…&x"),
+            ("proxy http://me:pa@ss@proxy:3128/ said", "proxy http://…@proxy:3128/ said"),
+            ("mail me@example.com?", "mail me@example.com?"),
+            ("größe 🦀", "größe 🦀"),
+            ("", ""),
+        ] {
+            assert_eq!(header.redact(text), shown);
+            assert_eq!(query.redact(text), shown);
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! A stretch of time, cut into parts.
+
+use crate::model::field_error::SelectionError;
+use crate::model::time::RETENTION_MS;
+use crate::model::time::UnixMillis;
+use crate::selection::filter::Filter;
+use crate::selection::selected::Selection;
+use alloc::vec::Vec;
+use serde::{Deserialize, Serialize};
+
+/// From `lo` to `hi`, both included. An open end is not sent: whatever lies beyond it belongs to the window, too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Window {
+    pub(crate) lo: i64,
+    pub(crate) hi: i64,
+    pub(crate) open_below: bool,
+    pub(crate) open_above: bool,
+}
+
+impl Window {
+    /// Of a filter's own times; where one is missing, that end is open, and cut as if the service kept runs for 92 days
+    /// up to `now`.
+    pub(crate) fn of(selection: &Selection, now: UnixMillis) -> Self {
+        let (from, to) = match selection {
+            Selection::Filter(filter) => (filter.from(), filter.to()),
+            Selection::Ids(_) | Selection::Everything => (None, None),
+        };
+        let hi = to.unwrap_or(now.max(from.unwrap_or(now))).get();
+        let lo = from.map_or(hi.saturating_sub(RETENTION_MS), UnixMillis::get);
+        Self { lo, hi, open_below: from.is_none(), open_above: to.is_none() }
+    }
+
+    /// How many milliseconds it has, its open ends aside.
+    pub(crate) fn width(&self) -> i128 {
+        i128::from(self.hi) - i128::from(self.lo) + 1
+    }
+
+    /// Into `parts` disjoint parts that cover it, as even as they can be; fewer where it has fewer milliseconds. What lies
+    /// beyond an open lower end becomes a part of its own, twice as wide: should the runs lie there after all, they are
+    /// found as fast as they would be anywhere.
+    pub(crate) fn split(&self, parts: usize) -> Vec<Self> {
+        if self.open_below && parts > 1 && self.lo > i64::MIN {
+            let span = i64::try_from(self.width().saturating_mul(2)).unwrap_or(i64::MAX);
+            let beyond =
+                Self { lo: self.lo.saturating_sub(span), hi: self.lo - 1, open_below: true, open_above: false };
+            let mut all = Vec::with_capacity(parts);
+            all.push(beyond);
+            all.extend(Self { open_below: false, ..*self }.split(parts - 1));
+            return all;
+        }
+        let width = self.width();
+        let parts = i128::try_from(parts).unwrap_or(i128::MAX).min(width).max(1);
+        let at = |n: i128| i64::try_from(i128::from(self.lo) + width * n / parts).unwrap_or(i64::MAX);
+        (0..parts)
+            .map(|n| Self {
+                lo: at(n),
+                hi: if n + 1 == parts { self.hi } else { at(n + 1) - 1 },
+                open_below: self.open_below && n == 0,
+                open_above: self.open_above && n + 1 == parts,
+            })
+            .collect()
+    }
+
+    pub(crate) fn contains(&self, at: i64) -> bool {
+        (self.open_below || at >= self.lo) && (self.open_above || at <= self.hi)
+    }
+
+    /// Whether all of it lies in `whole`.
+    pub(crate) fn lies_in(&self, whole: &Self) -> bool {
+        self.lo <= self.hi
+            && (whole.open_below || (!self.open_below && self.lo >= whole.lo))
+            && (whole.open_above || (!self.open_above && self.hi <= whole.hi))
+    }
+
+    /// The same selection within this window.
+    pub(crate) fn narrow(&self, selection: &Selection) -> Result<Selection, SelectionError> {
+        let filter = match selection {
+            // Ids have no window: narrowed to dates they would be a filter of dates and nothing else.
+            Selection::Ids(_) => return Ok(selection.clone()),
+            _ if self.open_below && self.open_above => return Ok(selection.clone()),
+            Selection::Filter(filter) => filter.clone().into_builder(),
+            Selection::Everything => Filter::builder(),
+        };
+        let filter = if self.open_below { filter } else { filter.from(UnixMillis::new(self.lo)) };
+        let filter = if self.open_above { filter } else { filter.to(UnixMillis::new(self.hi)) };
+        filter.build().map(Selection::Filter)
+    }
+}

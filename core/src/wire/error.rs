@@ -1,0 +1,184 @@
+//! Responses that are not the one asked for.
+
+use crate::model::endpoint::Endpoint;
+use crate::model::text::Escaped;
+use alloc::string::String;
+use core::fmt;
+use http::{Response, StatusCode};
+use serde::Deserialize;
+
+/// How much of a body an error keeps, in bytes.
+const KEPT: usize = 1_024;
+
+/// What came back instead of what was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// The service said no, or that it cannot.
+    Status {
+        /// The answer's status, 4xx or 5xx.
+        status: StatusCode,
+        /// Its words.
+        body: ErrorBody,
+    },
+    /// A redirect, which is never followed: the token would travel along.
+    Redirect {
+        /// The answer's status, 3xx.
+        status: StatusCode,
+    },
+    /// A run with another id than the one that was asked for.
+    OtherRun {
+        /// The answer's status, 2xx.
+        status: StatusCode,
+    },
+    /// A success whose body is not what the contract says, as proxies produce it.
+    Unreadable {
+        /// The answer's status, 2xx (or 1xx, which no transport should hand over).
+        status: StatusCode,
+        /// What is wrong with it.
+        problem: String,
+    },
+}
+
+/// An error's body, cut to a bound.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorBody {
+    /// `{"error": …}`, the service's own words.
+    Message(String),
+    /// Anything else that has text: other JSON, HTML, a proxy's page.
+    Text(String),
+    /// Nothing.
+    Empty,
+}
+
+impl ErrorBody {
+    /// Never fails: what cannot be understood is kept as text.
+    pub fn parse(body: &[u8]) -> Self {
+        #[derive(Deserialize)]
+        struct Wire {
+            error: String,
+        }
+        if let Ok(Wire { error }) = serde_json::from_slice(body) {
+            return if error.is_empty() { Self::Empty } else { Self::Message(cut(&error)) };
+        }
+        let body = body.get(..KEPT).unwrap_or(body);
+        let text = String::from_utf8_lossy(body);
+        let text = text.trim();
+        if text.is_empty() { Self::Empty } else { Self::Text(cut(text)) }
+    }
+
+    /// The text, unescaped: wrap it in [`Escaped`] before it is shown.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Message(text) | Self::Text(text) => text,
+            Self::Empty => "",
+        }
+    }
+}
+
+fn cut(text: &str) -> String {
+    let mut end = text.len().min(KEPT);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    text.get(..end).unwrap_or_default().into()
+}
+
+impl ResponseError {
+    /// `None` for 2xx.
+    pub(crate) fn of_status<B: AsRef<[u8]>>(response: &Response<B>) -> Option<Self> {
+        let status = response.status();
+        if status.is_success() {
+            None
+        } else if status.is_redirection() {
+            Some(Self::Redirect { status })
+        } else if status.is_informational() {
+            Some(Self::Unreadable { status, problem: "not a final answer".into() })
+        } else {
+            Some(Self::Status { status, body: ErrorBody::parse(response.body().as_ref()) })
+        }
+    }
+
+    pub(crate) fn unreadable<B>(response: &Response<B>, problem: &dyn fmt::Display) -> Self {
+        Self::Unreadable { status: response.status(), problem: alloc::format!("{problem}") }
+    }
+
+    /// Without the token, should the server or a proxy repeat it.
+    pub(crate) fn redacted(self, endpoint: &Endpoint) -> Self {
+        match self {
+            Self::Status { status, body: ErrorBody::Message(text) } => {
+                Self::Status { status, body: ErrorBody::Message(endpoint.redact_cut(&text)) }
+            }
+            Self::Status { status, body: ErrorBody::Text(text) } => {
+                Self::Status { status, body: ErrorBody::Text(endpoint.redact_cut(&text)) }
+            }
+            Self::Unreadable { status, problem } => Self::Unreadable { status, problem: endpoint.redact_cut(&problem) },
+            other => other,
+        }
+    }
+
+    /// Whether the service says that it does not know the token's user in this region: a 404 that is no proof that a run
+    /// is gone.
+    pub fn is_wrong_region(&self) -> bool {
+        match self {
+            Self::Status { status: StatusCode::NOT_FOUND, body } => {
+                body.as_str().to_ascii_lowercase().contains("region")
+            }
+            _ => false,
+        }
+    }
+
+    /// The answer's status.
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::Status { status, .. }
+            | Self::Redirect { status }
+            | Self::OtherRun { status }
+            | Self::Unreadable { status, .. } => *status,
+        }
+    }
+}
+
+impl fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status { status, body: ErrorBody::Empty } => write!(f, "the server answered {status}"),
+            Self::Status { status, body } => write!(f, "the server answered {status}: {}", Escaped(body.as_str())),
+            Self::Redirect { status } => {
+                write!(f, "the server answered {status}, a redirect, which is never followed: check the URL")
+            }
+            Self::OtherRun { status } => {
+                write!(f, "the server answered {status} with another run than the one that was asked for")
+            }
+            Self::Unreadable { status, problem } => {
+                write!(f, "the server answered {status} with a body that cannot be understood ({})", Escaped(problem))
+            }
+        }
+    }
+}
+
+impl core::error::Error for ResponseError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::string::ToString;
+
+    #[test]
+    fn bodies_keep_their_words() {
+        assert_eq!(ErrorBody::parse(br#"{"error":"no such filter"}"#), ErrorBody::Message("no such filter".into()));
+        assert_eq!(ErrorBody::parse(br#"{"message":"x"}"#), ErrorBody::Text(r#"{"message":"x"}"#.into()));
+        assert_eq!(ErrorBody::parse(b" \n"), ErrorBody::Empty);
+        assert_eq!(ErrorBody::parse(b"\xff<html>"), ErrorBody::Text("\u{fffd}<html>".into()));
+        assert!(ErrorBody::parse(&[b'x'; 100_000]).as_str().len() <= KEPT);
+        assert!(ErrorBody::parse("ä".repeat(9_999).as_bytes()).as_str().len() <= KEPT);
+    }
+
+    #[test]
+    fn shown_without_control_characters() {
+        let response = Response::builder().status(400).body("{\"error\":\"a\\u001b[2Jb\"}").unwrap();
+        let shown = ResponseError::of_status(&response).unwrap().to_string();
+        assert_eq!(shown, "the server answered 400 Bad Request: a\\u{1b}[2Jb");
+    }
+}

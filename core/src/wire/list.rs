@@ -1,0 +1,154 @@
+//! `GET /v2/workflows/dlq`: the request for a page of failed runs, and the page.
+
+use crate::model::cursor::Cursor;
+use crate::model::endpoint::Endpoint;
+use crate::model::message::DlqMessage;
+use crate::selection::filter::Filter;
+use crate::selection::selected::Selection;
+use crate::wire::call::Call;
+use crate::wire::error::ResponseError;
+use crate::wire::page::{WireCursor, parse_json};
+use crate::wire::query::Prefix;
+use alloc::vec::Vec;
+use core::fmt;
+use http::{Method, Request, Response};
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+/// Lists one page of failed runs: `GET /v2/workflows/dlq`.
+///
+/// ```
+/// use upstash_dlq_core::{Call, Endpoint, List, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let request = List::everything().page_size(10).to_request(&endpoint)?;
+/// assert_eq!(request.uri(), "https://qstash.upstash.io/v2/workflows/dlq?count=10");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct List {
+    pub(crate) filter: Option<Filter>,
+    page_size: u32,
+    pub(crate) cursor: Option<Cursor>,
+}
+
+/// One page of failed runs.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ListPage {
+    /// The runs, in the service's order.
+    pub messages: Vec<DlqMessage>,
+    /// Where the next page begins; `None` at the end.
+    pub cursor: Option<Cursor>,
+}
+
+impl List {
+    /// The most runs one page may hold, as the service's OpenAPI description has it; also the default.
+    pub const MAX_PAGE_SIZE: u32 = 100;
+
+    /// Every run in the DLQ.
+    pub fn everything() -> Self {
+        Self { filter: None, page_size: Self::MAX_PAGE_SIZE, cursor: None }
+    }
+
+    /// The runs that match.
+    pub fn matching(filter: Filter) -> Self {
+        Self { filter: Some(filter), ..Self::everything() }
+    }
+
+    /// How many runs one page holds, brought into the range from 1 to [`Self::MAX_PAGE_SIZE`].
+    pub fn page_size(self, page_size: u32) -> Self {
+        Self { page_size: page_size.clamp(1, Self::MAX_PAGE_SIZE), ..self }
+    }
+
+    /// What the runs have to match; `None` for every run.
+    pub fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
+    /// Begins where an earlier page ended.
+    pub fn after(self, cursor: Cursor) -> Self {
+        Self { cursor: Some(cursor), ..self }
+    }
+}
+
+impl List {
+    /// What does not change from page to page.
+    pub(crate) fn prefix(&self, endpoint: &Endpoint) -> Prefix {
+        Prefix::new(endpoint.path(PATH), self.filter.as_ref(), self.page_size.into())
+    }
+
+    pub(crate) fn page(&self, endpoint: &Endpoint, prefix: &Prefix) -> Result<Request<()>, http::Error> {
+        let target = prefix.page(self.page_size.into(), self.cursor.as_ref(), endpoint.query_overhead());
+        endpoint.request(Method::GET, target, None)
+    }
+
+    pub(crate) fn selection(&self) -> Selection {
+        self.filter.clone().map_or(Selection::Everything, Selection::Filter)
+    }
+
+    /// The same pages of another filter, from their start.
+    pub(crate) fn of(&self, selection: Selection) -> Self {
+        let filter = match selection {
+            Selection::Filter(filter) => Some(filter),
+            Selection::Ids(_) | Selection::Everything => None,
+        };
+        Self { filter, page_size: self.page_size, cursor: None }
+    }
+}
+
+/// A page may hold more runs than it was asked for, but not any number: each takes memory of its own, however short it is.
+const MAX_MESSAGES: usize = 10_000;
+
+/// Read one by one, so that nothing but the messages themselves is kept.
+struct Messages(Vec<DlqMessage>);
+
+impl<'de> Deserialize<'de> for Messages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Each;
+        impl<'de> Visitor<'de> for Each {
+            type Value = Vec<DlqMessage>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of messages")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Vec<DlqMessage>, A::Error> {
+                let mut messages = Vec::new();
+                while let Some(raw) = elements.next_element::<&'de RawValue>()? {
+                    if messages.len() == MAX_MESSAGES {
+                        return Err(A::Error::custom("more than 10,000 messages in one page"));
+                    }
+                    messages.push(DlqMessage::from_raw(raw));
+                }
+                Ok(messages)
+            }
+        }
+        deserializer.deserialize_seq(Each).map(Self)
+    }
+}
+
+const PATH: &str = "/v2/workflows/dlq";
+
+impl Call for List {
+    type Output = ListPage;
+    const REPEATABLE: bool = true;
+
+    fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
+        self.page(endpoint, &self.prefix(endpoint))
+    }
+
+    fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<ListPage, ResponseError> {
+        #[derive(Deserialize)]
+        struct Wire {
+            messages: Option<Messages>,
+            cursor: Option<WireCursor>,
+        }
+        let wire: Wire = parse_json(response)?;
+        if wire.messages.is_none() && wire.cursor.is_none() {
+            return Err(ResponseError::unreadable(response, &"neither `messages` nor `cursor`"));
+        }
+        let messages = wire.messages.map(|Messages(messages)| messages).unwrap_or_default();
+        Ok(ListPage { messages, cursor: wire.cursor.and_then(|cursor| cursor.0) })
+    }
+}

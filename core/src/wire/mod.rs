@@ -1,0 +1,20 @@
+//! Requests and responses, as the service has them on the wire.
+//!
+//! Floor 2: it knows nothing of retries, pages to come, or time.
+
+pub(crate) mod bulk;
+pub(crate) mod call;
+pub(crate) mod error;
+pub(crate) mod list;
+pub(crate) mod overrides;
+pub(crate) mod page;
+pub(crate) mod query;
+pub(crate) mod single;
+
+pub use self::bulk::{BulkPage, Delete, Restart, Resume, Verb};
+pub use self::call::Call;
+pub use self::error::{ErrorBody, ResponseError};
+pub use self::list::{List, ListPage};
+pub use self::overrides::{FlowControl, Overrides, OverridesBuilder};
+pub use self::page::{DeletePage, StartedPage, StartedRun};
+pub use self::single::{CancelCallback, DeleteOne, GetMessage, RestartOne, ResumeOne, RetryCallback};

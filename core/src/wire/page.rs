@@ -1,0 +1,177 @@
+//! What bulk requests return: a page of deleted or started runs.
+
+use crate::model::cursor::{Cursor, CursorError};
+use crate::model::time::UnixMillis;
+use crate::wire::error::ResponseError;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+use http::Response;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error, Visitor};
+
+/// The answer to one bulk delete request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeletePage {
+    /// How many runs this request deleted.
+    pub deleted: u64,
+    /// Where the next page begins; `None` at the end.
+    pub cursor: Option<Cursor>,
+}
+
+/// A run that a resume, a restart or a retried failure callback has started, or that the callback belongs to.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct StartedRun {
+    /// The run's id, a new one after resume and restart.
+    pub workflow_run_id: String,
+    /// When it was created.
+    #[serde(default)]
+    pub workflow_created_at: Option<UnixMillis>,
+}
+
+/// The answer to one bulk resume or restart request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartedPage {
+    /// The runs that this request started.
+    pub started: Vec<StartedRun>,
+    /// Where the next page begins; `None` at the end.
+    pub cursor: Option<Cursor>,
+}
+
+/// A cursor as it stands in an answer, where null and the empty text mean that there is none.
+#[derive(Default)]
+pub(crate) struct WireCursor(pub(crate) Option<Cursor>);
+
+impl<'de> Deserialize<'de> for WireCursor {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = WireCursor;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a cursor, a string")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<WireCursor, E> {
+                match Cursor::parse(text) {
+                    Ok(cursor) => Ok(WireCursor(Some(cursor))),
+                    Err(CursorError::Empty) => Ok(WireCursor(None)),
+                    Err(error) => Err(E::custom(error)),
+                }
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<WireCursor, E> {
+                Ok(WireCursor(None))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+pub(crate) fn parse_json<'a, T: Deserialize<'a>, B: AsRef<[u8]>>(
+    response: &'a Response<B>,
+) -> Result<T, ResponseError> {
+    if let Some(error) = ResponseError::of_status(response) {
+        return Err(error);
+    }
+    serde_json::from_slice(response.body().as_ref()).map_err(|error| ResponseError::unreadable(response, &error))
+}
+
+impl DeletePage {
+    /// # Errors
+    /// Any status but 2xx; a body that is not `{"deleted": int64 ≥ 0, "cursor"?: string}`. Fields that are not known are
+    /// passed over, and an empty cursor is the end.
+    pub fn parse<B: AsRef<[u8]>>(response: &Response<B>) -> Result<Self, ResponseError> {
+        #[derive(Deserialize)]
+        struct Wire {
+            deleted: i64,
+            #[serde(default)]
+            cursor: WireCursor,
+        }
+        let Wire { deleted, cursor } = parse_json(response)?;
+        let deleted =
+            u64::try_from(deleted).map_err(|_| ResponseError::unreadable(response, &"`deleted` is negative"))?;
+        Ok(Self { deleted, cursor: cursor.0 })
+    }
+}
+
+impl StartedPage {
+    /// # Errors
+    /// Any status but 2xx; a body that is not `{"workflowRuns": [{"workflowRunId": string, …}, …], "cursor"?: string}`.
+    /// Fields that are not known are passed over, and an empty cursor is the end.
+    pub fn parse<B: AsRef<[u8]>>(response: &Response<B>) -> Result<Self, ResponseError> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wire {
+            workflow_runs: Option<Vec<StartedRun>>,
+            cursor: Option<WireCursor>,
+        }
+        let Wire { workflow_runs, cursor } = parse_json(response)?;
+        if workflow_runs.is_none() && cursor.is_none() {
+            return Err(ResponseError::unreadable(response, &"neither `workflowRuns` nor `cursor`"));
+        }
+        Ok(Self { started: workflow_runs.unwrap_or_default(), cursor: cursor.and_then(|cursor| cursor.0) })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(body: &str) -> Result<DeletePage, ResponseError> {
+        DeletePage::parse(&Response::new(body))
+    }
+
+    #[test]
+    fn what_the_contract_says() {
+        let page = parse(r#"{"deleted":3,"cursor":"a\u0041\"","new":[1]}"#).unwrap();
+        assert_eq!((page.deleted, page.cursor.unwrap().as_str()), (3, "aA\""));
+        for end in [r#"{"deleted":0}"#, r#"{"deleted":0,"cursor":""}"#, r#"{"deleted":0,"cursor":null}"#] {
+            assert_eq!(parse(end), Ok(DeletePage { deleted: 0, cursor: None }));
+        }
+        assert_eq!(parse(r#"{"deleted":9223372036854775807}"#).unwrap().deleted, i64::MAX as u64);
+    }
+
+    #[test]
+    fn what_proxies_say() {
+        for body in [
+            "",
+            "{}",
+            "[]",
+            "null",
+            "<html>",
+            r#"{"deleted":-1}"#,
+            r#"{"deleted":1.5}"#,
+            r#"{"deleted":"1"}"#,
+            r#"{"deleted":1"#,
+            r#"{"deleted":9223372036854775808}"#,
+            r#"{"deleted":1,"cursor":7}"#,
+            r#"{"deleted":1,"deleted":2}"#,
+            "{\"deleted\":1}x",
+        ] {
+            assert!(matches!(parse(body), Err(ResponseError::Unreadable { .. })), "{body}");
+        }
+        assert_eq!(
+            StartedPage::parse(&Response::new(r#"{"workflowRuns":[{"workflowRunId":"wfr_1","workflowCreatedAt":5},{"workflowRunId":"b"}],"cursor":""}"#)).map(|p| p.started.len()),
+            Ok(2)
+        );
+        assert_eq!(
+            StartedPage::parse(&Response::new(r#"{"workflowRuns":null,"cursor":""}"#)).map(|p| p.started.len()),
+            Ok(0)
+        );
+        for body in [
+            "{}",
+            "[]",
+            r#"{"workflowRuns":[{}]}"#,
+            r#"{"workflowRuns":{}}"#,
+            r#"{"deleted":1}"#,
+            r#"{"workflowRuns":[]"#,
+        ] {
+            assert!(StartedPage::parse(&Response::new(body)).is_err(), "{body}");
+        }
+        let long = alloc::format!("{{\"deleted\":1,\"cursor\":\"{}\"}}", "x".repeat(4_097));
+        assert!(parse(&long).is_err());
+    }
+}

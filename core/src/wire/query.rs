@@ -1,0 +1,100 @@
+//! The query, as `application/x-www-form-urlencoded` has it.
+
+use crate::model::cursor::Cursor;
+use crate::model::dlq_id::DlqId;
+use crate::selection::filter::Filter;
+use alloc::string::String;
+use core::fmt::Write;
+use form_urlencoded::Serializer;
+
+/// No URL of an id request is longer, in bytes.
+pub(crate) const MAX_ID_URL_LEN: usize = 8_000;
+
+/// `label=a&label=b…`
+pub(crate) fn filter_query(filter: &Filter) -> String {
+    let mut query = Serializer::new(String::new());
+    filter.for_each_pair(|name, value| {
+        query.append_pair(name, value);
+    });
+    query.finish()
+}
+
+/// Everything of a request's path and query that does not change from page to page, encoded once.
+#[derive(Clone, Debug)]
+pub(crate) struct Prefix {
+    /// Up to the page's own part.
+    start: String,
+    /// The same with the count of a full page, which most pages ask for.
+    full: String,
+    full_count: u64,
+}
+
+impl Prefix {
+    pub(crate) fn new(path: String, filter: Option<&Filter>, full_count: u64) -> Self {
+        let mut start = path;
+        start.push('?');
+        if let Some(filter) = filter {
+            start.push_str(&filter_query(filter));
+            start.push('&');
+        }
+        Self { full: alloc::format!("{start}count={full_count}"), start, full_count }
+    }
+
+    /// Without the page's own part, and without what would introduce it.
+    pub(crate) fn as_str(&self) -> &str {
+        self.start.trim_end_matches(['?', '&'])
+    }
+
+    /// One page's path and query in one allocation, with room for exactly `more` bytes: `http` takes a text that fills its
+    /// buffer as it is, and allocates once more for any other.
+    pub(crate) fn page(&self, count: u64, cursor: Option<&Cursor>, more: usize) -> String {
+        let cursor = cursor.map(|cursor| cursor.as_str().as_bytes());
+        let encode = form_urlencoded::byte_serialize;
+        let cursor_len = cursor.map_or(0, |cursor| "&cursor=".len() + encode(cursor).map(str::len).sum::<usize>());
+        let mut target = String::with_capacity(self.full.len() + cursor_len + more);
+        if count == self.full_count {
+            target.push_str(&self.full);
+        } else {
+            target.push_str(&self.start);
+            // Writing to a string cannot fail.
+            let _ = write!(target, "count={count}");
+        }
+        if let Some(cursor) = cursor {
+            target.push_str("&cursor=");
+            for part in encode(cursor) {
+                target.push_str(part);
+            }
+        }
+        target
+    }
+}
+
+/// Appends a path segment, encoded so that no parser can take it for anything else.
+pub(crate) fn push_segment(path: &mut String, segment: &str) {
+    path.push('/');
+    // The query's encoding is the path's, but for the space.
+    path.extend(form_urlencoded::byte_serialize(segment.as_bytes()).map(|part| if part == "+" { "%20" } else { part }));
+}
+
+/// Appends `name=value`, with `?` or `&` before it as needed.
+pub(crate) fn push_pair(url: &mut String, name: &str, value: &str) {
+    url.push(if url.contains('?') { '&' } else { '?' });
+    url.push_str(name);
+    url.push('=');
+    url.extend(form_urlencoded::byte_serialize(value.as_bytes()));
+}
+
+/// How many of `ids` fit into one URL that already has `used` bytes; at least one, because an id is far shorter than the
+/// bound less the longest base URL and token.
+pub(crate) fn ids_that_fit(used: usize, ids: &[DlqId]) -> usize {
+    let mut len = used;
+    let mut fit = 0;
+    for id in ids {
+        len += "&dlqIds=".len() + form_urlencoded::byte_serialize(id.as_str().as_bytes()).map(str::len).sum::<usize>();
+        if len > MAX_ID_URL_LEN && fit > 0 {
+            break;
+        }
+        fit += 1;
+    }
+    fit
+}
