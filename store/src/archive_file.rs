@@ -1,0 +1,272 @@
+//! The archive: one message a line, on disk and still at its place before anybody is told that it is stored.
+
+use crate::archive_tail::{self, ArchiveTail};
+use crate::disk::{Access, Disk, Kind, Reader, append_all, folder, is_there, read};
+use crate::error::{NotAnArchive, Problem, StoreError};
+use crate::real_disk::RealDisk;
+use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use upstash_dlq_core::model::DlqMessage;
+
+/// No line is longer, in bytes: a message comes in a response of at most 16 MiB.
+const MAX_LINE: u64 = 17 * 1024 * 1024;
+const CHUNK: u64 = 64 * 1024;
+
+/// A place for an archive. Nothing has been written or created, so that a person can still be asked and say no.
+///
+/// A file that is there is an archive, and is locked until this is dropped.
+#[derive(Debug)]
+pub struct FoundArchive<D: Disk = RealDisk> {
+    disk: D,
+    path: PathBuf,
+    /// What is there, locked.
+    existing: Option<D::File>,
+}
+
+/// An archive that is open and locked: no other process can open it until this is dropped.
+///
+/// Messages are only ever appended. Devices (`/dev/stdout`) can be opened, too; they are not locked, because they have no
+/// length and nothing can be put in their place.
+#[derive(Debug)]
+pub struct ArchiveFile<D: Disk = RealDisk> {
+    disk: D,
+    path: PathBuf,
+    file: D::File,
+    regular: bool,
+    /// Up to here, in bytes, every line is whole and on disk.
+    len: u64,
+    repaired: bool,
+    broken: bool,
+}
+
+impl FoundArchive {
+    /// Looks at `path` and says what speaks against an archive there. Changes nothing.
+    ///
+    /// # Errors
+    /// Returns [`Problem::InUse`] if another process has it, [`Problem::NotAnArchive`] if it holds something else,
+    /// [`Problem::SymbolicLink`] or [`Problem::Pipe`] if it is one, and [`Problem::Write`] if it cannot be opened, or
+    /// created in its folder.
+    pub fn find(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        Self::find_on(RealDisk, path)
+    }
+}
+
+impl<D: Disk> FoundArchive<D> {
+    /// The same as [`FoundArchive::find`], on another disk.
+    ///
+    /// # Errors
+    /// As [`FoundArchive::find`].
+    pub fn find_on(disk: D, path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        let path = path.into();
+        let find = || -> Result<Option<D::File>, Problem> {
+            if !is_there(&disk, &path)? {
+                disk.can_create_in(folder(&path)).map_err(Problem::Write)?;
+                return Ok(None);
+            }
+            let file = disk.open(&path, Access::Append).map_err(Problem::Write)?;
+            if disk.entry(&file).map_err(Problem::Write)?.kind == Kind::File {
+                take(&disk, &file)?;
+                is_in_place(&disk, &file, &path)?;
+                inspect(&disk, &file)?;
+            }
+            Ok(Some(file))
+        };
+        match find() {
+            Ok(existing) => Ok(Self { disk, path, existing }),
+            Err(problem) => Err(problem.at(&path)),
+        }
+    }
+
+    /// Creates the file, or goes on with it: a last line that a crash left unfinished is cut off. The file and its name are
+    /// on disk when this returns.
+    ///
+    /// # Errors
+    /// As [`FoundArchive::find`], since the file may have changed in between; [`Problem::Moved`] if it has gone.
+    pub fn open(self) -> Result<ArchiveFile<D>, StoreError> {
+        let Self { disk, path, existing } = self;
+        // Somebody may have made one in between.
+        let existing = match existing {
+            None if disk.kind(&path).map_err(|error| Problem::Write(error).at(&path))?.is_some() => {
+                Self::find_on(disk.clone(), &path)?.existing
+            }
+            existing => existing,
+        };
+        match open(&disk, &path, existing) {
+            Ok((file, regular, len, repaired)) => {
+                Ok(ArchiveFile { disk, path, file, regular, len, repaired, broken: false })
+            }
+            Err(problem) => Err(problem.at(&path)),
+        }
+    }
+}
+
+fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D::File, bool, u64, bool), Problem> {
+    let file = match existing {
+        Some(file) => file,
+        None => {
+            let file = disk.create_new(path).map_err(Problem::Write)?;
+            take(disk, &file)?;
+            file
+        }
+    };
+    let regular = disk.entry(&file).map_err(Problem::Write)?.kind == Kind::File;
+    // Looked at anew: the lock keeps out only those who ask for one, and what `find` saw is old.
+    let (mut len, mut repaired) = (0, false);
+    if regular {
+        is_in_place(disk, &file, path)?;
+        let (end, tail) = inspect(disk, &file)?;
+        len = end;
+        match tail {
+            Tail::Whole => {}
+            Tail::Unterminated => {
+                let (written, result) = append_all(disk, &file, b"\n");
+                result.map_err(Problem::Write)?;
+                len += written;
+            }
+            Tail::Torn(part) => {
+                len = len.saturating_sub(part);
+                disk.truncate(&file, len).map_err(Problem::Write)?;
+                repaired = true;
+            }
+        }
+        disk.sync(&file).map_err(Problem::Write)?;
+    }
+    disk.sync_folder(folder(path)).map_err(Problem::Write)?;
+    Ok((file, regular, len, repaired))
+}
+
+fn take<D: Disk>(disk: &D, file: &D::File) -> Result<(), Problem> {
+    if disk.try_lock(file).map_err(Problem::Write)? { Ok(()) } else { Err(Problem::InUse) }
+}
+
+/// A file that was taken away before it was locked is nobody's.
+fn is_in_place<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(), Problem> {
+    if disk.is_at(file, path).map_err(Problem::Write)? { Ok(()) } else { Err(Problem::Moved) }
+}
+
+impl<D: Disk> ArchiveFile<D> {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// True if opening it cut off a last line that was not whole.
+    pub fn repaired(&self) -> bool {
+        self.repaired
+    }
+
+    /// Appends the messages, one a line. When this returns, they are on disk, and the file is still at its place.
+    ///
+    /// # Errors
+    /// Returns [`Problem::Write`] if they cannot be written or synced (a full disk); what was written of them is cut off
+    /// again where that is possible. Returns [`Problem::Moved`], [`Problem::Changed`] or [`Problem::Unverifiable`] if
+    /// somebody has taken, replaced or written to the file: then nothing must be deleted on the strength of it. After an
+    /// error every further append is refused.
+    pub fn append(&mut self, messages: &[DlqMessage]) -> Result<(), StoreError> {
+        if self.broken {
+            return Err(Problem::Broken.at(&self.path));
+        }
+        let result = self.write(messages).map_err(Problem::Write).and_then(|()| self.verify());
+        self.broken = result.is_err();
+        result.map_err(|problem| problem.at(&self.path))
+    }
+
+    fn write(&mut self, messages: &[DlqMessage]) -> std::io::Result<()> {
+        let mut lines = String::with_capacity(messages.iter().map(|message| message.as_json().len() + 1).sum());
+        for message in messages {
+            lines.push_str(message.as_json());
+            lines.push('\n');
+        }
+        let (written, result) = append_all(&self.disk, &self.file, lines.as_bytes());
+        if let Err(error) = result.and_then(|()| self.disk.sync(&self.file)) {
+            // Best effort: what cannot be taken back now is repaired when the file is opened again. If somebody else has
+            // written in between, nothing is taken back.
+            let is_as_written = |now: crate::Entry| now.kind == Kind::File && now.len == self.len + written;
+            if self.disk.entry(&self.file).is_ok_and(is_as_written) {
+                let _ = self.disk.truncate(&self.file, self.len);
+            }
+            return Err(error);
+        }
+        self.len += written;
+        Ok(())
+    }
+
+    /// Checks that the file is still at its path and as long as it was left. [`append`](Self::append) does so itself; call
+    /// this once more when the last run has been deleted.
+    ///
+    /// # Errors
+    /// Returns [`Problem::Moved`], [`Problem::Changed`] or [`Problem::Unverifiable`].
+    pub fn check_untouched(&self) -> Result<(), StoreError> {
+        self.verify().map_err(|problem| problem.at(&self.path))
+    }
+
+    fn verify(&self) -> Result<(), Problem> {
+        if !self.regular {
+            return Ok(());
+        }
+        if !self.disk.is_at(&self.file, &self.path).map_err(Problem::Unverifiable)? {
+            return Err(Problem::Moved);
+        }
+        let now = self.disk.entry(&self.file).map_err(Problem::Unverifiable)?;
+        if now.len == self.len { Ok(()) } else { Err(Problem::Changed) }
+    }
+}
+
+/// How an archive ends.
+enum Tail {
+    Whole,
+    Unterminated,
+    /// So many bytes are part of a message.
+    Torn(u64),
+}
+
+/// How long the file is and how it ends, if it is an archive: its first line is a message whose id can be used, and its
+/// last line is one or the beginning of one. If nobody can tell, the file is somebody else's.
+fn inspect<D: Disk>(disk: &D, file: &D::File) -> Result<(u64, Tail), Problem> {
+    let len = disk.entry(file).map_err(Problem::Write)?.len;
+    if len == 0 {
+        return Ok((len, Tail::Whole));
+    }
+    let Some(start) = last_line_start(disk, file, len).map_err(Problem::Write)? else {
+        return Err(Problem::NotAnArchive(NotAnArchive::LongLine));
+    };
+    let line = read(disk, file, start, len - start).map_err(Problem::Write)?;
+    let tail = ArchiveTail::from_bytes(&line);
+    let is_ours = if start == 0 && tail == ArchiveTail::Torn {
+        archive_tail::part_has_id(&line)
+    } else {
+        archive_tail::has_id(&first_line(disk, file).map_err(Problem::Write)?)
+    };
+    if !is_ours {
+        return Err(Problem::NotAnArchive(NotAnArchive::FirstLine));
+    }
+    match tail {
+        ArchiveTail::Whole => Ok((len, Tail::Whole)),
+        ArchiveTail::Unterminated => Ok((len, Tail::Unterminated)),
+        ArchiveTail::Torn => Ok((len, Tail::Torn(len - start))),
+        ArchiveTail::Foreign => Err(Problem::NotAnArchive(NotAnArchive::LastLine)),
+    }
+}
+
+fn first_line<D: Disk>(disk: &D, file: &D::File) -> std::io::Result<Vec<u8>> {
+    let mut line = Vec::new();
+    BufReader::new(Reader { disk, file, offset: 0 }).take(MAX_LINE).read_until(b'\n', &mut line)?;
+    Ok(line)
+}
+
+/// Where what follows the last newline begins. `None` if that is longer than any line.
+fn last_line_start<D: Disk>(disk: &D, file: &D::File, len: u64) -> std::io::Result<Option<u64>> {
+    let mut end = len;
+    while end > 0 && len - end <= MAX_LINE {
+        let start = end.saturating_sub(CHUNK);
+        let chunk = read(disk, file, start, end - start)?;
+        if chunk.len() as u64 != end - start {
+            return Err(ErrorKind::UnexpectedEof.into());
+        }
+        if let Some(newline) = chunk.iter().rposition(|byte| *byte == b'\n') {
+            return Ok(Some(start + newline as u64 + 1));
+        }
+        end = start;
+    }
+    Ok((end == 0).then_some(0))
+}

@@ -1,0 +1,197 @@
+//! What the files need of an operating system, so that a simulated one can take its place. Knows nothing of archives and
+//! checkpoints.
+
+use crate::error::Problem;
+use std::io::{ErrorKind, Read, Result};
+use std::path::Path;
+
+/// An operating system's files, as far as this crate uses them.
+///
+/// Every method is one step: a simulation may fail it, or let the machine stop before or after it. What was written but
+/// not [synced](Self::sync) may be lost, and so may a name that its folder's [`sync_folder`](Self::sync_folder) has not
+/// secured. Clones are handles of the same disk. A file is closed and unlocked when it is dropped.
+pub trait Disk: Clone {
+    /// An open file.
+    type File;
+
+    /// What stands at `path`, not following a symbolic link. `None` if nothing does.
+    ///
+    /// # Errors
+    /// Returns the system's error if it cannot tell.
+    fn kind(&self, path: &Path) -> Result<Option<Kind>>;
+
+    /// Succeeds if a file can be created in `folder`, as far as that can be told without creating one.
+    ///
+    /// # Errors
+    /// Returns why not.
+    fn can_create_in(&self, folder: &Path) -> Result<()>;
+
+    /// Opens what is there, not following a symbolic link.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::NotFound`] if nothing is there, or the system's error.
+    fn open(&self, path: &Path, access: Access) -> Result<Self::File>;
+
+    /// Creates a file that only its owner can read and write (0600), open to be read and appended to.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::AlreadyExists`] if anything is there, a symbolic link included, or the system's error.
+    fn create_new(&self, path: &Path) -> Result<Self::File>;
+
+    /// Gives a file another name in the same folder, and replaces what had that name. Whoever looks sees the old or the
+    /// new file, also after a crash.
+    ///
+    /// # Errors
+    /// Returns the system's error; then nothing was replaced.
+    fn rename(&self, from: &Path, to: &Path) -> Result<()>;
+
+    /// Removes a name.
+    ///
+    /// # Errors
+    /// Returns [`ErrorKind::NotFound`] if nothing is there, or the system's error.
+    fn remove(&self, path: &Path) -> Result<()>;
+
+    /// Brings the names in `folder` to the disk.
+    ///
+    /// # Errors
+    /// Returns the system's error. A folder that may not be read cannot be synced on some systems; that is no error.
+    fn sync_folder(&self, folder: &Path) -> Result<()>;
+
+    /// Locks the file until it is dropped, without waiting. False if it is locked already, by another process or through
+    /// another open file of this one.
+    ///
+    /// # Errors
+    /// Returns the system's error if it cannot lock.
+    fn try_lock(&self, file: &Self::File) -> Result<bool>;
+
+    /// What the file is, and how long.
+    ///
+    /// # Errors
+    /// Returns the system's error.
+    fn entry(&self, file: &Self::File) -> Result<Entry>;
+
+    /// True if the open file is what stands at `path`: it was not removed, and nothing was put in its place.
+    ///
+    /// # Errors
+    /// Returns the system's error if it cannot tell.
+    fn is_at(&self, file: &Self::File, path: &Path) -> Result<bool>;
+
+    /// Reads from `offset` (in bytes). Returns how many bytes were read; 0 at the end.
+    ///
+    /// # Errors
+    /// Returns the system's error.
+    fn read_at(&self, file: &Self::File, offset: u64, buffer: &mut [u8]) -> Result<usize>;
+
+    /// Writes at the end, wherever that is by now. Returns how many of `bytes` were written.
+    ///
+    /// # Errors
+    /// Returns the system's error; then nothing was written.
+    fn append(&self, file: &Self::File, bytes: &[u8]) -> Result<usize>;
+
+    /// Cuts the file to its first `len` bytes.
+    ///
+    /// # Errors
+    /// Returns the system's error.
+    fn truncate(&self, file: &Self::File, len: u64) -> Result<()>;
+
+    /// Brings the file's contents and its length to the disk.
+    ///
+    /// # Errors
+    /// Returns the system's error. What was written before may be lost then.
+    fn sync(&self, file: &Self::File) -> Result<()>;
+}
+
+/// What a file is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// To be read.
+    Read,
+    /// To be read and appended to.
+    Append,
+}
+
+/// What stands at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// An ordinary file.
+    File,
+    /// A folder.
+    Folder,
+    /// A symbolic link.
+    Link,
+    /// A named pipe (FIFO).
+    Pipe,
+    /// A device, a socket, or what else a system has.
+    Other,
+}
+
+/// What an open file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its length in bytes; 0 where it has none.
+    pub len: u64,
+}
+
+/// The folder a path lies in.
+pub(crate) fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+/// Whether something is at `path`, which has to be what may be written to: no link and no pipe.
+pub(crate) fn is_there<D: Disk>(disk: &D, path: &Path) -> std::result::Result<bool, Problem> {
+    match disk.kind(path).map_err(Problem::Write)? {
+        None => Ok(false),
+        Some(Kind::Link) => Err(Problem::SymbolicLink),
+        Some(Kind::Pipe) => Err(Problem::Pipe),
+        Some(_) => Ok(true),
+    }
+}
+
+/// Removes a name that need not be there.
+pub(crate) fn remove_if_there<D: Disk>(disk: &D, path: &Path) -> Result<()> {
+    match disk.remove(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Appends all of it. Returns how much was written, also if that was not all.
+pub(crate) fn append_all<D: Disk>(disk: &D, file: &D::File, mut bytes: &[u8]) -> (u64, Result<()>) {
+    let mut written = 0;
+    while !bytes.is_empty() {
+        match disk.append(file, bytes) {
+            Ok(0) => return (written, Err(ErrorKind::WriteZero.into())),
+            Ok(some) => {
+                written += some as u64;
+                bytes = bytes.get(some..).unwrap_or_default();
+            }
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return (written, Err(error)),
+        }
+    }
+    (written, Ok(()))
+}
+
+/// Reads a file from an offset on.
+pub(crate) struct Reader<'a, D: Disk> {
+    pub(crate) disk: &'a D,
+    pub(crate) file: &'a D::File,
+    pub(crate) offset: u64,
+}
+
+impl<D: Disk> Read for Reader<'_, D> {
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let read = self.disk.read_at(self.file, self.offset, buffer)?;
+        self.offset += read as u64;
+        Ok(read)
+    }
+}
+
+/// At most `len` bytes from `offset` on; fewer where the file ends.
+pub(crate) fn read<D: Disk>(disk: &D, file: &D::File, offset: u64, len: u64) -> Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    Reader { disk, file, offset }.take(len).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}

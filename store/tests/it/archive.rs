@@ -1,0 +1,235 @@
+//! Archives on the real disk: private, one process's, and nobody else's file.
+
+use crate::{line, make_pipe, message, mode, names};
+use std::fs::{self, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+use upstash_dlq_store::{ArchiveFile, FoundArchive, NotAnArchive, Problem, StoreError};
+
+pub(crate) fn open(path: &Path) -> Result<ArchiveFile, StoreError> {
+    FoundArchive::find(path)?.open()
+}
+
+fn append_foreign(path: &Path, bytes: &[u8]) {
+    OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+#[test]
+fn finding_creates_nothing_and_opening_a_private_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let found = FoundArchive::find(&path).unwrap();
+    assert!(names(folder.path()).is_empty());
+    let mut archive = found.open().unwrap();
+    archive.append(&[message("a"), message("b")]).unwrap();
+    archive.append(&[]).unwrap();
+    archive.append(&[message("c")]).unwrap();
+    archive.check_untouched().unwrap();
+    assert!(!archive.repaired() && archive.path() == path);
+    assert_eq!(fs::read_to_string(&path).unwrap(), line("a") + &line("b") + &line("c"));
+    assert_eq!((mode(&path), names(folder.path())), (0o600, vec!["archive".into()]));
+}
+
+#[test]
+fn a_file_is_continued_wherever_it_was_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    open(&path).unwrap().append(&[message("a"), message(&"b".repeat(60))]).unwrap();
+    let whole = fs::read(&path).unwrap();
+    let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
+    for (cut, zeros) in (0..=whole.len()).map(|cut| (cut, 0)).chain([(first, 9), (first + 40, 4_096)]) {
+        fs::write(&path, [&whole[..cut], &vec![0; zeros]].concat()).unwrap();
+        // Without its id the first line may be anybody's.
+        if (1.."{\"dlqId\":\"a\"".len()).contains(&cut) {
+            let error = open(&path).unwrap_err();
+            assert!(matches!(error.problem, Problem::NotAnArchive(NotAnArchive::FirstLine)), "cut at {cut}: {error}");
+            assert_eq!(fs::read(&path).unwrap(), whole[..cut]);
+            continue;
+        }
+        let mut file = open(&path).unwrap();
+        let is_torn = zeros > 0 || ![0, first - 1, first, whole.len() - 1, whole.len()].contains(&cut);
+        assert_eq!(file.repaired(), is_torn, "cut at {cut}");
+        file.append(&[message("c")]).unwrap();
+        let kept = match cut {
+            _ if cut >= whole.len() - 1 => whole.len(),
+            _ if cut >= first - 1 => first,
+            _ => 0,
+        };
+        let expected = [&whole[..kept], line("c").as_bytes()].concat();
+        assert!(fs::read(&path).unwrap() == expected, "cut at {cut}");
+    }
+}
+
+#[test]
+fn a_long_torn_line_is_cut_off_at_its_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    for torn in [65_535, 65_536, 65_537, 200_000] {
+        fs::write(&path, line("a") + &format!("{{\"dlqId\":\"b\",\"body\":\"{}", "x".repeat(torn))).unwrap();
+        assert!(open(&path).unwrap().repaired());
+        assert_eq!(fs::read_to_string(&path).unwrap(), line("a"), "{torn}");
+    }
+}
+
+#[test]
+fn a_second_opening_is_refused_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let mut first = open(&path).unwrap();
+    first.append(&[message("a")]).unwrap();
+    append_foreign(&path, b"{\"dlqId\":");
+    let before = fs::read(&path).unwrap();
+    assert!(matches!(FoundArchive::find(&path).unwrap_err().problem, Problem::InUse));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    drop(first);
+    // One that is found is held as well.
+    let found = FoundArchive::find(&path).unwrap();
+    assert!(matches!(FoundArchive::find(&path).unwrap_err().problem, Problem::InUse));
+    assert_eq!(fs::read(&path).unwrap(), before);
+    assert!(found.open().unwrap().repaired());
+}
+
+/// Between finding and opening, a person may think about a question for an hour.
+#[test]
+fn what_happens_before_opening_is_seen() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let found = FoundArchive::find(&path).unwrap();
+    fs::write(&path, "notes").unwrap();
+    assert!(matches!(found.open().unwrap_err().problem, Problem::NotAnArchive(_)));
+    assert_eq!(fs::read_to_string(&path).unwrap(), "notes");
+    fs::remove_file(&path).unwrap();
+
+    let found = FoundArchive::find(&path).unwrap();
+    let other = open(&path).unwrap();
+    assert!(matches!(found.open().unwrap_err().problem, Problem::InUse));
+    drop(other);
+
+    let found = FoundArchive::find(&path).unwrap();
+    append_foreign(&path, line("b").as_bytes());
+    let mut archive = found.open().unwrap();
+    archive.append(&[message("c")]).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), line("b") + &line("c"));
+    drop(archive);
+
+    let found = FoundArchive::find(&path).unwrap();
+    fs::remove_file(&path).unwrap();
+    assert!(matches!(found.open().unwrap_err().problem, Problem::Moved));
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn what_is_no_archive_is_refused_and_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("file");
+    let first = [
+        "my notes",
+        "{",
+        "{{ template }}\n",
+        "{\n  \"dlqId\": \"a-0\"\n}\n",
+        "{\"name\":\"x\",\"version\":\"1",
+        "{\"name\":\"x\"}",
+        "{\"name\":\"x\"}\n{\"dlqId\":\"a-0\"}\n",
+        "{\"dlqId\":\"a,b\"}\n",
+        "{\"dlqId\":7}\n",
+        "\n",
+        "x\n{",
+    ];
+    let last = ["notes", "{\"dlqId\" \"a\"", "{{", "\u{0}x", "[", "{\"a\":1}}"].map(|end| line("a") + end);
+    let long = line("a") + &"x".repeat(17 * 1024 * 1024 + 64 * 1024 + 1);
+    let cases = first
+        .iter()
+        .map(|text| ((*text).to_owned(), NotAnArchive::FirstLine))
+        .chain(last.map(|text| (text, NotAnArchive::LastLine)))
+        .chain([(long, NotAnArchive::LongLine)]);
+    for (text, expected) in cases {
+        fs::write(&path, &text).unwrap();
+        let error = open(&path).unwrap_err();
+        let shown = &text[..text.len().min(50)];
+        assert!(matches!(error.problem, Problem::NotAnArchive(why) if why == expected), "{shown:?}: {error}");
+        assert!(fs::read_to_string(&path).unwrap() == text, "{shown:?}");
+    }
+}
+
+#[test]
+fn no_link_is_followed_and_no_pipe_or_folder_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("real"), line("a")).unwrap();
+    symlink(path("real"), path("to-real")).unwrap();
+    symlink(path("absent"), path("to-absent")).unwrap();
+    make_pipe(&path("pipe"));
+    for name in ["to-real", "to-absent"] {
+        assert!(matches!(open(&path(name)).unwrap_err().problem, Problem::SymbolicLink), "{name}");
+    }
+    assert!(matches!(open(&path("pipe")).unwrap_err().problem, Problem::Pipe));
+    for name in ["", "nowhere/at/all", "real/below"] {
+        assert!(matches!(open(&path(name)).unwrap_err().problem, Problem::Write(_)), "{name}");
+    }
+    // A link that is made while a person thinks.
+    let found = FoundArchive::find(path("archive")).unwrap();
+    symlink(path("absent"), path("archive")).unwrap();
+    assert!(matches!(found.open().unwrap_err().problem, Problem::SymbolicLink));
+    assert_eq!(names(folder.path()), ["archive", "pipe", "real", "to-absent", "to-real"]);
+    assert_eq!(fs::read_to_string(path("real")).unwrap(), line("a"));
+}
+
+#[test]
+fn whatever_becomes_of_the_file_is_noticed_before_a_message_counts_as_stored() {
+    type Change = fn(&Path);
+    let changes: [(&str, bool, Change); 6] = [
+        ("removed", true, |path| fs::remove_file(path).unwrap()),
+        ("renamed", true, |path| fs::rename(path, path.with_extension("old")).unwrap()),
+        ("replaced", true, |path| {
+            fs::copy(path, path.with_extension("copy")).unwrap();
+            fs::rename(path.with_extension("copy"), path).unwrap();
+        }),
+        ("replaced by a link to it", true, |path| {
+            fs::rename(path, path.with_extension("old")).unwrap();
+            symlink(path.with_extension("old"), path).unwrap();
+        }),
+        ("truncated", false, |path| OpenOptions::new().write(true).open(path).unwrap().set_len(3).unwrap()),
+        ("grown", false, |path| append_foreign(path, b"x\n")),
+    ];
+    for (how, moved, change) in changes {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archive");
+        let mut archive = open(&path).unwrap();
+        archive.append(&[message("a")]).unwrap();
+        change(&path);
+        let is_noticed = |result: Result<(), StoreError>| match result.unwrap_err().problem {
+            Problem::Moved => moved,
+            Problem::Changed => !moved,
+            _ => false,
+        };
+        assert!(is_noticed(archive.check_untouched()), "{how}");
+        assert!(is_noticed(archive.append(&[message("b")])), "{how}");
+        assert!(matches!(archive.append(&[message("c")]).unwrap_err().problem, Problem::Broken), "{how}");
+    }
+}
+
+/// What somebody else has written stays, and comes first.
+#[test]
+fn messages_are_appended_at_the_end_wherever_that_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let mut archive = open(&path).unwrap();
+    archive.append(&[message("a")]).unwrap();
+    append_foreign(&path, b"x\n");
+    archive.append(&[message("b")]).unwrap_err();
+    assert_eq!(fs::read_to_string(&path).unwrap(), line("a") + "x\n" + &line("b"));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_and_one_that_cannot_sync_are_reported() {
+    let mut full = open(Path::new("/dev/full")).unwrap();
+    let error = full.append(&[message("a")]).unwrap_err();
+    assert!(
+        matches!(&error.problem, Problem::Write(error) if error.kind() == std::io::ErrorKind::StorageFull),
+        "{error}"
+    );
+    let mut null = open(Path::new("/dev/null")).unwrap();
+    assert!(matches!(null.append(&[message("a")]).unwrap_err().problem, Problem::Write(_)));
+}

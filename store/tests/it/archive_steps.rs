@@ -1,0 +1,91 @@
+//! Archives on a disk that fails or stops at any step.
+
+use crate::archive::open;
+use crate::step_disk::StepDisk;
+use crate::{line, message};
+use std::fs;
+use std::path::Path;
+use upstash_dlq_store::{FoundArchive, Problem, StoreError};
+
+#[test]
+fn what_counts_as_stored_is_synced_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let disk = StepDisk::default();
+    let found = FoundArchive::find_on(disk.clone(), &path).unwrap();
+    assert!(disk.take_steps().is_empty());
+    let mut archive = found.open().unwrap();
+    assert_eq!(disk.take_steps(), ["create archive", "sync", "sync folder"]);
+    archive.append(&[message("a")]).unwrap();
+    assert_eq!(disk.take_steps(), ["append", "sync"]);
+    drop(archive);
+    fs::write(&path, line("a") + "{\"dlqId\"").unwrap();
+    FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
+    assert_eq!(disk.take_steps(), ["truncate", "sync", "sync folder"]);
+    fs::write(&path, line("a").trim_end()).unwrap();
+    FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
+    assert_eq!(disk.take_steps(), ["append", "sync", "sync folder"]);
+}
+
+/// Opens what `before` left and appends two batches. Returns which of them count as stored.
+fn history(disk: StepDisk, path: &Path) -> (Vec<&'static str>, Result<(), StoreError>) {
+    let mut stored = Vec::new();
+    let append = || {
+        let mut archive = FoundArchive::find_on(disk, path)?.open()?;
+        for id in ["b", "c"] {
+            archive.append(&[message(id)])?;
+            stored.push(id);
+        }
+        Ok(())
+    };
+    let result = append();
+    (stored, result)
+}
+
+/// A step that fails is reported; a process that is stopped there leaves what the next one can go on with. Either way
+/// nothing that counted as stored is lost, and no line is torn after the next opening.
+#[test]
+fn every_step_may_fail_or_be_the_last() {
+    for before in ["", "{\"dlqId\":\"a\"}\n", "{\"dlqId\":\"a\"}", "{\"dlqId\":\"a\"}\n{\"dlqId\":\"to"] {
+        let mut steps_that_matter = 0;
+        for (step, for_good) in (0..12).flat_map(|step| [(step, false), (step, true)]) {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("archive");
+            if !before.is_empty() {
+                fs::write(&path, before).unwrap();
+            }
+            let disk = if for_good { StepDisk::stopping_at(step) } else { StepDisk::failing_at(step) };
+            let (stored, result) = history(disk.clone(), &path);
+            let reached = disk.take_steps().len() > step;
+            match &result {
+                Ok(()) => assert!(!reached, "{before:?}, {step}: a failure was passed over"),
+                Err(error) => assert!(matches!(error.problem, Problem::Write(_)), "{before:?}, {step}: {error}"),
+            }
+            steps_that_matter += usize::from(reached);
+            open(&path).unwrap().append(&[message("d")]).unwrap();
+            let text = fs::read_to_string(&path).unwrap();
+            let mut expected = if before.contains("\"a\"") { "{\"dlqId\":\"a\"}\n".to_owned() } else { String::new() };
+            stored.iter().for_each(|id| expected += &line(id));
+            let rest = text.strip_prefix(&expected).unwrap_or_else(|| panic!("{before:?}, {step}: {text}"));
+            // A batch that was written but not confirmed may be there; half of one may not.
+            let next = if stored.is_empty() { "b" } else { "c" };
+            assert!([line("d"), line(next) + &line("d")].contains(&rest.to_owned()), "{before:?}, {step}: {text}");
+        }
+        assert!(steps_that_matter >= 12, "{before:?}: {steps_that_matter}");
+    }
+}
+
+#[test]
+fn a_batch_that_cannot_be_written_is_taken_back() {
+    for step in [3, 4] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archive");
+        let disk = StepDisk::failing_at(step);
+        let mut archive = FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
+        archive.append(&[message("a")]).unwrap_err();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "");
+        assert_eq!(disk.take_steps().last().unwrap(), "truncate");
+        assert!(matches!(archive.append(&[message("b")]).unwrap_err().problem, Problem::Broken));
+        assert!(disk.take_steps().is_empty());
+    }
+}

@@ -1,0 +1,161 @@
+//! Checkpoints: whole, private, one process's.
+
+use crate::step_disk::StepDisk;
+use crate::{make_pipe, mode, names};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use upstash_dlq_store::{CheckpointFile, Problem, StoreError};
+
+fn text(file: &CheckpointFile) -> Option<String> {
+    file.read().unwrap().map(|bytes| String::from_utf8(bytes).unwrap())
+}
+
+#[test]
+fn what_is_written_is_read_again_and_private() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    let file = CheckpointFile::open(&path).unwrap();
+    assert_eq!((text(&file), file.path()), (None, path.as_path()));
+    for checkpoint in ["one", "a longer one", "x"] {
+        file.write(checkpoint).unwrap();
+        assert_eq!(text(&file), Some(format!("{checkpoint}\n")));
+    }
+    assert_eq!((mode(&path), mode(file.lock_file().unwrap())), (0o600, 0o600));
+    assert_eq!(names(folder.path()), [".position.lock", "position"]);
+    drop(file);
+    assert_eq!(names(folder.path()), ["position"]);
+    let file = CheckpointFile::open(&path).unwrap();
+    assert_eq!(text(&file), Some("x\n".into()));
+    file.remove().unwrap();
+    file.remove().unwrap();
+    drop(file);
+    assert!(names(folder.path()).is_empty());
+}
+
+#[test]
+fn a_second_process_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    let first = CheckpointFile::open(&path).unwrap();
+    // While there is no checkpoint yet, and when there is one.
+    for _ in 0..2 {
+        assert!(matches!(CheckpointFile::open(&path).unwrap_err().problem, Problem::InUse));
+        first.write("one").unwrap();
+    }
+    assert_eq!(names(folder.path()), [".position.lock", "position"]);
+    drop(first);
+    CheckpointFile::open(&path).unwrap();
+}
+
+#[test]
+fn a_lock_that_was_taken_away_stops_the_writing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    let first = CheckpointFile::open(&path).unwrap();
+    first.write("one").unwrap();
+    fs::remove_file(first.lock_file().unwrap()).unwrap();
+    let second = CheckpointFile::open(&path).unwrap();
+    let error = first.write("two").unwrap_err();
+    assert!(matches!(error.problem, Problem::Moved) && error.path.ends_with(".position.lock"), "{error}");
+    assert!(matches!(first.new_spool().unwrap_err().problem, Problem::Moved));
+    // The second one's lock is not removed on the way out.
+    drop(first);
+    assert!(matches!(CheckpointFile::open(&path).unwrap_err().problem, Problem::InUse));
+    assert_eq!(text(&second), Some("one\n".into()));
+}
+
+#[test]
+fn a_lock_file_that_holds_something_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = folder.path().join(".position.lock");
+    fs::write(&lock, "mine").unwrap();
+    let file = CheckpointFile::open(folder.path().join("position")).unwrap();
+    assert_eq!(file.lock_file(), None);
+    drop(file);
+    assert_eq!(fs::read_to_string(&lock).unwrap(), "mine");
+}
+
+#[test]
+fn no_link_is_followed_and_only_a_file_is_replaced() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name);
+    fs::write(path("real"), "mine").unwrap();
+    for target in ["real", "absent"] {
+        for link in ["position", ".position.lock"] {
+            symlink(path(target), path(link)).unwrap();
+            let error = CheckpointFile::open(path("position")).unwrap_err();
+            assert!(matches!(error.problem, Problem::SymbolicLink) && error.path == path(link), "{error}");
+            fs::remove_file(path(link)).unwrap();
+        }
+    }
+    // What lies under the temporary names is taken away, not written through.
+    symlink(path("real"), path(".position.tmp")).unwrap();
+    symlink(path("real"), path(".position.ids.tmp")).unwrap();
+    let file = CheckpointFile::open(path("position")).unwrap();
+    file.write("one").unwrap();
+    drop(file);
+    assert_eq!(names(folder.path()), ["position", "real"]);
+    assert_eq!(fs::read_to_string(path("real")).unwrap(), "mine");
+
+    fs::create_dir(path("folder")).unwrap();
+    make_pipe(&path("pipe"));
+    let problem = |given: PathBuf| CheckpointFile::open(given).unwrap_err().problem;
+    assert!(matches!(problem(path("folder")), Problem::NotAFile));
+    assert!(matches!(problem("/dev/null".into()), Problem::NotAFile));
+    assert!(matches!(problem(path("pipe")), Problem::Pipe));
+    assert!(matches!(problem("/".into()), Problem::NoName));
+    assert!(matches!(problem(path("nowhere/position")), Problem::Write(_)));
+}
+
+#[test]
+fn what_is_too_long_is_not_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    let file = CheckpointFile::open(&path).unwrap();
+    // Nothing but a hole: it takes no room.
+    fs::File::create(&path).unwrap().set_len(<CheckpointFile>::MAX_LEN + 1).unwrap();
+    assert!(matches!(file.read().unwrap_err().problem, Problem::TooLong(len) if len == <CheckpointFile>::MAX_LEN));
+}
+
+#[test]
+fn a_replacement_is_synced_before_it_takes_the_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = StepDisk::default();
+    let file = CheckpointFile::open_on(disk.clone(), folder.path().join("position")).unwrap();
+    assert_eq!(disk.take_steps(), ["create .position.lock"]);
+    file.write("one").unwrap();
+    let expected = ["create .position.tmp", "append", "append", "sync", "rename position", "sync folder"];
+    assert_eq!(disk.take_steps(), expected);
+}
+
+fn history(disk: StepDisk, path: &Path) -> Result<(), StoreError> {
+    let file = CheckpointFile::open_on(disk, path)?;
+    file.write("the new one")
+}
+
+#[test]
+fn every_step_may_fail_or_be_the_last() {
+    let mut steps_that_matter = 0;
+    for (step, for_good) in (0..12).flat_map(|step| [(step, false), (step, true)]) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("position");
+        fs::write(&path, "the old one\n").unwrap();
+        let disk = if for_good { StepDisk::stopping_at(step) } else { StepDisk::failing_at(step) };
+        let result = history(disk.clone(), &path);
+        let steps = disk.take_steps();
+        // The last step removes the lock file; one that stays is taken again.
+        let reached = steps.len() > step && !steps[step].starts_with("remove");
+        assert_eq!(result.is_err(), reached, "{step}");
+        steps_that_matter += usize::from(reached);
+        let left = fs::read_to_string(&path).unwrap();
+        let replaced = steps.iter().take(step).any(|step| step.starts_with("rename"));
+        assert_eq!(left, if replaced { "the new one\n" } else { "the old one\n" }, "{step}");
+        let next = CheckpointFile::open(&path).unwrap();
+        assert_eq!(text(&next), Some(left));
+        next.write("the next one").unwrap();
+        drop(next);
+        assert_eq!(names(folder.path()), ["position"], "{step}");
+    }
+    assert_eq!(steps_that_matter, 14);
+}

@@ -1,0 +1,147 @@
+//! The real disk, one counted step at a time: it can fail a step, or stop there for good as a killed process does.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{ErrorKind, Result};
+use std::path::Path;
+use std::rc::Rc;
+use upstash_dlq_store::{Access, Disk, Entry, Kind, RealDisk};
+
+#[derive(Clone, Debug, Default)]
+pub(crate) struct StepDisk(Rc<RefCell<Steps>>);
+
+#[derive(Debug, Default)]
+struct Steps {
+    /// What changed something, or made it lasting.
+    done: Vec<String>,
+    trouble: Option<Trouble>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Trouble {
+    /// The step that fails, counted from 0.
+    at: usize,
+    /// All that follow fail, too.
+    for_good: bool,
+    /// Half of an append has been written; the rest fails.
+    halved: bool,
+}
+
+impl StepDisk {
+    pub(crate) fn failing_at(at: usize) -> Self {
+        Self(Rc::new(RefCell::new(Steps {
+            done: Vec::new(),
+            trouble: Some(Trouble { at, for_good: false, halved: false }),
+        })))
+    }
+
+    pub(crate) fn stopping_at(at: usize) -> Self {
+        Self(Rc::new(RefCell::new(Steps {
+            done: Vec::new(),
+            trouble: Some(Trouble { at, for_good: true, halved: false }),
+        })))
+    }
+
+    /// What was done since this was last asked.
+    pub(crate) fn take_steps(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.borrow_mut().done)
+    }
+
+    fn step(&self, what: &str, path: Option<&Path>) -> Result<()> {
+        let name =
+            path.and_then(Path::file_name).map(|name| format!(" {}", name.to_string_lossy())).unwrap_or_default();
+        let mut steps = self.0.borrow_mut();
+        let number = steps.done.len();
+        steps.done.push(format!("{what}{name}"));
+        match steps.trouble {
+            Some(Trouble { at, for_good, .. }) if number == at || (for_good && number > at) => {
+                Err(ErrorKind::StorageFull.into())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// True once, for the append at which the trouble begins: it writes half, and the rest fails.
+    fn halves(&self) -> bool {
+        let mut steps = self.0.borrow_mut();
+        let number = steps.done.len();
+        match &mut steps.trouble {
+            Some(trouble) if trouble.at == number && !trouble.halved => {
+                trouble.halved = true;
+                trouble.at += 1;
+                true
+            }
+            _ => false,
+        }
+    }
+}
+
+impl Disk for StepDisk {
+    type File = File;
+
+    fn kind(&self, path: &Path) -> Result<Option<Kind>> {
+        RealDisk.kind(path)
+    }
+
+    fn can_create_in(&self, folder: &Path) -> Result<()> {
+        RealDisk.can_create_in(folder)
+    }
+
+    fn open(&self, path: &Path, access: Access) -> Result<File> {
+        RealDisk.open(path, access)
+    }
+
+    fn create_new(&self, path: &Path) -> Result<File> {
+        self.step("create", Some(path))?;
+        RealDisk.create_new(path)
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> Result<()> {
+        self.step("rename", Some(to))?;
+        RealDisk.rename(from, to)
+    }
+
+    fn remove(&self, path: &Path) -> Result<()> {
+        if RealDisk.kind(path)?.is_some() {
+            self.step("remove", Some(path))?;
+        }
+        RealDisk.remove(path)
+    }
+
+    fn sync_folder(&self, folder: &Path) -> Result<()> {
+        self.step("sync folder", None)?;
+        RealDisk.sync_folder(folder)
+    }
+
+    fn try_lock(&self, file: &File) -> Result<bool> {
+        RealDisk.try_lock(file)
+    }
+
+    fn entry(&self, file: &File) -> Result<Entry> {
+        RealDisk.entry(file)
+    }
+
+    fn is_at(&self, file: &File, path: &Path) -> Result<bool> {
+        RealDisk.is_at(file, path)
+    }
+
+    fn read_at(&self, file: &File, offset: u64, buffer: &mut [u8]) -> Result<usize> {
+        RealDisk.read_at(file, offset, buffer)
+    }
+
+    fn append(&self, file: &File, bytes: &[u8]) -> Result<usize> {
+        let written = if bytes.len() > 1 && self.halves() { &bytes[..bytes.len() / 2] } else { bytes };
+        self.step("append", None)?;
+        RealDisk.append(file, written)
+    }
+
+    fn truncate(&self, file: &File, len: u64) -> Result<()> {
+        self.step("truncate", None)?;
+        RealDisk.truncate(file, len)
+    }
+
+    fn sync(&self, file: &File) -> Result<()> {
+        self.step("sync", None)?;
+        RealDisk.sync(file)
+    }
+}
