@@ -102,14 +102,6 @@ impl FleetCheckpoint {
         Ok(Self(Kind::Many(file)))
     }
 
-    /// What a delete must be built with to go on from it.
-    pub(crate) fn options(&self) -> (&Fingerprint, NonZeroU32, Option<NonZeroU64>, bool) {
-        match &self.0 {
-            Kind::One(one) => (&one.fingerprint, one.page_size, one.max, one.verify),
-            Kind::Many(many) => (&many.fingerprint, many.page_size, many.max, many.verify),
-        }
-    }
-
     /// What had happened; requests that were in flight count as unconfirmed.
     pub fn totals(&self) -> Totals {
         match &self.0 {

@@ -22,8 +22,6 @@ mod pager;
 mod pagers;
 mod single;
 
-pub mod fuzzing;
-
 pub use archive::{ArchiveDelete, ArchiveOutcome, ArchiveStep};
 pub use bulk::{Bulk, Settlement, Unsettled};
 pub use bulk_builder::{BulkBuilder, BulkDelete, BulkRestart, BulkResume};

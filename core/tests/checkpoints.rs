@@ -1,7 +1,8 @@
 //! Files of another time, of somebody else, or changed: none makes an operation reach beyond what is given.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-mod forge;
+#[path = "../../fuzz/src/forge.rs"]
+pub mod forge;
 
 use forge::{forged, sealed_again};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};

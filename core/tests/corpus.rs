@@ -2,7 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::path::Path;
-use upstash_dlq_core::fuzzing::TARGETS;
+
+#[path = "../../fuzz/src/lib.rs"]
+pub mod fuzz;
+use fuzz::TARGETS;
 
 #[test]
 fn the_corpus_keeps_every_promise() {

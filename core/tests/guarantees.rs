@@ -10,8 +10,8 @@ use upstash_dlq_core::{
     Halt, Ids, Overrides, RelativeTimes, RetryPolicy, Selection, Step, Token,
 };
 
-#[expect(dead_code, reason = "each test file needs its own part of the world")]
-mod forge;
+#[path = "../../fuzz/src/forge.rs"]
+pub mod forge;
 #[expect(dead_code, reason = "each test file needs its own part of the world")]
 mod sim;
 use forge::sealed_again;

@@ -9,8 +9,11 @@ use std::time::Duration;
 use upstash_dlq_core::{
     ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkBuilder, BulkDelete, Checkpoint, Delete, Delivery, Endpoint,
     Filter, FleetCheckpoint, FleetStep, Halt, Ids, Restart, Resume, RetryPolicy, Selection, Settlement, Step, Token,
-    UnixMillis, Verb, fuzzing,
+    UnixMillis, Verb,
 };
+
+#[path = "../../fuzz/src/lib.rs"]
+pub mod fuzz;
 use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Run, Service, Wire, sample};
 
 const NOW: i64 = 1_764_000_000_000;
@@ -31,19 +34,19 @@ proptest! {
     /// No sequence of steps deletes an id that was not said to be stored.
     #[test]
     fn nothing_is_deleted_that_was_not_stored(bytes in prop::collection::vec(any::<u8>(), 3..300)) {
-        fuzzing::archive(&bytes);
+        fuzz::archive::archive(&bytes);
     }
 
     /// No sequence of steps sends anything while a request waits to be settled.
     #[test]
     fn nothing_is_sent_before_it_is_settled(bytes in prop::collection::vec(any::<u8>(), 3..300)) {
-        fuzzing::one_pass(&bytes);
+        fuzz::one_pass::one_pass(&bytes);
     }
 
     /// No sequence of steps makes lanes ask for more than they may.
     #[test]
     fn lanes_keep_within_their_bounds(bytes in prop::collection::vec(any::<u8>(), 4..500)) {
-        fuzzing::lanes(&bytes);
+        fuzz::lanes::lanes(&bytes);
     }
 }
 

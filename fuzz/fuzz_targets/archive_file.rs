@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| upstash_dlq_core::fuzzing::archive_file(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| upstash_dlq_fuzz::archive_file::archive_file(data));

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| upstash_dlq_core::fuzzing::page(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| upstash_dlq_fuzz::page::page(data));

@@ -1,2 +1,2 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| upstash_dlq_core::fuzzing::retry_after(data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| upstash_dlq_fuzz::retry_after::retry_after(data));

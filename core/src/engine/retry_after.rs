@@ -93,6 +93,25 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::string::String;
+    use proptest::prelude::*;
+
+    proptest! {
+        /// Years have four digits at most, so no date is beyond these bounds, whatever the text.
+        #[test]
+        fn a_date_is_within_four_digits_of_years(text in prop_oneof![".*", nearly_a_date()]) {
+            if let Some(at) = parse_http_date(&text) {
+                prop_assert!((-62_200_000_000..253_500_000_000).contains(&at), "{at}");
+            }
+        }
+    }
+
+    fn nearly_a_date() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "Sun, [0-9]{1,2}[ -](Jan|Feb|Nov|Dec)[ -][0-9]{1,5} [0-2]?[0-9]:[0-9]{1,2}:[0-6]?[0-9] GMT",
+            "Sun (Jan|Feb|Nov|Dec) +[0-9]{1,2} [0-2]?[0-9]:[0-9]{1,2}:[0-6]?[0-9] [0-9]{1,5}",
+        ]
+    }
 
     fn wait(pairs: &[(&'static str, &'static str)], rate_limited: bool) -> Option<u64> {
         let mut headers = HeaderMap::new();

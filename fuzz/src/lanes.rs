@@ -1,19 +1,15 @@
 //! Bytes as operations on many lanes.
 
-use super::{assert_within, endpoint, selections};
-use crate::engine::retry::{Delivery, Event, RetryPolicy};
-use crate::model::time::UnixMillis;
-use crate::selection::selected::Selection;
-use crate::wire::bulk::{BulkPage, Delete, Restart, Verb};
-use crate::wire::list::{List, ListPage};
-use crate::{BulkBuilder, Fleet, FleetCheckpoint, FleetStep, LaneId, Lanes, ListFleet, Settlement};
-use alloc::collections::BTreeMap;
-use alloc::format;
-use alloc::string::String;
-use alloc::vec::Vec;
-use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-use core::time::Duration;
-use http::{Method, Request, Response, StatusCode};
+use super::given::{Given, endpoint};
+use super::wire::{count, response};
+use http::{Method, Request, Response};
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::time::Duration;
+use upstash_dlq_core::{
+    BulkBuilder, BulkPage, Delete, Delivery, Event, Fleet, FleetCheckpoint, FleetStep, LaneId, Lanes, List, ListFleet,
+    ListPage, Restart, RetryPolicy, Selection, Settlement, UnixMillis, Verb,
+};
 
 const NOW: i64 = 1_764_000_000_000;
 
@@ -22,9 +18,7 @@ const NOW: i64 = 1_764_000_000_000;
 pub fn lanes(data: &[u8]) {
     let (head, body) = data.split_at(data.len().min(4));
     let byte = |at: usize| head.get(at).copied().unwrap_or_default();
-    let selections = selections();
-    let Some(given) = selections.get(usize::from(byte(0) >> 2) % selections.len()) else { return };
-    let given = given.clone();
+    let given = Given::choose(byte(0) >> 2);
     match byte(0) % 3 {
         0 => bulk::<Delete>(given, &byte, body),
         1 => bulk::<Restart>(given, &byte, body),
@@ -33,20 +27,22 @@ pub fn lanes(data: &[u8]) {
 }
 
 struct Driver {
-    given: Selection,
+    given: Given,
     max: Option<u64>,
     limit: usize,
     clock: Duration,
     /// The lanes with a request out, and for how many runs it asks.
     out: BTreeMap<LaneId, (Method, u64)>,
+    /// Every lane that ever sent something.
+    known: BTreeSet<LaneId>,
     /// What was reported done, and what may have been done.
     spent: u64,
 }
 
 impl Driver {
-    fn new(given: Selection, byte: &impl Fn(usize) -> u8, max: Option<u64>) -> Self {
+    fn new(given: Given, byte: &impl Fn(usize) -> u8, max: Option<u64>) -> Self {
         let limit = 1 + usize::from(byte(1) % 9);
-        Self { given, max, limit, clock: Duration::ZERO, out: BTreeMap::new(), spent: 0 }
+        Self { given, max, limit, clock: Duration::ZERO, out: BTreeMap::new(), known: BTreeSet::new(), spent: 0 }
     }
 
     fn lanes(&self) -> NonZeroUsize {
@@ -54,10 +50,9 @@ impl Driver {
     }
 
     fn sent(&mut self, lane: LaneId, request: &Request<()>) {
-        assert_within(request, &self.given, None);
-        let query = request.uri().query().unwrap_or_default();
-        let count = query.split('&').find_map(|pair| pair.strip_prefix("count=")).and_then(|count| count.parse().ok());
-        let asked = if request.method() == Method::GET { 0 } else { count.unwrap_or(0) };
+        self.given.assert_within(request, None);
+        let asked = if request.method() == Method::GET { 0 } else { count(request).unwrap_or(0) };
+        self.known.insert(lane);
         assert!(self.out.insert(lane, (request.method().clone(), asked)).is_none(), "a second request of one lane");
         assert!(self.out.len() <= self.limit, "more requests than lanes");
         let most: u64 = self.spent + self.out.values().map(|(_, asked)| asked).sum::<u64>();
@@ -83,10 +78,8 @@ impl Driver {
             },
             (3..=4, Some(lane)) => {
                 let (method, asked) = self.out.remove(&lane).unwrap_or_default();
-                let (status, body) = answer(&method, asked, operation);
-                let mut response = Response::new(body);
-                *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-                match lanes.on_response(lane, &response) {
+                let (status, body) = respond(&method, asked, operation);
+                match lanes.on_response(lane, &response(status, body)) {
                     Ok(Event::Page(page)) => self.spent += runs(&page),
                     Ok(_) if status == 503 || status == 200 => self.spent += asked,
                     Ok(_) => {}
@@ -104,8 +97,8 @@ impl Driver {
                 self.out.remove(&lane);
             }
             _ => {
-                // Out of turn, for a lane that has nothing out or does not exist.
-                let idle = (0..=self.limit).map(LaneId).find(|lane| !self.out.contains_key(lane));
+                // Out of turn, for a lane that has nothing out.
+                let idle = self.known.iter().copied().find(|lane| !self.out.contains_key(lane));
                 if let Some(lane) = idle {
                     assert!(lanes.on_response(lane, &Response::new("{}")).is_err());
                     assert!(lanes.withdraw(lane).is_err());
@@ -117,7 +110,7 @@ impl Driver {
     }
 }
 
-fn answer(method: &Method, asked: u64, operation: u8) -> (u16, String) {
+fn respond(method: &Method, asked: u64, operation: u8) -> (u16, String) {
     let runs = u64::from(operation >> 6).min(asked);
     let page = |cursor: &str| match *method {
         Method::GET => {
@@ -145,15 +138,14 @@ fn policy(byte: u8) -> RetryPolicy {
     RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(u32::from(byte % 4)), ..RetryPolicy::default() }
 }
 
-fn list(given: Selection, byte: &impl Fn(usize) -> u8, body: &[u8]) {
-    let Some(endpoint) = endpoint() else { return };
-    let list = match given {
+fn list(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]) {
+    let list = match given.selection {
         Selection::Ids(_) => return,
         Selection::Filter(ref filter) => List::matching(filter.clone()),
         Selection::Everything => List::everything(),
     };
     let mut driver = Driver::new(given, byte, None);
-    let mut fleet = ListFleet::new(endpoint, list, policy(byte(3)), 0, driver.lanes(), UnixMillis::new(NOW));
+    let mut fleet = ListFleet::new(endpoint(), list, policy(byte(3)), 0, driver.lanes(), UnixMillis::new(NOW));
     let mut listed = 0;
     for operation in body {
         let before = fleet.outcome_so_far();
@@ -167,21 +159,20 @@ fn list(given: Selection, byte: &impl Fn(usize) -> u8, body: &[u8]) {
     assert_eq!(listed, driver.spent, "what is counted is what was handed over");
 }
 
-fn bulk<V: Verb>(given: Selection, byte: &impl Fn(usize) -> u8, body: &[u8]) {
-    let Some(endpoint) = endpoint() else { return };
+fn bulk<V: Verb>(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]) {
     let max = NonZeroU64::new(u64::from(byte(2) % 64));
     // Ids that are sent again ask for no further run.
-    let bound = max.map(NonZeroU64::get).filter(|_| !matches!(given, Selection::Ids(_)));
-    let mut driver = Driver::new(given.clone(), byte, bound);
-    let builder = BulkBuilder::<V>::new(endpoint, given)
+    let bound = max.map(NonZeroU64::get).filter(|_| !matches!(given.selection, Selection::Ids(_)));
+    let builder = BulkBuilder::<V>::new(endpoint(), given.selection.clone())
         .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 50)))
         .max(max)
         .retry(policy(byte(3)), u64::from(byte(3)));
+    let mut driver = Driver::new(given, byte, bound);
     let mut fleet: Fleet<V> = builder.clone().build_fleet(driver.lanes(), UnixMillis::new(NOW));
     for operation in body {
         if *operation == 0xff {
             // Another process goes on: what was out is lost.
-            driver.spent += core::mem::take(&mut driver.out).values().map(|(_, asked)| asked).sum::<u64>();
+            driver.spent += std::mem::take(&mut driver.out).values().map(|(_, asked)| asked).sum::<u64>();
             let saved = FleetCheckpoint::from_json(fleet.checkpoint().to_json().as_bytes());
             let restored =
                 saved.and_then(|saved| builder.clone().restore_fleet(saved, driver.lanes(), UnixMillis::new(NOW)));

@@ -1,0 +1,26 @@
+//! An archive whose last line may be torn.
+
+use upstash_dlq_core::{DlqMessage, LastLine};
+
+/// An archive cut off anywhere: what was whole stays whole after the repair, and only what is torn goes.
+pub fn archive_file(data: &[u8]) {
+    let (cut, data) = data.split_at(data.len().min(2));
+    let lines: Vec<String> = String::from_utf8_lossy(data)
+        .split('\u{fffd}')
+        .filter_map(|part| DlqMessage::parse(part).ok())
+        .map(|message| message.as_json().to_string() + "\n")
+        .collect();
+    let file = lines.concat();
+    let cut = cut.iter().fold(0, |cut, byte| cut << 8 | usize::from(*byte)).min(file.len());
+    let Some(left) = file.as_bytes().get(..cut) else { return };
+    let start = left.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let Some((whole, tail)) = left.split_at_checked(start) else { return };
+    let repaired = match LastLine::of(tail) {
+        LastLine::Whole => left.to_vec(),
+        LastLine::Unterminated => [left, b"\n"].concat(),
+        LastLine::Torn => whole.to_vec(),
+    };
+    assert!(file.as_bytes().starts_with(&repaired), "{repaired:?}");
+    assert!(repaired.is_empty() || repaired.ends_with(b"\n"));
+    assert!(left.len() < repaired.len() + lines.iter().map(String::len).max().unwrap_or(1));
+}
