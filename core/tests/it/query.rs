@@ -1,5 +1,4 @@
 //! What is sent is what was given, for any text.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::Response;
 use proptest::prelude::*;
@@ -9,9 +8,7 @@ use upstash_dlq_core::{
     UnixMillis,
 };
 
-#[path = "sim/cases.rs"]
-mod cases;
-use cases::cases;
+use crate::sim::cases::cases;
 
 type Pairs = Vec<(String, String)>;
 

@@ -1,9 +1,6 @@
 //! Many lanes against servers that mean no good: every operation ends, whatever they say.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[expect(dead_code, reason = "each test file needs its own part of the world")]
-mod world;
-
+use crate::world::{NOW, cases, endpoint, lanes};
 use http::Response;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -13,7 +10,6 @@ use upstash_dlq_core::{
     ArchiveStep, BulkDelete, BulkResume, Delivery, Fleet, FleetStep, Halt, LaneId, Lanes, List, ListFleet, RetryPolicy,
     Selection, UnixMillis,
 };
-use world::{NOW, cases, endpoint, lanes};
 
 /// What the server says to one request.
 #[derive(Clone, Debug)]

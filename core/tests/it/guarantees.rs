@@ -1,6 +1,5 @@
 //! What the machine guarantees, tried in worlds full of faults: against the emulator's model of the service, with crashes,
 //! dropped futures and lost answers at any point.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -10,14 +9,10 @@ use upstash_dlq_core::{
     Halt, Ids, Overrides, RelativeTimes, RetryPolicy, Selection, Step, Token,
 };
 
-#[path = "../../fuzz/src/forge.rs"]
-pub mod forge;
-#[expect(dead_code, reason = "each test file needs its own part of the world")]
-mod sim;
-use forge::sealed_again;
-use sim::cases::cases;
-use sim::scenario::{Scenario, Target, scenario};
-use sim::{Report, answer, next_request, nothing_can_be_told, resume, run, run_checked};
+use crate::fuzz::forge::sealed_again;
+use crate::sim::cases::cases;
+use crate::sim::scenario::{Scenario, Target, scenario};
+use crate::sim::{Report, answer, next_request, nothing_can_be_told, resume, run, run_checked};
 
 fn is_complete(report: &Report) -> bool {
     report.outcome.as_ref().is_some_and(|outcome| outcome.halted.is_none())

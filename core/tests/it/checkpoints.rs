@@ -1,10 +1,6 @@
 //! Files of another time, of somebody else, or changed: none makes an operation reach beyond what is given.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[path = "../../fuzz/src/forge.rs"]
-pub mod forge;
-
-use forge::{forged, sealed_again};
+use crate::fuzz::forge::{forged, sealed_again};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 use upstash_dlq_core::{

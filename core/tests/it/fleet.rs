@@ -1,9 +1,6 @@
 //! Many lanes against a faulty service, in virtual time, with answers in any order.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[allow(dead_code, reason = "each test file needs its own part of the world")]
-mod world;
-
+use crate::world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 use http::{Request, Response};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -14,7 +11,6 @@ use upstash_dlq_core::{
     Selection, Shard, Step, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, RateLimit, Run, Service};
-use world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 
 /// Disjoint, and open at one end each at most once.
 fn check_windows(fleet: &Fleet) {

@@ -1,9 +1,6 @@
 //! Resume and restart: no run is started twice, whatever the service, the network and the process do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[allow(dead_code, reason = "each test file needs its own part of the world")]
-mod world;
-
+use crate::world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 use http::Response;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -14,7 +11,6 @@ use upstash_dlq_core::{
     Settlement, Step, UnixMillis, Unsettled,
 };
 use upstash_dlq_emulator::{Config, CursorKind, Ignored, Run, Service};
-use world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 
 const DAY: i64 = 86_400_000;
 

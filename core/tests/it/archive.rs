@@ -1,5 +1,4 @@
 //! An archive believes no listing: what it lists is held against what was asked for.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::{Method, Response};
 use proptest::prelude::*;
@@ -11,10 +10,8 @@ use upstash_dlq_core::{
 };
 use upstash_dlq_emulator::{Config, Ignored, Service, sample};
 
-#[expect(dead_code, reason = "each test file needs its own part of the world")]
-mod sim;
-use sim::cases::cases;
-use sim::scenario::{Target, scenario};
+use crate::sim::cases::cases;
+use crate::sim::scenario::{Target, scenario};
 
 const NOW: i64 = 1_764_000_000_000;
 
@@ -213,7 +210,7 @@ proptest! {
     #[test]
     fn a_filter_is_read_as_the_contract_has_it(scenario in scenario(), gone in prop::collection::vec(0_usize..9, 0..4)) {
         let Selection::Filter(filter) = scenario.target.selection() else { return Ok(()) };
-        for run in sample::runs(scenario.runs, scenario.seed, sim::NEWEST) {
+        for run in sample::runs(scenario.runs, scenario.seed, crate::sim::NEWEST) {
             let mut message: Value = serde_json::from_str(&run.to_json()).unwrap();
             let names = ["labels", "workflowUrl", "workflowRunId", "workflowCreatedAt", "createdAt", "notBefore",
                 "callerIP", "flowControlKey", "failureFunctionState"];

@@ -1,5 +1,4 @@
 //! One situation a test: the edges of the machine's graph and the traps of the contract.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -8,9 +7,7 @@ use upstash_dlq_core::{
     RetryPolicy, Selection, Single, Step, Token,
 };
 
-#[expect(dead_code, reason = "each test file needs its own part of the world")]
-mod sim;
-use sim::{answer, end, exchange, nothing_can_be_told, resume, wait};
+use crate::sim::{answer, end, exchange, nothing_can_be_told, resume, wait};
 
 fn endpoint() -> Endpoint {
     Endpoint::new("https://qstash.upstash.io", Token::new("t").unwrap()).unwrap()

@@ -1,11 +1,8 @@
 //! Replays the corpus of every fuzz target on whatever compiler runs the tests.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::path::Path;
 
-#[path = "../../fuzz/src/lib.rs"]
-pub mod fuzz;
-use fuzz::TARGETS;
+use crate::fuzz::TARGETS;
 
 #[test]
 fn the_corpus_keeps_every_promise() {

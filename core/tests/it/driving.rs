@@ -1,5 +1,4 @@
 //! Driving in slices, by one driver after another, each with a clock of its own.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::Response;
 use std::num::{NonZeroU32, NonZeroUsize};

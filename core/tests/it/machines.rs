@@ -1,5 +1,4 @@
 //! The archive machine and the one-pass machines: any sequence of steps, and whole runs against a faulty service.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::{Request, Response};
 use proptest::prelude::*;
@@ -12,8 +11,6 @@ use upstash_dlq_core::{
     UnixMillis, Verb,
 };
 
-#[path = "../../fuzz/src/lib.rs"]
-pub mod fuzz;
 use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Run, Service, Wire, sample};
 
 const NOW: i64 = 1_764_000_000_000;
@@ -34,19 +31,19 @@ proptest! {
     /// No sequence of steps deletes an id that was not said to be stored.
     #[test]
     fn nothing_is_deleted_that_was_not_stored(bytes in prop::collection::vec(any::<u8>(), 3..300)) {
-        fuzz::archive::archive(&bytes);
+        crate::fuzz::archive::archive(&bytes);
     }
 
     /// No sequence of steps sends anything while a request waits to be settled.
     #[test]
     fn nothing_is_sent_before_it_is_settled(bytes in prop::collection::vec(any::<u8>(), 3..300)) {
-        fuzz::one_pass::one_pass(&bytes);
+        crate::fuzz::one_pass::one_pass(&bytes);
     }
 
     /// No sequence of steps makes lanes ask for more than they may.
     #[test]
     fn lanes_keep_within_their_bounds(bytes in prop::collection::vec(any::<u8>(), 4..500)) {
-        fuzz::lanes::lanes(&bytes);
+        crate::fuzz::lanes::lanes(&bytes);
     }
 }
 

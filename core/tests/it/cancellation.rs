@@ -1,5 +1,4 @@
 //! Whoever drops what drives a machine finds the request that was in flight in its totals, its outcome and its file.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::Response;
 use std::num::NonZeroUsize;
