@@ -1,6 +1,6 @@
 //! The command line, as clap reads it.
 
-use crate::input::time::{self, Age};
+use crate::input::time;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError};
@@ -397,90 +397,4 @@ pub(crate) struct Emulator {
     /// The token it accepts instead of the public one of the official local server
     #[arg(long, value_name = "T")]
     pub(crate) token: Option<String>,
-}
-
-/// Which end of a window a time stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum End {
-    Lower,
-    Upper,
-}
-
-impl Filters {
-    pub(crate) fn is_empty(&self) -> bool {
-        self.first_given().is_none()
-    }
-
-    /// The flag that was used, for an error that names it.
-    pub(crate) fn first_given(&self) -> Option<&'static str> {
-        [
-            (!self.label.is_empty(), "--label"),
-            (!self.workflow_url.is_empty(), "--workflow-url"),
-            (self.workflow_run_id.is_some(), "--workflow-run-id"),
-            (self.workflow_created_at.is_some(), "--workflow-created-at"),
-            (self.from.is_some(), "--from"),
-            (self.to.is_some(), "--to"),
-            (!self.failure_function_state.is_empty(), "--failure-function-state"),
-            (!self.caller_ip.is_empty(), "--caller-ip"),
-            (!self.flow_control_key.is_empty(), "--flow-control-key"),
-        ]
-        .into_iter()
-        .find_map(|(given, flag)| given.then_some(flag))
-    }
-
-    /// The words as they were given, which is what a checkpoint is recognised by.
-    pub(crate) fn words(&self) -> Vec<(&'static str, &str)> {
-        fn many<'a>(name: &'static str, values: &'a [String]) -> Vec<(&'static str, &'a str)> {
-            values.iter().map(|value| (name, value.as_str())).collect()
-        }
-        fn one<'a>(name: &'static str, value: &'a Option<String>) -> Vec<(&'static str, &'a str)> {
-            value.iter().map(|value| (name, value.as_str())).collect()
-        }
-        [
-            many("label", &self.label),
-            many("workflow-url", &self.workflow_url),
-            one("workflow-run-id", &self.workflow_run_id),
-            one("workflow-created-at", &self.workflow_created_at),
-            one("from", &self.from),
-            one("to", &self.to),
-            many("failure-function-state", &self.failure_function_state),
-            many("caller-ip", &self.caller_ip),
-            many("flow-control-key", &self.flow_control_key),
-        ]
-        .concat()
-    }
-
-    /// In the words that were given.
-    fn turned_round(&self) -> String {
-        let given = |text: &Option<String>| text.as_deref().map(crate::output::terminal::escaped);
-        let from = given(&self.from).unwrap_or_default();
-        match given(&self.to) {
-            Some(to) => format!("--from {from} lies after --to {to}: give the earlier time as --from"),
-            None => format!("--from {from} lies after --to, which is the present moment unless it is given"),
-        }
-    }
-
-    pub(crate) fn build(&self, now: Age) -> Result<upstash_dlq_core::Filter, String> {
-        let mut filter = upstash_dlq_core::Filter::builder();
-        let time = |flag: &str, text: &Option<String>, end| {
-            text.as_deref().map(|text| time::parse_time(text, end, now).map_err(|e| format!("{flag}: {e}"))).transpose()
-        };
-        let from = time("--from", &self.from, End::Lower)?;
-        // Fixed at the start, so that runs that fail while the delete goes on are left alone.
-        let to = time("--to", &self.to, End::Upper)?.unwrap_or(now.now());
-        if from.is_some_and(|from| from > to) {
-            return Err(self.turned_round());
-        }
-        filter = from.into_iter().fold(filter, upstash_dlq_core::FilterBuilder::from).to(to);
-        if let Some(at) = time("--workflow-created-at", &self.workflow_created_at, End::Lower)? {
-            filter = filter.workflow_created_at(at);
-        }
-        filter = self.label.iter().fold(filter, upstash_dlq_core::FilterBuilder::label);
-        filter = self.workflow_url.iter().fold(filter, upstash_dlq_core::FilterBuilder::workflow_url);
-        filter = self.workflow_run_id.iter().fold(filter, upstash_dlq_core::FilterBuilder::workflow_run_id);
-        filter = self.failure_function_state.iter().fold(filter, |f, s| f.failure_function_state(&s.as_str().into()));
-        filter = self.caller_ip.iter().fold(filter, upstash_dlq_core::FilterBuilder::caller_ip);
-        filter = self.flow_control_key.iter().fold(filter, upstash_dlq_core::FilterBuilder::flow_control_key);
-        filter.build().map_err(|error| crate::input::selection::in_words_of_the_command(&error))
-    }
 }

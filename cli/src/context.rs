@@ -1,61 +1,39 @@
-//! Where to send, and with whose token.
+//! What every command starts from: the global options, the terminal, the clock, and the client.
 
-use crate::bulk::private_file::shown;
 use crate::cli::Global;
-use std::io::Read;
-use upstash_dlq_core::{Endpoint, Token};
+use crate::input::endpoint;
+use crate::input::time::Now;
+use crate::interrupt;
+use crate::output::terminal::Terminal;
+use upstash_dlq_core::{Endpoint, RetryPolicy};
 use upstash_dlq_ureq::Client;
 
-fn env(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+pub(crate) struct Context<'a> {
+    pub(crate) global: &'a Global,
+    pub(crate) terminal: Terminal,
+    /// When the command began, which ages count back from.
+    pub(crate) now: Now,
 }
 
-/// What sends to the endpoint.
-pub(crate) fn client(global: &Global, endpoint: Endpoint) -> Result<Client, String> {
-    Client::builder(endpoint).timeout(global.timeout).build().map_err(|error| error.to_string())
-}
+impl<'a> Context<'a> {
+    pub(crate) fn new(global: &'a Global) -> Self {
+        Self { global, terminal: Terminal::new(global), now: Now::from_clock() }
+    }
 
-/// What is given wins over the environment.
-pub(crate) fn endpoint(global: &Global) -> Result<Endpoint, String> {
-    let region = match (&global.region, &global.url) {
-        (Some(region), _) => Some(parse_region(region).map_err(|e| format!("--region: {e}"))?),
-        (None, Some(_)) => None,
-        (None, None) => {
-            env("QSTASH_REGION").map(|r| parse_region(&r).map_err(|e| format!("QSTASH_REGION: {e}"))).transpose()?
-        }
-    };
-    let (url_from, url) = match (&global.url, region) {
-        (Some(url), _) => ("--url", url.clone()),
-        (None, Some((name, url))) => match env(&format!("{name}_QSTASH_URL")) {
-            Some(url) => ("the region's QSTASH_URL", url),
-            None => ("--region", url.to_owned()),
-        },
-        (None, None) => ("QSTASH_URL", env("QSTASH_URL").unwrap_or_else(|| Endpoint::DEFAULT_URL.to_owned())),
-    };
-    let (token_from, token) = match &global.token_file {
-        Some(path) => {
-            let mut text = String::new();
-            std::fs::File::open(path)
-                .and_then(|file| file.take(65_536).read_to_string(&mut text))
-                .map_err(|error| format!("--token-file: {} cannot be read: {error}", shown(path)))?;
-            ("--token-file", text.trim().to_owned())
-        }
-        None => {
-            let regional = region.and_then(|(name, _)| env(&format!("{name}_QSTASH_TOKEN")));
-            let token = regional
-                .or_else(|| env("QSTASH_TOKEN"))
-                .ok_or("no token: set QSTASH_TOKEN, or give --token-file FILE")?;
-            ("QSTASH_TOKEN", token)
-        }
-    };
-    let token = Token::new(token).map_err(|error| format!("{token_from} {}", error.problem()))?;
-    Endpoint::new(&url, token).map_err(|error| format!("{url_from} {}", error.problem()))
-}
+    /// Sends where the options and the environment say. From here on Ctrl-C lets a request in flight finish.
+    pub(crate) fn client(&self) -> Result<Client, String> {
+        self.client_for(endpoint::endpoint(self.global)?)
+    }
 
-fn parse_region(text: &str) -> Result<(&'static str, &'static str), String> {
-    match text.to_ascii_uppercase().replace('-', "_").as_str() {
-        "US_EAST_1" => Ok(("US_EAST_1", "https://qstash-us-east-1.upstash.io")),
-        "EU_CENTRAL_1" => Ok(("EU_CENTRAL_1", "https://qstash-eu-central-1.upstash.io")),
-        _ => Err(format!("\"{}\" is not a region: give us-east-1 or eu-central-1", upstash_dlq_core::Escaped(text))),
+    /// The same for an endpoint of the caller's.
+    pub(crate) fn client_for(&self, endpoint: Endpoint) -> Result<Client, String> {
+        let client = Client::builder(endpoint).timeout(self.global.timeout).build();
+        let client = client.map_err(|error| error.to_string())?;
+        interrupt::install();
+        Ok(client)
+    }
+
+    pub(crate) fn policy(&self) -> RetryPolicy {
+        RetryPolicy { max_attempts: self.global.max_attempts, ..RetryPolicy::default() }
     }
 }

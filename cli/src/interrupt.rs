@@ -1,14 +1,17 @@
-//! Ctrl-C: the first asks to stop after the request in flight, the second ends at once,
-//! unless it comes within a second of the first. While a question waits for its
-//! answer nothing is in flight, and the first ends at once, too.
+//! Ctrl-C: the first asks to stop after the requests in flight. The second ends the process at once, unless it comes within a
+//! second of the first. While a question waits nothing is in flight, so that the first ends the process at once, too.
 
+use crate::exit::ExitStatus;
+use crate::output::progress_bar;
 use std::io::Write;
+use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex, OnceLock, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-static ASKING: AtomicBool = AtomicBool::new(false);
+/// What to tidy up when the process ends while a question waits.
+static ASKING: Mutex<Option<fn()>> = Mutex::new(None);
 static FIRST: OnceLock<Instant> = OnceLock::new();
 static GATE: Mutex<()> = Mutex::new(());
 static CHANGED: Condvar = Condvar::new();
@@ -16,22 +19,20 @@ static CHANGED: Condvar = Condvar::new();
 /// Signals that follow each other so fast are one interruption: `timeout` sends one to the process and one to its group.
 const ONE: Duration = Duration::from_secs(1);
 
-pub(crate) const EXIT_STATUS: u8 = 130;
-
 /// Failing to install the handler leaves the system's default, which ends the process: safe, if less polite.
 pub(crate) fn install() {
     let _ = ctrlc::set_handler(|| {
-        let asking = ASKING.load(Ordering::SeqCst);
-        if asking {
+        let asking = *asking();
+        if let Some(tidy) = asking {
             // The question stands without an end of its line; nobody is left to tell when standard error is gone.
             let _ = writeln!(std::io::stderr());
-            crate::bulk::checkpoint_file::tidy();
+            tidy();
         }
         let since = *FIRST.get_or_init(Instant::now);
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
-        if asking || (again && since.elapsed() >= ONE) {
+        if asking.is_some() || (again && since.elapsed() >= ONE) {
             leave_nothing_behind();
-            std::process::exit(i32::from(EXIT_STATUS));
+            std::process::exit(i32::from(ExitStatus::Interrupted.code()));
         }
         let _gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);
         CHANGED.notify_all();
@@ -42,7 +43,7 @@ pub(crate) fn install() {
 fn leave_nothing_behind() {
     let (done, cleared) = std::sync::mpsc::channel();
     let clear = move || {
-        crate::output::progress::clear();
+        progress_bar::clear();
         let _ = done.send(());
     };
     if std::thread::Builder::new().spawn(clear).is_ok() {
@@ -50,16 +51,25 @@ fn leave_nothing_behind() {
     }
 }
 
-/// Runs `question` so that an interrupt ends the process.
-pub(crate) fn while_asking<T>(question: impl FnOnce() -> T) -> T {
-    ASKING.store(true, Ordering::SeqCst);
-    let answer = question();
-    ASKING.store(false, Ordering::SeqCst);
-    answer
+fn asking() -> MutexGuard<'static, Option<fn()>> {
+    ASKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs `question` so that an interrupt ends the process, after `tidy`.
+pub(crate) fn while_asking<T>(tidy: fn(), question: impl FnOnce() -> T) -> T {
+    *asking() = Some(tidy);
+    let response = question();
+    *asking() = None;
+    response
 }
 
 pub(crate) fn requested() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
+}
+
+/// The same for whoever drives something.
+pub(crate) fn unless_requested() -> ControlFlow<()> {
+    if requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
 /// Sleeps, unless interrupted.

@@ -1,4 +1,4 @@
-//! `upstash-dlq`: see `--help`.
+//! `upstash-dlq`: see `--help`. Reads the command line, runs the command, shows its error, and ends the process.
 #![allow(
     rustdoc::bare_urls,
     rustdoc::invalid_html_tags,
@@ -9,40 +9,86 @@ mod bulk;
 mod cli;
 mod commands;
 mod context;
+mod drive;
+mod exit;
 mod input;
 mod interrupt;
-mod listing;
 mod output;
 
+use crate::cli::{Cli, Command};
+use crate::commands::{callback, completions, delete, demo, emulator, get, list, restart, stats};
+use crate::context::Context;
+use crate::exit::{CommandError, ExitStatus};
+use crate::output::terminal::{self, Terminal};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
-use cli::{Cli, Command};
-use output::failure::Failure;
-use output::terminal::{self, Lost, Terminal};
 use std::process::ExitCode;
+use upstash_dlq_core::{Restart, Resume};
 
-/// How a command ends that only prints.
-fn told(terminal: Terminal, printed: Result<(), Lost>) -> ExitCode {
-    printed.map_or_else(|lost| output::failure::lost(terminal, lost, 1), |()| ExitCode::SUCCESS)
+fn main() -> ExitCode {
+    // Known before the command line is understood, for what is said when it is not.
+    let command = Cli::command().color(cli::colour(std::env::args_os()));
+    match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+        Ok(cli) => {
+            let context = Context::new(&cli.global);
+            end(context.terminal, dispatch(&context, &cli.command))
+        }
+        // Help and version are results; all else goes to standard error.
+        Err(asked) if !asked.use_stderr() => {
+            end(Terminal::PLAIN, terminal::printed(asked.print()).map(|()| ExitStatus::Success).map_err(Into::into))
+        }
+        Err(wrong) if cli::asks_for_json(std::env::args_os()) => {
+            end(Terminal::JSON, Err(CommandError::usage(in_one_line(&wrong))))
+        }
+        Err(wrong) => {
+            show_usage(&wrong);
+            ExitCode::from(ExitStatus::WrongUsage.code())
+        }
+    }
 }
 
-/// The same as one line, for programs.
-fn wrong_usage_as_json(wrong: &clap::Error) -> ExitCode {
-    let sentence = if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        "no command is given: see --help".to_owned()
-    } else {
-        let plain = wrong.render().to_string();
-        let paragraphs = plain.strip_prefix("error: ").unwrap_or(&plain).split("\n\n");
-        let told =
-            paragraphs.take_while(|text| !text.starts_with("Usage:") && !text.starts_with("For more information"));
-        let joined = told.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
-        joined.collect::<Vec<_>>().join("; ")
+fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, CommandError> {
+    match command {
+        Command::Delete(args) => delete::run(context, args),
+        Command::List(args) => list::run(context, args),
+        Command::Stats(args) => stats::run(context, args),
+        Command::Get(args) => get::run(context, args),
+        Command::Resume(args) => restart::run::<Resume>(context, args),
+        Command::Restart(args) => restart::run::<Restart>(context, args),
+        Command::Callback(args) => callback::run(context, args),
+        Command::Demo(args) => demo::run(context, args),
+        Command::Emulator(args) => emulator::run(context, args),
+        Command::Completions { shell } => completions::run(*shell),
+    }
+}
+
+/// The only place where an error is shown.
+fn end(terminal: Terminal, result: Result<ExitStatus, CommandError>) -> ExitCode {
+    let status = match result {
+        Ok(status) => status,
+        Err(CommandError::NoReader) => ExitStatus::Success,
+        Err(CommandError::Failed(failure)) => {
+            terminal.fail(&failure);
+            failure.status
+        }
     };
-    Failure::usage(sentence).tell(Terminal::JSON)
+    ExitCode::from(status.code())
+}
+
+/// What clap says, for programs.
+fn in_one_line(wrong: &clap::Error) -> String {
+    if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+        return "no command is given: see --help".to_owned();
+    }
+    let plain = wrong.render().to_string();
+    let paragraphs = plain.strip_prefix("error: ").unwrap_or(&plain).split("\n\n");
+    let told = paragraphs.take_while(|text| !text.starts_with("Usage:") && !text.starts_with("For more information"));
+    let joined = told.map(|text| text.split_whitespace().collect::<Vec<_>>().join(" "));
+    joined.collect::<Vec<_>>().join("; ")
 }
 
 /// In clap's words and colours, unless what it repeats of the command line would steer the terminal.
-fn wrong_usage(wrong: &clap::Error) -> ExitCode {
+fn show_usage(wrong: &clap::Error) {
     let plain = wrong.render().to_string();
     let lines: Vec<String> = plain.lines().map(terminal::escaped).collect();
     if lines.iter().zip(plain.lines()).all(|(escaped, line)| escaped == line) {
@@ -50,34 +96,5 @@ fn wrong_usage(wrong: &clap::Error) -> ExitCode {
         let _ = wrong.print();
     } else {
         Terminal::show(&lines);
-    }
-    ExitCode::from(2)
-}
-
-fn main() -> ExitCode {
-    // Known before the command line is understood, for what is said when it is not.
-    let command = Cli::command().color(cli::colour(std::env::args_os()));
-    let cli = match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => cli,
-        // Help and version are results; all else goes to standard error.
-        Err(asked) if !asked.use_stderr() => return told(Terminal::PLAIN, terminal::printed(asked.print())),
-        Err(wrong) if cli::asks_for_json(std::env::args_os()) => return wrong_usage_as_json(&wrong),
-        Err(wrong) => return wrong_usage(&wrong),
-    };
-    match &cli.command {
-        Command::Delete(args) => commands::delete::run(&cli.global, args),
-        Command::List(args) => commands::list::run(&cli.global, args),
-        Command::Stats(args) => commands::stats::run(&cli.global, args),
-        Command::Get(args) => commands::get::run(&cli.global, args),
-        Command::Resume(args) => commands::restart::run::<upstash_dlq_core::Resume>(&cli.global, args),
-        Command::Restart(args) => commands::restart::run::<upstash_dlq_core::Restart>(&cli.global, args),
-        Command::Callback(args) => commands::callback::run(&cli.global, args),
-        Command::Demo(args) => commands::demo::run(&cli.global, args),
-        Command::Emulator(args) => commands::emulator::run(&cli.global, args),
-        Command::Completions { shell } => {
-            let mut script = Vec::new();
-            clap_complete::generate(*shell, &mut Cli::command(), "upstash-dlq", &mut script);
-            told(Terminal::new(&cli.global), terminal::print_bytes(&script))
-        }
     }
 }

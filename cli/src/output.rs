@@ -2,11 +2,14 @@
 
 pub(crate) mod failure;
 pub(crate) mod progress;
-pub(crate) mod progress_line;
+pub(crate) mod progress_bar;
+pub(crate) mod question;
 pub(crate) mod report;
+pub(crate) mod runs;
 pub(crate) mod suggestion;
 pub(crate) mod table;
 pub(crate) mod tally;
 pub(crate) mod terminal;
-pub(crate) mod tty;
+pub(crate) mod text;
+pub(crate) mod time;
 pub(crate) mod wording;

@@ -1,18 +1,19 @@
 //! `upstash-dlq delete --archive`: nothing goes that is not on disk.
 
 use crate::bulk::archive_file::{ArchiveFile, FoundArchive};
-use crate::bulk::private_file::shown;
-use crate::bulk::{Job, usage};
+use crate::bulk::confirm::{Confirmed, confirm, show_window};
+use crate::bulk::context::BulkContext;
+use crate::drive;
 use crate::input::ids::IdList;
 use crate::input::selection::Resolved;
 use crate::interrupt;
 use crate::output::progress::Progress;
-use crate::output::report;
-use crate::output::report::{Ending, Exit, Report, thousands};
+use crate::output::report::{Ending, Exit, Report};
+use crate::output::text::{self, shown, thousands};
 use crate::output::wording;
 use std::num::NonZeroU32;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use upstash_dlq_core::{ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkDelete, Event, OutOfTurn, Selection};
 
 enum Stop {
@@ -23,7 +24,7 @@ enum Stop {
 }
 
 pub(crate) fn run(
-    job: &Job<'_>,
+    bulk: &BulkContext<'_>,
     resolved: Resolved,
     build: impl Fn(Selection) -> BulkDelete,
     path: &Path,
@@ -33,7 +34,7 @@ pub(crate) fn run(
     // Locked from here on, and looked at before anything is sent; changed after the question: whoever says no gets no file.
     let found = match FoundArchive::at(path) {
         Ok(found) => found,
-        Err(sentence) => return usage(report, sentence),
+        Err(sentence) => return report.wrong_usage(sentence),
     };
     let (mut list, mut taken) = (None, 0);
     let selection = match resolved {
@@ -43,32 +44,32 @@ pub(crate) fn run(
                 (list, taken) = (Some(ids), part.len() as u64);
                 Selection::Ids(part)
             }
-            Ok(None) => return usage(report, "--ids-from: holds no id".into()),
-            Err(sentence) => return usage(report, sentence),
+            Ok(None) => return report.wrong_usage("--ids-from: holds no id".into()),
+            Err(sentence) => return report.wrong_usage(sentence),
         },
     };
-    job.show_window(&selection);
+    show_window(bulk, &selection);
     let total = list.as_ref().map(IdList::total);
-    let (mut report, expected, before) = match job.look_and_ask(&selection, total, None, report) {
-        Ok(asked) => asked,
+    let Confirmed { mut report, expected, requests } = match confirm(bulk, &selection, total, None, report) {
+        Ok(confirmed) => confirmed,
         Err(report) => return *report,
     };
     report.archived = Some(0);
     let mut file = match found.open() {
         Ok(file) => file,
-        Err(sentence) if before == 0 => return usage(report, sentence),
+        Err(sentence) if requests == 0 => return report.wrong_usage(sentence),
         Err(sentence) => {
             return report.end(Ending::Halted, Exit::Failure, Some(format!("{sentence}; nothing was deleted")));
         }
     };
     if file.repaired() {
-        job.terminal.note(&format!("the last line of {} was not whole and was taken off", shown(path)));
+        bulk.terminal().note(&format!("the last line of {} was not whole and was taken off", shown(path)));
     }
-    let mut progress = Progress::new(job.terminal, expected, "archived and deleted");
+    let mut progress = Progress::new(bulk.terminal(), expected, "archived and deleted");
     let mut machine = build(selection).build_with_archive();
     let (mut archived, mut absent, mut unchecked) = (0, 0, 0);
     let stop = loop {
-        let stop = drive(job, &mut machine, &mut file, rate, &mut progress);
+        let stop = archive_and_delete(bulk, &mut machine, &mut file, rate, &mut progress);
         let so_far = machine.outcome_so_far();
         archived += so_far.archived;
         absent += so_far.absent;
@@ -96,7 +97,7 @@ pub(crate) fn run(
         }
         Stop::Broken(sentence) => report.end(Ending::Halted, Exit::Failure, Some(sentence)),
         Stop::Done(ArchiveOutcome { halted: Some(halt), .. }) => {
-            report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt, job.client.endpoint())))
+            report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt, bulk.client.endpoint())))
         }
         Stop::Done(outcome) => {
             // Nothing is stored after the last delete, so nobody else would notice that the file has gone.
@@ -106,13 +107,13 @@ pub(crate) fn run(
             report.verified = outcome.verified;
             let absent = match absent {
                 0 => String::new(),
-                absent => format!(", {}", report::absent(absent)),
+                absent => format!(", {}", text::absent(absent)),
             };
             let unchecked = match unchecked {
                 0 => String::new(),
                 unchecked => format!(", {} without a field that the filter asks for", thousands(unchecked)),
             };
-            let reached = job.max.is_some_and(|max| report.runs() >= max.get());
+            let reached = bulk.max.is_some_and(|max| report.runs() >= max.get());
             let reached = if reached { ", the maximum was reached" } else { "" };
             report.note =
                 Some(format!("{} archived in {}{absent}{unchecked}{reached}", thousands(archived), shown(path)));
@@ -121,15 +122,13 @@ pub(crate) fn run(
     }
 }
 
-fn drive(
-    job: &Job<'_>,
+fn archive_and_delete(
+    bulk: &BulkContext<'_>,
     machine: &mut ArchiveDelete,
     file: &mut ArchiveFile,
     rate: Option<NonZeroU32>,
     progress: &mut Progress,
 ) -> Stop {
-    let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
-    let mut next = Instant::now();
     loop {
         if interrupt::requested() {
             return Stop::Interrupted;
@@ -147,12 +146,13 @@ fn drive(
                 machine.stored().map(|()| Event::Ended)
             }
             ArchiveStep::Send(request) => {
-                interrupt::sleep(next.saturating_duration_since(Instant::now()));
-                next = Instant::now() + interval;
-                match job.client.send(request) {
+                let sent = Instant::now();
+                let event = match bulk.client.send(request) {
                     Ok(response) => machine.on_response(&response),
                     Err(failure) => machine.on_failure(failure),
-                }
+                };
+                drive::hold_back(sent, rate);
+                event
             }
         };
         match told {

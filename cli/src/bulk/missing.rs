@@ -1,6 +1,6 @@
 //! How many of the ids that were given are known not to have been there.
 
-use upstash_dlq_core::{Bulk, Verb};
+use crate::bulk::state::BulkState;
 
 /// The service says how many runs a request hit, not which. What it was asked for more than that was missing, unless an
 /// earlier attempt at the same request, whose response nobody has seen, may have hit it.
@@ -16,15 +16,15 @@ pub(crate) struct Missing {
 }
 
 impl Missing {
-    pub(crate) fn at<V: Verb>(bulk: &Bulk<V>) -> Self {
-        let (ids, totals) = (bulk.ids_done(), bulk.totals());
+    pub(crate) fn at(state: &impl BulkState) -> Self {
+        let (ids, totals) = (state.ids_done(), state.totals());
         let doubtful = totals.unconfirmed > 0;
         let known = if doubtful { 0 } else { ids.saturating_sub(totals.runs) };
         Self { known, ids, runs: totals.runs, unconfirmed: totals.unconfirmed, doubtful }
     }
 
-    pub(crate) fn on_page<V: Verb>(&mut self, bulk: &Bulk<V>) {
-        let (ids, totals) = (bulk.ids_done(), bulk.totals());
+    pub(crate) fn on_page(&mut self, state: &impl BulkState) {
+        let (ids, totals) = (state.ids_done(), state.totals());
         if !self.doubtful && totals.unconfirmed == self.unconfirmed {
             let asked = ids.saturating_sub(self.ids);
             let hit = totals.runs.saturating_sub(self.runs);

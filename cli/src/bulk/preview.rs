@@ -1,14 +1,13 @@
 //! What a selection would hit, by listing it.
 
-use crate::commands::list;
-use crate::input::time::Age;
-use crate::listing::{Failed, Speed, each_page};
+use crate::drive::{Parallelism, Stopped, each_page};
 use crate::output::progress::Progress;
-use crate::output::report::thousands;
+use crate::output::runs;
 use crate::output::table::Stream;
 use crate::output::terminal::Terminal;
+use crate::output::text::thousands;
 use std::ops::ControlFlow;
-use upstash_dlq_core::{DlqMessage, Escaped, List, Match, RetryPolicy, Selection};
+use upstash_dlq_core::{DlqMessage, Escaped, List, Match, RetryPolicy, Selection, UnixMillis};
 use upstash_dlq_ureq::Client;
 
 /// How many runs are shown.
@@ -38,9 +37,9 @@ pub(crate) fn count(
     selection: &Selection,
     limit: u64,
     policy: RetryPolicy,
-    speed: Speed,
+    parallelism: Parallelism,
     terminal: Terminal,
-) -> (u64, Result<Preview, Failed>) {
+) -> (u64, Result<Preview, Stopped>) {
     let list = match selection {
         Selection::Filter(filter) => List::matching(filter.clone()),
         Selection::Everything => List::everything(),
@@ -50,7 +49,7 @@ pub(crate) fn count(
     // A look before a question is short, and stays above it.
     let mut progress =
         if limit == u64::MAX { Progress::new(terminal, None, "found") } else { Progress::in_lines(terminal, "found") };
-    let (requests, result) = each_page(client, list, policy, speed, terminal, &mut progress, |page| {
+    let (requests, result) = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
         preview.matching += page.messages.len() as u64;
         let room = SAMPLES.saturating_sub(preview.samples.len());
         preview.samples.extend(page.messages.iter().take(room).cloned());
@@ -98,10 +97,9 @@ impl Preview {
     }
 
     /// A few of them, with nothing in it that steers a terminal.
-    pub(crate) fn sample_lines(&self, stream: Stream) -> Vec<String> {
-        let now = Age::from_clock();
-        let rows: Vec<_> = self.samples.iter().map(|message| list::row(message, now)).collect();
-        let mut lines = if rows.is_empty() { Vec::new() } else { list::table(stream).lines(&rows) };
+    pub(crate) fn sample_lines(&self, stream: Stream, now: UnixMillis) -> Vec<String> {
+        let rows: Vec<_> = self.samples.iter().map(|message| runs::row(message, now)).collect();
+        let mut lines = if rows.is_empty() { Vec::new() } else { runs::table(stream).lines(&rows) };
         if self.matching > self.samples.len() as u64 && !lines.is_empty() {
             lines.push("…".into());
         }

@@ -1,41 +1,49 @@
-//! `upstash-dlq callback`: the failure callback of one run, again or no more.
+//! `upstash-dlq callback`: sends the failure callback of one run again, or cancels it.
 
-use crate::cli::{Callback, Global};
-use crate::commands::get::call;
-use crate::commands::restart::StartedLine;
-use crate::output::failure;
+use crate::cli::{Callback, Get};
+use crate::context::Context;
+use crate::drive;
+use crate::exit::{CommandError, ExitStatus};
+use crate::input::ids;
+use crate::output::runs;
 use crate::output::suggestion::Suggestion;
-use crate::output::terminal::{Terminal, json_line, print_line};
-use std::process::ExitCode;
-use upstash_dlq_core::{CancelCallback, Escaped, RetryCallback};
+use crate::output::terminal::{json_line, print_line};
+use upstash_dlq_core::{Call, CancelCallback, DlqId, Escaped, RetryCallback};
 
-pub(crate) fn run(global: &Global, args: &Callback) -> ExitCode {
-    let terminal = Terminal::new(global);
-    let done = match args {
-        Callback::Retry(args) => call(global, args, RetryCallback).map(|run| {
+pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, CommandError> {
+    let (json, sentence) = match args {
+        Callback::Retry(args) => {
+            let run = call(context, args, RetryCallback)?;
             let id = Escaped(&run.workflow_run_id).to_string();
-            (StartedLine::of(&run), format!("The failure callback is on its way again, for run {id}."))
-        }),
-        Callback::Cancel(args) => call(global, args, CancelCallback).map(|()| {
-            (serde_json::json!({ "canceled": args.id }).to_string(), "The failure callback is canceled.".to_owned())
-        }),
+            (runs::started(&run), format!("The failure callback is on its way again, for run {id}."))
+        }
+        Callback::Cancel(args) => {
+            call(context, args, CancelCallback)?;
+            let json = serde_json::json!({ "canceled": args.id }).to_string();
+            (json, "The failure callback is canceled.".to_owned())
+        }
     };
-    match done {
-        Ok((json, sentence)) => {
-            // It is done, so that a failure to say so is one after a change.
-            let printed = print_line(&if global.json { json_line(&json) } else { sentence });
-            printed.map_or_else(|lost| failure::lost(terminal, lost, 3), |()| ExitCode::SUCCESS)
-        }
-        Err(stopped) => {
-            let changed = stopped.may_have_changed();
-            let status = stopped.tell(terminal);
-            if changed {
-                let (Callback::Retry(args) | Callback::Cancel(args)) = args;
-                if let Some(command) = Suggestion::new("get", global).id(&args.id) {
-                    terminal.note(&format!("look at its state with: {command}"));
-                }
+    let line = if context.terminal.json() { json_line(&json) } else { sentence };
+    print_line(&line).map_err(|lost| CommandError::from(lost).after_a_change())?;
+    Ok(ExitStatus::Success)
+}
+
+/// Where it may have been carried out, the error says how to look.
+fn call<C: Call<Output: Clone>>(
+    context: &Context<'_>,
+    args: &Get,
+    build: impl FnOnce(DlqId) -> C,
+) -> Result<C::Output, CommandError> {
+    let id = ids::one(&args.id).map_err(CommandError::usage)?;
+    let client = context.client().map_err(CommandError::usage)?;
+    drive::call(&client, context.policy(), context.terminal, build(id)).map_err(|stopped| {
+        let mut error = stopped.into_error(client.endpoint());
+        if let CommandError::Failed(failure) = &mut error {
+            if failure.status == ExitStatus::Changed {
+                let look = Suggestion::new("get", context.global).id(&args.id);
+                failure.advice = look.map(|command| format!("look at its state with: {command}"));
             }
-            status
         }
-    }
+        error
+    })
 }

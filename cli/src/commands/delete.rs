@@ -1,72 +1,59 @@
 //! `upstash-dlq delete`.
 
-use crate::bulk::archive;
 use crate::bulk::checkpoint_file::CheckpointFile;
-use crate::bulk::fleet;
-use crate::bulk::look_up;
-use crate::bulk::look_up::Stopped;
-use crate::bulk::preview;
-use crate::bulk::{Job, usage};
-use crate::cli::{Delete, Global};
+use crate::bulk::context::BulkContext;
+use crate::bulk::{archive, by_ids, dry_run, on_lanes};
+use crate::cli::Delete;
+use crate::context::Context;
+use crate::drive::Parallelism;
+use crate::exit::{CommandError, ExitStatus};
+use crate::input::flag;
 use crate::input::selection::Resolved;
 use crate::input::time;
-use crate::input::time::Age;
-use crate::listing::Speed;
-use crate::output::report::{Ending, Exit, Report};
-use crate::output::table::Stream;
-use crate::output::terminal::Terminal;
+use crate::output::report::Report;
 use crate::output::wording::DELETE;
-use std::process::ExitCode;
-use upstash_dlq_core::{BulkDelete, Fingerprint, Selection};
+use upstash_dlq_core::{Fingerprint, Selection};
 
-pub(crate) fn run(global: &Global, args: &Delete) -> ExitCode {
-    let terminal = Terminal::new(global);
-    let resolved = combined(args).and_then(|()| args.selection.resolve(Age::from_clock()));
-    let resolved = match resolved.and_then(|resolved| shard(args, resolved)) {
-        Ok(resolved) => resolved,
-        Err(sentence) => return usage(Report::new(DELETE, (None, None)), sentence).print(&terminal, global.json),
+pub(crate) fn run(context: &Context<'_>, args: &Delete) -> Result<ExitStatus, CommandError> {
+    let resolved = combined(args).and_then(|()| args.selection.resolve(context.now));
+    let report = match resolved.and_then(|resolved| shard(args, resolved)) {
+        Ok(resolved) => delete(context, args, resolved),
+        Err(sentence) => Report::new(DELETE, (None, None)).wrong_usage(sentence),
     };
-    let mut report = Report::new(DELETE, resolved.window());
-    report.missing = resolved.missing();
-    delete(global, args, resolved, report).print(&terminal, global.json)
+    report.finish(context.terminal)
 }
 
-fn delete(global: &Global, args: &Delete, resolved: Resolved, report: Report) -> Report {
-    let job = match Job::new(global, &args.selection, DELETE, args.yes || args.dry_run, args.max) {
-        Ok(job) => job,
-        Err(sentence) => return usage(report, sentence),
+fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
+    let report = Report::new(DELETE, resolved.window()).with_missing(resolved.missing());
+    let bulk = match BulkContext::new(context, &args.selection, DELETE, args.yes || args.dry_run, args.max) {
+        Ok(bulk) => bulk,
+        Err(sentence) => return report.wrong_usage(sentence),
     };
-    let speed = Speed { lanes: args.parallel, rate: args.rate };
+    let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
     if args.dry_run {
-        return dry_run(&job, resolved, speed, args.trust_server, report);
+        return dry_run::run(&bulk, resolved, parallelism, args.trust_server, report);
     }
     let build = |selection: Selection| {
         // A shard is a selection of its own, and its checkpoint must not be taken for another's.
-        let fingerprint = match args.shard {
-            Some(_) => Fingerprint::of(job.client.endpoint(), &selection),
-            None => job.fingerprint(&selection),
-        };
-        BulkDelete::new(job.client.endpoint().clone(), selection)
-            .fingerprint(fingerprint)
-            .relative_times(args.selection.relative_times())
-            .page_size(args.page_size)
-            .max(args.max)
-            .verify(!args.no_verify)
-            .trust_server(args.trust_server)
-            .retry(job.policy, job.client.seed())
+        let shard = args.shard.map(|_| Fingerprint::of(bulk.client.endpoint(), &selection));
+        let builder =
+            bulk.builder(selection).page_size(args.page_size).verify(!args.no_verify).trust_server(args.trust_server);
+        match shard {
+            Some(fingerprint) => builder.fingerprint(fingerprint),
+            None => builder,
+        }
     };
     let file = match args.checkpoint.clone().map(CheckpointFile::open).transpose() {
         Ok(file) => file,
-        Err(sentence) => return usage(report, sentence),
+        Err(sentence) => return report.wrong_usage(sentence),
     };
-    if let Some(path) = &args.archive {
-        return archive::run(&job, resolved, build, path, args.rate, report);
+    match (&args.archive, resolved) {
+        (Some(path), resolved) => archive::run(&bulk, resolved, build, path, args.rate, report),
+        (None, Resolved::Ids(list)) => by_ids::run(&bulk, list, build, args.rate, file.as_ref(), None, report),
+        (None, Resolved::Matching(selection)) => {
+            on_lanes::run(&bulk, build(selection), parallelism, file.as_ref(), None, report)
+        }
     }
-    let selection = match resolved {
-        Resolved::Ids(list) => return job.run_ids(list, build, file.as_ref(), |_| Ok(()), args.rate, report),
-        Resolved::Matching(selection) => selection,
-    };
-    fleet::run(&job, build(selection), speed, file.as_ref(), None, report)
 }
 
 /// Files that cannot be kept together, or not by a dry run.
@@ -80,13 +67,10 @@ fn combined(args: &Delete) -> Result<(), String> {
             Err("--archive and --dry-run cannot be combined: a dry run deletes nothing, so that nothing is archived"
                 .into())
         }
-        (None, Some(_), true) => Err(NO_POSITION.into()),
+        (None, Some(_), true) => Err(dry_run::NO_POSITION.into()),
         _ => Ok(()),
     }
 }
-
-pub(crate) const NO_POSITION: &str =
-    "--checkpoint and --dry-run cannot be combined: a dry run changes nothing, so that there is no position to keep";
 
 /// This process's part of the window.
 fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
@@ -97,48 +81,7 @@ fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
         Resolved::Matching(Selection::Filter(filter)) if absolute(&filters.from) && absolute(&filters.to) => shard
             .of(filter)
             .map(|filter| Resolved::Matching(Selection::Filter(filter)))
-            .map_err(|error| crate::input::selection::with_flag(&error, "--shard")),
+            .map_err(|error| flag::with_flag(&error, "--shard")),
         _ => Err("--shard: needs --from and --to as absolute times (no ages such as 7d), since each machine has a clock of its own".into()),
-    }
-}
-
-/// Shows what delete, resume or restart would act on.
-pub(crate) fn dry_run(
-    job: &Job<'_>,
-    resolved: Resolved,
-    speed: Speed,
-    trust_server: bool,
-    mut report: Report,
-) -> Report {
-    let counted = match resolved {
-        Resolved::Ids(mut list) => match look_up::each(job, &mut list, speed.rate, &mut report) {
-            Ok(preview) => Ok(preview),
-            Err(Stopped::Failed(failed)) => Err(failed),
-            Err(Stopped::NoIds(sentence)) => return report.end(Ending::Halted, Exit::Failure, Some(sentence)),
-        },
-        Resolved::Matching(selection) => {
-            job.show_window(&selection);
-            let (requests, counted) =
-                preview::count(&job.client, &selection, u64::MAX, job.policy, speed, job.terminal);
-            report.set_requests_before(requests);
-            counted
-        }
-    };
-    match counted {
-        Ok(preview) => {
-            preview.sample_lines(Stream::Error).iter().for_each(|line| job.terminal.note(line));
-            preview.doubts().iter().for_each(|line| job.terminal.note(line));
-            report.matching = Some(preview.matching);
-            report.at_most = job.max.map(std::num::NonZeroU64::get);
-            if let Some(mismatch) = preview.mismatch.filter(|_| !trust_server) {
-                return report.end(
-                    Ending::Halted,
-                    Exit::Failure,
-                    Some(format!("{mismatch}; nothing was {}", job.words.done)),
-                );
-            }
-            report.end(Ending::DryRun, Exit::Success, None)
-        }
-        Err(failed) => job.failed_before(report, failed),
     }
 }

@@ -1,60 +1,56 @@
 //! `upstash-dlq emulator`: a DLQ on this machine.
 
-use crate::bulk::private_file::shown;
-use crate::cli::{Emulator, Global};
-use crate::input::time::Age;
-use crate::output::failure::{self, Failure};
-use crate::output::terminal::{Lost, Terminal, print_line};
+use crate::cli::Emulator;
+use crate::context::Context;
+use crate::exit::{CommandError, ExitStatus};
+use crate::output::terminal::{Lost, print_line};
+use crate::output::text::shown;
 use std::fs::File;
 use std::io::BufReader;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use std::process::ExitCode;
 use upstash_dlq_core::Escaped;
 use upstash_dlq_emulator::{Config, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOptions, Service, sample};
 
-pub(crate) fn run(global: &Global, args: &Emulator) -> ExitCode {
-    let terminal = Terminal::new(global);
-    let Some(faults) = FaultPlan::profile(&args.fault, args.seed) else {
-        return Failure::usage("--fault: is not a profile that is known; see --help".into()).tell(terminal);
-    };
-    let loaded = match args.load.as_deref().map(load).transpose() {
-        Ok(loaded) => loaded.unwrap_or_default(),
-        Err(sentence) => return Failure::usage(sentence).tell(terminal),
-    };
+pub(crate) fn run(context: &Context<'_>, args: &Emulator) -> Result<ExitStatus, CommandError> {
+    let service = service(context, args).map_err(CommandError::usage)?;
+    let options = ServerOptions { addr: args.listen, latency: args.latency, ..ServerOptions::default() };
+    let server = Server::start(service, options).map_err(|error| {
+        let sentence = format!("--listen: cannot listen on {}: {error}; give another address", args.listen);
+        CommandError::new("listen", sentence)
+    })?;
+    let url = server.url();
+    if !args.listen.ip().is_loopback() {
+        context.terminal.note(&format!(
+            "warning: {url} can be reached from other machines: whoever reaches it and knows the token sees and deletes its runs"
+        ));
+    }
+    // For a shell's eval. A token of somebody's own is not repeated.
+    let token = if args.token.is_none() { format!(" QSTASH_TOKEN={LOCAL_TOKEN}") } else { String::new() };
+    let here = from_here(server.addr());
+    match print_line(&format!("listening on {url}\nexport QSTASH_URL=http://{here}{token}")) {
+        // It serves all the same where nobody reads where it listens.
+        Ok(()) | Err(Lost::NoReader) => server.wait(),
+        Err(lost @ Lost::Unwritable(_)) => return Err(lost.into()),
+    }
+    Ok(ExitStatus::Success)
+}
+
+/// With the runs that it begins with.
+fn service(context: &Context<'_>, args: &Emulator) -> Result<Service, String> {
+    let faults =
+        FaultPlan::profile(&args.fault, args.seed).ok_or("--fault: is not a profile that is known; see --help")?;
+    let loaded = args.load.as_deref().map(load).transpose()?.unwrap_or_default();
     if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
-        return Failure::usage("--token: is empty: give one, or leave it out for the public one".into()).tell(terminal);
+        return Err("--token: is empty: give one, or leave it out for the public one".into());
     }
     let token = args.token.clone().unwrap_or_else(|| LOCAL_TOKEN.to_owned());
     let mut service = Service::new(Config { token, faults, ..Config::default() });
     let runs = args.runs.unwrap_or(if args.load.is_some() { 0 } else { 1_000 });
     let runs = usize::try_from(runs).unwrap_or(usize::MAX);
-    sample::runs(runs, args.seed, Age::from_clock().now().get()).into_iter().for_each(|run| service.insert(run));
+    sample::runs(runs, args.seed, context.now.millis().get()).into_iter().for_each(|run| service.insert(run));
     loaded.into_iter().for_each(|run| service.insert(run));
-    let options = ServerOptions { addr: args.listen, latency: args.latency, ..ServerOptions::default() };
-    match Server::start(service, options) {
-        Ok(server) => {
-            let url = server.url();
-            if !args.listen.ip().is_loopback() {
-                terminal.note(&format!(
-                    "warning: {url} can be reached from other machines: whoever reaches it and knows the token sees and deletes its runs"
-                ));
-            }
-            // For a shell's eval. A token of somebody's own is not repeated.
-            let token = if args.token.is_none() { format!(" QSTASH_TOKEN={LOCAL_TOKEN}") } else { String::new() };
-            let here = from_here(server.addr());
-            let printed = print_line(&format!("listening on {url}\nexport QSTASH_URL=http://{here}{token}"));
-            if let Err(lost @ Lost::Unwritable(_)) = printed {
-                return failure::lost(terminal, lost, 1);
-            }
-            server.wait();
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            let sentence = format!("--listen: cannot listen on {}: {error}; give another address", args.listen);
-            Failure::new("listen", sentence).tell(terminal)
-        }
-    }
+    Ok(service)
 }
 
 /// Where a client on this machine reaches it: nobody can connect to "every address".

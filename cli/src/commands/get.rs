@@ -1,97 +1,34 @@
 //! `upstash-dlq get`: one run, whole.
 
-use crate::cli::{Get, Global};
-use crate::context;
-use crate::input::selection;
-use crate::input::time::{self, Age};
-use crate::interrupt;
-use crate::listing::Failed;
-use crate::output::failure::{self, Failure};
-use crate::output::terminal::{Terminal, escaped, json_line, print_line};
-use std::process::ExitCode;
+use crate::cli::Get;
+use crate::context::Context;
+use crate::drive;
+use crate::exit::{CommandError, ExitStatus};
+use crate::input::ids;
+use crate::output::terminal::{escaped, json_line, print_line};
+use crate::output::time;
 use unicode_width::UnicodeWidthStr;
-use upstash_dlq_core::{
-    Call, DlqId, DlqMessage, Driven, Endpoint, Event, GetMessage, Halt, RetryPolicy, Single, drive,
-};
+use upstash_dlq_core::{DlqMessage, GetMessage, UnixMillis};
 
 /// Where values begin, in cells of the terminal.
 const LEFT: usize = 24;
 /// JSON is indented to so many levels.
 const DEEPEST: usize = 32;
 
-pub(crate) fn run(global: &Global, args: &Get) -> ExitCode {
-    let terminal = Terminal::new(global);
-    let message = match call(global, args, GetMessage) {
-        Ok(message) => message,
-        Err(stopped) => return stopped.tell(terminal),
-    };
-    let text = if global.json { json_line(message.as_json()) } else { show(&message).join("\n") };
-    print_line(&text).map_or_else(|lost| failure::lost(terminal, lost, 1), |()| ExitCode::SUCCESS)
+pub(crate) fn run(context: &Context<'_>, args: &Get) -> Result<ExitStatus, CommandError> {
+    let id = ids::one(&args.id).map_err(CommandError::usage)?;
+    let client = context.client().map_err(CommandError::usage)?;
+    let message = drive::call(&client, context.policy(), context.terminal, GetMessage(id))
+        .map_err(|stopped| stopped.into_error(client.endpoint()))?;
+    if context.terminal.json() {
+        print_line(&json_line(message.as_json()))?;
+    } else {
+        print_line(&show(&message, context.now.millis()).join("\n"))?;
+    }
+    Ok(ExitStatus::Success)
 }
 
-pub(crate) enum Stopped {
-    Usage(String),
-    Failed(Failed, Box<Endpoint>),
-}
-
-impl Stopped {
-    pub(crate) fn tell(self, terminal: Terminal) -> ExitCode {
-        match self {
-            Self::Usage(sentence) => Failure::usage(sentence).tell(terminal),
-            Self::Failed(failed, endpoint) => failure::conclude(terminal, &endpoint, Err(failed), || Ok(())),
-        }
-    }
-
-    /// Whether it is left open that something was changed.
-    pub(crate) fn may_have_changed(&self) -> bool {
-        matches!(self, Self::Failed(Failed::Halted(Halt::Unsettled { .. }), _))
-    }
-}
-
-impl From<String> for Stopped {
-    fn from(sentence: String) -> Self {
-        Self::Usage(sentence)
-    }
-}
-
-/// One call on one run, with the retries and the interrupt of every command.
-pub(crate) fn call<C: Call<Output: Clone>>(
-    global: &Global,
-    args: &Get,
-    call: impl FnOnce(DlqId) -> C,
-) -> Result<C::Output, Stopped> {
-    let id = DlqId::new(args.id.as_str()).map_err(|error| selection::in_words_of_the_command(&error))?;
-    let endpoint = context::endpoint(global)?;
-    let client = context::client(global, endpoint.clone())?;
-    let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
-    interrupt::install();
-    let terminal = Terminal::new(global);
-    let mut single = Single::new(endpoint.clone(), call(id), policy, client.seed());
-    let mut observer = Retries(terminal);
-    match drive(&mut single, |request| client.send(request), interrupt::sleep, &mut observer) {
-        Driven::Done(Ok(output)) => Ok(output),
-        Driven::Done(Err(halt)) => Err(Stopped::Failed(Failed::Halted(halt), Box::new(endpoint))),
-        Driven::Stopped => Err(Stopped::Failed(Failed::Interrupted, Box::new(endpoint))),
-    }
-}
-
-struct Retries(Terminal);
-
-impl<C: Call<Output: Clone>> upstash_dlq_core::Observer<Single<C>> for Retries {
-    fn before_send(&mut self, _: &Single<C>) -> std::ops::ControlFlow<()> {
-        if interrupt::requested() { std::ops::ControlFlow::Break(()) } else { std::ops::ControlFlow::Continue(()) }
-    }
-
-    fn after(&mut self, _: &Single<C>, event: &Event<()>) -> std::ops::ControlFlow<()> {
-        if let Event::Retry(retried) = event {
-            self.0.note(&format!("{}; trying again in {:.1} s", retried.cause, retried.after.as_secs_f64()));
-        }
-        std::ops::ControlFlow::Continue(())
-    }
-}
-
-fn show(message: &DlqMessage) -> Vec<String> {
-    let now = Age::from_clock();
+fn show(message: &DlqMessage, now: UnixMillis) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
@@ -105,7 +42,7 @@ fn show(message: &DlqMessage) -> Vec<String> {
         }
     };
     let text = |text: Option<&str>| text.map(one_line);
-    let moment = |at| Some(format!("{} ({} ago)", time::show(at), time::age(at, now)));
+    let moment = |at| Some(format!("{} ({} ago)", time::moment(at), time::age(at, now)));
     line("DLQ id", message.dlq_id().map(|id| id.as_str().to_owned()));
     line("Workflow run", text(message.workflow_run_id().as_deref()));
     line("Workflow", text(message.workflow_url().as_deref()));

@@ -1,53 +1,43 @@
 //! `upstash-dlq stats`: how many runs failed, of what, and when.
 
-use crate::cli::{Global, Stats};
-use crate::context;
-use crate::input::time::{self, Age};
-use crate::interrupt;
-use crate::listing::{Speed, each_page};
-use crate::output::failure::{Failure, conclude};
+use crate::cli::Stats;
+use crate::context::Context;
+use crate::drive::{Parallelism, each_page};
+use crate::exit::{CommandError, ExitStatus};
 use crate::output::progress::Progress;
-use crate::output::report::thousands;
 use crate::output::table::{self, Stream, cell};
 use crate::output::tally::{Count, Field, Histogram, Tally};
-use crate::output::terminal::{Terminal, bold, json_line, print_line};
+use crate::output::terminal::{bold, json_line, print_line};
+use crate::output::text::thousands;
+use crate::output::time;
 use serde::Serialize;
 use std::ops::ControlFlow;
-use std::process::ExitCode;
-use upstash_dlq_core::{RetryPolicy, UnixMillis};
+use upstash_dlq_core::UnixMillis;
 
 /// How many values of a field are shown.
 const TOP: usize = 10;
 /// How many rows the histogram has at most.
 const ROWS: i64 = 32;
 
-pub(crate) fn run(global: &Global, args: &Stats) -> ExitCode {
-    let terminal = Terminal::new(global);
-    let prepared = args
-        .filters
-        .listing(Age::from_clock())
-        .and_then(|list| Ok((list, context::client(global, context::endpoint(global)?)?)));
-    let (listing, client) = match prepared {
-        Ok(prepared) => prepared,
-        Err(sentence) => return Failure::usage(sentence).tell(terminal),
-    };
-    let policy = RetryPolicy { max_attempts: global.max_attempts, ..RetryPolicy::default() };
-    interrupt::install();
-    let speed = Speed { lanes: args.parallel, rate: args.rate };
+pub(crate) fn run(context: &Context<'_>, args: &Stats) -> Result<ExitStatus, CommandError> {
+    let terminal = context.terminal;
+    let list = args.filters.listing(context.now).map_err(CommandError::usage)?;
+    let client = context.client().map_err(CommandError::usage)?;
+    let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
     let mut progress = Progress::new(terminal, None, "counted");
     let mut tally = Tally::default();
-    let (_, result) = each_page(&client, listing, policy, speed, terminal, &mut progress, |page| {
+    let (_, result) = each_page(&client, list, context.policy(), parallelism, terminal, &mut progress, |page| {
         page.messages.iter().for_each(|message| tally.add(message));
         ControlFlow::Continue(())
     });
     progress.finish();
-    conclude(terminal, client.endpoint(), result, || {
-        if global.json {
-            print_line(&json_line(&as_json(tally)))
-        } else {
-            print_line(&as_text(tally, table::width(Stream::Output), terminal.colours_results()).join("\n"))
-        }
-    })
+    result.map_err(|stopped| stopped.into_error(client.endpoint()))?;
+    if terminal.json() {
+        print_line(&json_line(&as_json(tally)))?;
+    } else {
+        print_line(&as_text(tally, table::width(Stream::Output), terminal.colours_results()).join("\n"))?;
+    }
+    Ok(ExitStatus::Success)
 }
 
 #[derive(Serialize)]

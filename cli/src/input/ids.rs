@@ -1,8 +1,8 @@
 //! Ids from the command line and from a file of any length: checked whole, and copied, so that what was read first is
 //! what is sent; then taken part by part.
 
-use crate::bulk::private_file::shown;
-use crate::input::selection::in_words_of_the_command;
+use crate::input::flag::in_words_of_the_command;
+use crate::output::text::shown;
 use serde::Deserialize;
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -51,7 +51,7 @@ impl IdList {
     pub(crate) fn check(given: &[String], from: Option<&Path>) -> Result<Self, String> {
         let mut copy = Copy::new();
         for id in given {
-            copy.add(&DlqId::new(id.as_str()).map_err(|error| in_words_of_the_command(&error))?)?;
+            copy.add(&one(id)?)?;
         }
         if let Some(path) = from {
             let unreadable = |error: io::Error| format!("--ids-from: {} cannot be read: {error}", shown(path));
@@ -119,6 +119,11 @@ impl IdList {
         self.place = place;
         Ok(())
     }
+}
+
+/// A single id.
+pub(crate) fn one(text: &str) -> Result<DlqId, String> {
+    DlqId::new(text).map_err(|error| in_words_of_the_command(&error))
 }
 
 /// An [`IdList`] in the making.

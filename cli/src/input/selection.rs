@@ -1,11 +1,11 @@
 //! From the words of the command line to a selection.
 
 use crate::cli::SelectionArgs;
+use crate::input::flag;
 use crate::input::ids::IdList;
-use crate::input::time;
-use crate::input::time::Age;
+use crate::input::time::{self, Now};
 use std::path::Path;
-use upstash_dlq_core::{Endpoint, Fingerprint, RelativeTimes, Selection, SelectionError, UnixMillis};
+use upstash_dlq_core::{Endpoint, Fingerprint, RelativeTimes, Selection, UnixMillis};
 
 /// What a command acts on.
 pub(crate) enum Resolved {
@@ -31,7 +31,7 @@ impl Resolved {
 
 impl SelectionArgs {
     /// The selection with its times resolved, and ids checked.
-    pub(crate) fn resolve(&self, now: Age) -> Result<Resolved, String> {
+    pub(crate) fn resolve(&self, now: Now) -> Result<Resolved, String> {
         let ids_given = !self.ids.is_empty() || self.ids_from.is_some();
         let ids_flag = if self.ids.is_empty() { "--ids-from" } else { "ids" };
         match (ids_given, self.filters.first_given(), self.all) {
@@ -50,7 +50,7 @@ impl SelectionArgs {
                 self.filters.build(now).map(|filter| Resolved::Matching(Selection::Filter(filter)))
             }
             (false, None, true) => {
-                let all = Selection::Everything.until(now.now()).map_err(|e| in_words_of_the_command(&e))?;
+                let all = Selection::Everything.until(now.millis()).map_err(|e| flag::in_words_of_the_command(&e))?;
                 Ok(Resolved::Matching(all))
             }
         }
@@ -78,29 +78,6 @@ impl SelectionArgs {
             _ => Fingerprint::of_pairs(endpoint, self.filters.words()),
         }
     }
-}
-
-/// The same sentence, with the flag's name instead of the field's.
-pub(crate) fn in_words_of_the_command(error: &SelectionError) -> String {
-    let flag = match error.field() {
-        "dlqIds" => "id",
-        "fromDate" => "--from",
-        "toDate" => "--to",
-        "workflowUrl" => "--workflow-url",
-        "workflowRunId" => "--workflow-run-id",
-        "workflowCreatedAt" => "--workflow-created-at",
-        "label" => "--label",
-        "failureFunctionState" => "--failure-function-state",
-        "callerIp" => "--caller-ip",
-        "flowControlKey" => "--flow-control-key",
-        other => other,
-    };
-    with_flag(error, flag).replace("lies after toDate", "lies after --to (now, unless it is given)")
-}
-
-pub(crate) fn with_flag(error: &SelectionError, flag: &str) -> String {
-    let sentence = error.to_string();
-    format!("{flag}{}", sentence.strip_prefix(error.field()).unwrap_or(&sentence))
 }
 
 /// The resolved times, which the result repeats.

@@ -1,23 +1,29 @@
 //! Times and durations as people write them.
 
-use crate::cli::End;
 use jiff::civil::Date;
 use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
 use std::time::Duration;
 use upstash_dlq_core::UnixMillis;
 
-/// The moment that ages count back from, taken once.
+/// The present moment, which ages count back from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Age(i64);
+pub(crate) struct Now(i64);
 
-impl Age {
+impl Now {
     pub(crate) fn from_clock() -> Self {
         Self(Timestamp::now().as_millisecond())
     }
 
-    pub(crate) fn now(self) -> UnixMillis {
+    pub(crate) fn millis(self) -> UnixMillis {
         UnixMillis::new(self.0)
     }
+}
+
+/// Which end of a window a time stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Lower,
+    Upper,
 }
 
 /// The first millisecond of this century, and a bound that milliseconds do not reach before the year 5138: numbers beyond
@@ -26,7 +32,7 @@ const CENTURY: i64 = 946_684_800_000;
 const MICROSECONDS: i64 = 100_000_000_000_000;
 const DAY: i64 = 86_400_000;
 
-pub(crate) fn parse_time(text: &str, end: End, now: Age) -> Result<UnixMillis, String> {
+pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, String> {
     let shown = upstash_dlq_core::Escaped(text);
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
@@ -97,62 +103,11 @@ pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// For people: RFC 3339 in UTC.
-pub(crate) fn show(at: UnixMillis) -> String {
-    Timestamp::from_millisecond(at.get()).map_or_else(|_| format!("{} ms", at.get()), |at| at.to_string())
-}
-
-/// To the minute, in UTC.
-pub(crate) fn minute(at: UnixMillis) -> String {
-    let shown = show(at);
-    match shown.get(..16) {
-        Some(minute) if shown.ends_with('Z') && shown.len() >= 20 && shown.as_bytes().get(10) == Some(&b'T') => {
-            minute.replace('T', " ")
-        }
-        _ => shown,
-    }
-}
-
-/// A whole number of minutes as people say it.
-pub(crate) fn length(millis: i64) -> String {
-    let minutes = millis / 60_000;
-    let (n, unit) = match minutes {
-        _ if minutes % 10_080 == 0 => (minutes / 10_080, "week"),
-        _ if minutes % 1_440 == 0 => (minutes / 1_440, "day"),
-        _ if minutes % 60 == 0 => (minutes / 60, "hour"),
-        _ => (minutes, "minute"),
-    };
-    format!("{n} {unit}{}", if n == 1 { "" } else { "s" })
-}
-
-/// How long ago, in the largest unit that is not zero.
-pub(crate) fn age(at: UnixMillis, now: Age) -> String {
-    let seconds = now.0.saturating_sub(at.get()) / 1_000;
-    match seconds {
-        ..0 => "0s".into(),
-        0..60 => format!("{seconds}s"),
-        60..3_600 => format!("{}m", seconds / 60),
-        3_600..86_400 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn ages() {
-        let ago = |seconds: i64| age(UnixMillis::new(NOW.0 - seconds * 1_000), NOW);
-        assert_eq!(
-            [-5, 0, 59, 60, 3_599, 3_600, 86_399, 86_400].map(ago),
-            ["0s", "0s", "59s", "1m", "59m", "1h", "23h", "1d"]
-        );
-        assert_eq!(age(UnixMillis::new(i64::MAX), NOW), "0s");
-        assert!(age(UnixMillis::new(i64::MIN), NOW).ends_with('d'));
-    }
-
-    const NOW: Age = Age(1_764_000_000_000);
+    const NOW: Now = Now(1_764_000_000_000);
 
     fn millis(text: &str, end: End) -> Result<i64, String> {
         parse_time(text, end, NOW).map(UnixMillis::get)

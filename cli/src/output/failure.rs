@@ -1,44 +1,14 @@
-//! How a command that is not a bulk one fails: a sentence for people, with `--json` one line for programs.
+//! The core's reasons to halt, as errors of the command: a sentence, and a code for programs.
 
-use crate::interrupt;
-use crate::listing::Failed;
-use crate::output::terminal::{Lost, Terminal};
+use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::output::wording;
-use serde::Serialize;
-use std::process::ExitCode;
 use upstash_dlq_core::{Cause, Delivery, Endpoint, Halt, ResponseError};
 
-#[derive(Debug, Serialize)]
-pub(crate) struct Failure {
-    /// One of those in the help of `--json`.
-    code: &'static str,
-    message: String,
-    http_status: Option<u16>,
-    #[serde(skip)]
-    exit: u8,
-}
-
-impl Failure {
-    /// Nothing was sent.
-    pub(crate) fn usage(message: String) -> Self {
-        Self { code: "usage", message, http_status: None, exit: 2 }
-    }
-
-    pub(crate) fn new(code: &'static str, message: String) -> Self {
-        Self { code, message, http_status: None, exit: 1 }
-    }
-
-    pub(crate) fn of(halt: &Halt, endpoint: &Endpoint) -> Self {
-        let (code, http_status) = code(halt);
-        let exit = if matches!(halt, Halt::Unsettled { .. }) { 3 } else { 1 };
-        Self { code, message: wording::halt(halt, endpoint), http_status, exit }
-    }
-
-    /// Prints it, and says what the process ends with.
-    pub(crate) fn tell(&self, terminal: Terminal) -> ExitCode {
-        terminal.fail(self, &self.message);
-        ExitCode::from(self.exit)
-    }
+/// For a command that is not a bulk one.
+pub(crate) fn halted(halt: &Halt, endpoint: &Endpoint) -> CommandError {
+    let (code, http_status) = code(halt);
+    let status = ExitStatus::failure(matches!(halt, Halt::Unsettled { .. }));
+    CommandError::Failed(Failure { http_status, status, ..Failure::new(code, wording::halt(halt, endpoint)) })
 }
 
 fn code(halt: &Halt) -> (&'static str, Option<u16>) {
@@ -78,30 +48,4 @@ fn of_response(error: &ResponseError) -> (&'static str, Option<u16>) {
         _ => "unreadable_response",
     };
     (code, Some(status))
-}
-
-/// What could not be printed, told once; a reader that has gone is no failure.
-pub(crate) fn lost(terminal: Terminal, lost: Lost, exit: u8) -> ExitCode {
-    match lost {
-        Lost::NoReader => ExitCode::SUCCESS,
-        Lost::Unwritable(message) => Failure { code: "output", message, http_status: None, exit }.tell(terminal),
-    }
-}
-
-/// What every reading command ends in.
-pub(crate) fn conclude(
-    terminal: Terminal,
-    endpoint: &Endpoint,
-    result: Result<(), Failed>,
-    on_success: impl FnOnce() -> Result<(), Lost>,
-) -> ExitCode {
-    match result.and_then(|()| Ok(on_success()?)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(Failed::Interrupted) => {
-            terminal.interrupted();
-            ExitCode::from(interrupt::EXIT_STATUS)
-        }
-        Err(Failed::Halted(halt)) => Failure::of(&halt, endpoint).tell(terminal),
-        Err(Failed::Output(reason)) => lost(terminal, reason, 1),
-    }
 }

@@ -1,13 +1,13 @@
 //! How far a command has come: a bar on a terminal, a line now and then elsewhere.
 
-use crate::output::progress_line::draw_target;
-use crate::output::report::thousands;
+use crate::output::progress_bar::{self, draw_target};
 use crate::output::terminal::Terminal;
+use crate::output::text::thousands;
 use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::io::IsTerminal;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use upstash_dlq_core::Retried;
 
@@ -22,30 +22,6 @@ pub(crate) struct Progress {
     /// How many there were when it began.
     base: Arc<AtomicU64>,
     begun: bool,
-}
-
-/// The bar that is shown, for whatever else is written to the terminal.
-static CURRENT: Mutex<Option<ProgressBar>> = Mutex::new(None);
-
-fn current() -> MutexGuard<'static, Option<ProgressBar>> {
-    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Writes without the bar in between. `print` must not come here again.
-pub(crate) fn aside<T>(print: impl FnOnce() -> T) -> T {
-    let bar = current().clone();
-    match bar {
-        Some(bar) => bar.suspend(print),
-        None => print(),
-    }
-}
-
-/// Takes the bar off the terminal.
-pub(crate) fn clear() {
-    let bar = current().take();
-    if let Some(bar) = bar {
-        bar.finish_and_clear();
-    }
 }
 
 /// Runs a second, since this process began: what an earlier one has done says nothing of how fast this one is.
@@ -95,7 +71,7 @@ impl Progress {
                 bar.set_style(style.with_key("rate", rate(base.clone())).with_key("left", left(base.clone())));
             }
             bar.enable_steady_tick(Duration::from_millis(100));
-            *current() = Some(bar.clone());
+            progress_bar::show(&bar);
             bar
         } else {
             ProgressBar::hidden()
@@ -142,7 +118,7 @@ impl Progress {
 
     pub(crate) fn finish(&self) {
         if !self.bar.is_hidden() {
-            clear();
+            progress_bar::clear();
         }
     }
 }

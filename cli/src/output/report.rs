@@ -1,10 +1,11 @@
 //! How a bulk command ended, for people, for scripts and for the shell.
 
-use crate::output::terminal::{Lost, print_line};
-use crate::output::wording::Words;
+use crate::exit::{CommandError, ExitStatus, Failure};
+use crate::output::terminal::{Lost, Terminal, print_line};
+use crate::output::text::{requests, runs, thousands};
+use crate::output::wording::VerbText;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
-use std::process::ExitCode;
 use std::time::{Duration, Instant};
 use upstash_dlq_core::{Escaped, Totals, UnixMillis};
 
@@ -70,14 +71,14 @@ pub(crate) struct Report {
 /// How many runs, under the name of what was done to them.
 #[derive(Clone, Copy, Debug)]
 struct Runs {
-    words: Words,
+    verb: VerbText,
     count: u64,
 }
 
 impl Serialize for Runs {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(Some(1))?;
-        map.serialize_entry(self.words.done, &self.count)?;
+        map.serialize_entry(self.verb.done, &self.count)?;
         map.end()
     }
 }
@@ -93,10 +94,10 @@ pub(crate) enum Exit {
 }
 
 impl Report {
-    pub(crate) fn new(words: Words, (from, to): (Option<UnixMillis>, Option<UnixMillis>)) -> Self {
+    pub(crate) fn new(verb: VerbText, (from, to): (Option<UnixMillis>, Option<UnixMillis>)) -> Self {
         Self {
             outcome: Ending::Halted,
-            runs: Runs { words, count: 0 },
+            runs: Runs { verb, count: 0 },
             unconfirmed: 0,
             verified: false,
             pages: 0,
@@ -120,6 +121,11 @@ impl Report {
             thought: Duration::ZERO,
             started: Instant::now(),
         }
+    }
+
+    /// How many of the ids that were given are known to be missing.
+    pub(crate) fn with_missing(self, missing: Option<u64>) -> Self {
+        Self { missing, ..self }
     }
 
     pub(crate) fn set_window(&mut self, (from, to): (Option<UnixMillis>, Option<UnixMillis>)) {
@@ -151,14 +157,18 @@ impl Report {
         self
     }
 
-    pub(crate) fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self.exit {
-            Exit::Success => 0,
-            Exit::Usage => 2,
-            Exit::Interrupted => crate::interrupt::EXIT_STATUS,
-            Exit::Failure if self.runs.count == 0 && self.unconfirmed == 0 => 1,
-            Exit::Failure => 3,
-        })
+    /// Ends before anything was sent.
+    pub(crate) fn wrong_usage(self, sentence: String) -> Self {
+        self.end(Ending::Halted, Exit::Usage, Some(sentence))
+    }
+
+    fn status(&self) -> ExitStatus {
+        match self.exit {
+            Exit::Success => ExitStatus::Success,
+            Exit::Usage => ExitStatus::WrongUsage,
+            Exit::Interrupted => ExitStatus::Interrupted,
+            Exit::Failure => ExitStatus::failure(self.runs.count > 0 || self.unconfirmed > 0),
+        }
     }
 
     /// How much was done when a command ends before its first request: an earlier one may have done something.
@@ -175,45 +185,54 @@ impl Report {
         self.unconfirmed == 0
     }
 
-    /// Results to standard output, errors to standard error.
-    pub(crate) fn print(mut self, terminal: &crate::output::terminal::Terminal, json: bool) -> ExitCode {
+    /// Prints the result to standard output, in one object with `--json`; all that a bulk command prints there at its end
+    /// goes through here. Why it failed comes back as an error.
+    pub(crate) fn finish(mut self, terminal: Terminal) -> Result<ExitStatus, CommandError> {
         let elapsed = self.started.elapsed().saturating_sub(self.thought);
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
-        if let Some(reason) = self.reason.as_ref().filter(|_| !self.declined) {
-            if self.exit == Exit::Interrupted {
-                terminal.note(reason);
-            } else {
-                terminal.error(reason);
-            }
-        }
-        let printed = if json {
+        let printed = if terminal.json() {
             print_line(&serde_json::to_string(&self).unwrap_or_else(|_| "{}".into()))
         } else if self.exit != Exit::Usage {
             print_line(&self.summary(elapsed))
         } else {
             Ok(())
         };
+        let mut reason = self.reason.clone().filter(|_| !self.declined);
         if let Err(Lost::Unwritable(sentence)) = printed {
-            // Said once, where that is what it was stopped for.
-            if !self.reason.as_ref().is_some_and(|reason| reason.starts_with(&sentence)) {
-                terminal.error(&sentence);
-            }
+            reason = Some(match reason {
+                // Said once, where that is what it was stopped for.
+                Some(reason) if reason.starts_with(&sentence) => reason,
+                Some(reason) => format!("{reason}; {sentence}"),
+                None => sentence,
+            });
             if self.exit == Exit::Success {
                 self.exit = Exit::Failure;
             }
         }
-        if self.outcome != Ending::DryRun {
-            if let Some(path) = &self.checkpoint {
-                let how = if self.unsettled { " with --settle" } else { "" };
-                terminal.note(&format!(
-                    "the position is kept in {}: run the same command again{how} to continue",
-                    Escaped(path)
-                ));
-            } else if let Some(how_on) = &self.how_on {
-                terminal.note(how_on);
+        let (status, advice) = (self.status(), self.advice());
+        match reason {
+            Some(message) => {
+                let failure = Failure::new("failed", message);
+                Err(CommandError::Failed(Failure { status, advice, in_result: true, ..failure }))
+            }
+            None => {
+                advice.iter().for_each(|advice| terminal.note(advice));
+                Ok(status)
             }
         }
-        self.exit_code()
+    }
+
+    /// How to go on.
+    fn advice(&self) -> Option<String> {
+        match &self.checkpoint {
+            _ if self.outcome == Ending::DryRun => None,
+            Some(path) => {
+                let how = if self.unsettled { " with --settle" } else { "" };
+                let path = Escaped(path);
+                Some(format!("the position is kept in {path}: run the same command again{how} to continue"))
+            }
+            None => self.how_on.clone(),
+        }
     }
 
     fn or_more(&self) -> String {
@@ -224,12 +243,12 @@ impl Report {
     }
 
     fn summary(&self, elapsed: Duration) -> String {
-        let Runs { words, count } = self.runs;
+        let Runs { verb, count } = self.runs;
         if self.declined {
-            let mut line = format!("Cancelled; {} was {}.", self.nothing(), words.done);
+            let mut line = format!("Cancelled; {} was {}.", self.nothing(), verb.done);
             if self.nothing() != "nothing" {
                 line +=
-                    &format!(" Before it, {} {} {}", runs(count), if count == 1 { "was" } else { "were" }, words.done);
+                    &format!(" Before it, {} {} {}", runs(count), if count == 1 { "was" } else { "were" }, verb.done);
                 line += &self.or_more();
                 line.push('.');
             }
@@ -238,30 +257,30 @@ impl Report {
         let mut line = match (self.outcome, self.matching) {
             (Ending::DryRun, matching) => {
                 let matching = matching.unwrap_or(0);
-                let verb = if matching == 1 { "matches" } else { "match" };
+                let matches = if matching == 1 { "matches" } else { "match" };
                 let missing = match self.missing {
                     None | Some(0) => String::new(),
                     Some(1) => ", 1 of the ids is not there".into(),
                     Some(missing) => format!(", {} of the ids are not there", thousands(missing)),
                 };
                 let bound = match self.at_most.filter(|at_most| *at_most < matching) {
-                    Some(at_most) => format!(", of which at most {} would be {};", thousands(at_most), words.done),
+                    Some(at_most) => format!(", of which at most {} would be {};", thousands(at_most), verb.done),
                     None => ",".into(),
                 };
-                return format!("Dry run: {} {verb}{missing}{bound} nothing was {}.", runs(matching), words.done);
+                return format!("Dry run: {} {matches}{missing}{bound} nothing was {}.", runs(matching), verb.done);
             }
             (Ending::Halted | Ending::Cancelled, _) if self.unconfirmed > 0 => format!(
                 "{}: at least {} {} {}; {} {} unconfirmed",
                 if self.outcome == Ending::Halted { "Stopped" } else { "Cancelled" },
                 runs(count),
                 if count == 1 { "was" } else { "were" },
-                words.done,
+                verb.done,
                 requests(self.unconfirmed),
                 if self.unconfirmed == 1 { "is" } else { "are" }
             ),
-            (Ending::Complete, _) => format!("{} {}{}", words.done_at_start, runs(count), self.or_more()),
-            (Ending::Halted, _) => format!("Stopped after {} {}", runs(count), words.done),
-            (Ending::Cancelled, _) => format!("Cancelled after {} {}", runs(count), words.done),
+            (Ending::Complete, _) => format!("{} {}{}", verb.done_at_start, runs(count), self.or_more()),
+            (Ending::Halted, _) => format!("Stopped after {} {}", runs(count), verb.done),
+            (Ending::Cancelled, _) => format!("Cancelled after {} {}", runs(count), verb.done),
         };
         if let Some(note) = &self.note {
             line += &format!("; {note}");
@@ -273,39 +292,5 @@ impl Report {
             if self.retries == 1 { "retry" } else { "retries" },
             elapsed.as_secs_f64()
         )
-    }
-}
-
-/// `3 of the ids were not there`
-pub(crate) fn absent(n: u64) -> String {
-    format!("{} of the ids {} not there", thousands(n), if n == 1 { "was" } else { "were" })
-}
-
-pub(crate) fn runs(n: u64) -> String {
-    format!("{} {}", thousands(n), if n == 1 { "run" } else { "runs" })
-}
-
-fn requests(n: u64) -> String {
-    format!("{} {}", thousands(n), if n == 1 { "request" } else { "requests" })
-}
-
-pub(crate) fn thousands(n: u64) -> String {
-    let digits = n.to_string();
-    let mut out = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at) % 3 == 0 {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn thousands() {
-        let shown = [0, 999, 1_000, 1_234_567].map(super::thousands);
-        assert_eq!(shown, ["0", "999", "1,000", "1,234,567"]);
     }
 }

@@ -1,8 +1,8 @@
 //! What goes to the terminal, and whether there is one.
 
 use crate::cli::{Global, When};
-use crate::output::progress;
-use serde::Serialize;
+use crate::exit::{CommandError, ExitStatus, Failure};
+use crate::output::progress_bar;
 use std::io::{ErrorKind, IsTerminal, Write};
 use upstash_dlq_core::Escaped;
 
@@ -40,24 +40,14 @@ impl Terminal {
         tell(&format!("{on}error:{off} {sentence}"));
     }
 
-    /// Of a command other than a bulk one, whose result says why itself.
-    pub(crate) fn fail(&self, failure: &impl Serialize, sentence: &str) {
+    /// What a command ended with: a sentence for people, with `--json` one line for programs.
+    pub(crate) fn fail(&self, failure: &Failure) {
         match serde_json::to_string(failure) {
-            Ok(json) if self.json => {
-                tell(&format!("{{\"error\":{}}}", escaped_json(&json)));
-            }
-            _ => self.error(sentence),
+            Ok(json) if self.json && !failure.in_result => tell(&format!("{{\"error\":{}}}", escaped_json(&json))),
+            _ if failure.status == ExitStatus::Interrupted => self.note(&failure.message),
+            _ => self.error(&failure.message),
         }
-    }
-
-    pub(crate) fn interrupted(&self) {
-        if self.json {
-            let interrupted =
-                serde_json::json!({ "code": "interrupted", "message": "interrupted", "http_status": null });
-            self.fail(&interrupted, "interrupted");
-        } else {
-            self.note("interrupted");
-        }
+        failure.advice.iter().for_each(|advice| self.note(advice));
     }
 
     pub(crate) fn note(&self, sentence: &str) {
@@ -87,22 +77,6 @@ impl Terminal {
         lines.iter().for_each(|line| tell(line));
     }
 
-    /// Whether a person is there who sees a question and can answer it.
-    pub(crate) fn can_ask() -> bool {
-        std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
-    }
-
-    /// `None` when standard input ended without an answer.
-    pub(crate) fn ask(question: &str) -> Option<bool> {
-        let _ = write!(std::io::stderr().lock(), "{question} [y/N] ");
-        let _ = std::io::stderr().flush();
-        let mut answer = String::new();
-        match std::io::stdin().read_line(&mut answer) {
-            Ok(read) if read > 0 => Some(matches!(answer.trim().to_ascii_lowercase().as_str(), "y" | "yes")),
-            _ => None,
-        }
-    }
-
     pub(crate) fn shows_progress(&self) -> bool {
         !self.quiet
     }
@@ -110,7 +84,7 @@ impl Terminal {
 
 /// To standard error. Nobody is left to tell when that is gone.
 fn tell(line: &str) {
-    progress::aside(|| {
+    progress_bar::aside(|| {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     });
 }
@@ -128,6 +102,15 @@ pub(crate) enum Lost {
     Unwritable(String),
 }
 
+impl From<Lost> for CommandError {
+    fn from(lost: Lost) -> Self {
+        match lost {
+            Lost::NoReader => Self::NoReader,
+            Lost::Unwritable(sentence) => Self::new("output", sentence),
+        }
+    }
+}
+
 /// Lines of results: the only way to standard output. What comes back was not written, or not whole.
 pub(crate) fn print_line(line: &str) -> Result<(), Lost> {
     let print = || {
@@ -138,7 +121,7 @@ pub(crate) fn print_line(line: &str) -> Result<(), Lost> {
             print_bytes(line.as_bytes()).and_then(|()| print_bytes(b"\n"))
         }
     };
-    if std::io::stdout().is_terminal() { progress::aside(print) } else { print() }
+    if std::io::stdout().is_terminal() { progress_bar::aside(print) } else { print() }
 }
 
 /// The same for what is whole as it is.

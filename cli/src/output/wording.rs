@@ -1,13 +1,13 @@
 //! Sentences that several commands share.
 
-use crate::bulk::private_file::shown;
+use crate::output::text::shown;
 use serde::Deserialize;
 use std::path::Path;
 use upstash_dlq_core::{Cause, CheckpointError, Endpoint, Halt, ResponseError, Verb};
 
 /// How one verb is spoken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Words {
+pub(crate) struct VerbText {
     /// `delete`
     pub(crate) verb: &'static str,
     /// `deleted`
@@ -20,18 +20,19 @@ pub(crate) struct Words {
     pub(crate) warning: &'static str,
 }
 
-pub(crate) const DELETE: Words = Words {
+pub(crate) const DELETE: VerbText = VerbText {
     verb: "delete",
     done: "deleted",
     done_at_start: "Deleted",
     after_interrupt: "run the same command again for the rest",
     warning: "This cannot be undone.",
 };
-pub(crate) const RESUME: Words = Words { verb: "resume", done: "resumed", done_at_start: "Resumed", ..START };
-pub(crate) const RESTART: Words = Words { verb: "restart", done: "restarted", done_at_start: "Restarted", ..START };
+pub(crate) const RESUME: VerbText = VerbText { verb: "resume", done: "resumed", done_at_start: "Resumed", ..START };
+pub(crate) const RESTART: VerbText =
+    VerbText { verb: "restart", done: "restarted", done_at_start: "Restarted", ..START };
 
 /// What both have in common.
-const START: Words = Words {
+const START: VerbText = VerbText {
     verb: "",
     done: "",
     done_at_start: "",
@@ -39,7 +40,7 @@ const START: Words = Words {
     warning: "Each becomes a new run.",
 };
 
-impl Words {
+impl VerbText {
     pub(crate) fn of<V: Verb>() -> Self {
         [DELETE, RESUME, RESTART].into_iter().find(|words| words.verb == V::NAME).unwrap_or(DELETE)
     }

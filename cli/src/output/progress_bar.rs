@@ -1,8 +1,38 @@
-//! The line of a terminal that the progress is drawn in.
+//! The line of the terminal that the progress is drawn in, for whoever else writes there.
 
 use console::Term;
-use indicatif::{ProgressDrawTarget, TermLike};
+use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
 use std::io::Result;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// The bar that is shown.
+static CURRENT: Mutex<Option<ProgressBar>> = Mutex::new(None);
+
+fn current() -> MutexGuard<'static, Option<ProgressBar>> {
+    CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// From here on this bar is the one that is shown.
+pub(crate) fn show(bar: &ProgressBar) {
+    *current() = Some(bar.clone());
+}
+
+/// Writes without the bar in between. `print` must not come here again.
+pub(crate) fn aside<T>(print: impl FnOnce() -> T) -> T {
+    let bar = current().clone();
+    match bar {
+        Some(bar) => bar.suspend(print),
+        None => print(),
+    }
+}
+
+/// Takes the bar off the terminal.
+pub(crate) fn clear() {
+    let bar = current().take();
+    if let Some(bar) = bar {
+        bar.finish_and_clear();
+    }
+}
 
 /// Room at the end of the line for what the terminal itself writes there when somebody types Ctrl-C, twice.
 const ECHO: u16 = 5;

@@ -1,0 +1,135 @@
+//! Shows what matches and asks, unless `--yes` was given.
+
+use crate::bulk::checkpoint_file::{self, CheckpointFile};
+use crate::bulk::context::BulkContext;
+use crate::bulk::preview::{self, ENOUGH, Preview};
+use crate::drive::{Parallelism, Stopped};
+use crate::input::selection::window;
+use crate::interrupt;
+use crate::output::report::{Ending, Exit, Report};
+use crate::output::table::Stream;
+use crate::output::terminal::Terminal;
+use crate::output::text::thousands;
+use crate::output::time;
+use crate::output::wording::{self, VerbText};
+use std::time::Instant;
+use upstash_dlq_core::{Selection, Totals};
+
+/// What a yes leaves behind.
+pub(crate) struct Confirmed {
+    pub(crate) report: Report,
+    /// How many runs it is about, where that is known.
+    pub(crate) expected: Option<u64>,
+    /// How many requests the look took.
+    pub(crate) requests: u64,
+}
+
+/// Goes on only with a yes. Ids are counted as they were given; `earlier` is where a checkpoint left off, and its file.
+pub(crate) fn confirm(
+    bulk: &BulkContext<'_>,
+    selection: &Selection,
+    ids: Option<u64>,
+    earlier: Option<(&CheckpointFile, Totals)>,
+    mut report: Report,
+) -> Result<Confirmed, Box<Report>> {
+    let Some((file, totals)) = earlier else { return look(bulk, selection, ids, report) };
+    report.set_totals(totals);
+    look(bulk, selection, ids, report).map_err(|mut ended| {
+        if ended.outcome == Ending::Complete {
+            // Nothing is left to go on with.
+            file.remove().unwrap_or_else(|sentence| bulk.terminal().note(&sentence));
+        } else {
+            ended.checkpoint = Some(file.path().display().to_string());
+        }
+        ended
+    })
+}
+
+/// Tells the resolved times.
+pub(crate) fn show_window(bulk: &BulkContext<'_>, selection: &Selection) {
+    let sentence = match window(selection) {
+        (None, None) => return,
+        (None, Some(to)) => {
+            let which = if bulk.args.all { "All runs" } else { "Runs" };
+            format!("{which} that failed up to {}", time::moment(to))
+        }
+        (from, to) => format!(
+            "Runs that failed from {} to {}",
+            from.map_or_else(|| "the beginning".into(), time::moment),
+            to.map_or_else(|| "any time".into(), time::moment)
+        ),
+    };
+    bulk.terminal().note(&sentence);
+}
+
+fn look(
+    bulk: &BulkContext<'_>,
+    selection: &Selection,
+    ids: Option<u64>,
+    mut report: Report,
+) -> Result<Confirmed, Box<Report>> {
+    let (mut expected, mut requests) = (ids, 0);
+    if bulk.asker.is_some() {
+        let counted;
+        (requests, counted) = match ids {
+            Some(ids) => (0, Ok(preview::of_ids(ids))),
+            None => {
+                let terminal = bulk.terminal();
+                preview::count(&bulk.client, selection, ENOUGH, bulk.policy, Parallelism::IN_ORDER, terminal)
+            }
+        };
+        report.set_requests_before(requests);
+        let preview = match counted {
+            Ok(preview) => preview,
+            Err(stopped) => return Err(Box::new(bulk.stopped_before(report, stopped))),
+        };
+        report = ask(bulk, &preview, report)?;
+        expected = preview.whole.then_some(preview.matching);
+    }
+    if let (Some(expected), Some(max)) = (&mut expected, bulk.max) {
+        *expected = (*expected).min(max.get());
+    }
+    Ok(Confirmed { report, expected, requests })
+}
+
+fn ask(bulk: &BulkContext<'_>, preview: &Preview, mut report: Report) -> Result<Report, Box<Report>> {
+    let VerbText { done, .. } = bulk.verb;
+    if preview.matching == 0 {
+        report.verified = bulk.verb == wording::DELETE;
+        let note = if report.nothing() == "nothing" { "nothing matched" } else { "nothing matches any more" };
+        report.note = Some(note.into());
+        return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
+    }
+    Terminal::show(&preview.sample_lines(Stream::Error, bulk.context.now.millis()));
+    // Part of the question, like the runs themselves: it is told whatever --quiet says.
+    Terminal::show(&preview.doubts());
+    let question = question(bulk, preview);
+    let asked = Instant::now();
+    let said = interrupt::while_asking(checkpoint_file::tidy, || bulk.asker.as_ref()?.ask(&question));
+    report.leave_out(asked.elapsed());
+    match said {
+        _ if interrupt::requested() => Err(Box::new(bulk.stopped_before(report, Stopped::Interrupted))),
+        Some(true) => Ok(report),
+        _ => {
+            report.declined = true;
+            let reason = Some(format!("cancelled; {} was {done}", report.nothing()));
+            Err(Box::new(report.end(Ending::Cancelled, Exit::Failure, reason)))
+        }
+    }
+}
+
+/// `3 runs match. Delete them? This cannot be undone.`
+fn question(bulk: &BulkContext<'_>, preview: &Preview) -> String {
+    let VerbText { verb, done, warning, .. } = bulk.verb;
+    let bound = bulk.max.map(|max| format!(", of which at most {} are {done}", thousands(max.get())));
+    let bound = bound.unwrap_or_default();
+    let mut title = verb.to_owned();
+    if let Some(first) = title.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    if bulk.args.ids.is_empty() && bulk.args.ids_from.is_none() {
+        format!("{}{bound}. {title} them? {warning}", preview.sentence())
+    } else {
+        format!("{} ids are given{bound}. {title} these runs? {warning}", thousands(preview.matching))
+    }
+}

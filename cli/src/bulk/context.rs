@@ -1,0 +1,81 @@
+//! What delete, resume and restart begin with: all of the command line that is not particular to one of them.
+
+use crate::cli::SelectionArgs;
+use crate::context::Context;
+use crate::drive::Stopped;
+use crate::output::question::Asker;
+use crate::output::report::{Ending, Exit, Report};
+use crate::output::terminal::Terminal;
+use crate::output::text::{shown, thousands};
+use crate::output::wording::{self, VerbText};
+use std::io::IsTerminal;
+use std::num::NonZeroU64;
+use std::path::Path;
+use upstash_dlq_core::{BulkBuilder, RetryPolicy, Selection, Totals, Verb};
+use upstash_dlq_ureq::Client;
+
+pub(crate) struct BulkContext<'a> {
+    pub(crate) context: &'a Context<'a>,
+    pub(crate) args: &'a SelectionArgs,
+    pub(crate) max: Option<NonZeroU64>,
+    pub(crate) verb: VerbText,
+    pub(crate) client: Client,
+    pub(crate) policy: RetryPolicy,
+    /// Who confirms; `None` where nobody has to.
+    pub(crate) asker: Option<Asker>,
+}
+
+impl<'a> BulkContext<'a> {
+    /// Checks everything that can be wrong before anything is sent.
+    pub(crate) fn new(
+        context: &'a Context<'a>,
+        args: &'a SelectionArgs,
+        verb: VerbText,
+        yes: bool,
+        max: Option<NonZeroU64>,
+    ) -> Result<Self, String> {
+        let asker = if yes { None } else { Asker::find(args.reads_standard_input()) };
+        if !yes && asker.is_none() {
+            let what = if std::io::stdin().is_terminal() { "error" } else { "input" };
+            return Err(format!(
+                "standard {what} is not a terminal, so there is nobody to confirm: pass --yes to {}, or --dry-run to look",
+                verb.verb
+            ));
+        }
+        Ok(Self { context, args, max, verb, client: context.client()?, policy: context.policy(), asker })
+    }
+
+    pub(crate) fn terminal(&self) -> Terminal {
+        self.context.terminal
+    }
+
+    /// The operation, as far as all three are the same.
+    pub(crate) fn builder<V: Verb>(&self, selection: Selection) -> BulkBuilder<V> {
+        let fingerprint = self.args.fingerprint(self.client.endpoint(), &selection);
+        BulkBuilder::new(self.client.endpoint().clone(), selection)
+            .fingerprint(fingerprint)
+            .relative_times(self.args.relative_times())
+            .max(self.max)
+            .retry(self.policy, self.client.seed())
+    }
+
+    /// Says where a checkpoint left off.
+    pub(crate) fn note_going_on(&self, file: &Path, totals: Totals) {
+        let (path, done) = (shown(file), self.verb.done);
+        self.terminal().note(&format!("going on from {path}: {} {done} so far", thousands(totals.runs)));
+    }
+
+    /// It ended while it looked what matches, before the first request that changes something.
+    pub(crate) fn stopped_before(&self, report: Report, stopped: Stopped) -> Report {
+        let (done, nothing) = (self.verb.done, report.nothing());
+        match stopped {
+            Stopped::Halted(halt) => {
+                let reason = wording::halt(&halt, self.client.endpoint());
+                report.end(Ending::Halted, Exit::Failure, Some(format!("{reason}; {nothing} was {done}")))
+            }
+            Stopped::Interrupted => {
+                report.end(Ending::Cancelled, Exit::Interrupted, Some(format!("interrupted; {nothing} was {done}")))
+            }
+        }
+    }
+}

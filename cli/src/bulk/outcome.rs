@@ -1,0 +1,108 @@
+//! How a bulk operation ended, turned into its report.
+
+use crate::bulk::checkpoint_file::CheckpointFile;
+use crate::bulk::context::BulkContext;
+use crate::bulk::reporter::Broken;
+use crate::bulk::settle;
+use crate::bulk::state::BulkState;
+use crate::output::report::{Ending, Exit, Report};
+use crate::output::terminal::Lost;
+use crate::output::text::{absent, runs};
+use crate::output::wording::{self, VerbText};
+use std::num::NonZeroU64;
+use upstash_dlq_core::{Driven, Halt, Outcome};
+
+/// `ids` is how many were given, where they were.
+pub(crate) fn conclude(
+    bulk: &BulkContext<'_>,
+    state: &impl BulkState,
+    file: Option<&CheckpointFile>,
+    driven: Driven<Outcome>,
+    broken: Option<Broken>,
+    ids: Option<u64>,
+    mut report: Report,
+) -> Report {
+    report.set_totals(state.totals());
+    let outcome = match driven {
+        Driven::Done(outcome) => outcome,
+        Driven::Stopped => return stopped(bulk, state, file, broken, report),
+    };
+    report.verified = outcome.verified;
+    match outcome.halted {
+        Some(halt) => {
+            report.unsettled = state.unsettled().is_some();
+            let sentence = match &halt {
+                Halt::Unsettled { .. } => settle::how_to(state.unsettled(), &halt, bulk, file.is_some()),
+                _ => wording::halt(&halt, bulk.client.endpoint()),
+            };
+            save(bulk, state, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
+        }
+        None => {
+            report.note = note(bulk.verb, ids, bulk.max, &report);
+            if let Some(Err(sentence)) = file.map(CheckpointFile::remove) {
+                bulk.terminal().note(&sentence);
+            }
+            report.end(Ending::Complete, Exit::Success, None)
+        }
+    }
+}
+
+/// By whoever looks on, or by an interrupt.
+fn stopped(
+    bulk: &BulkContext<'_>,
+    state: &impl BulkState,
+    file: Option<&CheckpointFile>,
+    broken: Option<Broken>,
+    mut report: Report,
+) -> Report {
+    match broken {
+        // Whoever stopped reading wanted no more.
+        Some(Broken::Output(Lost::NoReader)) => {
+            let runs = runs(state.totals().runs);
+            bulk.terminal().note(&format!("stopped after {runs}: nobody reads standard output"));
+            save(bulk, state, file, report).end(Ending::Halted, Exit::Success, None)
+        }
+        Some(Broken::Output(Lost::Unwritable(sentence))) => {
+            let reason = Some(format!("{sentence}; nothing further was sent"));
+            save(bulk, state, file, report).end(Ending::Halted, Exit::Failure, reason)
+        }
+        // What is on disk is older than what has happened, and stays as it is.
+        Some(Broken::Checkpoint(sentence)) => {
+            let reason = Some(format!("{sentence}; the next request was not sent"));
+            report.end(Ending::Halted, Exit::Failure, reason)
+        }
+        None => {
+            report.how_on = Some(bulk.verb.after_interrupt.to_owned());
+            let reason = Some("interrupted".into());
+            save(bulk, state, file, report).end(Ending::Cancelled, Exit::Interrupted, reason)
+        }
+    }
+}
+
+fn save(bulk: &BulkContext<'_>, state: &impl BulkState, file: Option<&CheckpointFile>, mut report: Report) -> Report {
+    if let Some(file) = file {
+        match file.write(&state.checkpoint()) {
+            Ok(()) => report.checkpoint = Some(file.path().display().to_string()),
+            Err(sentence) => bulk.terminal().error(&sentence),
+        }
+    }
+    report
+}
+
+/// What a complete run leaves to say.
+fn note(verb: VerbText, ids: Option<u64>, max: Option<NonZeroU64>, report: &Report) -> Option<String> {
+    Some(match ids {
+        Some(_) if !report.verified => "the maximum was reached".into(),
+        Some(_) => match report.missing.unwrap_or(0) {
+            0 if report.is_exact() => "every id was there".into(),
+            0 => "nobody knows whether every id was there".into(),
+            missing if report.is_exact() => absent(missing),
+            missing => format!("at least {}", absent(missing)),
+        },
+        None if max.is_some_and(|max| report.runs() >= max.get()) => "the maximum was reached".into(),
+        None if report.runs() == 0 && report.is_exact() => "nothing matched".into(),
+        None if verb != wording::DELETE => return None,
+        None if report.verified => "another pass found nothing left".into(),
+        None => "it was not verified that nothing is left".into(),
+    })
+}

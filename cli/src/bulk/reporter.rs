@@ -1,0 +1,72 @@
+//! What happens around each request of a bulk operation: the position is saved before it, and the runs that it started are
+//! printed after it. Where either cannot be done, nothing further is sent.
+
+use crate::bulk::checkpoint_file::CheckpointFile;
+use crate::bulk::missing::Missing;
+use crate::bulk::state::BulkState;
+use crate::drive::Handler;
+use crate::output::progress::Progress;
+use crate::output::runs;
+use crate::output::terminal::{Lost, Terminal, json_line, print_line};
+use std::ops::ControlFlow;
+use upstash_dlq_core::{BulkPage, Escaped, StartedRun};
+
+pub(crate) struct BulkReporter<'a> {
+    terminal: Terminal,
+    file: Option<&'a CheckpointFile>,
+    /// Where ids were given.
+    pub(crate) missing: Option<Missing>,
+    /// Why requests are held back.
+    pub(crate) broken: Option<Broken>,
+}
+
+/// What has to be written before anything further is sent.
+pub(crate) enum Broken {
+    Checkpoint(String),
+    /// The runs that were started, whose ids are known nowhere else.
+    Output(Lost),
+}
+
+impl<'a> BulkReporter<'a> {
+    pub(crate) fn new(terminal: Terminal, file: Option<&'a CheckpointFile>, missing: Option<Missing>) -> Self {
+        Self { terminal, file, missing, broken: None }
+    }
+
+    fn unless_broken(&self) -> ControlFlow<()> {
+        if self.broken.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+
+    fn started_line(&self, run: &StartedRun) -> String {
+        if self.terminal.json() {
+            json_line(&runs::started(run))
+        } else {
+            format!("started {}", Escaped(&run.workflow_run_id))
+        }
+    }
+}
+
+impl<S: BulkState, P: BulkPage> Handler<S, P> for BulkReporter<'_> {
+    /// The position is on disk before the request is out.
+    fn before_send(&mut self, state: &S, progress: &mut Progress) -> ControlFlow<()> {
+        progress.begin_at(state.totals().runs);
+        self.unless_broken()?;
+        if let Some(Err(sentence)) = self.file.map(|file| file.write(&state.checkpoint())) {
+            self.broken = Some(Broken::Checkpoint(sentence));
+        }
+        self.unless_broken()
+    }
+
+    fn on_page(&mut self, state: &S, page: &P, progress: &mut Progress) -> ControlFlow<()> {
+        self.missing.iter_mut().for_each(|missing| missing.on_page(state));
+        let lines: Vec<String> = page.started().iter().map(|run| self.started_line(run)).collect();
+        if !lines.is_empty() {
+            let text = lines.join("\n");
+            if let Err(lost) = print_line(&text) {
+                self.terminal.rescue(&lost, &text);
+                self.broken = Some(Broken::Output(lost));
+            }
+        }
+        progress.on_page(state.totals().runs);
+        self.unless_broken()
+    }
+}

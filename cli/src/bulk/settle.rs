@@ -1,0 +1,68 @@
+//! A start whose response was lost: what to look at, what to type then, and what comes of that.
+
+use crate::bulk::checkpoint_file::CheckpointFile;
+use crate::bulk::context::BulkContext;
+use crate::bulk::state::BulkState;
+use crate::output::suggestion::Suggestion;
+use crate::output::wording;
+use upstash_dlq_core::{Escaped, Halt, Settlement, Unsettled};
+
+/// Tells the operation what somebody has found out, and saves that before anything comes of it. An operation that has not
+/// begun has nothing to be settled.
+pub(crate) fn apply(
+    settlement: Option<Settlement>,
+    operation: Option<&mut impl BulkState>,
+    file: Option<&CheckpointFile>,
+) -> Result<(), String> {
+    let Some(settlement) = settlement else { return Ok(()) };
+    let operation = operation.and_then(|operation| operation.settle(settlement).ok().map(|()| operation));
+    let operation = operation.ok_or("--settle: no request waits to be settled: leave it out")?;
+    file.map_or(Ok(()), |file| file.write(&operation.checkpoint()))
+}
+
+/// Where to look, and what to type then.
+pub(crate) fn how_to(
+    unsettled: Option<Unsettled<'_>>,
+    halt: &Halt,
+    bulk: &BulkContext<'_>,
+    has_checkpoint: bool,
+) -> String {
+    let endpoint = bulk.client.endpoint();
+    let Halt::Unsettled { asked, cause } = halt else { return wording::halt(halt, endpoint) };
+    // What a listing shows says nothing of which runs were asked for.
+    let compare = match unsettled {
+        Some(Unsettled::Ids([first, _, ..])) => {
+            format!(". {} is the first of the {asked} that were asked for", Escaped(first.as_str()))
+        }
+        Some(Unsettled::Ids(_)) => String::new(),
+        _ => ". A list does not tell which runs were asked for: count with `upstash-dlq stats` and the same filters, and compare with the number that matched before".to_owned(),
+    };
+    let look = match unsettled {
+        Some(Unsettled::Ids(ids)) => {
+            ids.first().and_then(|id| Suggestion::new("get", bulk.context.global).id(id.as_str()))
+        }
+        unsettled => {
+            let given = bulk.args.filters.words().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
+            let mut list = given
+                .fold(Suggestion::new("list", bulk.context.global), |list, (name, value)| list.option(name, value));
+            if let Some(Unsettled::Listing(of_lane)) = unsettled {
+                // Of the lane whose response was lost.
+                let times = of_lane.filter().map_or((None, None), |filter| (filter.from(), filter.to()));
+                for (name, at) in [("from", times.0), ("to", times.1)] {
+                    list = at.into_iter().fold(list, |list, at| list.option(name, &at.to_string()));
+                }
+            }
+            list.option("limit", &asked.to_string()).end()
+        }
+    };
+    let look =
+        look.map_or_else(|| "Look whether they are still in the DLQ".into(), |look| format!("Look with `{look}`"));
+    let runs = if *asked == 1 { "1 run was".to_owned() } else { format!("up to {asked} runs were") };
+    let then = if has_checkpoint {
+        "then run the same command with --settle applied (they have left the DLQ) or --settle not-applied (they are still there)"
+    } else {
+        "and run the command again only for what is still there (with --checkpoint it could go on from here)"
+    };
+    let lost = wording::asked(cause.to_string(), cause, endpoint);
+    format!("{lost}; it is unknown whether {runs} started. {look}, {then}{compare}")
+}

@@ -1,0 +1,219 @@
+//! The one place where the command drives the core's operations. Interrupts, progress and retries are the same for all of
+//! them; what else happens around a page is a [`Handler`]'s.
+
+use crate::exit::CommandError;
+use crate::input::time::Now;
+use crate::interrupt;
+use crate::output::failure;
+use crate::output::progress::Progress;
+use crate::output::terminal::Terminal;
+use http::{Request, Response};
+use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::ControlFlow;
+use std::time::{Duration, Instant};
+use upstash_dlq_core::{
+    Call, Driven, Endpoint, Event, FleetObserver, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer,
+    RetryPolicy, Single, TransportFailure, drive,
+};
+use upstash_dlq_ureq::Client;
+
+/// Why something that only reads came to no end.
+pub(crate) enum Stopped {
+    Halted(Halt),
+    Interrupted,
+}
+
+impl Stopped {
+    pub(crate) fn into_error(self, endpoint: &Endpoint) -> CommandError {
+        match self {
+            Self::Halted(halt) => failure::halted(&halt, endpoint),
+            Self::Interrupted => CommandError::interrupted(),
+        }
+    }
+}
+
+/// How much may be under way at once.
+#[derive(Clone, Copy)]
+pub(crate) struct Parallelism {
+    pub(crate) lanes: NonZeroUsize,
+    /// Requests a second.
+    pub(crate) rate: Option<NonZeroU32>,
+}
+
+impl Parallelism {
+    /// One page after the other, in the service's order.
+    pub(crate) const IN_ORDER: Self = Self { lanes: NonZeroUsize::MIN, rate: None };
+}
+
+/// What is particular to one kind of operation.
+pub(crate) trait Handler<O, P> {
+    /// A request is about to be sent. On `Break` it is not.
+    fn before_send(&mut self, _operation: &O, _progress: &mut Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// On `Break` no further request is sent.
+    fn on_page(&mut self, operation: &O, page: &P, progress: &mut Progress) -> ControlFlow<()>;
+}
+
+/// A page is all there is, and the outcome tells it.
+impl<O, P> Handler<O, P> for () {
+    fn on_page(&mut self, _: &O, _: &P, _: &mut Progress) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+}
+
+impl<O, P, H: Handler<O, P>> Handler<O, P> for &mut H {
+    fn before_send(&mut self, operation: &O, progress: &mut Progress) -> ControlFlow<()> {
+        (**self).before_send(operation, progress)
+    }
+
+    fn on_page(&mut self, operation: &O, page: &P, progress: &mut Progress) -> ControlFlow<()> {
+        (**self).on_page(operation, page, progress)
+    }
+}
+
+/// Looks on at every operation.
+struct Reporter<'a, H> {
+    progress: &'a mut Progress,
+    handler: H,
+}
+
+impl<H> Reporter<'_, H> {
+    fn on_request<O, P>(&mut self, operation: &O) -> ControlFlow<()>
+    where
+        H: Handler<O, P>,
+    {
+        interrupt::unless_requested()?;
+        self.handler.before_send(operation, self.progress)
+    }
+
+    fn on_event<O, P>(&mut self, operation: &O, event: &Event<P>) -> ControlFlow<()>
+    where
+        H: Handler<O, P>,
+    {
+        match event {
+            Event::Page(page) => return self.handler.on_page(operation, page, self.progress),
+            Event::Retry(retried) => self.progress.on_retry(retried),
+            _ => {}
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+impl<M: Machine, H: Handler<M, M::Page>> Observer<M> for Reporter<'_, H> {
+    fn before_send(&mut self, machine: &M) -> ControlFlow<()> {
+        self.on_request::<M, M::Page>(machine)
+    }
+
+    fn after(&mut self, machine: &M, event: &Event<M::Page>) -> ControlFlow<()> {
+        self.on_event(machine, event)
+    }
+}
+
+impl<L: Lanes, H: Handler<L, L::Page>> FleetObserver<L> for Reporter<'_, H> {
+    fn before_send(&mut self, lanes: &L) -> ControlFlow<()> {
+        self.on_request::<L, L::Page>(lanes)
+    }
+
+    fn after(&mut self, lanes: &L, event: &Event<L::Page>) -> ControlFlow<()> {
+        self.on_event(lanes, event)
+    }
+
+    fn waiting(&mut self) -> ControlFlow<()> {
+        interrupt::unless_requested()
+    }
+}
+
+/// Drives an operation on any number of lanes to its end, or until an interrupt or the handler stops it.
+pub(crate) fn on_lanes<L: Lanes<Outcome: Send> + Send>(
+    client: &Client,
+    lanes: &mut L,
+    progress: &mut Progress,
+    handler: impl Handler<L, L::Page> + Send,
+) -> Driven<L::Outcome> {
+    client.run_fleet(lanes, &mut Reporter { progress, handler })
+}
+
+/// The same for one request after the other.
+pub(crate) fn in_turn<M: Machine>(
+    mut send: impl FnMut(Request<()>) -> Result<Response<Vec<u8>>, TransportFailure>,
+    rate: Option<NonZeroU32>,
+    machine: &mut M,
+    progress: &mut Progress,
+    handler: impl Handler<M, M::Page>,
+) -> Driven<M::Outcome> {
+    let paced = |request| {
+        let sent = Instant::now();
+        let response = send(request);
+        hold_back(sent, rate);
+        response
+    };
+    drive(machine, paced, interrupt::sleep, &mut Reporter { progress, handler })
+}
+
+/// Keeps to the rate. It waits after a request, and not before the next, so that an interrupt is seen before that is sent.
+pub(crate) fn hold_back(sent: Instant, rate: Option<NonZeroU32>) {
+    let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
+    interrupt::sleep(interval.saturating_sub(sent.elapsed()));
+}
+
+/// One call on one run.
+pub(crate) fn call<C: Call<Output: Clone>>(
+    client: &Client,
+    policy: RetryPolicy,
+    terminal: Terminal,
+    call: C,
+) -> Result<C::Output, Stopped> {
+    let mut single = Single::new(client.endpoint().clone(), call, policy, client.seed());
+    // A call is short: there is nothing to count, and a retry is told in a line.
+    let mut progress = Progress::in_lines(terminal, "");
+    match in_turn(|request| client.send(request), None, &mut single, &mut progress, ()) {
+        Driven::Done(Ok(output)) => Ok(output),
+        Driven::Done(Err(halt)) => Err(Stopped::Halted(halt)),
+        Driven::Stopped => Err(Stopped::Interrupted),
+    }
+}
+
+/// Lists until the end, or until `on_page` has seen enough; on more than one lane in no order. Returns the number of
+/// requests in any case.
+pub(crate) fn each_page(
+    client: &Client,
+    list: List,
+    policy: RetryPolicy,
+    parallelism: Parallelism,
+    terminal: Terminal,
+    progress: &mut Progress,
+    on_page: impl FnMut(&ListPage) -> ControlFlow<()> + Send,
+) -> (u64, Result<(), Stopped>) {
+    let now = Now::from_clock().millis();
+    let mut fleet = ListFleet::new(client.endpoint().clone(), list, policy, client.seed(), parallelism.lanes, now);
+    if let Some(rate) = parallelism.rate {
+        fleet = fleet.rate(rate);
+    }
+    let driven = on_lanes(client, &mut fleet, progress, EachPage { on_page, listed: 0 });
+    let so_far = fleet.outcome_so_far();
+    if so_far.dates_ignored {
+        terminal.note("the server ignores the dates it is asked for: going on with one lane");
+    }
+    let result = match driven {
+        Driven::Done(outcome) => outcome.halted.map_or(Ok(()), |halt| Err(Stopped::Halted(halt))),
+        Driven::Stopped if interrupt::requested() => Err(Stopped::Interrupted),
+        Driven::Stopped => Ok(()),
+    };
+    (so_far.requests, result)
+}
+
+struct EachPage<F> {
+    on_page: F,
+    listed: u64,
+}
+
+impl<O, F: FnMut(&ListPage) -> ControlFlow<()>> Handler<O, ListPage> for EachPage<F> {
+    fn on_page(&mut self, _: &O, page: &ListPage, progress: &mut Progress) -> ControlFlow<()> {
+        let flow = (self.on_page)(page);
+        self.listed += page.messages.len() as u64;
+        progress.on_page(self.listed);
+        flow
+    }
+}

@@ -1,0 +1,95 @@
+//! How the process ends: the exit status, and the error that a command ends with.
+//!
+//! Plain data: `main` alone shows an error and ends the process.
+
+use serde::Serialize;
+
+/// What the shell sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ExitStatus {
+    /// All of it was done.
+    Success,
+    /// It failed, and nothing was or may have been changed.
+    Unchanged,
+    /// Nothing was sent.
+    WrongUsage,
+    /// It failed, and something was or may have been changed.
+    Changed,
+    /// Ctrl-C, or another signal that ends a process.
+    Interrupted,
+}
+
+impl ExitStatus {
+    /// Of a command that failed.
+    pub(crate) fn failure(may_have_changed: bool) -> Self {
+        if may_have_changed { Self::Changed } else { Self::Unchanged }
+    }
+
+    pub(crate) fn code(self) -> u8 {
+        match self {
+            Self::Success => 0,
+            Self::Unchanged => 1,
+            Self::WrongUsage => 2,
+            Self::Changed => 3,
+            Self::Interrupted => 130,
+        }
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+pub(crate) enum CommandError {
+    Failed(Failure),
+    /// Nobody reads standard output any more (`| head`). That is no failure, and nothing is said.
+    NoReader,
+}
+
+/// What is said of a failure; with `--json` the fields are printed as they stand here.
+#[derive(Debug, Serialize)]
+pub(crate) struct Failure {
+    /// One of those in the help of `--json`.
+    pub(crate) code: &'static str,
+    pub(crate) message: String,
+    pub(crate) http_status: Option<u16>,
+    #[serde(skip)]
+    pub(crate) status: ExitStatus,
+    /// What to do next.
+    #[serde(skip)]
+    pub(crate) advice: Option<String>,
+    /// Whether the result on standard output says it, too. Then standard error is for people, even with `--json`.
+    #[serde(skip)]
+    pub(crate) in_result: bool,
+}
+
+impl CommandError {
+    /// Nothing was sent.
+    pub(crate) fn usage(message: String) -> Self {
+        Self::Failed(Failure { status: ExitStatus::WrongUsage, ..Failure::new("usage", message) })
+    }
+
+    /// Nothing was changed.
+    pub(crate) fn new(code: &'static str, message: String) -> Self {
+        Self::Failed(Failure::new(code, message))
+    }
+
+    pub(crate) fn interrupted() -> Self {
+        Self::Failed(Failure {
+            status: ExitStatus::Interrupted,
+            ..Failure::new("interrupted", "interrupted".to_owned())
+        })
+    }
+
+    /// The same after something was changed.
+    pub(crate) fn after_a_change(self) -> Self {
+        match self {
+            Self::Failed(failure) => Self::Failed(Failure { status: ExitStatus::Changed, ..failure }),
+            Self::NoReader => Self::NoReader,
+        }
+    }
+}
+
+impl Failure {
+    pub(crate) fn new(code: &'static str, message: String) -> Self {
+        Self { code, message, http_status: None, status: ExitStatus::Unchanged, advice: None, in_result: false }
+    }
+}

@@ -1,0 +1,40 @@
+//! Runs as people and programs read them: rows of a table, and lines of JSON.
+
+use crate::output::table::{Stream, Table, width};
+use crate::output::time;
+use serde::Serialize;
+use upstash_dlq_core::{DlqMessage, StartedRun, UnixMillis};
+
+/// A table of runs.
+pub(crate) fn table(stream: Stream) -> Table<7> {
+    Table::new(["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"], &[0], width(stream))
+}
+
+/// One run in it.
+pub(crate) fn row(message: &DlqMessage, now: UnixMillis) -> [String; 7] {
+    let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
+    let labels = message.labels().join(", ");
+    let state = message.failure_function_state();
+    [
+        or_dash(message.dlq_id().as_ref().map(|id| id.as_str())),
+        or_dash(message.workflow_url().as_deref()),
+        or_dash(message.workflow_run_id().as_deref()),
+        or_dash(Some(labels.as_str()).filter(|labels| !labels.is_empty())),
+        or_dash(state.as_ref().map(|state| state.as_str())),
+        message.response_status().map_or_else(|| "-".into(), |status| status.to_string()),
+        message.created_at().map_or_else(|| "-".into(), |at| time::age(at, now)),
+    ]
+}
+
+/// A run that was started, as a line of JSON.
+pub(crate) fn started(run: &StartedRun) -> String {
+    #[derive(Serialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Line<'a> {
+        workflow_run_id: &'a str,
+        workflow_created_at: Option<UnixMillis>,
+    }
+    let line = Line { workflow_run_id: &run.workflow_run_id, workflow_created_at: run.workflow_created_at };
+    // A string and a number: nothing in it can fail to serialize.
+    serde_json::to_string(&line).unwrap_or_default()
+}
