@@ -1,11 +1,7 @@
 //! What the largest page that is read costs in memory, whatever stands in it.
 #![cfg(target_os = "linux")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[expect(dead_code, reason = "each test file needs its own part")]
-mod common;
-
-use common::command;
+use crate::common::command;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::process::Stdio;

@@ -1,10 +1,7 @@
 //! Two processes with one file: one has it, and the other is refused before it sends anything.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-mod common;
-
-use common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, text};
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::process::{Child, Output, Stdio};

@@ -1,10 +1,6 @@
 //! The emulator as a command.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[expect(dead_code, reason = "each test file needs its own part")]
-mod common;
-
-use common::command;
+use crate::common::command;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 

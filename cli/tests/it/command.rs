@@ -1,5 +1,4 @@
 //! The command as a real process, against the emulator or a server that says what the test wants.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -8,9 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN};
 
-mod common;
-
-use common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, text};
 
 /// A server that answers every request with the same bytes; tells how many came.
 fn canned(answer: &'static str) -> (String, mpsc::Receiver<String>) {

@@ -1,11 +1,7 @@
 //! What the command says about how it ended and how to go on.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[allow(dead_code, reason = "each test takes what it needs")]
-mod common;
-
-use common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, text};
 use std::process::{Command, Output, Stdio};
 use upstash_dlq_emulator::{Fault, FaultPlan, Server};
 

@@ -1,11 +1,7 @@
 //! Progress on a terminal: that it is there while a command runs, and gone afterwards.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[allow(dead_code, reason = "each test takes what it needs")]
-mod common;
-
-use common::{NEWEST, command};
+use crate::common::{NEWEST, command};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

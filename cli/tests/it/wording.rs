@@ -1,10 +1,7 @@
 //! What the command says, and in which form, when something is wrong.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-mod common;
-
-use common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, text};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;

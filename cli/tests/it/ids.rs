@@ -1,5 +1,4 @@
 //! Ids from files and standard input: what is taken, what is refused, and that nothing else is sent.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -7,9 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, Run, Server, ServerOptions, Service};
 
-mod common;
-
-use common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, text};
 
 fn serve(ids: impl Iterator<Item = String>) -> Server {
     let mut service = Service::new(Config::default());

@@ -1,10 +1,7 @@
 //! What the command suggests for copying is pasted into a shell.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-mod common;
-
-use common::{emulator, json, run};
+use crate::common::{emulator, json, run};
 use proptest::prelude::*;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -149,7 +146,7 @@ fn a_callback_is_looked_at_by_its_id() {
         s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]));
     });
     let output = run(&server.url(), &["callback", "retry", "--", id]);
-    let error = common::text(&output.stderr);
+    let error = crate::common::text(&output.stderr);
     assert_eq!(output.status.code(), Some(3), "{error}");
     let (_, suggestion) = error.trim_end().rsplit_once("look at its state with: ").unwrap();
     assert_eq!(pasted(suggestion), ["get", "--", id]);

@@ -1,9 +1,6 @@
 //! The command on many lanes, and on many machines.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-mod common;
-
-use common::{NEWEST, command, emulator, json, run, text};
+use crate::common::{NEWEST, command, emulator, json, run, text};
 use std::collections::BTreeSet;
 use std::process::{Command, Stdio};
 use std::time::Duration;

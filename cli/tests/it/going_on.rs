@@ -1,10 +1,6 @@
 //! Going on from a checkpoint: nothing twice, and nothing that was not asked for.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[expect(dead_code, reason = "each test file needs its own part")]
-mod common;
-
-use common::{NEWEST, command, json, run, text};
+use crate::common::{NEWEST, command, json, run, text};
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};

@@ -1,12 +1,8 @@
 //! Nothing that steers a terminal, and nothing that nobody sees, reaches one: of the server's text and of our own file
 //! names.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[allow(dead_code, reason = "each test takes what it needs")]
-mod common;
-
-use common::{emulator, run, text};
+use crate::common::{emulator, run, text};
 use std::path::Path;
 use upstash_dlq_emulator::{Fault, FaultPlan};
 

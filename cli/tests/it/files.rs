@@ -1,6 +1,5 @@
 //! The files the command writes: private, never through symbolic links, and never on somebody else's.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::Request;
 use std::fs::{self, OpenOptions};
@@ -12,9 +11,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Service, sample};
 
-mod common;
-
-use common::{NEWEST, command, emulator, json, run, text};
+use crate::common::{NEWEST, command, emulator, json, run, text};
 
 /// The command under a shell that sets something first.
 fn under(url: &str, first: &str, args: &[&str]) -> Output {

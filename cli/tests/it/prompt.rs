@@ -1,10 +1,7 @@
 //! The question on a terminal, and what comes of its answers.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-mod common;
-
-use common::{NEWEST, command, emulator, json, run, text};
+use crate::common::{NEWEST, command, emulator, json, run, text};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

@@ -1,6 +1,5 @@
 //! Standard output that cannot be written, and one that nobody reads, for every command as a real process.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
@@ -9,9 +8,7 @@ use std::os::unix::net::UnixStream;
 use std::process::{Output, Stdio};
 use upstash_dlq_emulator::LOCAL_TOKEN;
 
-mod common;
-
-use common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, text};
 
 /// Something like a pipe whose reader is gone already.
 fn closed_pipe() -> Stdio {

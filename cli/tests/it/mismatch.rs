@@ -1,10 +1,6 @@
 //! A server whose listing shows runs that the filter does not ask for.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-#[expect(dead_code, reason = "each test file needs its own part")]
-mod common;
-
-use common::{NEWEST, json, run, text};
+use crate::common::{NEWEST, json, run, text};
 use upstash_dlq_emulator::{Config, Ignored, Server, ServerOptions, Service, sample};
 
 /// It passes over `label=` when it lists.

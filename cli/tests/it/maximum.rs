@@ -1,9 +1,6 @@
 //! What `--max` promises when the network does not.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
-mod common;
-
-use common::{emulator, json, run, text};
+use crate::common::{emulator, json, run, text};
 use upstash_dlq_emulator::{Fault, FaultPlan};
 
 /// One 500 for all that may be asked for: whether anything was deleted is not known, and that is no success.

@@ -1,6 +1,5 @@
 //! SIGKILL at any moment: what was deleted is in the archive, whole, and was there before; a checkpoint goes on.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::Request;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +10,7 @@ use std::process::{Command, Stdio};
 use std::sync::{Arc, Mutex};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Run, Service, sample};
 
-#[expect(dead_code, reason = "each test file needs its own part")]
-mod common;
-
-use common::{NEWEST, command, json, text};
+use crate::common::{NEWEST, command, json, text};
 
 const KILLS: u32 = 50;
 /// As many as the command opens by default; each can lose a request.

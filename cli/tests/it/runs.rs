@@ -1,5 +1,4 @@
 //! `list`, `stats`, `get`, `resume`, `restart`, `callback` and `emulator --load` as real processes.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -7,9 +6,7 @@ use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOptions, Service, StartedVerb};
 
-mod common;
-
-use common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, text};
 
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
@@ -51,7 +48,7 @@ fn showcase(newest: i64) -> Vec<Run> {
 
 /// `DLQ_UPDATE_SNAPSHOTS=1` writes them anew; look at the difference before you commit it.
 fn snapshot(name: &str, shown: &str) {
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/snapshots").join(name);
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/it/snapshots").join(name);
     if std::env::var_os("DLQ_UPDATE_SNAPSHOTS").is_some() {
         std::fs::write(&path, shown).unwrap();
     }

@@ -1,10 +1,6 @@
 //! Nothing was sent, and the command says so: a name that is not found, nobody who listens, a proxy that says no.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
-#![allow(dead_code, reason = "the module is shared by several test programs")]
 
-mod common;
-
-use common::{command, json, text};
+use crate::common::{command, json, text};
 use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output};
