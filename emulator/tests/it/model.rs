@@ -1,5 +1,4 @@
 //! The model keeps the contract's rules, its traps included.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::{Method, Request, Response};
 use std::io::{Read, Write};

@@ -1,5 +1,4 @@
 //! Every operation and each refusal, through the model.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use http::{Method, Request, Response};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Service, StartedVerb, Wire, load, sample};

@@ -1,5 +1,4 @@
 //! The server around the model: who may ask, and how much anybody may hold.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
