@@ -36,7 +36,7 @@ pub use lanes::{FleetObserver, FleetStep, LaneId, Lanes};
 pub use list_fleet::{ListFleet, ListOutcome};
 pub use model::{
     Cursor, CursorError, DlqId, DlqMessage, Endpoint, EndpointBuilder, EndpointError, Escaped, FailureCallbackInfo,
-    FailureFunctionState, LastLine, MessageError, Period, SelectionError, Token, UnixMillis,
+    FailureFunctionState, MessageError, Period, SelectionError, Token, UnixMillis,
 };
 pub use pager::{Pager, PagerEnd};
 pub use selection::{Filter, FilterBuilder, Ids, Match, RelativeTimes, Selection, Shard};

@@ -1,2 +1,4 @@
 #![no_main]
-libfuzzer_sys::fuzz_target!(|data: &[u8]| upstash_dlq_fuzz::archive_file::archive_file(data));
+#[path = "../src/archive_file.rs"]
+mod archive_file;
+libfuzzer_sys::fuzz_target!(|data: &[u8]| archive_file::archive_file(data));

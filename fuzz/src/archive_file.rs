@@ -1,9 +1,11 @@
 //! An archive whose last line may be torn.
 
-use upstash_dlq_core::{DlqMessage, LastLine};
+use upstash_dlq_store::ArchiveTail;
+use upstash_dlq_store::core::model::DlqMessage;
 
 /// An archive cut off anywhere: what was whole stays whole after the repair, and only what is torn goes.
 pub fn archive_file(data: &[u8]) {
+    let _ = ArchiveTail::from_bytes(data);
     let (cut, data) = data.split_at(data.len().min(2));
     let lines: Vec<String> = String::from_utf8_lossy(data)
         .split('\u{fffd}')
@@ -15,10 +17,11 @@ pub fn archive_file(data: &[u8]) {
     let Some(left) = file.as_bytes().get(..cut) else { return };
     let start = left.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
     let Some((whole, tail)) = left.split_at_checked(start) else { return };
-    let repaired = match LastLine::of(tail) {
-        LastLine::Whole => left.to_vec(),
-        LastLine::Unterminated => [left, b"\n"].concat(),
-        LastLine::Torn => whole.to_vec(),
+    let repaired = match ArchiveTail::from_bytes(tail) {
+        ArchiveTail::Whole => left.to_vec(),
+        ArchiveTail::Unterminated => [left, b"\n"].concat(),
+        ArchiveTail::Torn => whole.to_vec(),
+        ArchiveTail::Foreign => panic!("the beginning of a message is taken for somebody else's: {tail:?}"),
     };
     assert!(file.as_bytes().starts_with(&repaired), "{repaired:?}");
     assert!(repaired.is_empty() || repaired.ends_with(b"\n"));

@@ -1,4 +1,4 @@
-//! Replays the corpus of every fuzz target on whatever compiler runs the tests.
+//! Replays the corpus of core's fuzz targets on whatever compiler runs the tests.
 
 use std::path::Path;
 
@@ -19,6 +19,8 @@ fn the_corpus_keeps_every_promise() {
         }
         assert!(replayed >= 3, "{}: {replayed} inputs", corpus.display());
     }
-    let files = std::fs::read_dir(root.join("fuzz_targets")).unwrap().count();
-    assert_eq!(files, TARGETS.len(), "a fuzz target is not replayed");
+    // Each target that calls core's bodies; the others include a body of their own.
+    let files = std::fs::read_dir(root.join("fuzz_targets")).unwrap().map(|entry| entry.unwrap().path());
+    let of_core = files.filter(|path| std::fs::read_to_string(path).unwrap().contains("upstash_dlq_fuzz::")).count();
+    assert_eq!(of_core, TARGETS.len(), "a fuzz target is not replayed");
 }

@@ -3,8 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 mod archive;
+#[path = "../../../fuzz/src/archive_file.rs"]
+pub mod archive_file;
 mod archive_steps;
 mod checkpoint;
+mod corpus;
 mod errors;
 mod spool;
 mod step_disk;
