@@ -20,7 +20,7 @@ impl Token {
     pub fn new(token: impl Into<String>) -> Result<Self, EndpointError> {
         let token = token.into();
         if token.is_empty() {
-            return Err(EndpointError::new("token", "is empty: set QSTASH_TOKEN, or give a file that holds the token"));
+            return Err(EndpointError::new("token", "is empty: give the token that the Upstash console shows"));
         }
         if !token.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(EndpointError::new(

@@ -25,6 +25,16 @@ impl SelectionError {
     pub fn field(&self) -> &'static str {
         self.field
     }
+
+    /// The value that was given, where one was; text from outside, not escaped.
+    pub fn value(&self) -> Option<&str> {
+        self.value.as_deref()
+    }
+
+    /// What is wrong and what to do, to follow the value or the name of the field.
+    pub fn problem(&self) -> &'static str {
+        self.problem
+    }
 }
 
 impl fmt::Display for SelectionError {
