@@ -7,7 +7,7 @@ use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use upstash_dlq_core::{Period, Shard};
+use upstash_dlq_core::{Period, SelectionError, Shard};
 
 /// Clean up the dead-letter queue (DLQ) of Upstash Workflow.
 ///
@@ -190,7 +190,7 @@ pub(crate) struct Delete {
     pub(crate) rate: Option<NonZeroU32>,
     /// Take the I-th of N equal parts of the window from --from to --to, both absolute: for spreading one delete over
     /// machines, each with its own I from 1 to N
-    #[arg(long, value_name = "I/N")]
+    #[arg(long, value_name = "I/N", value_parser = of_core::<Shard>)]
     pub(crate) shard: Option<Shard>,
 }
 
@@ -201,6 +201,11 @@ fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
         IntErrorKind::PosOverflow => "is too large".to_owned(),
         _ => "must be a whole number".to_owned(),
     })
+}
+
+/// The library names the flag and the value by itself.
+fn of_core<T: FromStr<Err = SelectionError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: SelectionError| error.problem().to_owned())
 }
 
 fn parse_lanes(text: &str) -> Result<NonZeroUsize, String> {
@@ -294,7 +299,7 @@ pub(crate) struct OverrideArgs {
     #[arg(long, value_name = "N", value_parser = whole::<u32>)]
     pub(crate) set_retries: Option<u32>,
     /// How long to wait before the first step, such as 10s or 5m
-    #[arg(long, value_name = "D")]
+    #[arg(long, value_name = "D", value_parser = of_core::<Period>)]
     pub(crate) set_delay: Option<Period>,
     /// The wait between retries, an expression in the service's language
     #[arg(long, value_name = "EXPR")]
@@ -309,7 +314,7 @@ pub(crate) struct OverrideArgs {
     #[arg(long, value_name = "N", requires = "set_flow_control_key", value_parser = whole::<u32>)]
     pub(crate) set_rate: Option<u32>,
     /// The period of --set-rate, such as 1m
-    #[arg(long, value_name = "D", requires = "set_rate")]
+    #[arg(long, value_name = "D", requires = "set_rate", value_parser = of_core::<Period>)]
     pub(crate) set_period: Option<Period>,
     /// The label; may be given again
     #[arg(long, value_name = "L")]

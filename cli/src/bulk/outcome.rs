@@ -63,6 +63,7 @@ fn stopped(
             save(bulk, state, file, report).end(Ending::Halted, Exit::Success, None)
         }
         Some(Broken::Output(Lost::Unwritable(sentence))) => {
+            report.output_lost = true;
             let reason = Some(format!("{sentence}; nothing further was sent"));
             save(bulk, state, file, report).end(Ending::Halted, Exit::Failure, reason)
         }

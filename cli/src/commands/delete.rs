@@ -81,7 +81,7 @@ fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
         Resolved::Matching(Selection::Filter(filter)) if absolute(&filters.from) && absolute(&filters.to) => shard
             .of(filter)
             .map(|filter| Resolved::Matching(Selection::Filter(filter)))
-            .map_err(|error| flag::with_flag(&error, "--shard")),
+            .map_err(|error| flag::sentence("--shard", &error)),
         _ => Err("--shard: needs --from and --to as absolute times (no ages such as 7d), since each machine has a clock of its own".into()),
     }
 }

@@ -81,7 +81,7 @@ impl Filters {
         filter = self.failure_function_state.iter().fold(filter, |f, s| f.failure_function_state(&s.as_str().into()));
         filter = self.caller_ip.iter().fold(filter, FilterBuilder::caller_ip);
         filter = self.flow_control_key.iter().fold(filter, FilterBuilder::flow_control_key);
-        filter.build().map_err(|error| flag::in_words_of_the_command(&error))
+        filter.build().map_err(|error| flag::selection(&error))
     }
 
     /// What to list: without a filter everything, with no end in time.

@@ -1,9 +1,9 @@
-//! The core's errors, with the names of flags instead of the API's fields.
+//! The core's errors about a field, in the words of the flag that the field was given with.
 
-use upstash_dlq_core::SelectionError;
+use upstash_dlq_core::{Escaped, SelectionError};
 
-/// The same sentence, with the flag's name instead of the field's.
-pub(crate) fn in_words_of_the_command(error: &SelectionError) -> String {
+/// For what ids and filters are made of.
+pub(crate) fn selection(error: &SelectionError) -> String {
     let flag = match error.field() {
         "dlqIds" => "id",
         "fromDate" => "--from",
@@ -17,10 +17,13 @@ pub(crate) fn in_words_of_the_command(error: &SelectionError) -> String {
         "flowControlKey" => "--flow-control-key",
         other => other,
     };
-    with_flag(error, flag).replace("lies after toDate", "lies after --to (now, unless it is given)")
+    sentence(flag, error)
 }
 
-pub(crate) fn with_flag(error: &SelectionError, flag: &str) -> String {
-    let sentence = error.to_string();
-    format!("{flag}{}", sentence.strip_prefix(error.field()).unwrap_or(&sentence))
+/// `--label: "a,b" holds a comma`
+pub(crate) fn sentence(flag: &str, error: &SelectionError) -> String {
+    match error.value() {
+        Some(value) => format!("{flag}: \"{}\" {}", Escaped(value), error.problem()),
+        None => format!("{flag}: {}", error.problem()),
+    }
 }

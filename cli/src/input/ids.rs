@@ -1,7 +1,7 @@
 //! Ids from the command line and from a file of any length: checked whole, and copied, so that what was read first is
 //! what is sent; then taken part by part.
 
-use crate::input::flag::in_words_of_the_command;
+use crate::input::flag;
 use crate::output::text::shown;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -97,7 +97,7 @@ impl IdList {
         if ids.is_empty() {
             return Ok(None);
         }
-        Ids::parse(ids).map(Some).map_err(|error| in_words_of_the_command(&error))
+        Ids::parse(ids).map(Some).map_err(|error| flag::selection(&error))
     }
 
     fn read(&mut self, before: u64, ids: &mut Vec<String>) -> io::Result<()> {
@@ -123,7 +123,7 @@ impl IdList {
 
 /// A single id.
 pub(crate) fn one(text: &str) -> Result<DlqId, String> {
-    DlqId::new(text).map_err(|error| in_words_of_the_command(&error))
+    DlqId::new(text).map_err(|error| flag::selection(&error))
 }
 
 /// An [`IdList`] in the making.
@@ -232,7 +232,7 @@ impl<R: Read> Lines<R> {
             },
             text => Cow::Borrowed(text),
         };
-        DlqId::new(id).map(Some).map_err(|error| in_words_of_the_command(&error))
+        DlqId::new(id).map(Some).map_err(|error| flag::selection(&error))
     }
 }
 

@@ -45,7 +45,7 @@ impl OverrideArgs {
                 "failureCallback" => "--set-failure-callback",
                 other => other,
             };
-            flag::with_flag(&error, flag)
+            flag::sentence(flag, &error)
         })
     }
 }

@@ -50,7 +50,7 @@ impl SelectionArgs {
                 self.filters.build(now).map(|filter| Resolved::Matching(Selection::Filter(filter)))
             }
             (false, None, true) => {
-                let all = Selection::Everything.until(now.millis()).map_err(|e| flag::in_words_of_the_command(&e))?;
+                let all = Selection::Everything.until(now.millis()).map_err(|e| flag::selection(&e))?;
                 Ok(Resolved::Matching(all))
             }
         }

@@ -59,6 +59,9 @@ pub(crate) struct Report {
     /// Whether somebody said no to the question.
     #[serde(skip)]
     pub(crate) declined: bool,
+    /// Whether the reason is that standard output could not be written.
+    #[serde(skip)]
+    pub(crate) output_lost: bool,
     #[serde(skip)]
     before: u64,
     /// How long somebody thought about the question.
@@ -117,6 +120,7 @@ impl Report {
             note: None,
             exit: Exit::Failure,
             declined: false,
+            output_lost: false,
             before: 0,
             thought: Duration::ZERO,
             started: Instant::now(),
@@ -200,8 +204,8 @@ impl Report {
         let mut reason = self.reason.clone().filter(|_| !self.declined);
         if let Err(Lost::Unwritable(sentence)) = printed {
             reason = Some(match reason {
-                // Said once, where that is what it was stopped for.
-                Some(reason) if reason.starts_with(&sentence) => reason,
+                // Said once.
+                Some(reason) if self.output_lost => reason,
                 Some(reason) => format!("{reason}; {sentence}"),
                 None => sentence,
             });

@@ -3,7 +3,7 @@
 use crate::output::text::shown;
 use serde::Deserialize;
 use std::path::Path;
-use upstash_dlq_core::{Cause, CheckpointError, Endpoint, Halt, ResponseError, Verb};
+use upstash_dlq_core::{Cause, CheckpointError, Endpoint, Escaped, Halt, ResponseError, Verb};
 
 /// How one verb is spoken of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,16 +63,31 @@ pub(crate) fn checkpoint(error: &CheckpointError, text: Option<&[u8]>, path: &Pa
         text.strip_prefix(b"{\"version\":").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
     };
     let is_one = |text: &[u8]| begins(text) || serde_json::from_slice::<Versioned>(text).is_ok();
-    match (error, text) {
-        (CheckpointError::Damaged(_), Some([])) => format!("--checkpoint: {path} is empty: give another file"),
+    let problem = match (error, text) {
+        (CheckpointError::Damaged(_), Some([])) => "is empty: give another file".to_owned(),
         (CheckpointError::Damaged(_), Some(text)) if !is_one(text) => {
-            format!("--checkpoint: {path} is not a checkpoint: give another file")
+            "is not a checkpoint: give another file".to_owned()
         }
-        (CheckpointError::OtherSelection, _) => format!(
-            "--checkpoint: {path} was made with another endpoint, selection or settings: repeat the command that made it, or give another file"
-        ),
-        _ => format!("--{error} ({path})"),
-    }
+        (CheckpointError::Damaged(problem), _) => {
+            format!("cannot be read ({}): give another file, or remove it to start anew", Escaped(problem))
+        }
+        (CheckpointError::Version(version), _) => {
+            format!("was written by another version of upstash-dlq (format {version}): use that version, or give another file")
+        }
+        (CheckpointError::OtherOperation(operation), _) => {
+            format!("belongs to a {}: repeat the command that made it, or give another file", Escaped(operation))
+        }
+        (CheckpointError::OtherSelection, _) => {
+            "was made with another endpoint, selection or settings: repeat the command that made it, or give another file"
+                .to_owned()
+        }
+        (CheckpointError::OtherOptions, _) => {
+            "was made with another page size, maximum or verification: repeat the command that made it, or give another file"
+                .to_owned()
+        }
+        _ => error.to_string(),
+    };
+    format!("--checkpoint: {path} {problem}")
 }
 
 /// Why it was not completed, and what to do about it where that is known.
