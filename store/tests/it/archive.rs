@@ -11,7 +11,7 @@ pub(crate) fn open(path: &Path) -> Result<ArchiveFile, StoreError> {
     FoundArchive::find(path)?.open()
 }
 
-fn append_foreign(path: &Path, bytes: &[u8]) {
+pub(crate) fn append_foreign(path: &Path, bytes: &[u8]) {
     OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
 }
 

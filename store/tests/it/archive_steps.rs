@@ -1,7 +1,7 @@
 //! Archives on a disk that fails or stops at any step.
 
-use crate::archive::open;
-use crate::step_disk::StepDisk;
+use crate::archive::{append_foreign, open};
+use crate::step_disk::{Before, StepDisk};
 use crate::{line, message};
 use std::fs;
 use std::path::Path;
@@ -88,4 +88,33 @@ fn a_batch_that_cannot_be_written_is_taken_back() {
         assert!(matches!(archive.append(&[message("b")]).unwrap_err().problem, Problem::Broken));
         assert!(disk.take_steps().is_empty());
     }
+}
+
+/// Their lines stay: cutting the file to what this process knows of would take them.
+#[test]
+fn nothing_is_taken_back_from_a_file_that_somebody_else_has_written_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let disk = StepDisk::failing_at(4);
+    let mut archive = FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
+    let shared = path.clone();
+    disk.interfere(Before::Look, move || append_foreign(&shared, line("theirs").as_bytes()));
+    assert!(matches!(archive.append(&[message("a")]).unwrap_err().problem, Problem::Write(_)));
+    assert!(!disk.awaits_interference());
+    assert_eq!(fs::read_to_string(&path).unwrap(), line("a") + &line("theirs"));
+}
+
+#[test]
+fn a_file_that_goes_before_it_is_locked_is_not_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    fs::write(&path, line("a")).unwrap();
+    let disk = StepDisk::default();
+    let shared = path.clone();
+    disk.interfere(Before::Lock, move || fs::remove_file(shared).unwrap());
+    assert!(matches!(FoundArchive::find_on(disk.clone(), &path).unwrap_err().problem, Problem::Moved));
+    // The same where the file is new.
+    let found = FoundArchive::find_on(disk.clone(), &path).unwrap();
+    disk.interfere(Before::Lock, move || fs::remove_file(path).unwrap());
+    assert!(matches!(found.open().unwrap_err().problem, Problem::Moved));
 }

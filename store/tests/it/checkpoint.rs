@@ -1,10 +1,12 @@
 //! Checkpoints: whole, private, one process's.
 
-use crate::step_disk::StepDisk;
+use crate::step_disk::{Before, StepDisk};
 use crate::{make_pipe, mode, names};
+use std::cell::RefCell;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use upstash_dlq_store::{CheckpointFile, Problem, StoreError};
 
 fn text(file: &CheckpointFile) -> Option<String> {
@@ -63,6 +65,28 @@ fn a_lock_that_was_taken_away_stops_the_writing() {
     drop(first);
     assert!(matches!(CheckpointFile::open(&path).unwrap_err().problem, Problem::InUse));
     assert_eq!(text(&second), Some("one\n".into()));
+}
+
+/// The process that has it ends and takes its lock file along, and a third one makes a new one.
+#[test]
+fn a_lock_that_goes_before_it_is_held_keeps_nobody_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    let disk = StepDisk::default();
+    let (third, shared) = (Rc::new(RefCell::new(None)), path.clone());
+    let holder = Rc::clone(&third);
+    disk.interfere(Before::Lock, move || {
+        fs::remove_file(shared.with_file_name(".position.lock")).unwrap();
+        *holder.borrow_mut() = Some(CheckpointFile::open(shared).unwrap());
+    });
+    assert!(matches!(CheckpointFile::open_on(disk.clone(), &path).unwrap_err().problem, Problem::InUse));
+    third.borrow_mut().take().unwrap().write("theirs").unwrap();
+    // Where nobody comes in between, the next one is taken.
+    let shared = path.clone();
+    disk.interfere(Before::Lock, move || fs::remove_file(shared.with_file_name(".position.lock")).unwrap());
+    let file = CheckpointFile::open_on(disk.clone(), &path).unwrap();
+    assert!(!disk.awaits_interference() && file.lock_file().unwrap().exists());
+    assert!(matches!(CheckpointFile::open(&path).unwrap_err().problem, Problem::InUse));
 }
 
 #[test]

@@ -1,6 +1,8 @@
-//! The real disk, one counted step at a time: it can fail a step, or stop there for good as a killed process does.
+//! The real disk, one counted step at a time: it can fail a step, stop there for good as a killed process does, or let
+//! somebody else act right before one.
 
 use std::cell::RefCell;
+use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Result};
 use std::path::Path;
@@ -15,6 +17,25 @@ struct Steps {
     /// What changed something, or made it lasting.
     done: Vec<String>,
     trouble: Option<Trouble>,
+    interference: Option<Interference>,
+}
+
+/// What somebody else does right before the next locking, or the next look at an open file.
+struct Interference {
+    before: Before,
+    act: Box<dyn FnOnce()>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Before {
+    Lock,
+    Look,
+}
+
+impl fmt::Debug for Interference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.before)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -29,17 +50,32 @@ struct Trouble {
 
 impl StepDisk {
     pub(crate) fn failing_at(at: usize) -> Self {
-        Self(Rc::new(RefCell::new(Steps {
-            done: Vec::new(),
-            trouble: Some(Trouble { at, for_good: false, halved: false }),
-        })))
+        Self::with_trouble(Trouble { at, for_good: false, halved: false })
     }
 
     pub(crate) fn stopping_at(at: usize) -> Self {
-        Self(Rc::new(RefCell::new(Steps {
-            done: Vec::new(),
-            trouble: Some(Trouble { at, for_good: true, halved: false }),
-        })))
+        Self::with_trouble(Trouble { at, for_good: true, halved: false })
+    }
+
+    fn with_trouble(trouble: Trouble) -> Self {
+        Self(Rc::new(RefCell::new(Steps { trouble: Some(trouble), ..Steps::default() })))
+    }
+
+    /// Somebody else acts once.
+    pub(crate) fn interfere(&self, before: Before, act: impl FnOnce() + 'static) {
+        self.0.borrow_mut().interference = Some(Interference { before, act: Box::new(act) });
+    }
+
+    /// True if somebody was to act and has not.
+    pub(crate) fn awaits_interference(&self) -> bool {
+        self.0.borrow().interference.is_some()
+    }
+
+    fn let_others_act(&self, before: Before) {
+        let interference = self.0.borrow_mut().interference.take_if(|interference| interference.before == before);
+        if let Some(interference) = interference {
+            (interference.act)();
+        }
     }
 
     /// What was done since this was last asked.
@@ -114,10 +150,12 @@ impl Disk for StepDisk {
     }
 
     fn try_lock(&self, file: &File) -> Result<bool> {
+        self.let_others_act(Before::Lock);
         RealDisk.try_lock(file)
     }
 
     fn entry(&self, file: &File) -> Result<Entry> {
+        self.let_others_act(Before::Look);
         RealDisk.entry(file)
     }
 
