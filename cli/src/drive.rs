@@ -194,7 +194,7 @@ pub(crate) fn each_page(
     let driven = on_lanes(client, &mut fleet, progress, EachPage { on_page, listed: 0 });
     let so_far = fleet.outcome_so_far();
     if so_far.dates_ignored {
-        terminal.note("the server ignores the dates it is asked for: going on with one lane");
+        terminal.note("the server ignores the dates in the request: continuing on one lane");
     }
     let result = match driven {
         Driven::Done(outcome) => outcome.halted.map_or(Ok(()), |halt| Err(Stopped::Halted(halt))),

@@ -78,7 +78,7 @@ fn end(terminal: Terminal, result: Result<ExitStatus, CommandError>) -> ExitCode
 /// What clap says, for programs.
 fn in_one_line(wrong: &clap::Error) -> String {
     if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-        return "no command is given: see --help".to_owned();
+        return "no command given: see --help".to_owned();
     }
     let plain = wrong.render().to_string();
     let paragraphs = plain.strip_prefix("error: ").unwrap_or(&plain).split("\n\n");

@@ -44,7 +44,7 @@ pub(crate) fn run(
                 (list, taken) = (Some(ids), part.len() as u64);
                 Selection::Ids(part)
             }
-            Ok(None) => return report.wrong_usage("--ids-from: holds no id".into()),
+            Ok(None) => return report.wrong_usage("--ids-from: no ids found".into()),
             Err(sentence) => return report.wrong_usage(sentence),
         },
     };
@@ -63,7 +63,7 @@ pub(crate) fn run(
         }
     };
     if file.repaired() {
-        bulk.terminal().note(&format!("the last line of {} was not whole and was taken off", shown(path)));
+        bulk.terminal().note(&format!("removed an incomplete last line from {}", shown(path)));
     }
     let mut progress = Progress::new(bulk.terminal(), expected, "archived and deleted");
     let mut machine = build(selection).build_with_archive();
@@ -92,7 +92,7 @@ pub(crate) fn run(
     match stop {
         Stop::Interrupted => {
             let path = shown(path);
-            report.how_on = Some(format!("run the same command again to continue: {path} is appended to"));
+            report.how_on = Some(format!("run the same command again to continue: it appends to {path}"));
             report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into()))
         }
         Stop::Broken(sentence) => report.end(Ending::Halted, Exit::Failure, Some(sentence)),
@@ -111,7 +111,7 @@ pub(crate) fn run(
             };
             let unchecked = match unchecked {
                 0 => String::new(),
-                unchecked => format!(", {} without a field that the filter asks for", thousands(unchecked)),
+                unchecked => format!(", {} lack a field that the filter names", thousands(unchecked)),
             };
             let reached = bulk.max.is_some_and(|max| report.runs() >= max.get());
             let reached = if reached { ", the maximum was reached" } else { "" };

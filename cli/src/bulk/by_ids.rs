@@ -97,6 +97,6 @@ fn restore<V: Verb>(
 ) -> Result<Bulk<V>, String> {
     let totals = checkpoint.totals();
     let operation = builder.restore(checkpoint).map_err(|error| wording::checkpoint(&error, None, file.path()))?;
-    bulk.note_going_on(file.path(), totals);
+    bulk.note_continuing(file.path(), totals);
     Ok(operation)
 }

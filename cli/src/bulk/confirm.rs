@@ -53,11 +53,8 @@ pub(crate) fn show_window(bulk: &BulkContext<'_>, selection: &Selection) {
             let which = if bulk.args.all { "All runs" } else { "Runs" };
             format!("{which} that failed up to {}", time::moment(to))
         }
-        (from, to) => format!(
-            "Runs that failed from {} to {}",
-            from.map_or_else(|| "the beginning".into(), time::moment),
-            to.map_or_else(|| "any time".into(), time::moment)
-        ),
+        (Some(from), None) => format!("Runs that failed at or after {}", time::moment(from)),
+        (Some(from), Some(to)) => format!("Runs that failed from {} to {}", time::moment(from), time::moment(to)),
     };
     bulk.terminal().note(&sentence);
 }
@@ -121,7 +118,7 @@ fn ask(bulk: &BulkContext<'_>, preview: &Preview, mut report: Report) -> Result<
 /// `3 runs match. Delete them? This cannot be undone.`
 fn question(bulk: &BulkContext<'_>, preview: &Preview) -> String {
     let VerbText { verb, done, warning, .. } = bulk.verb;
-    let bound = bulk.max.map(|max| format!(", of which at most {} are {done}", thousands(max.get())));
+    let bound = bulk.max.map(|max| format!("; at most {} of them will be {done}", thousands(max.get())));
     let bound = bound.unwrap_or_default();
     let mut title = verb.to_owned();
     if let Some(first) = title.get_mut(..1) {
@@ -130,6 +127,6 @@ fn question(bulk: &BulkContext<'_>, preview: &Preview) -> String {
     if bulk.args.ids.is_empty() && bulk.args.ids_from.is_none() {
         format!("{}{bound}. {title} them? {warning}", preview.sentence())
     } else {
-        format!("{} ids are given{bound}. {title} these runs? {warning}", thousands(preview.matching))
+        format!("{} ids given{bound}. {title} these runs? {warning}", thousands(preview.matching))
     }
 }

@@ -60,9 +60,9 @@ impl<'a> BulkContext<'a> {
     }
 
     /// Says where a checkpoint left off.
-    pub(crate) fn note_going_on(&self, file: &Path, totals: Totals) {
+    pub(crate) fn note_continuing(&self, file: &Path, totals: Totals) {
         let (path, done) = (shown(file), self.verb.done);
-        self.terminal().note(&format!("going on from {path}: {} {done} so far", thousands(totals.runs)));
+        self.terminal().note(&format!("continuing from {path}: {} {done} so far", thousands(totals.runs)));
     }
 
     /// It ended while it looked what matches, before the first request that changes something.

@@ -12,7 +12,7 @@ use std::num::NonZeroU64;
 
 /// Why it keeps no checkpoint.
 pub(crate) const NO_POSITION: &str =
-    "--checkpoint and --dry-run cannot be combined: a dry run changes nothing, so that there is no position to keep";
+    "--checkpoint and --dry-run cannot be combined: a dry run changes nothing, so there is no position to keep";
 
 pub(crate) fn run(
     bulk: &BulkContext<'_>,

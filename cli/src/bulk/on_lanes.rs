@@ -73,6 +73,6 @@ fn restore<V: Verb>(
     let totals = checkpoint.totals();
     let fleet = builder.clone().restore_fleet(checkpoint, parallelism.lanes, Now::from_clock().millis());
     let fleet = fleet.map_err(|error| wording::checkpoint(&error, None, file.path()))?;
-    bulk.note_going_on(file.path(), totals);
+    bulk.note_continuing(file.path(), totals);
     Ok(Some(fleet))
 }

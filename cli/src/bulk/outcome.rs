@@ -59,7 +59,7 @@ fn stopped(
         // Whoever stopped reading wanted no more.
         Some(Broken::Output(Lost::NoReader)) => {
             let runs = runs(state.totals().runs);
-            bulk.terminal().note(&format!("stopped after {runs}: nobody reads standard output"));
+            bulk.terminal().note(&format!("stopped after {runs}: standard output was closed"));
             save(bulk, state, file, report).end(Ending::Halted, Exit::Success, None)
         }
         Some(Broken::Output(Lost::Unwritable(sentence))) => {
@@ -95,15 +95,15 @@ fn note(verb: VerbText, ids: Option<u64>, max: Option<NonZeroU64>, report: &Repo
     Some(match ids {
         Some(_) if !report.verified => "the maximum was reached".into(),
         Some(_) => match report.missing.unwrap_or(0) {
-            0 if report.is_exact() => "every id was there".into(),
-            0 => "nobody knows whether every id was there".into(),
+            0 if report.is_exact() => "all ids found".into(),
+            0 => "it is unknown whether all ids were found".into(),
             missing if report.is_exact() => absent(missing),
             missing => format!("at least {}", absent(missing)),
         },
         None if max.is_some_and(|max| report.runs() >= max.get()) => "the maximum was reached".into(),
         None if report.runs() == 0 && report.is_exact() => "nothing matched".into(),
         None if verb != wording::DELETE => return None,
-        None if report.verified => "another pass found nothing left".into(),
-        None => "it was not verified that nothing is left".into(),
+        None if report.verified => "the verification pass found nothing left".into(),
+        None => "not verified".into(),
     })
 }

@@ -82,7 +82,7 @@ impl Preview {
     /// What the listing leaves open about the runs it shows.
     pub(crate) fn doubts(&self) -> Vec<String> {
         let unchecked = (self.unchecked > 0)
-            .then(|| format!("{} of them do not carry a field that the filter asks for", thousands(self.unchecked)));
+            .then(|| format!("{} of them lack a field that the filter names", thousands(self.unchecked)));
         self.mismatch.iter().map(|mismatch| format!("warning: {mismatch}")).chain(unchecked).collect()
     }
 

@@ -16,7 +16,7 @@ pub(crate) fn apply(
 ) -> Result<(), String> {
     let Some(settlement) = settlement else { return Ok(()) };
     let operation = operation.and_then(|operation| operation.settle(settlement).ok().map(|()| operation));
-    let operation = operation.ok_or("--settle: no request waits to be settled: leave it out")?;
+    let operation = operation.ok_or("--settle: there is no request to settle: leave it out")?;
     file.map_or(Ok(()), |file| file.write(&operation.checkpoint()))
 }
 
@@ -32,10 +32,10 @@ pub(crate) fn how_to(
     // What a listing shows says nothing of which runs were asked for.
     let compare = match unsettled {
         Some(Unsettled::Ids([first, _, ..])) => {
-            format!(". {} is the first of the {asked} that were asked for", Escaped(first.as_str()))
+            format!(". {} is the first of the {asked} that were requested", Escaped(first.as_str()))
         }
         Some(Unsettled::Ids(_)) => String::new(),
-        _ => ". A list does not tell which runs were asked for: count with `upstash-dlq stats` and the same filters, and compare with the number that matched before".to_owned(),
+        _ => ". A listing does not show which runs were requested: count with `upstash-dlq stats` and the same filters, and compare with the number that matched before".to_owned(),
     };
     let look = match unsettled {
         Some(Unsettled::Ids(ids)) => {
@@ -56,12 +56,12 @@ pub(crate) fn how_to(
         }
     };
     let look =
-        look.map_or_else(|| "Look whether they are still in the DLQ".into(), |look| format!("Look with `{look}`"));
+        look.map_or_else(|| "Check whether they are still in the DLQ".into(), |look| format!("Check with `{look}`"));
     let runs = if *asked == 1 { "1 run was".to_owned() } else { format!("up to {asked} runs were") };
     let then = if has_checkpoint {
         "then run the same command with --settle applied (they have left the DLQ) or --settle not-applied (they are still there)"
     } else {
-        "and run the command again only for what is still there (with --checkpoint it could go on from here)"
+        "and run the command again only for what is still there (with --checkpoint it could continue from here)"
     };
     let lost = wording::asked(cause.to_string(), cause, endpoint);
     format!("{lost}; it is unknown whether {runs} started. {look}, {then}{compare}")

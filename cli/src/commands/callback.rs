@@ -15,12 +15,12 @@ pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, 
         Callback::Retry(args) => {
             let run = call(context, args, RetryCallback)?;
             let id = Escaped(&run.workflow_run_id).to_string();
-            (runs::started(&run), format!("The failure callback is on its way again, for run {id}."))
+            (runs::started(&run), format!("The failure callback is being retried, for run {id}."))
         }
         Callback::Cancel(args) => {
             call(context, args, CancelCallback)?;
             let json = serde_json::json!({ "canceled": args.id }).to_string();
-            (json, "The failure callback is canceled.".to_owned())
+            (json, "The failure callback was canceled.".to_owned())
         }
     };
     let line = if context.terminal.json() { json_line(&json) } else { sentence };

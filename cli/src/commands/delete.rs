@@ -60,11 +60,11 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
 fn combined(args: &Delete) -> Result<(), String> {
     match (&args.archive, &args.checkpoint, args.dry_run) {
         (Some(_), Some(_), _) => {
-            Err("--archive and --checkpoint cannot be combined: with --archive the same command goes on without one"
+            Err("--archive and --checkpoint cannot be combined: with --archive, running the same command again continues without a checkpoint"
                 .into())
         }
         (Some(_), None, true) => {
-            Err("--archive and --dry-run cannot be combined: a dry run deletes nothing, so that nothing is archived"
+            Err("--archive and --dry-run cannot be combined: a dry run deletes nothing, so there is nothing to archive"
                 .into())
         }
         (None, Some(_), true) => Err(dry_run::NO_POSITION.into()),
@@ -82,6 +82,6 @@ fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
             .of(filter)
             .map(|filter| Resolved::Matching(Selection::Filter(filter)))
             .map_err(|error| flag::sentence("--shard", &error)),
-        _ => Err("--shard: needs --from and --to as absolute times (no ages such as 7d), since each machine has a clock of its own".into()),
+        _ => Err("--shard: needs --from and --to as absolute times (no ages such as 7d), because each machine has its own clock".into()),
     }
 }

@@ -25,7 +25,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
     let ids: Vec<String> = runs.iter().take(3).map(|run| run.dlq_id.clone()).collect();
     runs.into_iter().for_each(|run| service.insert(run));
     let server = Server::start(service, ServerOptions::default()).map_err(failed)?;
-    print_line(&format!("An emulator with {} failed runs listens on {}.", thousands(count as u64), server.url()))?;
+    print_line(&format!("An emulator with {} failed runs is listening on {}.", thousands(count as u64), server.url()))?;
 
     let endpoint = Token::new(LOCAL_TOKEN).and_then(|token| Endpoint::new(&server.url(), token)).map_err(failed)?;
     let client = context.client_for(endpoint.clone()).map_err(failed)?;
@@ -34,10 +34,10 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
     let (_, counted) =
         preview::count(&client, &Selection::Everything, u64::MAX, policy, Parallelism::IN_ORDER, context.terminal);
     let preview = counted.map_err(|stopped| stopped.into_error(&endpoint))?;
-    print_line(&format!("Listing them all: {}. The first are", preview.sentence()))?;
+    print_line(&format!("Listing all of them: {}. The first ones:", preview.sentence()))?;
     print_line(&preview.sample_lines(Stream::Output, now).join("\n"))?;
 
-    // A lost answer and a busy server on the way, so that the demo shows more than fair weather.
+    // A lost response and a busy server on the way, so that the demo shows more than fair weather.
     let faults = vec![
         None,
         None,
@@ -71,7 +71,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
             return Err(failed(halt));
         }
         let totals = outcome.totals;
-        let unconfirmed = if totals.unconfirmed > 0 { " or more, as answers were lost on the way" } else { "" };
+        let unconfirmed = if totals.unconfirmed > 0 { " or more, because responses were lost on the way" } else { "" };
         print_line(&format!(
             "  {} deleted{unconfirmed}; {} requests, {} of them retries; verified: {}",
             thousands(totals.runs),

@@ -22,7 +22,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Emulator) -> Result<ExitStatus, 
     let url = server.url();
     if !args.listen.ip().is_loopback() {
         context.terminal.note(&format!(
-            "warning: {url} can be reached from other machines: whoever reaches it and knows the token sees and deletes its runs"
+            "warning: {url} can be reached from other machines: anyone who knows the token can read and delete its runs"
         ));
     }
     // For a shell's eval. A token of somebody's own is not repeated.
@@ -38,11 +38,10 @@ pub(crate) fn run(context: &Context<'_>, args: &Emulator) -> Result<ExitStatus, 
 
 /// With the runs that it begins with.
 fn service(context: &Context<'_>, args: &Emulator) -> Result<Service, String> {
-    let faults =
-        FaultPlan::profile(&args.fault, args.seed).ok_or("--fault: is not a profile that is known; see --help")?;
+    let faults = FaultPlan::profile(&args.fault, args.seed).ok_or("--fault: unknown profile; see --help")?;
     let loaded = args.load.as_deref().map(load).transpose()?.unwrap_or_default();
     if args.token.as_ref().is_some_and(|token| token.trim().is_empty()) {
-        return Err("--token: is empty: give one, or leave it out for the public one".into());
+        return Err("--token: is empty: give a token, or leave it out to use the public one".into());
     }
     let token = args.token.clone().unwrap_or_else(|| LOCAL_TOKEN.to_owned());
     let mut service = Service::new(Config { token, faults, ..Config::default() });

@@ -90,7 +90,7 @@ fn shown_body(body: &[u8]) -> String {
     match std::str::from_utf8(body) {
         Ok(text) if is_json_container(text) => indented(text),
         Ok(text) => text.to_owned(),
-        Err(_) => format!("({} bytes that are not text; --json has them)", body.len()),
+        Err(_) => format!("({} bytes that are not text; use --json to see them)", body.len()),
     }
 }
 

@@ -55,7 +55,7 @@ pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<ExitStatus, Comm
     }
     result.map_err(|stopped| stopped.into_error(client.endpoint()))?;
     if shown == 0 && !terminal.json() {
-        terminal.note("no failed run matches");
+        terminal.note("no failed runs match");
     }
     Ok(ExitStatus::Success)
 }

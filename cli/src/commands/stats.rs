@@ -133,7 +133,7 @@ fn histogram_lines(histogram: Histogram, width: usize) -> Vec<String> {
     let stamp = |at: i64| time::minute(UnixMillis::new(at));
     let left = rows.iter().map(|(at, _)| stamp(*at).len()).max().unwrap_or(0);
     let room = u64::try_from(width.saturating_sub(left + 17)).unwrap_or(0).max(1);
-    let mut lines = vec![format!("By time of failure (UTC), {} a row", time::length(histogram.millis()))];
+    let mut lines = vec![format!("By time of failure (UTC), {} per row", time::length(histogram.millis()))];
     lines.extend(rows.iter().map(|(at, count)| {
         // At least a sliver for what is not nothing.
         let bar = usize::try_from((u128::from(*count) * u128::from(room)).div_ceil(u128::from(most))).unwrap_or(0);

@@ -38,7 +38,7 @@ pub(crate) fn endpoint(global: &Global) -> Result<Endpoint, String> {
             let regional = region.and_then(|(name, _)| env(&format!("{name}_QSTASH_TOKEN")));
             let token = regional
                 .or_else(|| env("QSTASH_TOKEN"))
-                .ok_or("no token: set QSTASH_TOKEN, or give --token-file FILE")?;
+                .ok_or("no token: set QSTASH_TOKEN or pass --token-file FILE")?;
             ("QSTASH_TOKEN", token)
         }
     };

@@ -51,12 +51,12 @@ impl Filters {
     }
 
     /// In the words that were given.
-    fn turned_round(&self) -> String {
+    fn swapped(&self) -> String {
         let given = |text: &Option<String>| text.as_deref().map(escaped);
         let from = given(&self.from).unwrap_or_default();
         match given(&self.to) {
-            Some(to) => format!("--from {from} lies after --to {to}: give the earlier time as --from"),
-            None => format!("--from {from} lies after --to, which is the present moment unless it is given"),
+            Some(to) => format!("--from {from} is later than --to {to}: give the earlier time as --from"),
+            None => format!("--from {from} is later than --to, which is now unless you give it"),
         }
     }
 
@@ -69,7 +69,7 @@ impl Filters {
         // Fixed at the start, so that runs that fail while the delete goes on are left alone.
         let to = time("--to", &self.to, End::Upper)?.unwrap_or(now.millis());
         if from.is_some_and(|from| from > to) {
-            return Err(self.turned_round());
+            return Err(self.swapped());
         }
         filter = from.into_iter().fold(filter, FilterBuilder::from).to(to);
         if let Some(at) = time("--workflow-created-at", &self.workflow_created_at, End::Lower)? {

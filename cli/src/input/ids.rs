@@ -71,7 +71,7 @@ impl IdList {
             }
         }
         if copy.total == 0 {
-            return Err("--ids-from: holds no id: there is nothing to do, and nothing was sent".into());
+            return Err("--ids-from: no ids found; nothing was sent".into());
         }
         copy.finish()
     }
@@ -215,17 +215,17 @@ impl<R: Read> Lines<R> {
         let bound = if is_message { MAX_MESSAGE } else { MAX_LINE };
         if self.is_longer_than(bound) {
             let what = if is_message { "a message" } else { "an id" };
-            return Err(format!("is longer than {bound} bytes, and no line with {what} is: give one id a line"));
+            return Err(format!("is longer than {bound} bytes, the limit for {what}: give one id per line"));
         }
         let text =
-            std::str::from_utf8(self.text()).map_err(|_| "is not text (UTF-8): give one id a line".to_owned())?;
+            std::str::from_utf8(self.text()).map_err(|_| "is not text (UTF-8): give one id per line".to_owned())?;
         let id = match text.trim() {
             "" => return Ok(None),
             text if is_message => match serde_json::from_str(text) {
                 Ok(Message { dlq_id: Some(id) }) => id,
                 Ok(Message { dlq_id: None }) | Err(_) => {
                     return Err(
-                        "is neither an id nor a message with a dlqId: give one id a line, or what list --json writes"
+                        "is neither an id nor a message with a dlqId: give one id per line, or what list --json writes"
                             .into(),
                     );
                 }

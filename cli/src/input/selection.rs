@@ -40,7 +40,7 @@ impl SelectionArgs {
             )),
             (true, None, true) => Err(format!("{ids_flag} and --all cannot be combined: give one of them")),
             (false, Some(flag), true) => {
-                Err(format!("--all and {flag} cannot be combined: leave out --all for what matches"))
+                Err(format!("--all and {flag} cannot be combined: leave out --all to select what matches"))
             }
             (false, None, false) => {
                 Err("nothing is selected: give ids, a filter such as --label, or --all for every run".into())

@@ -39,10 +39,10 @@ pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, S
         let hint = "give milliseconds since 1970, or a date such as 2026-11-24";
         return match text.parse::<i64>() {
             Ok(millis) if millis < CENTURY => {
-                Err(format!("\"{shown}\" is too small for milliseconds of this century, it looks like seconds: {hint}"))
+                Err(format!("\"{shown}\" is too small for milliseconds in this century and looks like seconds: {hint}"))
             }
             Ok(millis) if millis < MICROSECONDS => Ok(UnixMillis::new(millis)),
-            _ => Err(format!("\"{shown}\" is too large for milliseconds, it looks like micro- or nanoseconds: {hint}")),
+            _ => Err(format!("\"{shown}\" is too large for milliseconds and looks like micro- or nanoseconds: {hint}")),
         };
     }
     // Exactly a date: the library would also take a local time for one, and drop the time of day.
@@ -67,7 +67,7 @@ pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, S
             .ok_or_else(|| format!("\"{shown}\" is too long ago"));
     }
     Err(format!(
-        "\"{shown}\" is not a time: give RFC 3339 with its offset (2026-11-24T08:30:00Z), a date (2026-11-24), milliseconds since 1970, or an age (7d, 12h)"
+        "\"{shown}\" is not a time: give RFC 3339 with an offset (2026-11-24T08:30:00Z), a date (2026-11-24), milliseconds since 1970, or an age (7d, 12h)"
     ))
 }
 

@@ -233,7 +233,7 @@ impl Report {
             Some(path) => {
                 let how = if self.unsettled { " with --settle" } else { "" };
                 let path = Escaped(path);
-                Some(format!("the position is kept in {path}: run the same command again{how} to continue"))
+                Some(format!("position saved in {path}: run the same command again{how} to continue"))
             }
             None => self.how_on.clone(),
         }
@@ -252,7 +252,7 @@ impl Report {
             let mut line = format!("Cancelled; {} was {}.", self.nothing(), verb.done);
             if self.nothing() != "nothing" {
                 line +=
-                    &format!(" Before it, {} {} {}", runs(count), if count == 1 { "was" } else { "were" }, verb.done);
+                    &format!(" Before that, {} {} {}", runs(count), if count == 1 { "was" } else { "were" }, verb.done);
                 line += &self.or_more();
                 line.push('.');
             }
@@ -264,11 +264,11 @@ impl Report {
                 let matches = if matching == 1 { "matches" } else { "match" };
                 let missing = match self.missing {
                     None | Some(0) => String::new(),
-                    Some(1) => ", 1 of the ids is not there".into(),
-                    Some(missing) => format!(", {} of the ids are not there", thousands(missing)),
+                    Some(1) => ", 1 of the ids was not found".into(),
+                    Some(missing) => format!(", {} of the ids were not found", thousands(missing)),
                 };
                 let bound = match self.at_most.filter(|at_most| *at_most < matching) {
-                    Some(at_most) => format!(", of which at most {} would be {};", thousands(at_most), verb.done),
+                    Some(at_most) => format!("; at most {} of them would be {};", thousands(at_most), verb.done),
                     None => ",".into(),
                 };
                 return format!("Dry run: {} {matches}{missing}{bound} nothing was {}.", runs(matching), verb.done);

@@ -8,9 +8,9 @@ pub(crate) fn shown(path: &Path) -> String {
     Escaped(&path.to_string_lossy()).to_string()
 }
 
-/// `3 of the ids were not there`
+/// `3 of the ids were not found`
 pub(crate) fn absent(n: u64) -> String {
-    format!("{} of the ids {} not there", thousands(n), if n == 1 { "was" } else { "were" })
+    format!("{} of the ids {} not found", thousands(n), if n == 1 { "was" } else { "were" })
 }
 
 /// `3 runs`

@@ -24,7 +24,7 @@ pub(crate) const DELETE: VerbText = VerbText {
     verb: "delete",
     done: "deleted",
     done_at_start: "Deleted",
-    after_interrupt: "run the same command again for the rest",
+    after_interrupt: "run the same command again to continue",
     warning: "This cannot be undone.",
 };
 pub(crate) const RESUME: VerbText = VerbText { verb: "resume", done: "resumed", done_at_start: "Resumed", ..START };
@@ -36,7 +36,7 @@ const START: VerbText = VerbText {
     verb: "",
     done: "",
     done_at_start: "",
-    after_interrupt: "what is left is still in the DLQ",
+    after_interrupt: "the remaining runs are still in the DLQ",
     warning: "Each becomes a new run.",
 };
 
@@ -47,7 +47,7 @@ impl VerbText {
 }
 
 pub(crate) const OTHER_LIST: &str =
-    "--checkpoint: belongs to a longer list of ids: give the same one again, or another file";
+    "--checkpoint: belongs to a longer list of ids: give the same list again, or another file";
 
 /// Why a file cannot be gone on from; `text` is what it holds, where it could not be read. Nobody is told to remove a file
 /// that may be something else of theirs.
@@ -69,7 +69,7 @@ pub(crate) fn checkpoint(error: &CheckpointError, text: Option<&[u8]>, path: &Pa
             "is not a checkpoint: give another file".to_owned()
         }
         (CheckpointError::Damaged(problem), _) => {
-            format!("cannot be read ({}): give another file, or remove it to start anew", Escaped(problem))
+            format!("cannot be read ({}): give another file, or remove it to start over", Escaped(problem))
         }
         (CheckpointError::Version(version), _) => {
             format!("was written by another version of upstash-dlq (format {version}): use that version, or give another file")
@@ -103,7 +103,7 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
         }
         Halt::NoProgress => "the server keeps returning the same pages (no progress)".into(),
         Halt::Unsettled { asked: 1, cause } => {
-            format!("{cause}; it is unknown whether it was carried out, and it is not repeated by itself")
+            format!("{cause}; it is unknown whether it was carried out, so it was not repeated")
         }
         _ => halt.to_string(),
     };

@@ -81,7 +81,7 @@ fn ids_from_the_line_a_file_and_standard_input() {
         .unwrap();
     child.stdin.take().unwrap().write_all(ids[3].as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(text(&output.stdout).starts_with("Deleted 1 run; every id was there"), "{}", text(&output.stdout));
+    assert!(text(&output.stdout).starts_with("Deleted 1 run; all ids found"), "{}", text(&output.stdout));
     assert_eq!(server.with_service(|s| s.len()), 46);
 }
 
@@ -112,7 +112,7 @@ fn wrong_usage_sends_nothing_and_names_the_fix() {
         (&["--all", "--label", "x"], "--all and --label cannot be combined"),
         (&["--all", "--to", "2026-01-01"], "--all and --to cannot be combined"),
         (&["--ids-from", bad_ids], "line 2: id: \"b,c\" holds a comma"),
-        (&["--ids-from", empty], "holds no id"),
+        (&["--ids-from", empty], "no ids found"),
         (&["--ids-from", "/nowhere/at/all"], "cannot be read"),
         (&["--all", "--max", "0"], "--max"),
         (&["--all", "--parallel", "0"], "from 1 to 256"),

@@ -102,8 +102,8 @@ fn what_is_no_checkpoint_is_left_alone() {
         ("#!/bin/sh\necho hello\n", "is not a checkpoint: give another file", false),
         ("{\"name\":\"x\",\"version\":\"1.0.0\"}", "is not a checkpoint: give another file", false),
         ("", "is empty: give another file", false),
-        ("{\"version\":3,\"digest\":\"0", "or remove it to start anew", true),
-        ("{\"version\":3}", "or remove it to start anew", true),
+        ("{\"version\":3,\"digest\":\"0", "or remove it to start over", true),
+        ("{\"version\":3}", "or remove it to start over", true),
     ] {
         fs::write(&path, held).unwrap();
         let args = ["--yes", "--checkpoint", position];
@@ -197,7 +197,7 @@ fn a_torn_line_is_taken_off_however_long_it_is() {
         let output = run(&server.url(), &["delete", "--all", "--yes", "--archive", path.to_str().unwrap()]);
         let error = text(&output.stderr);
         assert!(
-            output.status.code() == Some(0) && error.contains("was not whole and was taken off"),
+            output.status.code() == Some(0) && error.contains("removed an incomplete last line from"),
             "{torn}: {error}"
         );
         assert!(fs::read_to_string(&path).unwrap() == lines + &kept, "{whole_lines} {torn}");

@@ -27,7 +27,7 @@ fn suggested(server: &Server, args: &[&str]) -> Option<String> {
     let report = json(&output);
     let reason = report["reason"].as_str().unwrap_or_else(|| panic!("{args:?}: {report}"));
     assert!(output.status.code() == Some(3) && reason.contains(" whether "), "{reason}");
-    let (_, rest) = reason.split_once("Look with `")?;
+    let (_, rest) = reason.split_once("Check with `")?;
     Some(rest.rsplit_once("`, and run the command again").unwrap().0.to_owned())
 }
 

@@ -304,9 +304,9 @@ fn a_no_to_going_on_tells_what_was_done_before_and_keeps_the_position() {
         let screen = std::mem::replace(&mut person.screen, channel().1);
         let output = person.answers("n\n");
         let after: Vec<u8> = screen.iter().flatten().collect();
-        let summary = format!("Cancelled; nothing further was {done}. Before it, {before} runs were {done}.\n");
+        let summary = format!("Cancelled; nothing further was {done}. Before that, {before} runs were {done}.\n");
         assert_eq!((output.status.code(), text(&output.stdout)), (Some(3), summary));
-        assert!(text(&after).contains(&format!("the position is kept in {path}")), "{}", text(&after));
+        assert!(text(&after).contains(&format!("position saved in {path}")), "{}", text(&after));
         assert_eq!(server.with_service(|s| s.len()), left);
         assert_eq!(std::fs::read_to_string(&file).unwrap(), saved);
         std::fs::remove_file(&file).unwrap();

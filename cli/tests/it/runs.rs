@@ -234,8 +234,7 @@ fn an_id_that_is_not_there_starts_nothing() {
     let output = run(&server.url(), &["resume", &id, "--yes"]);
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(
-        text(&output.stdout).contains("started wfr_")
-            && text(&output.stdout).contains("Resumed 1 run; every id was there.")
+        text(&output.stdout).contains("started wfr_") && text(&output.stdout).contains("Resumed 1 run; all ids found.")
     );
 }
 
@@ -262,7 +261,7 @@ fn wrong_usage_of_resume_and_restart_sends_nothing() {
                 "--checkpoint",
                 concat!(env!("CARGO_TARGET_TMPDIR"), "/nothing"),
             ],
-            "no request waits to be settled",
+            "there is no request to settle",
         ),
         (&["a", "--label", "x", "--yes"], "cannot be combined"),
     ];
@@ -327,7 +326,10 @@ fn a_failure_callback_is_retried_and_cancelled() {
     let again = run(&server.url(), &["callback", "retry", "1752829295501-0"]);
     assert!(again.status.code() == Some(1) && text(&again.stderr).contains("no failed failure callback"));
     let cancel = run(&server.url(), &["callback", "cancel", "1752829295501-0"]);
-    assert_eq!((cancel.status.code(), text(&cancel.stdout).as_str()), (Some(0), "The failure callback is canceled.\n"));
+    assert_eq!(
+        (cancel.status.code(), text(&cancel.stdout).as_str()),
+        (Some(0), "The failure callback was canceled.\n")
+    );
     assert_eq!(run(&server.url(), &["callback", "cancel", "nobody"]).status.code(), Some(1));
     // A lost answer: not repeated, and said.
     server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)])));

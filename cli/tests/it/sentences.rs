@@ -27,13 +27,13 @@ fn an_interrupt_says_how_to_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let (archive, position) = (path("runs.ndjson"), path("position"));
-    let appended = format!("run the same command again to continue: {archive} is appended to");
+    let appended = format!("run the same command again to continue: it appends to {archive}");
     for (args, how) in [
-        (&["delete", "--all", "--parallel", "1"][..], "run the same command again for the rest"),
+        (&["delete", "--all", "--parallel", "1"][..], "run the same command again to continue"),
         (&["delete", "--all", "--archive", &archive], &appended),
         (&["delete", "--all", "--parallel", "1", "--checkpoint", &position], "run the same command again to continue"),
-        (&["resume", "--all"], "what is left is still in the DLQ"),
-        (&["restart", "--all"], "what is left is still in the DLQ"),
+        (&["resume", "--all"], "the remaining runs are still in the DLQ"),
+        (&["restart", "--all"], "the remaining runs are still in the DLQ"),
     ] {
         let server = emulator(1_000);
         let output = interrupted(&server, args);
@@ -60,13 +60,13 @@ fn the_end_is_told_as_it_was() {
         (&["resume", "--label", "no such", "--yes"], "Resumed 0 runs; nothing matched."),
         (
             &["delete", "--all", "--dry-run", "--max", "10"],
-            "Dry run: 999 runs match, of which at most 10 would be deleted; nothing was deleted.",
+            "Dry run: 999 runs match; at most 10 of them would be deleted; nothing was deleted.",
         ),
         (&["restart", "--all", "--dry-run", "--max", "1000"], "Dry run: 999 runs match, nothing was restarted."),
         (&["delete", "--all", "--yes", "--max", "10"], "Deleted 10 runs; the maximum was reached."),
         (&["resume", "--all", "--yes", "--max", "2"], "Resumed 2 runs; the maximum was reached."),
-        (&["delete", "no-such", "--yes"], "Deleted 0 runs; 1 of the ids was not there."),
-        (&["delete", "--all", "--yes"], "; another pass found nothing left."),
+        (&["delete", "no-such", "--yes"], "Deleted 0 runs; 1 of the ids was not found."),
+        (&["delete", "--all", "--yes"], "; the verification pass found nothing left."),
     ] {
         let shown = told(&server, args);
         assert!(shown.contains(sentence), "{args:?}: {shown}");

@@ -145,9 +145,9 @@ fn connection_errors_name_the_host() {
 #[test]
 fn times_are_told_as_they_were_given() {
     for (args, sentence) in [
-        (&["--from", "12h", "--to", "13h"][..], "--from 12h lies after --to 13h"),
-        (&["--from", "2026-01-02", "--to", "2026-01-01"], "--from 2026-01-02 lies after --to 2026-01-01"),
-        (&["--from", "2099-01-01"], "--from 2099-01-01 lies after --to, which is the present moment"),
+        (&["--from", "12h", "--to", "13h"][..], "--from 12h is later than --to 13h"),
+        (&["--from", "2026-01-02", "--to", "2026-01-01"], "--from 2026-01-02 is later than --to 2026-01-01"),
+        (&["--from", "2099-01-01"], "--from 2099-01-01 is later than --to, which is now"),
     ] {
         for verb in [&["list"][..], &["delete", "--yes"], &["stats"]] {
             let shown = text(&run("http://127.0.0.1:9", &[verb, args].concat()).stderr);
@@ -194,10 +194,10 @@ fn the_position_of_another_command_is_not_gone_on_from() {
     for other in [&["resume", "--all"][..], &["resume", "--ids-from", ids], &["delete", "--label", "x"]] {
         let output = run(&server.url(), &[other, &args[..]].concat());
         let shown = text(&output.stderr);
-        assert!(output.status.code() == Some(2) && !shown.contains("going on"), "{other:?}: {shown}");
+        assert!(output.status.code() == Some(2) && !shown.contains("continuing"), "{other:?}: {shown}");
     }
     let same = run(&server.url(), &[&["delete", "--all", "--page-size", "10"], &args[..]].concat());
-    assert!(same.status.success() && text(&same.stderr).contains("going on from"), "{same:?}");
+    assert!(same.status.success() && text(&same.stderr).contains("continuing from"), "{same:?}");
 }
 
 #[test]
