@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 #![allow(dead_code, reason = "the server is shared with tests that need more of it")]
 
-#[path = "../../transport-ureq/tests/suite/tls.rs"]
+#[path = "../../transport-ureq/tests/it/suite/tls.rs"]
 mod tls;
 
 use std::net::TcpListener;

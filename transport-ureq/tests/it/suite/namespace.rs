@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
 use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Selection, Step, Token};
 
-const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transport-ureq/tests/suite/port_unreachable.py");
+const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transport-ureq/tests/it/suite/port_unreachable.py");
 
 /// Then runs what it is given. Status 77: there is no network to be had.
 const NETWORK: &str = "

@@ -1,10 +1,6 @@
 //! An agent of the user's: what is ours all the same, and what is not known of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
-#![allow(dead_code, reason = "the server is shared with tests that need more of it")]
 
-#[path = "suite/wire.rs"]
-mod wire;
-
+use crate::suite::wire::{Answer, Wire, ok, status};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
@@ -14,7 +10,6 @@ use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
 use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
 use ureq::{Agent, Error};
-use wire::{Answer, Wire, ok, status};
 
 /// Every name leads to one address.
 #[derive(Debug)]

@@ -1,15 +1,10 @@
 //! A client or a builder of the user's: what is ours all the same, and what is not known of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
-#![allow(dead_code, reason = "the server is shared with tests that need more of it")]
 
-#[path = "../../transport-ureq/tests/suite/wire.rs"]
-mod wire;
-
+use crate::suite::wire::{Answer, Wire, ok, status};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
 use upstash_dlq_reqwest::{Client, ClientBuilder};
-use wire::{Answer, Wire, ok, status};
 
 /// To a name that only the user's client knows.
 fn send(choose: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<http::Response<Vec<u8>>, TransportFailure> {

@@ -1,9 +1,6 @@
-//! The shared suite over ureq.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+//! The shared suite's driver over ureq.
 
-#[macro_use]
-mod suite;
-
+use crate::suite;
 use http::{Request, Response};
 use std::time::Duration;
 use upstash_dlq_core::{
@@ -15,7 +12,7 @@ use ureq::config::ConfigBuilder;
 use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
 use ureq::typestate::AgentScope;
 
-struct Ureq;
+pub(crate) struct Ureq;
 
 impl suite::Driver for Ureq {
     fn send(
@@ -103,5 +100,3 @@ fn trusting(config: ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope> {
     let roots = RootCerts::new_with_certs(&[Certificate::from_pem(suite::tls::CA.as_bytes()).unwrap()]);
     config.tls_config(TlsConfig::builder().provider(provider).root_certs(roots).build())
 }
-
-suite!(Ureq);

@@ -1,5 +1,4 @@
 //! What is left of a request whose future is dropped: the machine knows of it.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use futures_util::StreamExt;
 use std::future::Future;

@@ -1,5 +1,4 @@
 //! Many lanes are threads: a panic on one of them, and a system that has no more of them.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
@@ -214,7 +213,7 @@ fn where_the_system_has_no_threads_fewer_lanes_do_it() {
     };
     let (server, _) = emulator();
     // The test harness itself does without a thread where it gets none.
-    command.args(["--exact", "where_the_system_has_no_threads_fewer_lanes_do_it", "--test-threads=1"]);
+    command.args(["--exact", "threads::where_the_system_has_no_threads_fewer_lanes_do_it", "--test-threads=1"]);
     let output = command.env(CHILD, server.url()).current_dir("/").output();
     let _ = std::fs::remove_file(&exe);
     let output = output.unwrap();

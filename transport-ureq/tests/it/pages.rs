@@ -1,5 +1,4 @@
 //! A listing whose machine is taken back.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::collections::BTreeSet;
 use upstash_dlq_core::{DlqMessage, Driven, Endpoint, Event, List, ListPage, Pager, Token};

@@ -1,5 +1,4 @@
 //! An observer stops many lanes, and a restart runs: what only applications of the library do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;

@@ -11,7 +11,7 @@ use std::sync::Arc;
 /// The authority, in PEM; as a file, too, for libraries that read the roots from one.
 pub(crate) const CA: &str = include_str!("tls/ca.pem");
 #[allow(dead_code, reason = "for those that have roots of the operating system")]
-pub(crate) const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transport-ureq/tests/suite/tls/ca.pem");
+pub(crate) const CA_FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transport-ureq/tests/it/suite/tls/ca.pem");
 
 pub(crate) type TlsStream = StreamOwned<ServerConnection, TcpStream>;
 

@@ -1,10 +1,6 @@
-//! The shared suite over reqwest, and what only a future can do.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+//! The shared suite's driver over reqwest, and what only a future can do.
 
-#[macro_use]
-#[path = "../../transport-ureq/tests/suite/mod.rs"]
-mod suite;
-
+use crate::suite;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::{Request, Response};
 use std::future::Future;
@@ -16,7 +12,7 @@ use upstash_dlq_core::{
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_reqwest::Client;
 
-struct Reqwest;
+pub(crate) struct Reqwest;
 
 fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
@@ -118,8 +114,6 @@ impl suite::Driver for Reqwest {
         })
     }
 }
-
-suite!(Reqwest);
 
 fn emulator(runs: usize) -> (Server, Endpoint) {
     let mut service = Service::new(Config::default());

@@ -1,0 +1,16 @@
+//! The blocking transport, in one binary: the suite that both transports pass, and a module for each subject of its own.
+//!
+//! Apart from it stand `tls`, which is run with each set of features, and `tracing`, which needs a feature.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+
+#[macro_use]
+mod suite;
+
+mod driver;
+mod must_use;
+mod observer;
+mod own_agent;
+mod pages;
+mod threads;
+
+suite!(driver::Ureq);
