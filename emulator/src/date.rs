@@ -1,3 +1,5 @@
+//! The dates of responses, in the form of HTTP.
+
 /// An HTTP date (RFC 9110, IMF-fixdate) of milliseconds since the epoch.
 pub(crate) fn http_date(millis: i64) -> String {
     const DAYS: [&str; 7] = ["Thu", "Fri", "Sat", "Sun", "Mon", "Tue", "Wed"];

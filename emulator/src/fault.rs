@@ -1,3 +1,5 @@
+//! The ways to misbehave, and when: a plan that a seed or a script decides.
+
 use crate::random::SplitMix64;
 use http::Method;
 
@@ -6,7 +8,7 @@ use http::Method;
 pub enum Fault {
     /// The connection closes; nothing was done.
     LostRequest,
-    /// It was done, and the connection closes without an answer.
+    /// It was done, and the connection closes without a response.
     LostAnswer,
     /// 429, with `Retry-After` in seconds where given.
     TooManyRequests {
@@ -46,7 +48,7 @@ pub enum Fault {
     Silent,
 }
 
-/// What the wire has to do to an answer beyond sending it; in the response's extensions.
+/// What the wire has to do to a response beyond sending it; in the response's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// Close without a byte.
@@ -60,7 +62,7 @@ pub enum Wire {
     Endless,
     /// Wait so many milliseconds first.
     Delay(u64),
-    /// Never answer.
+    /// Never respond.
     Silent,
 }
 

@@ -2,22 +2,27 @@
 
 mod access;
 mod body;
+mod config;
 mod date;
 mod fault;
+mod handle;
 mod load;
 mod model;
 mod operations;
 mod overrides;
 mod query;
 mod random;
+mod response;
 mod route;
 mod run;
 pub mod sample;
 mod server;
+mod started;
 
+pub use config::{Config, CursorKind, Ignored, LOCAL_TOKEN, RateLimit};
 pub use fault::{Fault, FaultPlan, PROFILES, Wire};
 pub use load::{LoadError, load};
-pub use model::{Config, CursorKind, Ignored, LOCAL_TOKEN, LoggedRequest, RateLimit, Service};
-pub use operations::{Started, StartedVerb};
+pub use model::{LoggedRequest, Service};
 pub use run::{FailureCallbackInfo, Run};
 pub use server::{Clock, RecordedRequest, Server, ServerOptions};
+pub use started::{Started, StartedVerb};

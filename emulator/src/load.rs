@@ -1,6 +1,6 @@
 //! Runs from a file, as an archive holds them.
 
-use crate::Run;
+use crate::run::Run;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 use std::fmt;

@@ -1,97 +1,14 @@
-//! The service as a pure model: what goes in decides what comes out.
+//! The dead-letter queue as a pure model: its runs, its pages and its counts. It knows nothing of HTTP but a refusal's status.
 
-use crate::date::http_date;
-use crate::overrides::overrides;
-use crate::query::{Query, Rules};
-use crate::route::Route;
-use crate::{Fault, FaultPlan, Run, Started, Wire};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use crate::config::{Config, CursorKind};
+use crate::fault::FaultPlan;
+use crate::query::Query;
+use crate::response::Refusal;
+use crate::run::Run;
+use crate::started::Started;
+use http::{Method, StatusCode};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::ops::Bound;
-
-/// The public token of the official local server.
-pub const LOCAL_TOKEN: &str = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0=";
-
-/// What a cursor stands for. The contract leaves it open.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum CursorKind {
-    /// The last run of the page.
-    #[default]
-    Key,
-    /// How many matching runs came before; deleting while paging skips runs.
-    Offset,
-}
-
-/// How many requests a second are served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct RateLimit {
-    /// At most so many.
-    pub per_second: u32,
-}
-
-/// How the service behaves.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// Who may ask.
-    pub token: String,
-    /// What cursors stand for.
-    pub cursors: CursorKind,
-    /// Whether values are split at commas, as the newer service does.
-    pub split_commas: bool,
-    /// The largest `count` of a listing.
-    pub max_count: u32,
-    /// The largest `count` of a bulk delete; the contract names none.
-    pub delete_max_count: Option<u32>,
-    /// Whether and how requests are limited.
-    pub rate_limit: Option<RateLimit>,
-    /// When to misbehave.
-    pub faults: FaultPlan,
-    /// Whether unknown query names are refused.
-    pub strict_query: bool,
-    /// Whether `fromDate` and `toDate` are passed over, as a broken server might.
-    pub ignore_dates: bool,
-    /// Parts of the query that are passed over, as a broken server might: see [`Ignored`].
-    pub ignored: Vec<Ignored>,
-    /// Whether a cursor is only good for the filters and the method that it was given out for; others answer it with 400.
-    pub bound_cursors: bool,
-    /// Whether pages begin with the newest run; the contract promises no order.
-    pub newest_first: bool,
-    /// For how many more listings a run is still listed after it was deleted.
-    pub listing_lag: u32,
-    /// Whether runs that were resumed or restarted stay in the DLQ; the contract leaves it open.
-    pub started_runs_stay: bool,
-}
-
-/// A part of the query that the service passes over.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ignored {
-    /// For requests with this method; `None` for every method.
-    pub method: Option<Method>,
-    /// The name in the query, such as `fromDate` or `label`.
-    pub name: &'static str,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            token: LOCAL_TOKEN.into(),
-            cursors: CursorKind::default(),
-            split_commas: true,
-            max_count: 100,
-            delete_max_count: None,
-            rate_limit: None,
-            faults: FaultPlan::none(),
-            strict_query: true,
-            ignore_dates: false,
-            ignored: Vec::new(),
-            bound_cursors: false,
-            newest_first: false,
-            listing_lag: 0,
-            started_runs_stay: false,
-        }
-    }
-}
 
 /// One request as the service saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -100,16 +17,14 @@ pub struct LoggedRequest {
     pub method: Method,
     /// Path and query; a token in it is blotted out.
     pub target: String,
-    /// The answer's status.
+    /// The response's status.
     pub status: StatusCode,
 }
-
-const LOG: usize = 10_000;
 
 /// In the DLQ's order.
 pub(crate) type Key = (i64, String);
 
-/// The dead-letter queue and its rules. No clock and no I/O: the time comes in, the answer goes out.
+/// The dead-letter queue and its rules. No clock and no I/O: the time comes in, the response goes out.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) config: Config,
@@ -117,14 +32,12 @@ pub struct Service {
     by_id: HashMap<String, i64>,
     deleted: u64,
     pub(crate) started: Vec<Started>,
-    requests: u64,
-    log: VecDeque<LoggedRequest>,
-    window: (i64, u32),
+    pub(crate) requests: u64,
+    pub(crate) log: VecDeque<LoggedRequest>,
+    pub(crate) window: (i64, u32),
     /// Runs that are deleted and still listed, and for how many more listings.
     pub(crate) ghosts: Vec<(u32, Run)>,
 }
-
-pub(crate) struct Refusal(pub(crate) StatusCode, pub(crate) String);
 
 impl Service {
     /// An empty queue.
@@ -175,17 +88,17 @@ impl Service {
         self.by_id.contains_key(dlq_id)
     }
 
-    /// How many runs were really deleted, whatever was answered.
+    /// How many runs were really deleted, whatever the response said.
     pub fn deleted_total(&self) -> u64 {
         self.deleted
     }
 
-    /// Every run that was started and every failure callback that was sent again, in order, whatever was answered.
+    /// Every run that was started and every failure callback that was sent again, in order, whatever the response said.
     pub fn started(&self) -> impl Iterator<Item = &Started> {
         self.started.iter()
     }
 
-    /// How many requests came, answered or not.
+    /// How many requests came, served or not.
     pub fn requests_total(&self) -> u64 {
         self.requests
     }
@@ -193,182 +106,6 @@ impl Service {
     /// The last ten thousand requests, oldest first.
     pub fn log(&self) -> impl Iterator<Item = &LoggedRequest> {
         self.log.iter()
-    }
-
-    /// Serves one request at `now_ms`, milliseconds since the epoch. A [`Wire`] in the answer's extensions says what the
-    /// connection has to do besides.
-    pub fn handle(&mut self, now_ms: i64, request: Request<Vec<u8>>) -> Response<Vec<u8>> {
-        self.requests += 1;
-        let fault = self.config.faults.next(request.method());
-        let mut response = match fault {
-            Some(fault) => self.misbehave(fault, now_ms, &request),
-            None => self.serve(now_ms, &request),
-        };
-        if let Ok(date) = HeaderValue::try_from(http_date(now_ms)) {
-            response.headers_mut().insert(DATE, date);
-        }
-        if self.log.len() == LOG {
-            self.log.pop_front();
-        }
-        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-        let target = match target.split_once("qstash_token=") {
-            Some((before, token)) => {
-                let after = token.find('&').and_then(|at| token.get(at..)).unwrap_or_default();
-                format!("{before}qstash_token=…{after}")
-            }
-            None => target.to_owned(),
-        };
-        self.log.push_back(LoggedRequest { method: request.method().clone(), target, status: response.status() });
-        response
-    }
-
-    fn misbehave(&mut self, fault: Fault, now_ms: i64, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
-        const HTML: &str = "<html><body><h1>Bad gateway</h1></body></html>";
-        let wired = |mut response: Response<Vec<u8>>, wire| {
-            response.extensions_mut().insert(wire);
-            response
-        };
-        let cursor = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
-            .find_map(|(name, value)| (name == "cursor").then(|| value.into_owned()));
-        match fault {
-            Fault::LostRequest => wired(plain(StatusCode::OK, ""), Wire::CloseBeforeAnswer { applied: false }),
-            Fault::LostAnswer => wired(self.serve(now_ms, request), Wire::CloseBeforeAnswer { applied: true }),
-            Fault::TooManyRequests { retry_after_s } => {
-                let mut response = error(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded");
-                if let Some(seconds) = retry_after_s {
-                    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(seconds));
-                }
-                response
-            }
-            Fault::ServerError(status) => {
-                error(StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), "internal error")
-            }
-            Fault::AppliedServerError => {
-                self.serve(now_ms, request);
-                error(StatusCode::BAD_GATEWAY, "upstream went away")
-            }
-            Fault::CutBody => wired(self.serve(now_ms, request), Wire::CutBody),
-            Fault::Html => {
-                self.serve(now_ms, request);
-                html(StatusCode::OK, HTML)
-            }
-            Fault::HtmlGateway => html(StatusCode::BAD_GATEWAY, HTML),
-            Fault::NoDeleted => {
-                self.serve(now_ms, request);
-                plain(StatusCode::OK, "{}")
-            }
-            Fault::NegativeDeleted => {
-                self.serve(now_ms, request);
-                plain(StatusCode::OK, "{\"deleted\":-1}")
-            }
-            Fault::RepeatCursor => nothing(request, &cursor.unwrap_or_else(|| "again".into())),
-            Fault::FreshCursor => nothing(request, &format!("fresh-{}", self.requests)),
-            Fault::RefuseCursor if cursor.is_some() => error(StatusCode::GONE, "cursor expired"),
-            Fault::RefuseCursor => self.serve(now_ms, request),
-            Fault::EndlessBody => wired(plain(StatusCode::OK, "{\"deleted\":"), Wire::Endless),
-            Fault::Slow { ms } => wired(self.serve(now_ms, request), Wire::Delay(ms)),
-            Fault::Redirect => {
-                let mut response = plain(StatusCode::TEMPORARY_REDIRECT, "");
-                response.headers_mut().insert(LOCATION, HeaderValue::from_static("http://127.0.0.1:1/elsewhere"));
-                response
-            }
-            Fault::Silent => wired(plain(StatusCode::OK, ""), Wire::Silent),
-        }
-    }
-
-    fn serve(&mut self, now_ms: i64, request: &Request<Vec<u8>>) -> Response<Vec<u8>> {
-        self.route(now_ms, request).unwrap_or_else(|Refusal(status, words)| {
-            let mut response = error(status, &words);
-            if status == StatusCode::TOO_MANY_REQUESTS {
-                self.limit_headers(now_ms, response.headers_mut());
-            }
-            response
-        })
-    }
-
-    fn route(&mut self, now_ms: i64, request: &Request<Vec<u8>>) -> Result<Response<Vec<u8>>, Refusal> {
-        let bad = |words: String| Refusal(StatusCode::BAD_REQUEST, words);
-        let method = request.method();
-        let route = Route::of(request.uri().path());
-        let rules = Rules {
-            split_commas: self.config.split_commas,
-            strict: self.config.strict_query,
-            ids_allowed: method != Method::GET,
-            messages: matches!(route, Some(Route::Messages)),
-        };
-        let passed_over = |name: &str| {
-            let dates = self.config.ignore_dates && matches!(name, "fromDate" | "toDate");
-            let concerns =
-                |ignored: &Ignored| ignored.name == name && ignored.method.as_ref().is_none_or(|m| m == method);
-            dates || self.config.ignored.iter().any(concerns)
-        };
-        let query = Query::parse(request.uri().query().unwrap_or_default(), &rules, passed_over);
-        let query = query.and_then(|query| self.unbound(method, query));
-        self.authenticate(request.headers(), query.as_ref().ok())?;
-        self.limit(now_ms)?;
-        let Some(route) = route else { return Err(Refusal(StatusCode::NOT_FOUND, "not found".into())) };
-        match (method, route) {
-            (&Method::DELETE, Route::Dlq) => self.bulk_delete(&query.map_err(bad)?),
-            (&Method::GET, Route::Dlq | Route::Messages) => self.list(&query.map_err(bad)?),
-            (&Method::GET, Route::One(id)) => self.get(&id),
-            (&Method::DELETE, Route::One(id)) => self.delete_one(&id),
-            (&Method::POST, Route::Start(verb)) => {
-                let overrides = overrides(request.headers()).map_err(bad)?;
-                self.start_many(now_ms, verb, &query.map_err(bad)?, &overrides)
-            }
-            (&Method::POST, Route::StartOne(verb, id)) => {
-                let overrides = overrides(request.headers()).map_err(bad)?;
-                self.start_one(now_ms, verb, &id, &overrides)
-            }
-            (&Method::POST, Route::Callback(id)) => self.retry_callback(&id),
-            (&Method::DELETE, Route::Callback(id)) => self.cancel_callback(&id),
-            _ => Err(Refusal(StatusCode::METHOD_NOT_ALLOWED, "method not allowed".into())),
-        }
-    }
-
-    fn authenticate(&self, headers: &HeaderMap, query: Option<&Query>) -> Result<(), Refusal> {
-        let bearer = headers
-            .get(AUTHORIZATION)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.strip_prefix("Bearer "));
-        let token = bearer.or_else(|| query.and_then(|query| query.token.as_deref()));
-        if token == Some(self.config.token.as_str()) {
-            Ok(())
-        } else {
-            Err(Refusal(StatusCode::UNAUTHORIZED, "invalid token".into()))
-        }
-    }
-
-    fn limit(&mut self, now_ms: i64) -> Result<(), Refusal> {
-        let Some(RateLimit { per_second }) = self.config.rate_limit else { return Ok(()) };
-        let second = now_ms.div_euclid(1_000);
-        if self.window.0 != second {
-            self.window = (second, 0);
-        }
-        if self.window.1 >= per_second {
-            return Err(Refusal(StatusCode::TOO_MANY_REQUESTS, "burst rate limit exceeded".into()));
-        }
-        self.window.1 += 1;
-        Ok(())
-    }
-
-    fn limit_headers(&self, now_ms: i64, headers: &mut HeaderMap) {
-        let limit = self.config.rate_limit.map_or(0, |limit| limit.per_second);
-        headers.insert(HeaderName::from_static("burst-ratelimit-limit"), HeaderValue::from(limit));
-        headers.insert(HeaderName::from_static("burst-ratelimit-remaining"), HeaderValue::from(0));
-        headers
-            .insert(HeaderName::from_static("burst-ratelimit-reset"), HeaderValue::from(now_ms.div_euclid(1_000) + 1));
-        headers.insert(RETRY_AFTER, HeaderValue::from(1));
-    }
-
-    /// The cursor as it was before it was bound to its query.
-    fn unbound(&self, method: &Method, mut query: Query) -> Result<Query, String> {
-        query.binding = self.config.bound_cursors.then(|| query.binding_to(method));
-        if let (Some(binding), Some(cursor)) = (&query.binding, &query.cursor) {
-            let bare = cursor.strip_prefix(binding.as_str()).and_then(|rest| rest.strip_prefix('!'));
-            query.cursor = Some(bare.ok_or("the cursor belongs to another query")?.to_owned());
-        }
-        Ok(query)
     }
 
     pub(crate) fn remove(&mut self, id: &str) -> Option<Run> {
@@ -450,34 +187,4 @@ impl Service {
 fn parse_key(cursor: &str) -> Option<Key> {
     let (at, id) = cursor.strip_prefix('k')?.split_once('~')?;
     Some((at.parse().ok()?, id.to_owned()))
-}
-
-pub(crate) fn plain(status: StatusCode, body: &str) -> Response<Vec<u8>> {
-    let mut response = Response::new(body.as_bytes().to_vec());
-    *response.status_mut() = status;
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
-}
-
-fn html(status: StatusCode, body: &str) -> Response<Vec<u8>> {
-    let mut response = plain(status, body);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/html"));
-    response
-}
-
-pub(crate) fn json(value: &serde_json::Value) -> Response<Vec<u8>> {
-    plain(StatusCode::OK, &value.to_string())
-}
-
-fn error(status: StatusCode, words: &str) -> Response<Vec<u8>> {
-    plain(status, &serde_json::json!({ "error": words }).to_string())
-}
-
-/// An empty page of what was asked for.
-fn nothing(request: &Request<Vec<u8>>, cursor: &str) -> Response<Vec<u8>> {
-    json(&match *request.method() {
-        Method::GET => serde_json::json!({ "messages": [], "cursor": cursor }),
-        Method::POST => serde_json::json!({ "workflowRuns": [], "cursor": cursor }),
-        _ => serde_json::json!({ "deleted": 0, "cursor": cursor }),
-    })
 }

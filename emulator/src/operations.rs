@@ -1,8 +1,10 @@
 //! What the service does to its runs.
 
-use crate::model::{Key, Refusal, json, plain};
+use crate::model::{Key, Service};
 use crate::query::Query;
-use crate::{Run, Service};
+use crate::response::{Refusal, json, plain};
+use crate::run::Run;
+use crate::started::{Started, StartedVerb};
 use http::{Response, StatusCode};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -10,39 +12,7 @@ use std::collections::btree_map::Entry;
 /// The most runs that one request resumes or restarts.
 const MAX_STARTS: u32 = 50;
 
-/// What was started.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartedVerb {
-    /// The run went on where it failed.
-    Resume,
-    /// The run began anew.
-    Restart,
-    /// The failure callback was sent again.
-    Callback,
-}
-
-/// A run that was started, or a failure callback that was sent again.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Started {
-    /// By which operation.
-    pub verb: StartedVerb,
-    /// The entry in the DLQ.
-    pub dlq_id: String,
-    /// The run's id, a new one but for a callback.
-    pub workflow_run_id: String,
-    /// When it was created, milliseconds since the epoch.
-    pub workflow_created_at: i64,
-    /// The `upstash-…` headers of the request, names in lower case.
-    pub overrides: BTreeMap<String, String>,
-}
-
-impl Started {
-    fn json(&self) -> serde_json::Value {
-        serde_json::json!({ "workflowRunId": self.workflow_run_id, "workflowCreatedAt": self.workflow_created_at })
-    }
-}
-
-type Answer = Result<Response<Vec<u8>>, Refusal>;
+type Served = Result<Response<Vec<u8>>, Refusal>;
 
 fn absent() -> Refusal {
     Refusal(StatusCode::NOT_FOUND, "dlq message not found".into())
@@ -53,7 +23,7 @@ fn bad(words: &str) -> Refusal {
 }
 
 impl Service {
-    pub(crate) fn bulk_delete(&mut self, query: &Query) -> Answer {
+    pub(crate) fn bulk_delete(&mut self, query: &Query) -> Served {
         if !query.dlq_ids.is_empty() {
             let deleted = query.dlq_ids.iter().filter(|id| self.delete(id)).count();
             return Ok(json(&serde_json::json!({ "deleted": deleted })));
@@ -66,7 +36,7 @@ impl Service {
         }))
     }
 
-    pub(crate) fn list(&mut self, query: &Query) -> Answer {
+    pub(crate) fn list(&mut self, query: &Query) -> Served {
         // Deleted runs that the listing has not caught up with appear in their old places.
         let ghosts: Vec<Key> = self.ghosts.iter().map(|(_, run)| (run.created_at, run.dlq_id.clone())).collect();
         let mut shown = Vec::new();
@@ -87,11 +57,11 @@ impl Service {
         Ok(plain(StatusCode::OK, &format!("{{\"messages\":[{}],\"cursor\":{cursor}}}", messages.join(","))))
     }
 
-    pub(crate) fn get(&self, id: &str) -> Answer {
+    pub(crate) fn get(&self, id: &str) -> Served {
         self.run(id).map(|run| plain(StatusCode::OK, &run.to_json())).ok_or_else(absent)
     }
 
-    pub(crate) fn delete_one(&mut self, id: &str) -> Answer {
+    pub(crate) fn delete_one(&mut self, id: &str) -> Served {
         if self.delete(id) { Ok(plain(StatusCode::OK, "")) } else { Err(absent()) }
     }
 
@@ -101,7 +71,7 @@ impl Service {
         verb: StartedVerb,
         id: &str,
         overrides: &BTreeMap<String, String>,
-    ) -> Answer {
+    ) -> Served {
         if self.run(id).is_none() {
             return Err(absent());
         }
@@ -114,7 +84,7 @@ impl Service {
         verb: StartedVerb,
         query: &Query,
         overrides: &BTreeMap<String, String>,
-    ) -> Answer {
+    ) -> Served {
         let (ids, cursor) = if query.dlq_ids.is_empty() {
             let (keys, cursor) = self.page(query, Some(MAX_STARTS), MAX_STARTS.into())?;
             (keys.into_iter().map(|(_, id): Key| id).collect(), cursor)
@@ -151,7 +121,7 @@ impl Service {
         json
     }
 
-    pub(crate) fn retry_callback(&mut self, id: &str) -> Answer {
+    pub(crate) fn retry_callback(&mut self, id: &str) -> Served {
         let run = self.run_mut(id).ok_or_else(absent)?;
         let state = run.failure_function_state.as_deref();
         if run.failure_callback.is_none() || !matches!(state, Some("CALLBACK_FAIL" | "CALLBACK_CANCELED")) {
@@ -167,10 +137,10 @@ impl Service {
         };
         let json = started.json();
         self.started.push(started);
-        Ok(crate::model::json(&json))
+        Ok(crate::response::json(&json))
     }
 
-    pub(crate) fn cancel_callback(&mut self, id: &str) -> Answer {
+    pub(crate) fn cancel_callback(&mut self, id: &str) -> Served {
         let run = self.run_mut(id).ok_or_else(absent)?;
         if run.failure_function_state.as_deref() != Some("CALLBACK_INPROGRESS") {
             return Err(bad("there is no failure callback in progress"));

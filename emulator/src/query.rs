@@ -1,6 +1,6 @@
 //! The query of list and bulk delete, read as strictly as the service reads it.
 
-use crate::Run;
+use crate::run::Run;
 use http::Method;
 
 #[derive(Clone, Debug, Default)]

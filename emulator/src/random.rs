@@ -1,3 +1,5 @@
+//! Random numbers from a seed: the same seed gives the same numbers everywhere.
+
 /// A small generator, so that one seed gives the same samples and faults everywhere.
 #[derive(Clone, Debug)]
 pub(crate) struct SplitMix64(u64);

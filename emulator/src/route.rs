@@ -1,6 +1,6 @@
 //! Which operation a path means.
 
-use crate::StartedVerb;
+use crate::started::StartedVerb;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {

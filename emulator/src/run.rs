@@ -1,3 +1,5 @@
+//! A run in the queue, in the fields of the API.
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -55,15 +57,15 @@ pub struct Run {
     /// The key of flow control.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow_control_key: Option<String>,
-    /// What the step answered.
+    /// The status that the step responded with.
     pub response_status: u16,
-    /// The answer's headers.
+    /// The response's headers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub response_header: BTreeMap<String, Vec<String>>,
-    /// The answer's body.
+    /// The response's body.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub response_body: String,
-    /// The answer's body, in base64, where it is no text.
+    /// The response's body in base64, where it is not text.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub response_body_base64: String,
     /// The message's text where the run was loaded from a file: it is served as it stands there, with the fields that this
@@ -102,7 +104,7 @@ impl Run {
 pub struct FailureCallbackInfo {
     /// As in [`Run::failure_function_state`].
     pub state: String,
-    /// What the callback's receiver answered.
+    /// The status that the callback's receiver responded with.
     pub response_status: u16,
     /// Its body.
     #[serde(skip_serializing_if = "String::is_empty")]

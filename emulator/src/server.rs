@@ -1,7 +1,9 @@
 //! The model behind a socket.
 
+use crate::access;
 use crate::body::ServedBody;
-use crate::{Service, Wire, access};
+use crate::fault::Wire;
+use crate::model::Service;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -34,7 +36,7 @@ pub enum Clock {
 pub struct ServerOptions {
     /// Where to listen. Anyone who reaches it and knows the token may ask: keep it on this machine.
     pub addr: SocketAddr,
-    /// How long each answer is held back.
+    /// How long each response is held back.
     pub latency: Duration,
     /// Where the time comes from.
     pub clock: Clock,
@@ -98,7 +100,7 @@ impl Server {
     /// Listens from the moment this returns.
     ///
     /// # Errors
-    /// When the address cannot be bound or the thread not started.
+    /// The address cannot be bound, or the thread does not start.
     pub fn start(service: Service, options: ServerOptions) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(options.addr)?;
         listener.set_nonblocking(true)?;
@@ -191,17 +193,17 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn serve(stream: TcpStream, shared: Arc<Shared>) {
-    // Without it answers may be a little late, no more.
+    // Without it responses may be a little late, no more.
     let _ = stream.set_nodelay(true);
     let timeout = shared.options.read_timeout;
-    let service = service_fn(|request| answer(request, Arc::clone(&shared)));
+    let service = service_fn(|request| respond(request, Arc::clone(&shared)));
     let mut connection = hyper::server::conn::http1::Builder::new();
     connection.timer(TokioTimer::new()).header_read_timeout(timeout);
     // A connection that breaks is the client's business, or a fault of ours that was asked for.
     let _ = connection.serve_connection(TokioIo::new(stream), service).await;
 }
 
-async fn answer(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<ServedBody>, io::Error> {
+async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Response<ServedBody>, io::Error> {
     let (parts, body) = request.into_parts();
     if let Some(reason) = access::refusal(&parts.headers) {
         return Ok(refused(StatusCode::FORBIDDEN, reason));

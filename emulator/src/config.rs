@@ -1,0 +1,87 @@
+//! How the service behaves where the contract leaves it open, and where a broken server would differ.
+
+use crate::fault::FaultPlan;
+use http::Method;
+
+/// The public token of the official local server.
+pub const LOCAL_TOKEN: &str = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZGVmYXVsdFBhc3N3b3JkIn0=";
+
+/// What a cursor stands for. The contract leaves it open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CursorKind {
+    /// The last run of the page.
+    #[default]
+    Key,
+    /// How many matching runs came before; deleting while paging skips runs.
+    Offset,
+}
+
+/// How many requests a second are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RateLimit {
+    /// At most so many.
+    pub per_second: u32,
+}
+
+/// How the service behaves.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Who may ask.
+    pub token: String,
+    /// What cursors stand for.
+    pub cursors: CursorKind,
+    /// Whether values are split at commas, as the newer service does.
+    pub split_commas: bool,
+    /// The largest `count` of a listing.
+    pub max_count: u32,
+    /// The largest `count` of a bulk delete; the contract names none.
+    pub delete_max_count: Option<u32>,
+    /// Whether and how requests are limited.
+    pub rate_limit: Option<RateLimit>,
+    /// When to misbehave.
+    pub faults: FaultPlan,
+    /// Whether unknown query names are refused.
+    pub strict_query: bool,
+    /// Whether `fromDate` and `toDate` are passed over, as a broken server might.
+    pub ignore_dates: bool,
+    /// Parts of the query that are passed over, as a broken server might: see [`Ignored`].
+    pub ignored: Vec<Ignored>,
+    /// Whether a cursor is only good for the filters and the method that it was given out for; others are refused with 400.
+    pub bound_cursors: bool,
+    /// Whether pages begin with the newest run; the contract promises no order.
+    pub newest_first: bool,
+    /// For how many more listings a run is still listed after it was deleted.
+    pub listing_lag: u32,
+    /// Whether runs that were resumed or restarted stay in the DLQ; the contract leaves it open.
+    pub started_runs_stay: bool,
+}
+
+/// A part of the query that the service passes over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ignored {
+    /// For requests with this method; `None` for every method.
+    pub method: Option<Method>,
+    /// The name in the query, such as `fromDate` or `label`.
+    pub name: &'static str,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            token: LOCAL_TOKEN.into(),
+            cursors: CursorKind::default(),
+            split_commas: true,
+            max_count: 100,
+            delete_max_count: None,
+            rate_limit: None,
+            faults: FaultPlan::none(),
+            strict_query: true,
+            ignore_dates: false,
+            ignored: Vec::new(),
+            bound_cursors: false,
+            newest_first: false,
+            listing_lag: 0,
+            started_runs_stay: false,
+        }
+    }
+}
