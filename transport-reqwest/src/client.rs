@@ -1,3 +1,5 @@
+//! A client that sends requests and awaits their responses: how it is built, how it sends, and what it offers.
+
 use crate::failure::{Conduct, classify, innermost};
 use crate::{Operation, Pages};
 use http::{Request, Response};

@@ -1,3 +1,5 @@
+//! What reqwest's errors say of a request: surely not sent, or unknown.
+
 use std::error::Error;
 use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
 

@@ -1,3 +1,5 @@
+//! A bulk operation that is put together and then awaited.
+
 use crate::client::now;
 use crate::{Client, Pages};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};

@@ -1,3 +1,5 @@
+//! Pages and runs as streams.
+
 use crate::Client;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;

@@ -1,3 +1,5 @@
+//! A client that sends one request at a time and waits for the response: how it is built, how it sends, and what it offers.
+
 use crate::connect::Marking;
 use crate::failure::classify;
 use crate::resolver::{CachingResolver, Names};

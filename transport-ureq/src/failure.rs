@@ -1,4 +1,6 @@
-use crate::connect::NotSent;
+//! What ureq's errors say of a request: surely not sent, or unknown.
+
+use crate::not_sent::NotSent;
 use std::io::ErrorKind;
 use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
 use ureq::{Error, Timeout};

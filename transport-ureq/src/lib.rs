@@ -4,6 +4,7 @@ mod client;
 mod connect;
 mod failure;
 mod fleet;
+mod not_sent;
 mod operation;
 mod pages;
 mod proxy;

@@ -1,3 +1,5 @@
+//! A bulk operation that is put together and then run.
+
 use crate::Client;
 use crate::client::now;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};

@@ -1,3 +1,5 @@
+//! A listing as an iterator.
+
 use crate::Client;
 use std::ops::ControlFlow;
 use upstash_dlq_core::{DlqMessage, Driven, Event, Halt, List, ListPage, Observer, Pager, RetryPolicy};

@@ -1,6 +1,6 @@
 //! Name lookup that does not start a thread for each request.
 
-use crate::connect::{NotSent, Step};
+use crate::not_sent::{NotSent, Step, authority};
 use http::Uri;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,7 @@ use ureq::unversioned::transport::NextTimeout;
 const KEPT: Duration = Duration::from_secs(30);
 
 /// ureq looks names up anew for every request, also over a connection that stands, and with a timeout in a thread of its
-/// own. Here an address is its own answer, and a name's answer is kept for a while, or until no connection could be made.
+/// own. Here an address needs no lookup, and what a name's lookup found is kept for a while, or until a connection fails.
 #[derive(Debug)]
 pub(crate) struct CachingResolver<R = DefaultResolver> {
     inner: R,
@@ -78,12 +78,6 @@ impl<R: Resolver> CachingResolver<R> {
         addresses.iter().for_each(|address| resolved.push(*address));
         resolved
     }
-}
-
-/// Host and port, without a proxy's user and password.
-pub(crate) fn authority(uri: &Uri) -> &str {
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    authority.rsplit('@').next().unwrap_or_default()
 }
 
 fn literal(uri: &Uri) -> Option<SocketAddr> {
