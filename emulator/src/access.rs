@@ -1,4 +1,4 @@
-//! Who may ask: no page in a browser that was loaded from elsewhere, by whatever name it reaches this machine.
+//! Refuses requests that a browser sends for a page from elsewhere, by whatever name the page reaches this machine.
 
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, HeaderValue, Uri};

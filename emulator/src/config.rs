@@ -16,17 +16,17 @@ pub enum CursorKind {
     Offset,
 }
 
-/// How many requests a second are served.
+/// A limit on the rate of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RateLimit {
-    /// At most so many.
+    /// The most requests that are served within a second.
     pub per_second: u32,
 }
 
 /// How the service behaves.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Who may ask.
+    /// The token that requests must carry.
     pub token: String,
     /// What cursors stand for.
     pub cursors: CursorKind,
@@ -36,30 +36,31 @@ pub struct Config {
     pub max_count: u32,
     /// The largest `count` of a bulk delete; the contract names none.
     pub delete_max_count: Option<u32>,
-    /// Whether and how requests are limited.
+    /// The rate limit, if there is one.
     pub rate_limit: Option<RateLimit>,
-    /// When to misbehave.
+    /// When the service misbehaves.
     pub faults: FaultPlan,
     /// Whether unknown query names are refused.
     pub strict_query: bool,
-    /// Whether `fromDate` and `toDate` are passed over, as a broken server might.
+    /// Whether `fromDate` and `toDate` are ignored, as a broken server might do.
     pub ignore_dates: bool,
-    /// Parts of the query that are passed over, as a broken server might: see [`Ignored`].
+    /// Parts of the query that are ignored, as a broken server might do.
     pub ignored: Vec<Ignored>,
-    /// Whether a cursor is only good for the filters and the method that it was given out for; others are refused with 400.
+    /// Whether a cursor is valid only for the filters and the method that it was given out for. Other requests with it are
+    /// refused with a 400.
     pub bound_cursors: bool,
     /// Whether pages begin with the newest run; the contract promises no order.
     pub newest_first: bool,
-    /// For how many more listings a run is still listed after it was deleted.
+    /// In how many more listings a run appears after it was deleted.
     pub listing_lag: u32,
     /// Whether runs that were resumed or restarted stay in the DLQ; the contract leaves it open.
     pub started_runs_stay: bool,
 }
 
-/// A part of the query that the service passes over.
+/// A part of the query that the service ignores.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ignored {
-    /// For requests with this method; `None` for every method.
+    /// The method of the requests it is ignored in, or `None` for every method.
     pub method: Option<Method>,
     /// The name in the query, such as `fromDate` or `label`.
     pub name: &'static str,

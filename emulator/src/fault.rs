@@ -1,4 +1,4 @@
-//! The ways to misbehave, and when: a plan that a seed or a script decides.
+//! How the service misbehaves, and when: by a script, or at random from a seed.
 
 use crate::random::SplitMix64;
 use http::Method;
@@ -6,67 +6,67 @@ use http::Method;
 /// One way to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// The connection closes; nothing was done.
+    /// The connection closes. The request was not carried out.
     LostRequest,
-    /// It was done, and the connection closes without a response.
+    /// The request is carried out, and the connection closes without a response.
     LostAnswer,
-    /// 429, with `Retry-After` in seconds where given.
+    /// A 429, with `Retry-After` if one is given. The request is not carried out.
     TooManyRequests {
         /// Seconds.
         retry_after_s: Option<u32>,
     },
-    /// This status, and nothing was done.
+    /// A response with this status. The request is not carried out.
     ServerError(u16),
-    /// It was done, and 502 comes back.
+    /// The request is carried out, and the response is a 502.
     AppliedServerError,
-    /// It was done, and half of the JSON comes back.
+    /// The request is carried out, and half of the JSON comes back.
     CutBody,
-    /// It was done, and a proxy's HTML comes back with 200.
+    /// The request is carried out, and a proxy's HTML comes back with a 200.
     Html,
-    /// 502 with HTML, and nothing was done.
+    /// A 502 with HTML. The request is not carried out.
     HtmlGateway,
-    /// It was done, and `{}` comes back.
+    /// The request is carried out, and `{}` comes back.
     NoDeleted,
-    /// It was done, and a negative count comes back.
+    /// The request is carried out, and a negative count comes back.
     NegativeDeleted,
-    /// Nothing was done, and the same cursor comes back.
+    /// The same cursor comes back. The request is not carried out.
     RepeatCursor,
-    /// Nothing was done, and a cursor never seen before comes back.
+    /// A cursor never seen before comes back. The request is not carried out.
     FreshCursor,
-    /// 410 for a request with a cursor; without one the request is served.
+    /// A 410 for a request with a cursor. A request without one is served.
     RefuseCursor,
-    /// Nothing was done, and the body does not end.
+    /// A body without an end. The request is not carried out.
     EndlessBody,
-    /// Served late.
+    /// The request is served, late.
     Slow {
         /// Milliseconds.
         ms: u64,
     },
-    /// 307 to another place, and nothing was done.
+    /// A redirect (307) to another place. The request is not carried out.
     Redirect,
-    /// Nothing was done, and nothing comes back until the client gives up.
+    /// Nothing comes back until the client gives up. The request is not carried out.
     Silent,
 }
 
-/// What the wire has to do to a response beyond sending it; in the response's extensions.
+/// What the server does to the connection besides sending the response. Stands in the response's extensions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
-    /// Close without a byte.
+    /// Closes it without sending a byte.
     CloseBeforeAnswer {
         /// Whether the request was carried out.
         applied: bool,
     },
-    /// Announce the whole body, send half, close.
+    /// Announces the whole body, sends half of it, and closes.
     CutBody,
-    /// Never stop sending.
+    /// Never stops sending.
     Endless,
-    /// Wait so many milliseconds first.
+    /// Waits for this many milliseconds first.
     Delay(u64),
-    /// Never respond.
+    /// Never responds.
     Silent,
 }
 
-/// When to misbehave: the same plan gives the same faults in the same order.
+/// When the service misbehaves. The same plan gives the same faults in the same order.
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
     script: std::collections::VecDeque<Option<Fault>>,
@@ -78,12 +78,12 @@ pub struct FaultPlan {
 pub const PROFILES: [&str; 5] = ["none", "flaky", "rate-limited", "lost-answers", "garbage"];
 
 impl FaultPlan {
-    /// Always well behaved.
+    /// No faults.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// One entry a request; well behaved after the last.
+    /// One entry a request, and no faults after the last.
     pub fn script(script: Vec<Option<Fault>>) -> Self {
         Self { script: script.into(), ..Self::default() }
     }
@@ -93,13 +93,13 @@ impl FaultPlan {
         Self { random: Some((SplitMix64::new(seed), rates)), ..Self::default() }
     }
 
-    /// The same for requests with this method alone; the others are served well and use up no entry.
+    /// Restricts the plan to requests with this method. The others are served, and use up no entry.
     #[must_use]
     pub fn only(self, method: Method) -> Self {
         Self { only: Some(method), ..self }
     }
 
-    /// A plan by its name in [`PROFILES`].
+    /// Returns the plan of this name, which is one of [`PROFILES`].
     pub fn profile(name: &str, seed: u64) -> Option<Self> {
         let busy = Fault::TooManyRequests { retry_after_s: Some(1) };
         let rates = match name {

@@ -15,8 +15,8 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 const LOG: usize = 10_000;
 
 impl Service {
-    /// Serves one request at `now_ms`, milliseconds since the epoch. A [`Wire`] in the response's extensions says what the
-    /// connection has to do besides.
+    /// Serves one request at `now_ms`, in milliseconds since the epoch. A [`Wire`] in the response's extensions says what
+    /// else the server does to the connection.
     pub fn handle(&mut self, now_ms: i64, request: Request<Vec<u8>>) -> Response<Vec<u8>> {
         self.requests += 1;
         let fault = self.config.faults.next(request.method());

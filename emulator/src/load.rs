@@ -30,7 +30,8 @@ impl std::error::Error for LoadError {}
 /// which then do not match any filter. Each run is served as its line stands.
 ///
 /// # Errors
-/// A line that is no JSON object with a `dlqId`, is longer than 16 MiB, or cannot be read.
+/// Returns a [`LoadError`] for the first line that is not a JSON object with a `dlqId`, is longer than 16 MiB, or cannot be
+/// read.
 pub fn load(mut reader: impl BufRead) -> Result<Vec<Run>, LoadError> {
     let mut runs = Vec::new();
     for line in 1.. {
@@ -54,7 +55,7 @@ pub fn load(mut reader: impl BufRead) -> Result<Vec<Run>, LoadError> {
 
 fn parse(text: &str) -> Result<Run, String> {
     let fields: std::collections::BTreeMap<String, &RawValue> =
-        serde_json::from_str(text).map_err(|error| format!("is no JSON object: {error}"))?;
+        serde_json::from_str(text).map_err(|error| format!("is not a JSON object: {error}"))?;
     // A field of another type than promised counts as missing, and takes no other with it.
     let fits = |name: &String, value: &Value| {
         let alone = Value::Object(Map::from_iter([(name.clone(), value.clone())]));

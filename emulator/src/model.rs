@@ -1,4 +1,4 @@
-//! The dead-letter queue as a pure model: its runs, its pages and its counts. It knows nothing of HTTP but a refusal's status.
+//! The dead-letter queue as a pure model: its runs, its pages and its counts. It has no clock and does no I/O.
 
 use crate::config::{Config, CursorKind};
 use crate::fault::FaultPlan;
@@ -15,7 +15,7 @@ use std::ops::Bound;
 pub struct LoggedRequest {
     /// The method.
     pub method: Method,
-    /// Path and query; a token in it is blotted out.
+    /// Path and query, without a token.
     pub target: String,
     /// The response's status.
     pub status: StatusCode,
@@ -24,7 +24,7 @@ pub struct LoggedRequest {
 /// In the DLQ's order.
 pub(crate) type Key = (i64, String);
 
-/// The dead-letter queue and its rules. No clock and no I/O: the time comes in, the response goes out.
+/// The dead-letter queue and its rules. It has no clock and does no I/O: the time and a request come in, a response goes out.
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) config: Config,
@@ -40,7 +40,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// An empty queue.
+    /// Creates a service with an empty queue.
     pub fn new(config: Config) -> Self {
         Self {
             config,
@@ -55,7 +55,7 @@ impl Service {
         }
     }
 
-    /// A run fails for good. One with the same id is replaced.
+    /// Adds a run that has failed for good. It replaces a run with the same id.
     pub fn insert(&mut self, run: Run) {
         if let Some(at) = self.by_id.insert(run.dlq_id.clone(), run.created_at) {
             self.runs.remove(&(at, run.dlq_id.clone()));
@@ -63,47 +63,48 @@ impl Service {
         self.runs.insert((run.created_at, run.dlq_id.clone()), run);
     }
 
-    /// From now on it misbehaves by this plan.
+    /// Sets the plan by which the service misbehaves from now on.
     pub fn set_faults(&mut self, faults: FaultPlan) {
         self.config.faults = faults;
     }
 
-    /// How many runs there are.
+    /// Returns the number of runs in the queue.
     pub fn len(&self) -> usize {
         self.runs.len()
     }
 
-    /// Whether there are none.
+    /// Returns whether the queue is empty.
     pub fn is_empty(&self) -> bool {
         self.runs.is_empty()
     }
 
-    /// The runs, oldest first.
+    /// Returns the runs, oldest first.
     pub fn runs(&self) -> impl Iterator<Item = &Run> {
         self.runs.values()
     }
 
-    /// Whether a run is there.
+    /// Returns whether a run is in the queue.
     pub fn contains(&self, dlq_id: &str) -> bool {
         self.by_id.contains_key(dlq_id)
     }
 
-    /// How many runs were really deleted, whatever the response said.
+    /// Returns the number of runs that were really deleted, whatever the responses said.
     pub fn deleted_total(&self) -> u64 {
         self.deleted
     }
 
-    /// Every run that was started and every failure callback that was sent again, in order, whatever the response said.
+    /// Returns every run that was started and every failure callback that was sent again, in order, whatever the responses
+    /// said.
     pub fn started(&self) -> impl Iterator<Item = &Started> {
         self.started.iter()
     }
 
-    /// How many requests came, served or not.
+    /// Returns the number of requests that came, served or not.
     pub fn requests_total(&self) -> u64 {
         self.requests
     }
 
-    /// The last ten thousand requests, oldest first.
+    /// Returns the last ten thousand requests, oldest first.
     pub fn log(&self) -> impl Iterator<Item = &LoggedRequest> {
         self.log.iter()
     }
@@ -131,7 +132,8 @@ impl Service {
         self.runs.get_mut(&(*self.by_id.get(id)?, id.to_owned()))
     }
 
-    /// One page of matching keys, and where the next begins. A full page always has a next one, which may be empty.
+    /// Returns one page of matching keys, and the cursor of the next page. A full page always has a next one, which may be
+    /// empty.
     pub(crate) fn page(
         &self,
         query: &Query,

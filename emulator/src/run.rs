@@ -26,7 +26,7 @@ pub struct Run {
     /// The body sent to the step.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub body: String,
-    /// The body sent to the step, in base64, where it is no text.
+    /// The body sent to the step, in base64, where it is not text.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub body_base64: String,
     /// How often delivery was to be retried.

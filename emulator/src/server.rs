@@ -1,4 +1,4 @@
-//! The model behind a socket.
+//! A server around the model: sockets, time, and bounds on both.
 
 use crate::access;
 use crate::body::ServedBody;
@@ -21,30 +21,30 @@ use tokio::sync::{Semaphore, oneshot};
 /// No request of the contract has a body; a larger one than this, in bytes, is refused.
 const MAX_REQUEST_BODY: usize = 1024 * 1024;
 
-/// Where the server's time comes from.
+/// The source of the server's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Clock {
     /// The machine's clock.
     #[default]
     System,
-    /// Always this time, milliseconds since the epoch.
+    /// Always this time, in milliseconds since the epoch.
     Fixed(i64),
 }
 
-/// How to serve.
+/// Options of a [`Server`].
 #[derive(Clone, Copy, Debug)]
 pub struct ServerOptions {
-    /// Where to listen. Anyone who reaches it and knows the token may ask: keep it on this machine.
+    /// The address to listen on. Anyone who reaches it and knows the token is served: keep it on this machine.
     pub addr: SocketAddr,
     /// How long each response is held back.
     pub latency: Duration,
-    /// Where the time comes from.
+    /// The source of the time.
     pub clock: Clock,
-    /// Whether requests are kept, for [`Server::raw_requests`].
+    /// Whether to keep requests for [`Server::raw_requests`].
     pub record: bool,
-    /// How many connections may be open at once; further ones wait.
+    /// The most connections that are open at once. Further ones wait.
     pub max_connections: usize,
-    /// How long the head of a request may take, and its body once more. A connection that says nothing is closed then.
+    /// How long the head of a request may take, and then its body. An idle connection is closed after this time.
     pub read_timeout: Duration,
 }
 
@@ -87,7 +87,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A running server; it stops when dropped.
+/// A running server. It stops when it is dropped.
 #[derive(Debug)]
 pub struct Server {
     addr: SocketAddr,
@@ -97,7 +97,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Listens from the moment this returns.
+    /// Starts a server. It accepts connections from the moment this returns.
     ///
     /// # Errors
     /// The address cannot be bound, or the thread does not start.
@@ -129,27 +129,27 @@ impl Server {
         Ok(Self { addr, shared, stop: Some(stop), thread: Some(thread) })
     }
 
-    /// Where it listens.
+    /// Returns the address that the server listens on.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
 
-    /// The base URL for a client.
+    /// Returns the base URL for a client.
     pub fn url(&self) -> String {
         format!("http://{}", self.addr)
     }
 
-    /// Looks at, or changes, what is behind it.
+    /// Gives access to the service behind the server.
     pub fn with_service<R>(&self, f: impl FnOnce(&mut Service) -> R) -> R {
         f(&mut lock(&self.shared.service))
     }
 
-    /// The requests so far, if they are recorded.
+    /// Returns the requests so far, if they are recorded.
     pub fn raw_requests(&self) -> Vec<RecordedRequest> {
         lock(&self.shared.recorded).clone()
     }
 
-    /// How many connections were accepted.
+    /// Returns the number of connections accepted so far.
     pub fn connections(&self) -> u64 {
         self.shared.connections.load(Ordering::Relaxed)
     }
