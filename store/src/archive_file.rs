@@ -1,7 +1,7 @@
 //! The archive: one message a line, on disk and still at its place before anybody is told that it is stored.
 
 use crate::archive_tail::{self, ArchiveTail};
-use crate::disk::{Access, Disk, Kind, Reader, append_all, folder, is_there, read};
+use crate::disk::{Access, Disk, Entry, Kind, Reader, append_all, folder, is_there, read};
 use crate::error::{NotAnArchive, Problem, StoreError};
 use crate::real_disk::RealDisk;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
@@ -25,8 +25,8 @@ pub struct FoundArchive<D: Disk = RealDisk> {
 
 /// An archive that is open and locked: no other process can open it until this is dropped.
 ///
-/// Messages are only ever appended. Devices (`/dev/stdout`) can be opened, too; they are not locked, because they have no
-/// length and nothing can be put in their place.
+/// Messages are only ever appended. A device can be opened, too, and is not locked. One that cannot sync, such as
+/// `/dev/null`, fails at the first append.
 #[derive(Debug)]
 pub struct ArchiveFile<D: Disk = RealDisk> {
     disk: D,
@@ -181,7 +181,7 @@ impl<D: Disk> ArchiveFile<D> {
         if let Err(error) = result.and_then(|()| self.disk.sync(&self.file)) {
             // Best effort: what cannot be taken back now is repaired when the file is opened again. If somebody else has
             // written in between, nothing is taken back.
-            let is_as_written = |now: crate::Entry| now.kind == Kind::File && now.len == self.len + written;
+            let is_as_written = |now: Entry| now.kind == Kind::File && now.len == self.len + written;
             if self.disk.entry(&self.file).is_ok_and(is_as_written) {
                 let _ = self.disk.truncate(&self.file, self.len);
             }
