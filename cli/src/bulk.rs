@@ -1,4 +1,4 @@
-//! What delete, resume and restart share: look, ask, act, and report how it ended.
+//! What delete, resume and restart share: preview, confirm, run, and report how it ended. Knows no command.
 
 pub(crate) mod archive;
 pub(crate) mod archive_file;

@@ -130,7 +130,7 @@ pub(crate) struct Global {
     pub(crate) color: When,
 }
 
-/// Whether `--json` stands in a command line that was not understood.
+/// Whether a command line that was not understood holds `--json`.
 pub(crate) fn asks_for_json(args: impl Iterator<Item = std::ffi::OsString>) -> bool {
     args.take_while(|arg| arg != "--").any(|arg| arg == "--json")
 }
@@ -193,7 +193,7 @@ pub(crate) struct Delete {
     pub(crate) shard: Option<Shard>,
 }
 
-/// In words that speak of no type of ours.
+/// Parses a number. The errors do not speak of types.
 fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: ParseIntError| match error.kind() {
         IntErrorKind::Zero => "must be at least 1".to_owned(),
@@ -202,7 +202,7 @@ fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
     })
 }
 
-/// The library names the flag and the value by itself.
+/// Parses with the core. Clap itself names the flag and the value.
 fn of_core<T: FromStr<Err = SelectionError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: SelectionError| error.problem().to_owned())
 }

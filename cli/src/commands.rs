@@ -1,4 +1,5 @@
-//! One module a command: what it does with its arguments, from first to last.
+//! One module per command. A command takes the context and its arguments, and returns a status or an error; it never ends the
+//! process.
 
 pub(crate) mod callback;
 pub(crate) mod completions;

@@ -11,7 +11,7 @@ use upstash_dlq_ureq::Client;
 pub(crate) struct Context<'a> {
     pub(crate) global: &'a Global,
     pub(crate) terminal: Terminal,
-    /// When the command began, which ages count back from.
+    /// When the command started. Ages count back from here.
     pub(crate) now: Now,
 }
 
@@ -20,12 +20,13 @@ impl<'a> Context<'a> {
         Self { global, terminal: Terminal::new(global), now: Now::from_clock() }
     }
 
-    /// Sends where the options and the environment say. From here on Ctrl-C lets a request in flight finish.
+    /// The client for the endpoint that the options and the environment name. From here on Ctrl-C lets requests in flight
+    /// finish.
     pub(crate) fn client(&self) -> Result<Client, String> {
         self.client_for(endpoint::endpoint(self.global)?)
     }
 
-    /// The same for an endpoint of the caller's.
+    /// The client for a given endpoint.
     pub(crate) fn client_for(&self, endpoint: Endpoint) -> Result<Client, String> {
         let client = Client::builder(endpoint).timeout(self.global.timeout).build();
         let client = client.map_err(|error| error.to_string())?;

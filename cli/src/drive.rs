@@ -1,5 +1,5 @@
-//! The one place where the command drives the core's operations. Interrupts, progress and retries are the same for all of
-//! them; what else happens around a page is a [`Handler`]'s.
+//! Drives the core's operations, for every command. Handles interrupts, progress, retries and the rate in one place; a
+//! [`Handler`] does what is particular to one kind of operation.
 
 use crate::exit::CommandError;
 use crate::input::time::Now;
@@ -17,7 +17,7 @@ use upstash_dlq_core::{
 };
 use upstash_dlq_ureq::Client;
 
-/// Why something that only reads came to no end.
+/// Why a listing or a call did not finish.
 pub(crate) enum Stopped {
     Halted(Halt),
     Interrupted,
@@ -32,31 +32,31 @@ impl Stopped {
     }
 }
 
-/// How much may be under way at once.
+/// How many lanes and requests are allowed.
 #[derive(Clone, Copy)]
 pub(crate) struct Parallelism {
     pub(crate) lanes: NonZeroUsize,
-    /// Requests a second.
+    /// Requests per second.
     pub(crate) rate: Option<NonZeroU32>,
 }
 
 impl Parallelism {
-    /// One page after the other, in the service's order.
+    /// One page after another, in the service's order.
     pub(crate) const IN_ORDER: Self = Self { lanes: NonZeroUsize::MIN, rate: None };
 }
 
-/// What is particular to one kind of operation.
+/// What happens around the requests of one kind of operation.
 pub(crate) trait Handler<O, P> {
-    /// A request is about to be sent. On `Break` it is not.
+    /// Comes before each request. `Break` stops the operation, and the request is not sent.
     fn before_send(&mut self, _operation: &O, _progress: &mut Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// On `Break` no further request is sent.
+    /// Comes after each page. `Break` stops the operation.
     fn on_page(&mut self, operation: &O, page: &P, progress: &mut Progress) -> ControlFlow<()>;
 }
 
-/// A page is all there is, and the outcome tells it.
+/// Does nothing: the outcome says it all.
 impl<O, P> Handler<O, P> for () {
     fn on_page(&mut self, _: &O, _: &P, _: &mut Progress) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -73,7 +73,7 @@ impl<O, P, H: Handler<O, P>> Handler<O, P> for &mut H {
     }
 }
 
-/// Looks on at every operation.
+/// The observer of every operation.
 struct Reporter<'a, H> {
     progress: &'a mut Progress,
     handler: H,
@@ -135,7 +135,7 @@ pub(crate) fn on_lanes<L: Lanes<Outcome: Send> + Send>(
     client.run_fleet(lanes, &mut Reporter { progress, handler })
 }
 
-/// The same for one request after the other.
+/// Drives an operation that sends one request after another, within `rate`.
 pub(crate) fn in_turn<M: Machine>(
     mut send: impl FnMut(Request<()>) -> Result<Response<Vec<u8>>, TransportFailure>,
     rate: Option<NonZeroU32>,
@@ -152,13 +152,14 @@ pub(crate) fn in_turn<M: Machine>(
     drive(machine, paced, interrupt::sleep, &mut Reporter { progress, handler })
 }
 
-/// Keeps to the rate. It waits after a request, and not before the next, so that an interrupt is seen before that is sent.
+/// Waits until the next request is within the rate. It waits after a request, not before the next one, so that an interrupt
+/// during the wait stops that one.
 pub(crate) fn hold_back(sent: Instant, rate: Option<NonZeroU32>) {
     let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
     interrupt::sleep(interval.saturating_sub(sent.elapsed()));
 }
 
-/// One call on one run.
+/// Makes one call on one run, with retries.
 pub(crate) fn call<C: Call<Output: Clone>>(
     client: &Client,
     policy: RetryPolicy,
@@ -166,7 +167,7 @@ pub(crate) fn call<C: Call<Output: Clone>>(
     call: C,
 ) -> Result<C::Output, Stopped> {
     let mut single = Single::new(client.endpoint().clone(), call, policy, client.seed());
-    // A call is short: there is nothing to count, and a retry is told in a line.
+    // A call is short: there is nothing to count, and each retry gets a line.
     let mut progress = Progress::in_lines(terminal, "");
     match in_turn(|request| client.send(request), None, &mut single, &mut progress, ()) {
         Driven::Done(Ok(output)) => Ok(output),
@@ -175,8 +176,8 @@ pub(crate) fn call<C: Call<Output: Clone>>(
     }
 }
 
-/// Lists until the end, or until `on_page` has seen enough; on more than one lane in no order. Returns the number of
-/// requests in any case.
+/// Lists page by page until the end, or until `on_page` has seen enough. On more than one lane the pages come in no particular
+/// order. Returns the number of requests in any case.
 pub(crate) fn each_page(
     client: &Client,
     list: List,

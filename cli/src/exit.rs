@@ -4,14 +4,14 @@
 
 use serde::Serialize;
 
-/// What the shell sees.
+/// The exit status of the process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ExitStatus {
-    /// All of it was done.
+    /// Everything was done.
     Success,
     /// It failed, and nothing was or may have been changed.
     Unchanged,
-    /// Nothing was sent.
+    /// The command line cannot be carried out. Nothing was sent.
     WrongUsage,
     /// It failed, and something was or may have been changed.
     Changed,
@@ -20,7 +20,7 @@ pub(crate) enum ExitStatus {
 }
 
 impl ExitStatus {
-    /// Of a command that failed.
+    /// The status of a command that failed.
     pub(crate) fn failure(may_have_changed: bool) -> Self {
         if may_have_changed { Self::Changed } else { Self::Unchanged }
     }
@@ -40,11 +40,11 @@ impl ExitStatus {
 #[derive(Debug)]
 pub(crate) enum CommandError {
     Failed(Failure),
-    /// Nobody reads standard output any more (`| head`). That is no failure, and nothing is said.
+    /// The reader of standard output has gone (`| head`). That is not a failure, and nothing is printed.
     NoReader,
 }
 
-/// What is said of a failure; with `--json` the fields are printed as they stand here.
+/// A failure as it is printed. With `--json` the fields are printed under these names.
 #[derive(Debug, Serialize)]
 pub(crate) struct Failure {
     /// One of those in the help of `--json`.
@@ -56,18 +56,18 @@ pub(crate) struct Failure {
     /// What to do next.
     #[serde(skip)]
     pub(crate) advice: Option<String>,
-    /// Whether the result on standard output says it, too. Then standard error is for people, even with `--json`.
+    /// Whether the result on standard output holds the message, too. Then standard error is for people, even with `--json`.
     #[serde(skip)]
     pub(crate) in_result: bool,
 }
 
 impl CommandError {
-    /// Nothing was sent.
+    /// An error before anything was sent.
     pub(crate) fn usage(message: String) -> Self {
         Self::Failed(Failure { status: ExitStatus::WrongUsage, ..Failure::new("usage", message) })
     }
 
-    /// Nothing was changed.
+    /// An error after which nothing has changed.
     pub(crate) fn new(code: &'static str, message: String) -> Self {
         Self::Failed(Failure::new(code, message))
     }
@@ -79,7 +79,7 @@ impl CommandError {
         })
     }
 
-    /// The same after something was changed.
+    /// The same error after something was changed.
     pub(crate) fn after_a_change(self) -> Self {
         match self {
             Self::Failed(failure) => Self::Failed(Failure { status: ExitStatus::Changed, ..failure }),

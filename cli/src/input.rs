@@ -1,4 +1,4 @@
-//! Arguments, files and the environment, turned into the core's types.
+//! Turns arguments, files and the environment into the core's types. Sends nothing, and asks nobody.
 
 pub(crate) mod endpoint;
 pub(crate) mod filters;

@@ -16,21 +16,21 @@ static FIRST: OnceLock<Instant> = OnceLock::new();
 static GATE: Mutex<()> = Mutex::new(());
 static CHANGED: Condvar = Condvar::new();
 
-/// Signals that follow each other so fast are one interruption: `timeout` sends one to the process and one to its group.
-const ONE: Duration = Duration::from_secs(1);
+/// Signals this close together count as one: `timeout` sends one to the process and one to its group.
+const ONE_INTERRUPT: Duration = Duration::from_secs(1);
 
-/// Failing to install the handler leaves the system's default, which ends the process: safe, if less polite.
+/// Installs the handler. If that fails, the system's default stays, which ends the process: safe, if less polite.
 pub(crate) fn install() {
     let _ = ctrlc::set_handler(|| {
         let asking = *asking();
         if let Some(tidy) = asking {
-            // The question stands without an end of its line; nobody is left to tell when standard error is gone.
+            // Ends the line of the question. If standard error is gone, there is nobody left to tell.
             let _ = writeln!(std::io::stderr());
             tidy();
         }
         let since = *FIRST.get_or_init(Instant::now);
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
-        if asking.is_some() || (again && since.elapsed() >= ONE) {
+        if asking.is_some() || (again && since.elapsed() >= ONE_INTERRUPT) {
             leave_nothing_behind();
             std::process::exit(i32::from(ExitStatus::Interrupted.code()));
         }
@@ -39,7 +39,7 @@ pub(crate) fn install() {
     });
 }
 
-/// Takes the progress off the terminal, unless whoever holds it cannot be waited for.
+/// Clears the progress bar, but does not wait long for a thread that holds it.
 fn leave_nothing_behind() {
     let (done, cleared) = std::sync::mpsc::channel();
     let clear = move || {
@@ -55,7 +55,7 @@ fn asking() -> MutexGuard<'static, Option<fn()>> {
     ASKING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs `question` so that an interrupt ends the process, after `tidy`.
+/// Runs `question`. An interrupt meanwhile calls `tidy` and ends the process.
 pub(crate) fn while_asking<T>(tidy: fn(), question: impl FnOnce() -> T) -> T {
     *asking() = Some(tidy);
     let response = question();
@@ -67,12 +67,12 @@ pub(crate) fn requested() -> bool {
     INTERRUPTED.load(Ordering::SeqCst)
 }
 
-/// The same for whoever drives something.
+/// `Break` once an interrupt was requested.
 pub(crate) fn unless_requested() -> ControlFlow<()> {
     if requested() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
 }
 
-/// Sleeps, unless interrupted.
+/// Sleeps until the time has passed or an interrupt comes.
 pub(crate) fn sleep(wait: Duration) {
     let gate = GATE.lock().unwrap_or_else(PoisonError::into_inner);
     let _ = CHANGED.wait_timeout_while(gate, wait, |()| !requested());

@@ -1,4 +1,4 @@
-//! `upstash-dlq`: see `--help`. Reads the command line, runs the command, shows its error, and ends the process.
+//! `upstash-dlq`, the command. Parses the command line, runs the command, prints its error, and ends the process.
 #![allow(
     rustdoc::bare_urls,
     rustdoc::invalid_html_tags,
@@ -26,7 +26,7 @@ use std::process::ExitCode;
 use upstash_dlq_core::{Restart, Resume};
 
 fn main() -> ExitCode {
-    // Known before the command line is understood, for what is said when it is not.
+    // `--color` counts also for the message that the command line was not understood.
     let command = Cli::command().color(cli::colour(std::env::args_os()));
     match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(cli) => {
@@ -62,7 +62,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, Comm
     }
 }
 
-/// The only place where an error is shown.
+/// Prints the error, if any. No other place does, and no other place decides what the process ends with.
 fn end(terminal: Terminal, result: Result<ExitStatus, CommandError>) -> ExitCode {
     let status = match result {
         Ok(status) => status,
@@ -75,7 +75,7 @@ fn end(terminal: Terminal, result: Result<ExitStatus, CommandError>) -> ExitCode
     ExitCode::from(status.code())
 }
 
-/// What clap says, for programs.
+/// What clap says, in one line for programs.
 fn in_one_line(wrong: &clap::Error) -> String {
     if wrong.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
         return "no command given: see --help".to_owned();
@@ -87,12 +87,12 @@ fn in_one_line(wrong: &clap::Error) -> String {
     joined.collect::<Vec<_>>().join("; ")
 }
 
-/// In clap's words and colours, unless what it repeats of the command line would steer the terminal.
+/// Prints what clap says in its own colors, unless a part of the command line that it repeats would steer the terminal.
 fn show_usage(wrong: &clap::Error) {
     let plain = wrong.render().to_string();
     let lines: Vec<String> = plain.lines().map(terminal::escaped).collect();
     if lines.iter().zip(plain.lines()).all(|(escaped, line)| escaped == line) {
-        // Nobody is left to tell when standard error is gone.
+        // If standard error is gone, there is nobody left to tell.
         let _ = wrong.print();
     } else {
         Terminal::show(&lines);

@@ -1,4 +1,4 @@
-//! The core's types, turned into what people and programs read.
+//! Turns the core's types into what people and programs read. Knows no command, and drives nothing.
 
 pub(crate) mod failure;
 pub(crate) mod progress;

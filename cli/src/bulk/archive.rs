@@ -1,4 +1,4 @@
-//! `upstash-dlq delete --archive`: nothing goes that is not on disk.
+//! `upstash-dlq delete --archive`: deletes a run only once its message is on disk.
 
 use crate::bulk::archive_file::{ArchiveFile, FoundArchive};
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
@@ -31,7 +31,8 @@ pub(crate) fn run(
     rate: Option<NonZeroU32>,
     report: Report,
 ) -> Report {
-    // Locked from here on, and looked at before anything is sent; changed after the question: whoever says no gets no file.
+    // The file is locked and checked before anything is sent, and changed only after the question: a no leaves no file
+    // behind.
     let found = match FoundArchive::at(path) {
         Ok(found) => found,
         Err(sentence) => return report.wrong_usage(sentence),
@@ -100,7 +101,7 @@ pub(crate) fn run(
             report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt, bulk.client.endpoint())))
         }
         Stop::Done(outcome) => {
-            // Nothing is stored after the last delete, so nobody else would notice that the file has gone.
+            // Nothing is stored after the last delete, so this is the only check that notices a file that has gone since.
             if let Err(sentence) = file.is_untouched() {
                 return report.end(Ending::Halted, Exit::Failure, Some(sentence));
             }
@@ -158,7 +159,7 @@ fn archive_and_delete(
         match told {
             Ok(Event::Retry(retried)) => progress.on_retry(&retried),
             Ok(_) => progress.on_page(machine.totals().runs),
-            // Cannot happen, as each step is answered in its turn; going on could only make it worse.
+            // Cannot happen: each step gets its response in turn. Continuing could only make it worse.
             Err(error) => return Stop::Broken(error.to_string()),
         }
     }

@@ -1,4 +1,4 @@
-//! A bulk operation on a list of ids of any length, part by part.
+//! Runs a bulk operation on a list of ids of any length, part by part.
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::confirm::{Confirmed, confirm};
@@ -24,7 +24,7 @@ pub(crate) fn run<V: Verb>(
     settlement: Option<Settlement>,
     mut report: Report,
 ) -> Report {
-    // A long list is recognised by a fingerprint of all of it.
+    // The fingerprint of a long list is one of all its ids, not only of a part.
     let fingerprint = (!list.is_short()).then(|| list.fingerprint().at(bulk.client.endpoint()));
     let part = |ids, before, totals| {
         let builder = build(Selection::Ids(ids)).part(before, totals);
@@ -53,7 +53,7 @@ pub(crate) fn run<V: Verb>(
     let total = list.total();
     let missing = Missing::at(&operation);
     report.missing = Some(missing.known());
-    // Nothing will be sent before it is settled: there is nothing to ask.
+    // An operation that has to be settled first sends nothing, so there is nothing to confirm.
     if operation.unsettled().is_none() {
         let earlier = file.filter(|_| goes_on).map(|file| (file, operation.totals()));
         report = match confirm(bulk, operation.selection(), Some(total), earlier, report) {
@@ -88,7 +88,7 @@ pub(crate) fn run<V: Verb>(
     }
 }
 
-/// The operation where the checkpoint left it.
+/// The operation as the checkpoint left it.
 fn restore<V: Verb>(
     bulk: &BulkContext<'_>,
     builder: BulkBuilder<V>,

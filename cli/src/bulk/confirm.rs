@@ -1,4 +1,4 @@
-//! Shows what matches and asks, unless `--yes` was given.
+//! Shows what matches and asks for confirmation, unless `--yes` was given.
 
 use crate::bulk::checkpoint_file::{self, CheckpointFile};
 use crate::bulk::context::BulkContext;
@@ -15,16 +15,17 @@ use crate::output::wording::{self, VerbText};
 use std::time::Instant;
 use upstash_dlq_core::{Selection, Totals};
 
-/// What a yes leaves behind.
+/// The result of a yes.
 pub(crate) struct Confirmed {
     pub(crate) report: Report,
-    /// How many runs it is about, where that is known.
+    /// How many runs there are, if that is known.
     pub(crate) expected: Option<u64>,
-    /// How many requests the look took.
+    /// How many requests the preview took.
     pub(crate) requests: u64,
 }
 
-/// Goes on only with a yes. Ids are counted as they were given; `earlier` is where a checkpoint left off, and its file.
+/// Returns the ended report unless the response is yes. `ids` is how many ids were given, if any; `earlier` is a checkpoint
+/// file and the totals in it.
 pub(crate) fn confirm(
     bulk: &BulkContext<'_>,
     selection: &Selection,
@@ -36,7 +37,7 @@ pub(crate) fn confirm(
     report.set_totals(totals);
     look(bulk, selection, ids, report).map_err(|mut ended| {
         if ended.outcome == Ending::Complete {
-            // Nothing is left to go on with.
+            // Nothing is left to continue with.
             file.remove().unwrap_or_else(|sentence| bulk.terminal().note(&sentence));
         } else {
             ended.checkpoint = Some(file.path().display().to_string());
@@ -45,7 +46,7 @@ pub(crate) fn confirm(
     })
 }
 
-/// Tells the resolved times.
+/// Notes the resolved times.
 pub(crate) fn show_window(bulk: &BulkContext<'_>, selection: &Selection) {
     let sentence = match window(selection) {
         (None, None) => return,
@@ -98,7 +99,7 @@ fn ask(bulk: &BulkContext<'_>, preview: &Preview, mut report: Report) -> Result<
         return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
     }
     Terminal::show(&preview.sample_lines(Stream::Error, bulk.context.now.millis()));
-    // Part of the question, like the runs themselves: it is told whatever --quiet says.
+    // Part of the question, like the runs themselves: printed also with --quiet.
     Terminal::show(&preview.doubts());
     let question = question(bulk, preview);
     let asked = Instant::now();
@@ -117,10 +118,10 @@ fn ask(bulk: &BulkContext<'_>, preview: &Preview, mut report: Report) -> Result<
 
 /// `3 runs match. Delete them? This cannot be undone.`
 fn question(bulk: &BulkContext<'_>, preview: &Preview) -> String {
-    let VerbText { verb, done, warning, .. } = bulk.verb;
+    let VerbText { infinitive, done, warning, .. } = bulk.verb;
     let bound = bulk.max.map(|max| format!("; at most {} of them will be {done}", thousands(max.get())));
     let bound = bound.unwrap_or_default();
-    let mut title = verb.to_owned();
+    let mut title = infinitive.to_owned();
     if let Some(first) = title.get_mut(..1) {
         first.make_ascii_uppercase();
     }

@@ -1,4 +1,4 @@
-//! What delete, resume and restart begin with: all of the command line that is not particular to one of them.
+//! What delete, resume and restart start from: everything on the command line that is not particular to one of them.
 
 use crate::cli::SelectionArgs;
 use crate::context::Context;
@@ -21,12 +21,12 @@ pub(crate) struct BulkContext<'a> {
     pub(crate) verb: VerbText,
     pub(crate) client: Client,
     pub(crate) policy: RetryPolicy,
-    /// Who confirms; `None` where nobody has to.
+    /// Asks for confirmation; `None` with `--yes` and for a dry run.
     pub(crate) asker: Option<Asker>,
 }
 
 impl<'a> BulkContext<'a> {
-    /// Checks everything that can be wrong before anything is sent.
+    /// Checks what can be checked before anything is sent.
     pub(crate) fn new(
         context: &'a Context<'a>,
         args: &'a SelectionArgs,
@@ -39,7 +39,7 @@ impl<'a> BulkContext<'a> {
             let what = if std::io::stdin().is_terminal() { "error" } else { "input" };
             return Err(format!(
                 "standard {what} is not a terminal, so there is nobody to confirm: pass --yes to {}, or --dry-run to look",
-                verb.verb
+                verb.infinitive
             ));
         }
         Ok(Self { context, args, max, verb, client: context.client()?, policy: context.policy(), asker })
@@ -49,7 +49,7 @@ impl<'a> BulkContext<'a> {
         self.context.terminal
     }
 
-    /// The operation, as far as all three are the same.
+    /// Starts to build the operation: the options that all three share.
     pub(crate) fn builder<V: Verb>(&self, selection: Selection) -> BulkBuilder<V> {
         let fingerprint = self.args.fingerprint(self.client.endpoint(), &selection);
         BulkBuilder::new(self.client.endpoint().clone(), selection)
@@ -59,13 +59,13 @@ impl<'a> BulkContext<'a> {
             .retry(self.policy, self.client.seed())
     }
 
-    /// Says where a checkpoint left off.
+    /// Notes where the checkpoint left off.
     pub(crate) fn note_continuing(&self, file: &Path, totals: Totals) {
         let (path, done) = (shown(file), self.verb.done);
         self.terminal().note(&format!("continuing from {path}: {} {done} so far", thousands(totals.runs)));
     }
 
-    /// It ended while it looked what matches, before the first request that changes something.
+    /// Ends the report of a command that stopped during its preview.
     pub(crate) fn stopped_before(&self, report: Report, stopped: Stopped) -> Report {
         let (done, nothing) = (self.verb.done, report.nothing());
         match stopped {

@@ -10,7 +10,7 @@ use crate::output::report::{Ending, Exit, Report};
 use crate::output::table::Stream;
 use std::num::NonZeroU64;
 
-/// Why it keeps no checkpoint.
+/// Why a dry run takes no checkpoint.
 pub(crate) const NO_POSITION: &str =
     "--checkpoint and --dry-run cannot be combined: a dry run changes nothing, so there is no position to keep";
 

@@ -1,4 +1,4 @@
-//! What ids would hit: each is looked up, and nothing is changed.
+//! Looks ids up one by one, and changes nothing.
 
 use crate::bulk::context::BulkContext;
 use crate::bulk::preview::{self, Preview, SAMPLES};
@@ -15,7 +15,7 @@ pub(crate) enum LookUpError {
     NoIds(String),
 }
 
-/// Looks each one up, and counts in the report what is missing and the requests.
+/// Looks each id up. The report counts missing ids and requests.
 pub(crate) fn each(
     bulk: &BulkContext<'_>,
     list: &mut IdList,
@@ -55,7 +55,7 @@ pub(crate) fn each(
     result.map(|()| preview)
 }
 
-/// `None` where the service says that it is not there.
+/// `None` if the service says that there is no such run.
 fn one(
     bulk: &BulkContext<'_>,
     id: &DlqId,
@@ -79,7 +79,7 @@ fn one(
     }
 }
 
-/// The service's own words that there is no such run. A proxy's 404, and one that speaks of the region, say nothing of it.
+/// Whether the service itself says that there is no such run. A 404 of a proxy, or about the region, does not say so.
 fn is_missing(error: &ResponseError) -> bool {
     let is_its_own = matches!(error, ResponseError::Status { body: ErrorBody::Message(_), .. });
     is_its_own && error.status() == http::StatusCode::NOT_FOUND && !error.is_wrong_region()

@@ -1,17 +1,17 @@
-//! How many of the ids that were given are known not to have been there.
+//! Counts the given ids that are known not to be in the DLQ.
 
 use crate::bulk::state::BulkState;
 
-/// The service says how many runs a request hit, not which. What it was asked for more than that was missing, unless an
-/// earlier attempt at the same request, whose response nobody has seen, may have hit it.
+/// The service says how many runs a request acted on, not which. The other ids of the request were missing, unless an earlier
+/// attempt at the same request, whose response was lost, may have acted on them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Missing {
     known: u64,
-    /// As they were after the last page.
+    /// The counts after the last page.
     ids: u64,
     runs: u64,
     unconfirmed: u64,
-    /// Whether an earlier process may have sent what comes next.
+    /// Whether an earlier process may have sent the next request.
     doubtful: bool,
 }
 
@@ -33,7 +33,7 @@ impl Missing {
         *self = Self { known: self.known, ids, runs: totals.runs, unconfirmed: totals.unconfirmed, doubtful: false };
     }
 
-    /// At least so many; exact where nothing stayed unconfirmed.
+    /// A lower bound; exact if nothing stayed unconfirmed.
     pub(crate) fn known(&self) -> u64 {
         self.known
     }

@@ -1,4 +1,4 @@
-//! A bulk operation on what matches a filter, on as many lanes as it may have.
+//! Runs a bulk operation on what matches a filter, on as many lanes as are allowed.
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
@@ -14,7 +14,7 @@ use crate::output::report::Report;
 use crate::output::wording;
 use upstash_dlq_core::{BulkBuilder, Fleet, FleetCheckpoint, Settlement, Verb};
 
-/// Looks, asks, and drives the lanes to their end.
+/// Previews, confirms, and drives the lanes to their end.
 pub(crate) fn run<V: Verb>(
     bulk: &BulkContext<'_>,
     builder: BulkBuilder<V>,
@@ -35,7 +35,7 @@ pub(crate) fn run<V: Verb>(
     report.set_window(window(&selection));
     show_window(bulk, &selection);
     let (mut expected, mut requests) = (None, 0);
-    // Nothing will be sent before it is settled: there is nothing to ask.
+    // An operation that has to be settled first sends nothing, so there is nothing to confirm.
     if fleet.as_ref().and_then(Fleet::unsettled).is_none() {
         let earlier = file.zip(fleet.as_ref().map(Fleet::totals));
         (report, expected, requests) = match confirm(bulk, &selection, None, earlier, report) {
@@ -61,7 +61,7 @@ pub(crate) fn run<V: Verb>(
     conclude(bulk, &fleet, file, driven, reporter.broken, None, report)
 }
 
-/// Where the checkpoint left them.
+/// The lanes as the checkpoint left them.
 fn restore<V: Verb>(
     bulk: &BulkContext<'_>,
     builder: &BulkBuilder<V>,

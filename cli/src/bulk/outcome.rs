@@ -1,4 +1,4 @@
-//! How a bulk operation ended, turned into its report.
+//! Turns the end of a bulk operation into its report.
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
@@ -12,7 +12,7 @@ use crate::output::wording::{self, VerbText};
 use std::num::NonZeroU64;
 use upstash_dlq_core::{Driven, Halt, Outcome};
 
-/// `ids` is how many were given, where they were.
+/// `ids` is how many ids were given, if any.
 pub(crate) fn conclude(
     bulk: &BulkContext<'_>,
     state: &impl BulkState,
@@ -47,7 +47,7 @@ pub(crate) fn conclude(
     }
 }
 
-/// By whoever looks on, or by an interrupt.
+/// The operation was stopped by an interrupt, or by something that could not be written.
 fn stopped(
     bulk: &BulkContext<'_>,
     state: &impl BulkState,
@@ -56,7 +56,7 @@ fn stopped(
     mut report: Report,
 ) -> Report {
     match broken {
-        // Whoever stopped reading wanted no more.
+        // A reader that has gone wanted no more.
         Some(Broken::Output(Lost::NoReader)) => {
             let runs = runs(state.totals().runs);
             bulk.terminal().note(&format!("stopped after {runs}: standard output was closed"));
@@ -67,7 +67,7 @@ fn stopped(
             let reason = Some(format!("{sentence}; nothing further was sent"));
             save(bulk, state, file, report).end(Ending::Halted, Exit::Failure, reason)
         }
-        // What is on disk is older than what has happened, and stays as it is.
+        // The position on disk is older than what has happened. It stays as it is.
         Some(Broken::Checkpoint(sentence)) => {
             let reason = Some(format!("{sentence}; the next request was not sent"));
             report.end(Ending::Halted, Exit::Failure, reason)
@@ -90,7 +90,7 @@ fn save(bulk: &BulkContext<'_>, state: &impl BulkState, file: Option<&Checkpoint
     report
 }
 
-/// What a complete run leaves to say.
+/// What there is to say after a complete run.
 fn note(verb: VerbText, ids: Option<u64>, max: Option<NonZeroU64>, report: &Report) -> Option<String> {
     Some(match ids {
         Some(_) if !report.verified => "the maximum was reached".into(),

@@ -1,4 +1,4 @@
-//! What a selection would hit, by listing it.
+//! Lists what a selection matches, to show it before anything is changed.
 
 use crate::drive::{Parallelism, Stopped, each_page};
 use crate::output::progress::Progress;
@@ -12,7 +12,7 @@ use upstash_dlq_ureq::Client;
 
 /// How many runs are shown.
 pub(crate) const SAMPLES: usize = 5;
-/// Where counting stops before a question.
+/// Before a question, counting stops here.
 pub(crate) const ENOUGH: u64 = 1_000;
 
 pub(crate) struct Preview {
@@ -20,18 +20,18 @@ pub(crate) struct Preview {
     /// Whether all were counted.
     pub(crate) whole: bool,
     pub(crate) samples: Vec<DlqMessage>,
-    /// The first run that is listed and does not match, which a sentence tells.
+    /// A sentence about the first listed run that does not match.
     pub(crate) mismatch: Option<String>,
-    /// How many do not carry a field that the filter asks for.
+    /// How many lack a field that the filter names.
     pub(crate) unchecked: u64,
 }
 
-/// Ids are counted as they were given, without asking the server.
+/// A preview of given ids: counts them without asking the server.
 pub(crate) fn of_ids(ids: u64) -> Preview {
     Preview { matching: ids, whole: true, samples: Vec::new(), mismatch: None, unchecked: 0 }
 }
 
-/// Counts until more than `limit` are found. The number of requests comes back in any case.
+/// Counts until more than `limit` are found. Returns the number of requests in any case.
 pub(crate) fn count(
     client: &Client,
     selection: &Selection,
@@ -46,7 +46,7 @@ pub(crate) fn count(
         Selection::Ids(ids) => return (0, Ok(of_ids(ids.len() as u64))),
     };
     let mut preview = of_ids(0);
-    // A look before a question is short, and stays above it.
+    // Before a question counting is short, and its lines stay above the question.
     let mut progress =
         if limit == u64::MAX { Progress::new(terminal, None, "found") } else { Progress::in_lines(terminal, "found") };
     let (requests, result) = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
@@ -64,7 +64,7 @@ pub(crate) fn count(
 }
 
 impl Preview {
-    /// Holds a listed run against what was asked for.
+    /// Checks a listed run against the selection.
     fn check(&mut self, selection: &Selection, message: &DlqMessage) {
         match selection.matches(message) {
             Match::Yes => {}
@@ -79,7 +79,7 @@ impl Preview {
         }
     }
 
-    /// What the listing leaves open about the runs it shows.
+    /// Warnings about the runs that were listed.
     pub(crate) fn doubts(&self) -> Vec<String> {
         let unchecked = (self.unchecked > 0)
             .then(|| format!("{} of them lack a field that the filter names", thousands(self.unchecked)));
@@ -96,7 +96,7 @@ impl Preview {
         }
     }
 
-    /// A few of them, with nothing in it that steers a terminal.
+    /// A table of a few of them.
     pub(crate) fn sample_lines(&self, stream: Stream, now: UnixMillis) -> Vec<String> {
         let rows: Vec<_> = self.samples.iter().map(|message| runs::row(message, now)).collect();
         let mut lines = if rows.is_empty() { Vec::new() } else { runs::table(stream).lines(&rows) };

@@ -1,5 +1,5 @@
-//! What happens around each request of a bulk operation: the position is saved before it, and the runs that it started are
-//! printed after it. Where either cannot be done, nothing further is sent.
+//! Saves the position before each request of a bulk operation, and prints the runs it started afterwards. If either fails,
+//! nothing further is sent.
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::missing::Missing;
@@ -14,16 +14,16 @@ use upstash_dlq_core::{BulkPage, Escaped, StartedRun};
 pub(crate) struct BulkReporter<'a> {
     terminal: Terminal,
     file: Option<&'a CheckpointFile>,
-    /// Where ids were given.
+    /// Counts missing ids, if ids were given.
     pub(crate) missing: Option<Missing>,
-    /// Why requests are held back.
+    /// Why no further request is sent.
     pub(crate) broken: Option<Broken>,
 }
 
-/// What has to be written before anything further is sent.
+/// What could not be written, and has to be before anything further is sent.
 pub(crate) enum Broken {
     Checkpoint(String),
-    /// The runs that were started, whose ids are known nowhere else.
+    /// The ids of started runs, which nothing else records.
     Output(Lost),
 }
 
@@ -46,7 +46,7 @@ impl<'a> BulkReporter<'a> {
 }
 
 impl<S: BulkState, P: BulkPage> Handler<S, P> for BulkReporter<'_> {
-    /// The position is on disk before the request is out.
+    /// Returns once the position is on disk.
     fn before_send(&mut self, state: &S, progress: &mut Progress) -> ControlFlow<()> {
         progress.begin_at(state.totals().runs);
         self.unless_broken()?;

@@ -1,4 +1,4 @@
-//! A start whose response was lost: what to look at, what to type then, and what comes of that.
+//! Settles a start whose response was lost: says how to find out what happened, and tells the operation.
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
@@ -7,8 +7,8 @@ use crate::output::suggestion::Suggestion;
 use crate::output::wording;
 use upstash_dlq_core::{Escaped, Halt, Settlement, Unsettled};
 
-/// Tells the operation what somebody has found out, and saves that before anything comes of it. An operation that has not
-/// begun has nothing to be settled.
+/// Tells the operation what happened, and saves that before anything further is sent. An operation that has not begun has
+/// nothing to settle.
 pub(crate) fn apply(
     settlement: Option<Settlement>,
     operation: Option<&mut impl BulkState>,
@@ -20,7 +20,7 @@ pub(crate) fn apply(
     file.map_or(Ok(()), |file| file.write(&operation.checkpoint()))
 }
 
-/// Where to look, and what to type then.
+/// How to find out what happened, and which command to run then.
 pub(crate) fn how_to(
     unsettled: Option<Unsettled<'_>>,
     halt: &Halt,
@@ -29,7 +29,7 @@ pub(crate) fn how_to(
 ) -> String {
     let endpoint = bulk.client.endpoint();
     let Halt::Unsettled { asked, cause } = halt else { return wording::halt(halt, endpoint) };
-    // What a listing shows says nothing of which runs were asked for.
+    // A listing does not show which runs were requested.
     let compare = match unsettled {
         Some(Unsettled::Ids([first, _, ..])) => {
             format!(". {} is the first of the {asked} that were requested", Escaped(first.as_str()))
@@ -42,11 +42,11 @@ pub(crate) fn how_to(
             ids.first().and_then(|id| Suggestion::new("get", bulk.context.global).id(id.as_str()))
         }
         unsettled => {
-            let given = bulk.args.filters.words().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
+            let given = bulk.args.filters.as_given().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
             let mut list = given
                 .fold(Suggestion::new("list", bulk.context.global), |list, (name, value)| list.option(name, value));
             if let Some(Unsettled::Listing(of_lane)) = unsettled {
-                // Of the lane whose response was lost.
+                // The window of the lane whose response was lost.
                 let times = of_lane.filter().map_or((None, None), |filter| (filter.from(), filter.to()));
                 for (name, at) in [("from", times.0), ("to", times.1)] {
                     list = at.into_iter().fold(list, |list, at| list.option(name, &at.to_string()));

@@ -1,16 +1,16 @@
-//! How far a bulk operation has come: the same questions to one lane and to many.
+//! How far a bulk operation has come. One trait, so that the rest of the command does not care how many lanes there are.
 
 use upstash_dlq_core::{Bulk, Fleet, OutOfTurn, Settlement, Totals, Unsettled, Verb};
 
 pub(crate) trait BulkState {
     fn totals(&self) -> Totals;
-    /// As the file has it.
+    /// The position, as the checkpoint file holds it.
     fn checkpoint(&self) -> String;
-    /// What waits for somebody to look.
+    /// The request that has to be settled before anything further is sent.
     fn unsettled(&self) -> Option<Unsettled<'_>>;
-    /// Takes what somebody has found out.
+    /// Settles it.
     fn settle(&mut self, settlement: Settlement) -> Result<(), OutOfTurn>;
-    /// How many of the ids that were given are done.
+    /// How many of the given ids are done.
     fn ids_done(&self) -> u64;
 }
 

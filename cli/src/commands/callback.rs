@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, 
     Ok(ExitStatus::Success)
 }
 
-/// Where it may have been carried out, the error says how to look.
+/// Makes the call. If it may have been carried out, the error says how to check.
 fn call<C: Call<Output: Clone>>(
     context: &Context<'_>,
     args: &Get,

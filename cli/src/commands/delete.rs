@@ -34,7 +34,7 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
         return dry_run::run(&bulk, resolved, parallelism, args.trust_server, report);
     }
     let build = |selection: Selection| {
-        // A shard is a selection of its own, and its checkpoint must not be taken for another's.
+        // Each shard is a selection of its own: its checkpoint must not be taken for that of another shard.
         let shard = args.shard.map(|_| Fingerprint::of(bulk.client.endpoint(), &selection));
         let builder =
             bulk.builder(selection).page_size(args.page_size).verify(!args.no_verify).trust_server(args.trust_server);
@@ -56,7 +56,7 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
     }
 }
 
-/// Files that cannot be kept together, or not by a dry run.
+/// Refuses combinations of --archive, --checkpoint and --dry-run that make no sense.
 fn combined(args: &Delete) -> Result<(), String> {
     match (&args.archive, &args.checkpoint, args.dry_run) {
         (Some(_), Some(_), _) => {

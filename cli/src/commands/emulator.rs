@@ -25,18 +25,18 @@ pub(crate) fn run(context: &Context<'_>, args: &Emulator) -> Result<ExitStatus, 
             "warning: {url} can be reached from other machines: anyone who knows the token can read and delete its runs"
         ));
     }
-    // For a shell's eval. A token of somebody's own is not repeated.
+    // For a shell's eval. A token that was given is not repeated.
     let token = if args.token.is_none() { format!(" QSTASH_TOKEN={LOCAL_TOKEN}") } else { String::new() };
     let here = from_here(server.addr());
     match print_line(&format!("listening on {url}\nexport QSTASH_URL=http://{here}{token}")) {
-        // It serves all the same where nobody reads where it listens.
+        // It serves even if nobody reads the address.
         Ok(()) | Err(Lost::NoReader) => server.wait(),
         Err(lost @ Lost::Unwritable(_)) => return Err(lost.into()),
     }
     Ok(ExitStatus::Success)
 }
 
-/// With the runs that it begins with.
+/// The service with its first runs.
 fn service(context: &Context<'_>, args: &Emulator) -> Result<Service, String> {
     let faults = FaultPlan::profile(&args.fault, args.seed).ok_or("--fault: unknown profile; see --help")?;
     let loaded = args.load.as_deref().map(load).transpose()?.unwrap_or_default();
@@ -52,7 +52,7 @@ fn service(context: &Context<'_>, args: &Emulator) -> Result<Service, String> {
     Ok(service)
 }
 
-/// Where a client on this machine reaches it: nobody can connect to "every address".
+/// The address for a client on this machine: no client can connect to "every address".
 fn from_here(mut addr: SocketAddr) -> SocketAddr {
     if addr.ip().is_unspecified() {
         addr.set_ip(if addr.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });

@@ -12,7 +12,7 @@ use upstash_dlq_core::{DlqMessage, GetMessage, UnixMillis};
 
 /// Where values begin, in cells of the terminal.
 const LEFT: usize = 24;
-/// JSON is indented to so many levels.
+/// How many levels of JSON are indented.
 const DEEPEST: usize = 32;
 
 pub(crate) fn run(context: &Context<'_>, args: &Get) -> Result<ExitStatus, CommandError> {
@@ -32,7 +32,7 @@ fn show(message: &DlqMessage, now: UnixMillis) -> Vec<String> {
     let mut lines = Vec::new();
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
-            // Line by line: what a line holds is escaped, and does not end it.
+            // Line by line, so that line breaks stay while everything else is escaped.
             let mut name = escaped(name);
             for line in value.lines() {
                 let left = " ".repeat(LEFT.saturating_sub(name.width()));
@@ -80,12 +80,12 @@ fn show(message: &DlqMessage, now: UnixMillis) -> Vec<String> {
     lines
 }
 
-/// A value that is no body has no lines.
+/// Escapes the line breaks of a value other than a body.
 fn one_line(text: &str) -> String {
     text.replace('\n', "\\u{a}").replace('\r', "\\u{d}")
 }
 
-/// Whole; JSON with an indentation.
+/// The whole body; JSON is indented.
 fn shown_body(body: &[u8]) -> String {
     match std::str::from_utf8(body) {
         Ok(text) if is_json_container(text) => indented(text),
@@ -98,7 +98,7 @@ fn is_json_container(text: &str) -> bool {
     text.trim_start().starts_with(['{', '[']) && serde_json::from_str::<serde::de::IgnoredAny>(text).is_ok()
 }
 
-/// The same JSON, letter by letter but for the white space between its parts: numbers and the order of keys stay.
+/// The same JSON with other white space between its parts. Numbers and the order of keys stay as they are.
 fn indented(json: &str) -> String {
     let mut out = String::with_capacity(json.len() * 2);
     let (mut depth, mut in_string, mut escape, mut empty) = (0_usize, false, false, false);
@@ -118,7 +118,7 @@ fn indented(json: &str) -> String {
         }
         let closes = matches!(c, '}' | ']');
         depth -= usize::from(closes).min(depth);
-        // Between the brackets of what is empty there is nothing.
+        // Empty brackets stay together.
         if empty != closes && (empty || closes) {
             line(&mut out, depth);
         }

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<ExitStatus, Comm
     let mut shown = 0_u64;
     let mut lost = None;
     let (_, result) = each_page(&client, list, context.policy(), parallelism, terminal, &mut progress, |page| {
-        // Of lanes whose response was on its way.
+        // A page of a lane whose response was on its way.
         if lost.is_some() {
             return ControlFlow::Break(());
         }
@@ -43,7 +43,7 @@ pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<ExitStatus, Comm
             let now = context.now.millis();
             table.lines(&messages.iter().map(|message| runs::row(message, now)).collect::<Vec<_>>())
         };
-        // A page at once: ten million lines are that many system calls otherwise.
+        // A page at once: otherwise ten million lines are ten million system calls.
         if !lines.is_empty() {
             lost = print_line(&lines.join("\n")).err();
         }

@@ -12,7 +12,7 @@ use crate::output::report::Report;
 use crate::output::wording::VerbText;
 use upstash_dlq_core::{BulkBuilder, Overrides, Restart, Resume, Selection, Settlement, Verb};
 
-/// What the library gives to both verbs, but not to delete.
+/// Resume and restart take overrides; delete does not.
 pub(crate) trait Starts: Verb {
     fn with(builder: BulkBuilder<Self>, overrides: Overrides) -> BulkBuilder<Self>;
 }

@@ -135,7 +135,7 @@ fn histogram_lines(histogram: Histogram, width: usize) -> Vec<String> {
     let room = u64::try_from(width.saturating_sub(left + 17)).unwrap_or(0).max(1);
     let mut lines = vec![format!("By time of failure (UTC), {} per row", time::length(histogram.millis()))];
     lines.extend(rows.iter().map(|(at, count)| {
-        // At least a sliver for what is not nothing.
+        // At least one block for a count above 0.
         let bar = usize::try_from((u128::from(*count) * u128::from(room)).div_ceil(u128::from(most))).unwrap_or(0);
         format!("  {:<left$}  {:>11}  {}", stamp(*at), thousands(*count), "█".repeat(bar)).trim_end().to_owned()
     }));

@@ -1,4 +1,4 @@
-//! Where to send, and with whose token: from options, the environment and a file.
+//! Finds the endpoint and the token in the options, the environment and the token file.
 
 use crate::cli::Global;
 use crate::output::text::shown;
@@ -9,7 +9,7 @@ fn env(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// What is given wins over the environment.
+/// Options win over the environment.
 pub(crate) fn endpoint(global: &Global) -> Result<Endpoint, String> {
     let region = match (&global.region, &global.url) {
         (Some(region), _) => Some(parse_region(region).map_err(|e| format!("--region: {e}"))?),

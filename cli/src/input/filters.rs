@@ -1,4 +1,4 @@
-//! From the filters of the command line to the core's [`Filter`].
+//! Turns the filters of the command line into the core's [`Filter`].
 
 use crate::cli::Filters;
 use crate::input::flag;
@@ -11,7 +11,7 @@ impl Filters {
         self.first_given().is_none()
     }
 
-    /// The flag that was used, for an error that names it.
+    /// The first filter that was given, for an error that names it.
     pub(crate) fn first_given(&self) -> Option<&'static str> {
         [
             (!self.label.is_empty(), "--label"),
@@ -28,8 +28,8 @@ impl Filters {
         .find_map(|(given, flag)| given.then_some(flag))
     }
 
-    /// The words as they were given, which is what a checkpoint is recognised by.
-    pub(crate) fn words(&self) -> Vec<(&'static str, &str)> {
+    /// The filters as they were given. A checkpoint is recognised by them.
+    pub(crate) fn as_given(&self) -> Vec<(&'static str, &str)> {
         fn many<'a>(name: &'static str, values: &'a [String]) -> Vec<(&'static str, &'a str)> {
             values.iter().map(|value| (name, value.as_str())).collect()
         }
@@ -50,7 +50,7 @@ impl Filters {
         .concat()
     }
 
-    /// In the words that were given.
+    /// The error of times that are the wrong way round, with the times as they were given.
     fn swapped(&self) -> String {
         let given = |text: &Option<String>| text.as_deref().map(escaped);
         let from = given(&self.from).unwrap_or_default();
@@ -66,7 +66,7 @@ impl Filters {
             text.as_deref().map(|text| time::parse_time(text, end, now).map_err(|e| format!("{flag}: {e}"))).transpose()
         };
         let from = time("--from", &self.from, End::Lower)?;
-        // Fixed at the start, so that runs that fail while the delete goes on are left alone.
+        // Fixed at the start, so that runs that fail during the delete are left alone.
         let to = time("--to", &self.to, End::Upper)?.unwrap_or(now.millis());
         if from.is_some_and(|from| from > to) {
             return Err(self.swapped());
@@ -84,7 +84,7 @@ impl Filters {
         filter.build().map_err(|error| flag::selection(&error))
     }
 
-    /// What to list: without a filter everything, with no end in time.
+    /// What to list. Without a filter that is everything, with no end in time.
     pub(crate) fn listing(&self, now: Now) -> Result<List, String> {
         if self.is_empty() { Ok(List::everything()) } else { self.build(now).map(List::matching) }
     }

@@ -1,8 +1,8 @@
-//! The core's errors about a field, in the words of the flag that the field was given with.
+//! Words the core's errors about a field with the name of the flag that the field came from.
 
 use upstash_dlq_core::{Escaped, SelectionError};
 
-/// For what ids and filters are made of.
+/// The sentence for an id or a filter.
 pub(crate) fn selection(error: &SelectionError) -> String {
     let flag = match error.field() {
         "dlqIds" => "id",

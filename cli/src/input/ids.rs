@@ -1,5 +1,5 @@
-//! Ids from the command line and from a file of any length: checked whole, and copied, so that what was read first is
-//! what is sent; then taken part by part.
+//! Reads ids from the command line and from a file of any length. It checks all of them and keeps a copy, so that later
+//! changes to the file have no effect; then it hands them out part by part.
 
 use crate::input::flag;
 use crate::output::text::shown;
@@ -13,26 +13,26 @@ use std::path::Path;
 use tempfile::SpooledTempFile;
 use upstash_dlq_core::{DlqId, FingerprintOfMany, Ids};
 
-/// So many ids are held at a time.
+/// How many ids are in memory at a time.
 const PART: usize = 10_000;
-/// No line is longer, in bytes: an id has 1,024 at most.
+/// The longest line with an id, in bytes. An id has at most 1,024.
 const MAX_LINE: u64 = 4_096;
-/// A message comes in a response of at most 16 MiB.
+/// The longest line with a message, in bytes. A message comes in a response of at most 16 MiB.
 const MAX_MESSAGE: u64 = 17 * 1024 * 1024;
 /// A copy below this size stays in memory, in bytes.
 const IN_MEMORY: usize = 1024 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct IdList {
-    /// One id a line, none twice, in a file that nobody else can reach.
+    /// One id per line, none twice, in a file that no other process can reach.
     copy: BufReader<SpooledTempFile>,
     total: u64,
     fingerprint: FingerprintOfMany,
-    /// Where the last part ended, so that the next does not read the copy from its start again.
+    /// Where the last part ended, so that the next one does not read the copy from its start.
     place: Place,
 }
 
-/// So many ids lie before this byte.
+/// A position in the copy: how many ids and bytes lie before it.
 #[derive(Clone, Copy, Debug, Default)]
 struct Place {
     ids: u64,
@@ -47,7 +47,7 @@ struct Message<'a> {
 }
 
 impl IdList {
-    /// Reads it all once, and says which line is wrong.
+    /// Reads everything once. An error names the line.
     pub(crate) fn check(given: &[String], from: Option<&Path>) -> Result<Self, String> {
         let mut copy = Copy::new();
         for id in given {
@@ -90,7 +90,7 @@ impl IdList {
         self.total <= PART as u64
     }
 
-    /// The ids after the first `before`, as many as one part holds. `None` where there are none.
+    /// The ids after the first `before`, as many as one part holds. `None` if there are none.
     pub(crate) fn part(&mut self, before: u64) -> Result<Option<Ids>, String> {
         let mut ids = Vec::new();
         self.read(before, &mut ids).map_err(|error| format!("--ids-from: the copy cannot be read: {error}"))?;
@@ -121,7 +121,7 @@ impl IdList {
     }
 }
 
-/// A single id.
+/// Parses a single id.
 pub(crate) fn one(text: &str) -> Result<DlqId, String> {
     DlqId::new(text).map_err(|error| flag::selection(&error))
 }
@@ -129,7 +129,7 @@ pub(crate) fn one(text: &str) -> Result<DlqId, String> {
 /// An [`IdList`] in the making.
 struct Copy {
     file: BufWriter<SpooledTempFile>,
-    /// Hashes of the ids so far, under a key of this process: among ten million, two are mistaken for one by a chance of
+    /// Hashes of the ids so far, under a key of this process. Among ten million ids, the chance that two are taken for one is
     /// one in 300,000.
     seen: HashSet<u64>,
     hasher: RandomState,
@@ -172,12 +172,12 @@ fn uncopied(error: &io::Error) -> String {
 struct Lines<R> {
     from: BufReader<R>,
     line: Vec<u8>,
-    /// Of the line that was read last, counted from 1.
+    /// The number of the line that was read last, from 1.
     number: u64,
 }
 
 impl<R: Read> Lines<R> {
-    /// False at the end.
+    /// Reads the next line. False at the end.
     fn next(&mut self) -> io::Result<bool> {
         self.line.clear();
         self.number += 1;
@@ -188,7 +188,7 @@ impl<R: Read> Lines<R> {
         Ok(!self.line.is_empty())
     }
 
-    /// And a byte, which is the newline or one too many.
+    /// Reads up to `bound` bytes and one more, which is the newline or one too many.
     fn read_up_to(&mut self, bound: u64) -> io::Result<()> {
         let left = (bound + 1).saturating_sub(self.line.len() as u64);
         Read::by_ref(&mut self.from).take(left).read_until(b'\n', &mut self.line)?;
@@ -199,7 +199,7 @@ impl<R: Read> Lines<R> {
         self.line.len() as u64 > bound && !self.line.ends_with(b"\n")
     }
 
-    /// Without the mark that some editors put at a file's beginning.
+    /// The line without the byte order mark that some editors put at the beginning of a file.
     fn text(&self) -> &[u8] {
         let mark = if self.number == 1 { "\u{feff}".as_bytes() } else { b"" };
         self.line.strip_prefix(mark).unwrap_or(&self.line)
@@ -209,7 +209,7 @@ impl<R: Read> Lines<R> {
         self.text().trim_ascii_start().first() == Some(&byte)
     }
 
-    /// `None` for a blank line.
+    /// The id of the line. `None` for a blank line.
     fn id(&self) -> Result<Option<DlqId>, String> {
         let is_message = self.text_begins_with(b'{');
         let bound = if is_message { MAX_MESSAGE } else { MAX_LINE };
@@ -248,7 +248,7 @@ mod tests {
         std::fs::write(&path, format!("\u{feff}\n{}", lines.concat())).unwrap();
         let mut list = IdList::check(&["first".into()], Some(&path)).unwrap();
         assert!(list.total() == 25_001 && !list.is_short());
-        // Nobody looks at the file again.
+        // The file is not read again.
         std::fs::remove_file(&path).unwrap();
         let mut seen = Vec::new();
         while let Some(ids) = list.part(seen.len() as u64).unwrap() {

@@ -1,4 +1,4 @@
-//! From the `--set-…` options to the core's [`Overrides`].
+//! Turns the `--set-…` options into the core's [`Overrides`].
 
 use crate::cli::OverrideArgs;
 use crate::input::flag;

@@ -1,4 +1,4 @@
-//! From the words of the command line to a selection.
+//! Turns ids, filters or `--all` into a selection.
 
 use crate::cli::SelectionArgs;
 use crate::input::flag;
@@ -15,12 +15,12 @@ pub(crate) enum Resolved {
 }
 
 impl Resolved {
-    /// Where ids were given, none of which is known to be missing yet.
+    /// 0 if ids were given: none is known to be missing yet.
     pub(crate) fn missing(&self) -> Option<u64> {
         matches!(self, Self::Ids(_)).then_some(0)
     }
 
-    /// The resolved times, which the result repeats.
+    /// The resolved times.
     pub(crate) fn window(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
         match self {
             Self::Ids(_) => (None, None),
@@ -56,12 +56,12 @@ impl SelectionArgs {
         }
     }
 
-    /// Whether standard input holds ids, so that nobody can be asked there.
+    /// Whether standard input holds ids. Then it cannot take the response to a question.
     pub(crate) fn reads_standard_input(&self) -> bool {
         self.ids_from.as_deref() == Some(Path::new("-"))
     }
 
-    /// Which times the words say relative to now.
+    /// Which times were given relative to now.
     pub(crate) fn relative_times(&self) -> RelativeTimes {
         let age = |text: &String| time::is_age(text);
         RelativeTimes {
@@ -70,17 +70,17 @@ impl SelectionArgs {
         }
     }
 
-    /// Of the words as they were given: "7d" stays "7d" tomorrow.
+    /// The fingerprint of the filters as they were given: "7d" stays "7d" tomorrow.
     pub(crate) fn fingerprint(&self, endpoint: &Endpoint, selection: &Selection) -> Fingerprint {
         match selection {
             Selection::Ids(_) => Fingerprint::of(endpoint, selection),
             _ if self.filters.is_empty() => Fingerprint::of(endpoint, &Selection::Everything),
-            _ => Fingerprint::of_pairs(endpoint, self.filters.words()),
+            _ => Fingerprint::of_pairs(endpoint, self.filters.as_given()),
         }
     }
 }
 
-/// The resolved times, which the result repeats.
+/// The resolved times of a selection.
 pub(crate) fn window(selection: &Selection) -> (Option<UnixMillis>, Option<UnixMillis>) {
     match selection {
         Selection::Filter(filter) => (filter.from(), filter.to()),

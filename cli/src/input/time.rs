@@ -1,4 +1,4 @@
-//! Times and durations as people write them.
+//! Parses times and durations as people write them.
 
 use jiff::civil::Date;
 use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
@@ -26,8 +26,8 @@ pub(crate) enum End {
     Upper,
 }
 
-/// The first millisecond of this century, and a bound that milliseconds do not reach before the year 5138: numbers beyond
-/// either are seconds, microseconds or nanoseconds.
+/// The first millisecond of this century, and a bound that milliseconds reach in the year 5138. Numbers outside are taken for
+/// seconds, microseconds or nanoseconds.
 const CENTURY: i64 = 946_684_800_000;
 const MICROSECONDS: i64 = 100_000_000_000_000;
 const DAY: i64 = 86_400_000;
@@ -45,7 +45,7 @@ pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, S
             _ => Err(format!("\"{shown}\" is too large for milliseconds and looks like micro- or nanoseconds: {hint}")),
         };
     }
-    // Exactly a date: the library would also take a local time for one, and drop the time of day.
+    // Only a plain date: the library would also accept a local time here, and drop its time of day.
     if text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
         if let Ok(date) = text.parse::<Date>() {
             let start = date
@@ -71,7 +71,7 @@ pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, S
     ))
 }
 
-/// A span with units, days having 24 hours; never negative.
+/// A span with units, never negative. A day has 24 hours.
 fn parse_span(text: &str) -> Option<Duration> {
     if !text.starts_with(|c: char| c.is_ascii_digit()) || text.contains("ago") {
         return None;

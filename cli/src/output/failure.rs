@@ -1,10 +1,10 @@
-//! The core's reasons to halt, as errors of the command: a sentence, and a code for programs.
+//! Turns the core's reasons to halt into errors of the command: a sentence for people, a code for programs.
 
 use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::output::wording;
 use upstash_dlq_core::{Cause, Delivery, Endpoint, Halt, ResponseError};
 
-/// For a command that is not a bulk one.
+/// The error of a command other than a bulk one, whose report says it.
 pub(crate) fn halted(halt: &Halt, endpoint: &Endpoint) -> CommandError {
     let (code, http_status) = code(halt);
     let status = ExitStatus::failure(matches!(halt, Halt::Unsettled { .. }));

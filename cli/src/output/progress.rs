@@ -1,4 +1,4 @@
-//! How far a command has come: a bar on a terminal, a line now and then elsewhere.
+//! Shows how far a command has come: a bar on a terminal, a line now and then elsewhere.
 
 use crate::output::progress_bar::{self, draw_target};
 use crate::output::terminal::Terminal;
@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use upstash_dlq_core::Retried;
 
-/// How far apart the plain lines are.
+/// The time between two plain lines.
 const EVERY: Duration = Duration::from_secs(5);
 
 pub(crate) struct Progress {
@@ -19,12 +19,12 @@ pub(crate) struct Progress {
     plain: Option<Terminal>,
     last: Instant,
     done: &'static str,
-    /// How many there were when it began.
+    /// How many runs an earlier process did.
     base: Arc<AtomicU64>,
     begun: bool,
 }
 
-/// Runs a second, since this process began: what an earlier one has done says nothing of how fast this one is.
+/// Runs per second since this process began. What an earlier process did says nothing about the speed of this one.
 fn per_second(state: &ProgressState, base: &AtomicU64) -> Option<f64> {
     let runs = state.pos().saturating_sub(base.load(Ordering::Relaxed));
     let seconds = state.elapsed().as_secs_f64();
@@ -87,7 +87,7 @@ impl Progress {
         Self { bar: ProgressBar::hidden(), plain, last: Instant::now(), done, base, begun: false }
     }
 
-    /// So many were done by an earlier process; only the first word of it counts.
+    /// Sets how many runs an earlier process did. Only the first call counts.
     pub(crate) fn begin_at(&mut self, runs: u64) {
         if !std::mem::replace(&mut self.begun, true) {
             self.base.store(runs, Ordering::Relaxed);
@@ -95,7 +95,7 @@ impl Progress {
         }
     }
 
-    /// So many so far.
+    /// Shows how many runs are done so far.
     pub(crate) fn on_page(&mut self, runs: u64) {
         self.bar.set_message("");
         if self.bar.length().is_some_and(|length| length < runs) {
@@ -124,7 +124,7 @@ impl Progress {
 }
 
 impl Drop for Progress {
-    /// Nothing is left behind, whichever way a command ends.
+    /// Removes the bar, whichever way a command ends.
     fn drop(&mut self) {
         self.finish();
     }

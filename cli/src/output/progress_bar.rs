@@ -1,4 +1,4 @@
-//! The line of the terminal that the progress is drawn in, for whoever else writes there.
+//! The line of the terminal where the progress bar is drawn. Whoever else writes to the terminal goes through here.
 
 use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, TermLike};
@@ -12,12 +12,12 @@ fn current() -> MutexGuard<'static, Option<ProgressBar>> {
     CURRENT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From here on this bar is the one that is shown.
+/// Makes this the bar that is shown.
 pub(crate) fn show(bar: &ProgressBar) {
     *current() = Some(bar.clone());
 }
 
-/// Writes without the bar in between. `print` must not come here again.
+/// Hides the bar while `print` writes. `print` must not call this again.
 pub(crate) fn aside<T>(print: impl FnOnce() -> T) -> T {
     let bar = current().clone();
     match bar {
@@ -26,7 +26,7 @@ pub(crate) fn aside<T>(print: impl FnOnce() -> T) -> T {
     }
 }
 
-/// Takes the bar off the terminal.
+/// Removes the bar from the terminal.
 pub(crate) fn clear() {
     let bar = current().take();
     if let Some(bar) = bar {

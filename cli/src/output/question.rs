@@ -1,4 +1,4 @@
-//! A question to a person: on standard error and input, or on the terminal itself while standard input holds something else.
+//! Asks a person a question, on standard error and input, or on the terminal itself if standard input holds something else.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, IsTerminal, Write};
@@ -10,7 +10,7 @@ pub(crate) enum Asker {
 }
 
 impl Asker {
-    /// `None` where nobody would see the question and could respond. `input_is_taken` says that standard input holds something else.
+    /// `None` if nobody can see the question and respond. `input_is_taken` says that standard input holds something else.
     pub(crate) fn find(input_is_taken: bool) -> Option<Self> {
         if input_is_taken {
             let terminal = cfg!(unix).then(|| File::options().read(true).write(true).open("/dev/tty"));
@@ -20,7 +20,7 @@ impl Asker {
         }
     }
 
-    /// `None` where the input ended, or the terminal went, without a yes or no.
+    /// `None` if the input ends before a response.
     pub(crate) fn ask(&self, question: &str) -> Option<bool> {
         match self {
             Self::Standard => {

@@ -1,4 +1,4 @@
-//! How a bulk command ended, for people, for scripts and for the shell.
+//! The report of a bulk command: how it ended, for people, for programs and for the shell.
 
 use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::output::terminal::{Lost, Terminal, print_line};
@@ -36,27 +36,27 @@ pub(crate) struct Report {
     pub(crate) checkpoint: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) matching: Option<u64>,
-    /// How many of the ids that were given are known not to have been there.
+    /// How many of the given ids are known not to be in the DLQ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) missing: Option<u64>,
     /// How many messages went into the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) archived: Option<u64>,
-    /// How to go on after an interrupt without a checkpoint.
+    /// How to continue after an interrupt without a checkpoint.
     #[serde(skip)]
     pub(crate) how_on: Option<String>,
-    /// How many would be acted on at most, after a dry run.
+    /// After a dry run, the maximum.
     #[serde(skip)]
     pub(crate) at_most: Option<u64>,
-    /// Whether it has to be told first what became of a request.
+    /// Whether a request has to be settled before anything further is sent.
     #[serde(skip)]
     pub(crate) unsettled: bool,
-    /// The sentence for people, when there is more to say than the counts.
+    /// What there is to say to people besides the counts.
     #[serde(skip)]
     pub(crate) note: Option<String>,
     #[serde(skip)]
     pub(crate) exit: Exit,
-    /// Whether somebody said no to the question.
+    /// Whether the response to the question was no.
     #[serde(skip)]
     pub(crate) declined: bool,
     /// Whether the reason is that standard output could not be written.
@@ -64,14 +64,14 @@ pub(crate) struct Report {
     pub(crate) output_lost: bool,
     #[serde(skip)]
     before: u64,
-    /// How long somebody thought about the question.
+    /// How long the question waited for its response.
     #[serde(skip)]
     thought: Duration,
     #[serde(skip)]
     started: Instant,
 }
 
-/// How many runs, under the name of what was done to them.
+/// How many runs, under the name of what was done with them.
 #[derive(Clone, Copy, Debug)]
 struct Runs {
     verb: VerbText,
@@ -91,7 +91,7 @@ pub(crate) enum Exit {
     Success,
     /// Wrong usage; nothing was sent.
     Usage,
-    /// 1 or 3, as something may have been changed or not.
+    /// Status 3 if something was or may have been changed, otherwise 1.
     Failure,
     Interrupted,
 }
@@ -144,7 +144,7 @@ impl Report {
         self.retries = totals.retries;
     }
 
-    /// The requests that were made before the machine began.
+    /// Requests before the operation began.
     pub(crate) fn set_requests_before(&mut self, before: u64) {
         self.requests = self.requests - self.before + before;
         self.before = before;
@@ -175,7 +175,7 @@ impl Report {
         }
     }
 
-    /// How much was done when a command ends before its first request: an earlier one may have done something.
+    /// How much a command has done that ends before its first request. An earlier process may have done something.
     pub(crate) fn nothing(&self) -> &'static str {
         if self.runs.count == 0 && self.unconfirmed == 0 { "nothing" } else { "nothing further" }
     }
@@ -189,8 +189,8 @@ impl Report {
         self.unconfirmed == 0
     }
 
-    /// Prints the result to standard output, in one object with `--json`; all that a bulk command prints there at its end
-    /// goes through here. Why it failed comes back as an error.
+    /// Prints the result to standard output, as one object with `--json`. Every bulk command ends here, whatever happened. The
+    /// reason of a failure is returned, for `main` to print.
     pub(crate) fn finish(mut self, terminal: Terminal) -> Result<ExitStatus, CommandError> {
         let elapsed = self.started.elapsed().saturating_sub(self.thought);
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -226,7 +226,7 @@ impl Report {
         }
     }
 
-    /// How to go on.
+    /// How to continue.
     fn advice(&self) -> Option<String> {
         match &self.checkpoint {
             _ if self.outcome == Ending::DryRun => None,

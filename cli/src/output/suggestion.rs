@@ -3,14 +3,15 @@
 use crate::cli::Global;
 use crate::output::terminal::escaped;
 
-/// A command, as far as every word of it can be written. Quoting comes last: nothing cuts or escapes it afterwards.
+/// A command, or nothing once one of its words cannot be written. Quoting comes last: nothing cuts or escapes a word
+/// afterwards.
 pub(crate) struct Suggestion(Option<String>);
 
 impl Suggestion {
-    /// Asks where `global` says, as the command at hand did.
+    /// Starts a command that talks to the same service as this one.
     pub(crate) fn new(command: &str, global: &Global) -> Self {
         let path = global.token_file.as_deref();
-        // A path that is no text cannot be written down.
+        // A path that is not text cannot be written.
         let path_is_text = path.is_none_or(|path| path.to_str().is_some());
         Self(path_is_text.then(|| format!("upstash-dlq {command}")))
             .options("url", global.url.as_deref())
@@ -18,7 +19,7 @@ impl Suggestion {
             .options("token-file", path.and_then(|path| path.to_str()))
     }
 
-    /// `--name=value`, so that no value is taken for an option.
+    /// Adds `--name=value`, so that no value is taken for an option.
     pub(crate) fn option(self, name: &str, value: &str) -> Self {
         self.word(&format!("--{name}="), value)
     }
@@ -27,7 +28,7 @@ impl Suggestion {
         values.into_iter().fold(self, |so_far, value| so_far.option(name, value))
     }
 
-    /// After `--` where it would be taken for an option; ends the command.
+    /// Ends the command with an id, after `--` if it would be taken for an option.
     pub(crate) fn id(self, id: &str) -> Option<String> {
         self.word(if id.starts_with('-') { "-- " } else { "" }, id).end()
     }
@@ -41,7 +42,7 @@ impl Suggestion {
     }
 }
 
-/// One word as a shell reads it back. `None` for what must not reach a terminal: escaped it would be another word.
+/// A word as a shell reads it back. `None` if it must not reach a terminal: escaped, it would be another word.
 fn quoted(text: &str) -> Option<String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_.:/@%+".contains(c);
     if escaped(text) != text {

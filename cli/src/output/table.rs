@@ -18,10 +18,10 @@ pub(crate) enum Stream {
     Error,
 }
 
-/// How many cells a line has there: of the terminal, or of `COLUMNS`; `None` where neither says.
+/// The width of a line in cells, from `COLUMNS` or the terminal. `None` if neither says.
 pub(crate) fn width(stream: Stream) -> Option<usize> {
     let given = std::env::var("COLUMNS").ok().and_then(|columns| columns.parse().ok()).filter(|columns| *columns > 0);
-    // Nobody has more; a number without a bound would be that many letters of a bar.
+    // No terminal is wider; without a bound a histogram would print as many characters.
     let given = given.map(|columns: usize| columns.min(WIDEST));
     let seen = || match stream {
         Stream::Output if std::io::stdout().is_terminal() => terminal_size::terminal_size_of(std::io::stdout()),

@@ -4,9 +4,9 @@ use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use upstash_dlq_core::DlqMessage;
 
-/// So many different values of a field are told apart; further ones are counted together.
+/// How many different values of a field are counted separately. Further ones are counted together.
 const DISTINCT: usize = 10_000;
-/// So many buckets of time are kept; beyond them the buckets grow.
+/// How many buckets of time are kept. Beyond that the buckets grow.
 const BUCKETS: usize = 4_096;
 const MINUTE: i64 = 60_000;
 /// Each a multiple of the one before, in minutes.

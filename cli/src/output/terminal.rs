@@ -1,4 +1,4 @@
-//! What goes to the terminal, and whether there is one.
+//! Writes to standard output and standard error, and knows whether they are a terminal.
 
 use crate::cli::{Global, When};
 use crate::exit::{CommandError, ExitStatus, Failure};
@@ -15,10 +15,10 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// Where no command line was understood.
+    /// For a command line that was not understood.
     pub(crate) const PLAIN: Self = Self { quiet: false, json: false, colour: false, colour_results: false };
 
-    /// Where none was understood, but `--json` was in it.
+    /// For a command line that was not understood but holds `--json`.
     pub(crate) const JSON: Self = Self { json: true, ..Self::PLAIN };
 
     pub(crate) fn new(global: &Global) -> Self {
@@ -40,7 +40,7 @@ impl Terminal {
         tell(&format!("{on}error:{off} {sentence}"));
     }
 
-    /// What a command ended with: a sentence for people, with `--json` one line for programs.
+    /// Prints the error of a command: a sentence for people, with `--json` one line for programs.
     pub(crate) fn fail(&self, failure: &Failure) {
         match serde_json::to_string(failure) {
             Ok(json) if self.json && !failure.in_result => tell(&format!("{{\"error\":{}}}", escaped_json(&json))),
@@ -56,7 +56,7 @@ impl Terminal {
         }
     }
 
-    /// Whether what goes to standard output may have colour.
+    /// Whether standard output takes color.
     pub(crate) fn colours_results(&self) -> bool {
         self.colour_results
     }
@@ -65,14 +65,14 @@ impl Terminal {
         self.json
     }
 
-    /// What would be lost with standard output, to standard error.
+    /// Prints to standard error what could not be written to standard output.
     pub(crate) fn rescue(&self, lost: &Lost, text: &str) {
         if let Lost::Unwritable(_) = lost {
             tell(text);
         }
     }
 
-    /// What a person has to see before a question, also with --quiet.
+    /// Prints what a person has to see before a question, also with --quiet.
     pub(crate) fn show(lines: &[String]) {
         lines.iter().for_each(|line| tell(line));
     }
@@ -82,7 +82,7 @@ impl Terminal {
     }
 }
 
-/// To standard error. Nobody is left to tell when that is gone.
+/// Prints to standard error. If that is gone, there is nobody left to tell.
 fn tell(line: &str) {
     progress_bar::aside(|| {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
@@ -93,10 +93,10 @@ pub(crate) fn bold(text: &str) -> String {
     format!("\u{1b}[1m{text}\u{1b}[0m")
 }
 
-/// Why results did not get out.
+/// Why results could not be written.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Lost {
-    /// Nobody reads them any more (`| head`), which is no error of ours.
+    /// The reader has gone (`| head`), which is not an error of ours.
     NoReader,
     /// Anything else, such as a full disk, in a sentence.
     Unwritable(String),
@@ -111,10 +111,10 @@ impl From<Lost> for CommandError {
     }
 }
 
-/// Lines of results: the only way to standard output. What comes back was not written, or not whole.
+/// Prints lines of results. After an error they were not written, or not completely.
 pub(crate) fn print_line(line: &str) -> Result<(), Lost> {
     let print = || {
-        // In one write, so that no other process's line comes in between; of a large page no copy is made.
+        // In one write, so that no line of another process comes in between. A large page is not copied.
         if line.len() < 64 * 1024 {
             print_bytes(format!("{line}\n").as_bytes())
         } else {
@@ -124,26 +124,24 @@ pub(crate) fn print_line(line: &str) -> Result<(), Lost> {
     if std::io::stdout().is_terminal() { progress_bar::aside(print) } else { print() }
 }
 
-/// The same for what is whole as it is.
+/// Prints bytes as they are. Every result goes through here.
 pub(crate) fn print_bytes(bytes: &[u8]) -> Result<(), Lost> {
     let print = || {
         std::io::stdout().flush()?;
         let mut out = output()?;
         out.write_all(bytes)?;
-        // Here, since nobody hears of what fails when the process ends.
+        // A failure at the end of the process would go unnoticed.
         out.flush()
     };
     judged(print())
 }
 
-/// The same for what somebody else has written to the library's standard output. An empty write tells what the library
-/// does not.
+/// Checks what clap has written to the library's standard output. An empty write shows errors that the library hides.
 pub(crate) fn printed(written: std::io::Result<()>) -> Result<(), Lost> {
     judged(written.and_then(|()| std::io::stdout().flush()).and_then(|()| output()?.write(&[]).map(drop)))
 }
 
-/// Standard output without the library's: that one takes a descriptor that cannot be written to for one that swallows
-/// everything.
+/// Standard output without the library's wrapper, which silently drops everything if the descriptor cannot be written to.
 #[cfg(unix)]
 fn output() -> std::io::Result<std::fs::File> {
     use std::os::fd::AsFd;

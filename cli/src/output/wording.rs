@@ -5,35 +5,36 @@ use serde::Deserialize;
 use std::path::Path;
 use upstash_dlq_core::{Cause, CheckpointError, Endpoint, Escaped, Halt, ResponseError, Verb};
 
-/// How one verb is spoken of.
+/// The words for one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct VerbText {
     /// `delete`
-    pub(crate) verb: &'static str,
+    pub(crate) infinitive: &'static str,
     /// `deleted`
     pub(crate) done: &'static str,
     /// `Deleted`
     pub(crate) done_at_start: &'static str,
-    /// How to go on where no file keeps the position.
+    /// How to continue without a checkpoint.
     pub(crate) after_interrupt: &'static str,
-    /// What the question ends in.
+    /// The end of the question.
     pub(crate) warning: &'static str,
 }
 
 pub(crate) const DELETE: VerbText = VerbText {
-    verb: "delete",
+    infinitive: "delete",
     done: "deleted",
     done_at_start: "Deleted",
     after_interrupt: "run the same command again to continue",
     warning: "This cannot be undone.",
 };
-pub(crate) const RESUME: VerbText = VerbText { verb: "resume", done: "resumed", done_at_start: "Resumed", ..START };
+pub(crate) const RESUME: VerbText =
+    VerbText { infinitive: "resume", done: "resumed", done_at_start: "Resumed", ..START };
 pub(crate) const RESTART: VerbText =
-    VerbText { verb: "restart", done: "restarted", done_at_start: "Restarted", ..START };
+    VerbText { infinitive: "restart", done: "restarted", done_at_start: "Restarted", ..START };
 
-/// What both have in common.
+/// What resume and restart have in common.
 const START: VerbText = VerbText {
-    verb: "",
+    infinitive: "",
     done: "",
     done_at_start: "",
     after_interrupt: "the remaining runs are still in the DLQ",
@@ -42,15 +43,15 @@ const START: VerbText = VerbText {
 
 impl VerbText {
     pub(crate) fn of<V: Verb>() -> Self {
-        [DELETE, RESUME, RESTART].into_iter().find(|words| words.verb == V::NAME).unwrap_or(DELETE)
+        [DELETE, RESUME, RESTART].into_iter().find(|words| words.infinitive == V::NAME).unwrap_or(DELETE)
     }
 }
 
 pub(crate) const OTHER_LIST: &str =
     "--checkpoint: belongs to a longer list of ids: give the same list again, or another file";
 
-/// Why a file cannot be gone on from; `text` is what it holds, where it could not be read. Nobody is told to remove a file
-/// that may be something else of theirs.
+/// Why a checkpoint file cannot be used. `text` is what the file holds, if it could not be parsed. The sentence suggests to
+/// remove a file only if it is surely a checkpoint.
 pub(crate) fn checkpoint(error: &CheckpointError, text: Option<&[u8]>, path: &Path) -> String {
     #[derive(Deserialize)]
     struct Versioned {
@@ -58,7 +59,7 @@ pub(crate) fn checkpoint(error: &CheckpointError, text: Option<&[u8]>, path: &Pa
         _version: u32,
     }
     let path = shown(path);
-    // One that was cut is no JSON any more.
+    // A file that was cut short is not JSON any more.
     let begins = |text: &[u8]| {
         text.strip_prefix(b"{\"version\":").is_some_and(|rest| rest.first().is_some_and(u8::is_ascii_digit))
     };
@@ -90,7 +91,7 @@ pub(crate) fn checkpoint(error: &CheckpointError, text: Option<&[u8]>, path: &Pa
     format!("--checkpoint: {path} {problem}")
 }
 
-/// Why it was not completed, and what to do about it where that is known.
+/// Why an operation halted, and what to do about it if that is known.
 pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
     let sentence = match halt {
         Halt::Refused(error) if error.is_wrong_region() => {
@@ -115,7 +116,7 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
     }
 }
 
-/// With the host that was asked, where it did not respond: that is the first thing to check.
+/// Adds the host if it did not respond: that is the first thing to check.
 pub(crate) fn asked(sentence: String, cause: &Cause, endpoint: &Endpoint) -> String {
     match cause {
         Cause::Transport(_) if !sentence.contains(host(endpoint)) => format!("{sentence} (asked {})", host(endpoint)),
@@ -123,7 +124,7 @@ pub(crate) fn asked(sentence: String, cause: &Cause, endpoint: &Endpoint) -> Str
     }
 }
 
-/// `qstash.upstash.io`, with the port where one was given.
+/// `qstash.upstash.io`, with the port if one was given.
 fn host(endpoint: &Endpoint) -> &str {
     let url = endpoint.base_url();
     let after = url.split_once("://").map_or(url, |(_, after)| after);

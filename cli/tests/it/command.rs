@@ -9,8 +9,8 @@ use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN};
 
 use crate::common::{command, emulator, json, run, text};
 
-/// A server that answers every request with the same bytes; tells how many came.
-fn canned(answer: &'static str) -> (String, mpsc::Receiver<String>) {
+/// A server that responds to every request with the same bytes; tells how many came.
+fn canned(response: &'static str) -> (String, mpsc::Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let (heard, requests) = mpsc::channel();
@@ -25,7 +25,7 @@ fn canned(answer: &'static str) -> (String, mpsc::Receiver<String>) {
             while reader.read_line(&mut header).unwrap() > 2 {
                 header.clear();
             }
-            stream.write_all(answer.as_bytes()).unwrap();
+            stream.write_all(response.as_bytes()).unwrap();
         }
     });
     (url, requests)
@@ -273,7 +273,7 @@ fn no_checkpoint_on_disk_no_request() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_lets_the_request_finish_and_keeps_the_position() {
-    // The first answer comes; the second request is answered with a wait of 30 s, in which the signal arrives.
+    // The first response comes; the second request gets a wait of 30 s, in which the signal arrives.
     let server = emulator(300);
     server.with_service(|s| {
         s.set_faults(FaultPlan::script(vec![None, Some(Fault::TooManyRequests { retry_after_s: Some(30) })]));

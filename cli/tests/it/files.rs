@@ -233,9 +233,9 @@ fn serve(service: &Mutex<Service>, mut stream: &TcpStream, before: &mut impl FnM
     before(method);
     let request = Request::builder().method(method).uri(target);
     let request = request.header("authorization", format!("Bearer {LOCAL_TOKEN}")).body(Vec::new()).unwrap();
-    let answer = service.lock().unwrap().handle(NEWEST, request);
-    let head = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n\r\n", answer.status().as_u16(), answer.body().len());
-    stream.write_all(&[head.as_bytes(), answer.body()].concat()).ok()
+    let response = service.lock().unwrap().handle(NEWEST, request);
+    let head = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n\r\n", response.status().as_u16(), response.body().len());
+    stream.write_all(&[head.as_bytes(), response.body()].concat()).ok()
 }
 
 #[test]

@@ -222,7 +222,7 @@ fn a_dry_run_looks_each_id_up() {
 
 #[test]
 fn a_404_that_speaks_of_the_region_or_is_no_word_of_the_services_is_no_proof() {
-    for answer in [
+    for response in [
         "HTTP/1.1 404 Not Found\r\ncontent-length: 43\r\n\r\n{\"error\":\"user not found in this region..\"}",
         "HTTP/1.1 404 Not Found\r\ncontent-length: 6\r\n\r\n<html>",
         "HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"dlqId\":\"b-0\"}  ",
@@ -237,7 +237,7 @@ fn a_404_that_speaks_of_the_region_or_is_no_word_of_the_services_is_no_proof() {
                 while std::io::BufRead::read_line(&mut reader, &mut line).unwrap() > 2 {
                     line.clear();
                 }
-                stream.write_all(answer.as_bytes()).unwrap();
+                stream.write_all(response.as_bytes()).unwrap();
             }
         });
         let output = run(&url, &["delete", "a-0", "--dry-run", "--json"]);

@@ -21,7 +21,7 @@ const LANES: u64 = 4;
 struct Plan {
     /// With which of its requests.
     request: u32,
-    /// Before it is served, before it is answered, or after.
+    /// Before it is served, before its response, or after.
     phase: u32,
     /// And how many times round a loop later, in which the process goes on.
     spins: u32,
@@ -83,11 +83,12 @@ impl Reaper {
             .header("authorization", format!("Bearer {LOCAL_TOKEN}"))
             .body(Vec::new())
             .unwrap();
-        let answer = self.service.lock().unwrap().handle(NEWEST, request);
+        let response = self.service.lock().unwrap().handle(NEWEST, request);
         phase(1);
-        let head = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n\r\n", answer.status().as_u16(), answer.body().len());
+        let head =
+            format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n\r\n", response.status().as_u16(), response.body().len());
         let mut stream = stream;
-        stream.write_all(&[head.as_bytes(), answer.body()].concat()).ok()?;
+        stream.write_all(&[head.as_bytes(), response.body()].concat()).ok()?;
         phase(2);
         Some(())
     }

@@ -118,7 +118,7 @@ fn each_run_is_started_once_whatever_the_server_makes_of_dates() {
 
 /// Answers are lost, again and again; each is looked up where the command says.
 #[test]
-fn lost_answers_are_settled_one_by_one() {
+fn lost_responses_are_settled_one_by_one() {
     for (fault, settle) in [(Fault::LostAnswer, "applied"), (Fault::LostRequest, "not-applied")] {
         let server = serve(5_000, Config::default());
         let script = vec![None, Some(fault), Some(fault), None, None, None, Some(fault)];

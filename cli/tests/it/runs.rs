@@ -140,7 +140,7 @@ fn a_wrong_region_is_told_with_its_flag() {
     }
 }
 
-fn canned(answer: &'static str) -> String {
+fn canned(response: &'static str) -> String {
     let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     std::thread::spawn(move || {
@@ -151,7 +151,7 @@ fn canned(answer: &'static str) -> String {
             while reader.read_line(&mut line).unwrap() > 2 {
                 line.clear();
             }
-            std::io::Write::write_all(&mut stream, answer.as_bytes()).unwrap();
+            std::io::Write::write_all(&mut stream, response.as_bytes()).unwrap();
         }
     });
     url
@@ -277,7 +277,7 @@ fn wrong_usage_of_resume_and_restart_sends_nothing() {
 }
 
 #[test]
-fn a_lost_answer_waits_to_be_settled_and_no_run_starts_twice() {
+fn a_lost_response_waits_to_be_settled_and_no_run_starts_twice() {
     let (lost, settle) = (Fault::LostAnswer, "applied");
     for (fault, settle) in [
         (lost, settle),
@@ -331,7 +331,7 @@ fn a_failure_callback_is_retried_and_cancelled() {
         (Some(0), "The failure callback was canceled.\n")
     );
     assert_eq!(run(&server.url(), &["callback", "cancel", "nobody"]).status.code(), Some(1));
-    // A lost answer: not repeated, and said.
+    // A lost response: not repeated, and said.
     server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)])));
     let requests = server.with_service(|s| s.requests_total());
     let lost = run(&server.url(), &["callback", "retry", "1752829295501-0"]);

@@ -15,7 +15,7 @@ fn begin(server: &Server, args: &[&str]) -> Child {
 fn second_while_first(server: &Server, first: &[&str], second: &[&str]) -> (Output, Output) {
     let before = server.connections();
     let (child, second) = server.with_service(|_| {
-        // Nothing is answered as long as the service is held here.
+        // There is no response as long as the service is held here.
         let child = begin(server, first);
         while server.connections() == before {
             std::thread::yield_now();
