@@ -1,6 +1,8 @@
-//! The command line, as clap reads it.
+//! The command line as clap reads it. Plain data: turning it into the core's types is not done here.
 
-use crate::input::time;
+pub(crate) mod span;
+
+use crate::cli::span::{parse_duration, parse_duration_or_zero};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError};
@@ -120,7 +122,7 @@ pub(crate) struct Global {
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
     /// Time limit for each request, such as 30s or 500ms
-    #[arg(long, global = true, value_name = "D", default_value = "30s", value_parser = time::parse_duration, help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "D", default_value = "30s", value_parser = parse_duration, help_heading = "Global options")]
     pub(crate) timeout: Duration,
     /// Send each request at most N times
     #[arg(long, global = true, value_name = "N", default_value = "6", help_heading = "Global options", value_parser = whole::<NonZeroU32>)]
@@ -393,7 +395,7 @@ pub(crate) struct Emulator {
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = whole::<u64>)]
     pub(crate) seed: u64,
     /// Delay each response by D, such as 20ms
-    #[arg(long, value_name = "D", default_value = "0s", value_parser = time::parse_duration_or_zero)]
+    #[arg(long, value_name = "D", default_value = "0s", value_parser = parse_duration_or_zero)]
     pub(crate) latency: Duration,
     /// Kind of faults to inject
     #[arg(long, value_name = "PROFILE", default_value = "none", value_parser = clap::builder::PossibleValuesParser::new(upstash_dlq_emulator::PROFILES))]

@@ -1,8 +1,8 @@
-//! Parses times and durations as people write them.
+//! Parses times as people write them.
 
+use crate::cli::span::parse_span;
+use jiff::Timestamp;
 use jiff::civil::Date;
-use jiff::{Span, SpanRelativeTo, Timestamp, Unit};
-use std::time::Duration;
 use upstash_dlq_core::UnixMillis;
 
 /// The present moment, which ages count back from.
@@ -71,36 +71,9 @@ pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, S
     ))
 }
 
-/// A span with units, never negative. A day has 24 hours.
-fn parse_span(text: &str) -> Option<Duration> {
-    if !text.starts_with(|c: char| c.is_ascii_digit()) || text.contains("ago") {
-        return None;
-    }
-    let span: Span = text.parse().ok()?;
-    let nanos = span.total((Unit::Nanosecond, SpanRelativeTo::days_are_24_hours())).ok()?;
-    (nanos >= 0.0)
-        .then(|| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok())?
-        .and_then(|d| Duration::try_from(d).ok())
-}
-
 /// Whether a time is relative to now.
 pub(crate) fn is_age(text: &str) -> bool {
     parse_span(text).is_some() && !text.bytes().all(|b| b.is_ascii_digit())
-}
-
-pub(crate) fn parse_duration_or_zero(text: &str) -> Result<Duration, String> {
-    match parse_span(text) {
-        Some(duration) if duration <= Duration::from_secs(86_400) => Ok(duration),
-        Some(_) => Err("is longer than a day".into()),
-        None => Err("is not a duration: give one such as 30s, 500ms or 2m".into()),
-    }
-}
-
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    match parse_duration_or_zero(text)? {
-        Duration::ZERO => Err("must be more than 0".into()),
-        duration => Ok(duration),
-    }
 }
 
 #[cfg(test)]
@@ -155,13 +128,5 @@ mod tests {
             assert!(millis(text, End::Lower).is_err(), "{text}");
         }
         assert!(millis("1752829295", End::Lower).unwrap_err().contains("seconds"));
-    }
-
-    #[test]
-    fn durations() {
-        assert_eq!(parse_duration("500ms"), Ok(Duration::from_millis(500)));
-        for text in ["0s", "-1s", "30", "", "2d"] {
-            assert!(parse_duration(text).is_err(), "{text}");
-        }
     }
 }
