@@ -185,6 +185,7 @@ fn runs_that_were_started_are_told_where_standard_output_takes_nothing() {
                 server.with_service(|s| s.started().map(|run| run.workflow_run_id.clone()).collect());
             assert_eq!(started.len(), 5);
             assert!(started.iter().all(|id| error.contains(id)), "{started:?}: {error}");
+            assert_eq!(error.matches("standard output cannot be written").count(), 1, "{error}");
         }
     }
 }

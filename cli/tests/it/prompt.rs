@@ -313,6 +313,24 @@ fn a_no_to_going_on_tells_what_was_done_before_and_keeps_the_position() {
     }
 }
 
+/// What happened to a lost request is found out once: it is on disk before the question.
+#[test]
+fn a_settlement_is_kept_whatever_the_question_brings() {
+    let server = emulator(200);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["resume", "--all", "--json", "--checkpoint", file.to_str().unwrap()];
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    assert_eq!(run(&server.url(), &[&args[..], &["--yes"]].concat()).status.code(), Some(3));
+    let mut person = Person::types(&server.url(), &[&args[..], &["--settle", "not-applied"]].concat());
+    person.is_asked();
+    person.answers("n\n");
+    let left = server.with_service(|s| s.len());
+    let output = run(&server.url(), &[&args[..], &["--yes"]].concat());
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(json(&output)["resumed"].as_u64(), Some(left as u64));
+}
+
 #[test]
 fn where_nothing_matches_any_more_going_on_is_complete() {
     for (verb, done) in [("delete", "deleted"), ("resume", "resumed"), ("restart", "restarted")] {
