@@ -1,11 +1,14 @@
 //! What every command starts from: the global options, the terminal, the clock, and the client.
 
 use crate::cli::Global;
+use crate::drive;
+use crate::exit::CommandError;
 use crate::input::endpoint;
 use crate::input::time::Now;
 use crate::interrupt;
+use crate::output::progress::Progress;
 use crate::output::terminal::Terminal;
-use upstash_dlq_core::{Endpoint, RetryPolicy};
+use upstash_dlq_core::{Call, Endpoint, RetryPolicy};
 use upstash_dlq_ureq::Client;
 
 pub(crate) struct Context<'a> {
@@ -32,6 +35,13 @@ impl<'a> Context<'a> {
         let client = client.map_err(|error| error.to_string())?;
         interrupt::install();
         Ok(client)
+    }
+
+    /// Makes one call on one run. Retries get a line each: a call is short, and there is nothing to count.
+    pub(crate) fn call<C: Call<Output: Clone>>(&self, client: &Client, call: C) -> Result<C::Output, CommandError> {
+        let mut progress = Progress::in_lines(self.terminal, "");
+        let (_, result) = drive::call(client, self.policy(), None, &mut progress, call);
+        result.map_err(|stopped| stopped.into_error(client.endpoint()))
     }
 
     pub(crate) fn policy(&self) -> RetryPolicy {

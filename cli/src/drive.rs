@@ -12,7 +12,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 use upstash_dlq_core::{
-    Call, Driven, Endpoint, Event, FleetObserver, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer,
+    Call, Delivery, Driven, Endpoint, Event, FleetObserver, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer,
     RetryPolicy, Single, TransportFailure, drive,
 };
 use upstash_dlq_ureq::Client;
@@ -159,21 +159,27 @@ pub(crate) fn hold_back(sent: Instant, rate: Option<NonZeroU32>) {
     interrupt::sleep(interval.saturating_sub(sent.elapsed()));
 }
 
-/// Makes one call on one run, with retries.
+/// Makes one call on one run, with retries. Returns the number of requests in any case.
 pub(crate) fn call<C: Call<Output: Clone>>(
     client: &Client,
     policy: RetryPolicy,
-    terminal: Terminal,
+    rate: Option<NonZeroU32>,
+    progress: &mut Progress,
     call: C,
-) -> Result<C::Output, Stopped> {
+) -> (u64, Result<C::Output, Stopped>) {
     let mut single = Single::new(client.endpoint().clone(), call, policy, client.seed());
-    // A call is short: there is nothing to count, and each retry gets a line.
-    let mut progress = Progress::in_lines(terminal, "");
-    match in_turn(|request| client.send(request), None, &mut single, &mut progress, ()) {
+    let mut requests = 0;
+    let send = |request| {
+        let response = client.send(request);
+        requests += u64::from(!matches!(&response, Err(failure) if failure.delivery == Delivery::NotSent));
+        response
+    };
+    let result = match in_turn(send, rate, &mut single, progress, ()) {
         Driven::Done(Ok(output)) => Ok(output),
         Driven::Done(Err(halt)) => Err(Stopped::Halted(halt)),
         Driven::Stopped => Err(Stopped::Interrupted),
-    }
+    };
+    (requests, result)
 }
 
 /// Lists page by page until the end, or until `on_page` has seen enough. On more than one lane the pages come in no particular

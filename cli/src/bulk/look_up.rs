@@ -7,7 +7,7 @@ use crate::input::ids::IdList;
 use crate::output::progress::Progress;
 use crate::output::report::Report;
 use std::num::NonZeroU32;
-use upstash_dlq_core::{Delivery, DlqId, DlqMessage, Driven, ErrorBody, GetMessage, Halt, ResponseError, Single};
+use upstash_dlq_core::{DlqId, DlqMessage, ErrorBody, GetMessage, Halt, ResponseError};
 
 pub(crate) enum LookUpError {
     Stopped(Stopped),
@@ -63,19 +63,13 @@ fn one(
     progress: &mut Progress,
     requests: &mut u64,
 ) -> Result<Option<DlqMessage>, Stopped> {
-    let endpoint = bulk.client.endpoint().clone();
-    let mut single = Single::new(endpoint, GetMessage(id.clone()), bulk.policy, bulk.client.seed());
-    let send = |request| {
-        let response = bulk.client.send(request);
-        *requests += u64::from(!matches!(&response, Err(failure) if failure.delivery == Delivery::NotSent));
-        response
-    };
-    match drive::in_turn(send, rate, &mut single, progress, ()) {
-        Driven::Done(Ok(message)) if message.dlq_id().as_ref() == Some(id) => Ok(Some(message)),
-        Driven::Done(Ok(_)) => Err(Stopped::Halted(Halt::UnusableMessage)),
-        Driven::Done(Err(Halt::Refused(error))) if is_missing(&error) => Ok(None),
-        Driven::Done(Err(halt)) => Err(Stopped::Halted(halt)),
-        Driven::Stopped => Err(Stopped::Interrupted),
+    let (sent, result) = drive::call(&bulk.client, bulk.policy, rate, progress, GetMessage(id.clone()));
+    *requests += sent;
+    match result {
+        Ok(message) if message.dlq_id().as_ref() == Some(id) => Ok(Some(message)),
+        Ok(_) => Err(Stopped::Halted(Halt::UnusableMessage)),
+        Err(Stopped::Halted(Halt::Refused(error))) if is_missing(&error) => Ok(None),
+        Err(stopped) => Err(stopped),
     }
 }
 

@@ -2,7 +2,6 @@
 
 use crate::cli::{Callback, Get};
 use crate::context::Context;
-use crate::drive;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::ids;
 use crate::output::runs;
@@ -36,8 +35,7 @@ fn call<C: Call<Output: Clone>>(
 ) -> Result<C::Output, CommandError> {
     let id = ids::one(&args.id).map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
-    drive::call(&client, context.policy(), context.terminal, build(id)).map_err(|stopped| {
-        let mut error = stopped.into_error(client.endpoint());
+    context.call(&client, build(id)).map_err(|mut error| {
         if let CommandError::Failed(failure) = &mut error {
             if failure.status == ExitStatus::Changed {
                 let look = Suggestion::new("get", context.global).id(&args.id);

@@ -2,7 +2,6 @@
 
 use crate::cli::Get;
 use crate::context::Context;
-use crate::drive;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::ids;
 use crate::output::terminal::{escaped, json_line, print_line};
@@ -18,8 +17,7 @@ const DEEPEST: usize = 32;
 pub(crate) fn run(context: &Context<'_>, args: &Get) -> Result<ExitStatus, CommandError> {
     let id = ids::one(&args.id).map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
-    let message = drive::call(&client, context.policy(), context.terminal, GetMessage(id))
-        .map_err(|stopped| stopped.into_error(client.endpoint()))?;
+    let message = context.call(&client, GetMessage(id))?;
     if context.terminal.json() {
         print_line(&json_line(message.as_json()))?;
     } else {
