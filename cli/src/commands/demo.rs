@@ -8,7 +8,7 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::output::progress::Progress;
 use crate::output::table::Stream;
 use crate::output::terminal::print_line;
-use crate::output::text::thousands;
+use crate::output::text::{requests, thousands};
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::time::Duration;
@@ -71,11 +71,13 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
             return Err(failed(halt));
         }
         let totals = outcome.totals;
-        let unconfirmed = if totals.unconfirmed > 0 { " or more, because responses were lost on the way" } else { "" };
+        let deleted = match totals.unconfirmed {
+            0 => format!("{} deleted", thousands(totals.runs)),
+            _ => format!("at least {} deleted, because responses were lost on the way", thousands(totals.runs)),
+        };
         print_line(&format!(
-            "  {} deleted{unconfirmed}; {} requests, {} of them retries; verified: {}",
-            thousands(totals.runs),
-            thousands(totals.requests),
+            "  {deleted}; {} ({} retried); verified: {}",
+            requests(totals.requests),
             thousands(totals.retries),
             if outcome.verified { "yes" } else { "no" }
         ))?;
@@ -83,11 +85,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
         total.requests += totals.requests;
     }
     let (truth, left) = server.with_service(|service| (service.deleted_total(), service.len()));
-    print_line(&format!(
-        "The client counted {} deleted in {} requests.",
-        thousands(total.runs),
-        thousands(total.requests)
-    ))?;
+    print_line(&format!("The client counted {} deleted in {}.", thousands(total.runs), requests(total.requests)))?;
     print_line(&format!("The emulator counted {} deleted, {} left.", thousands(truth), thousands(left as u64)))?;
     if left > 0 || truth != count as u64 {
         return Err(failed("the emulator still holds runs that should be gone"));

@@ -38,7 +38,7 @@ impl OverrideArgs {
             let flag = match error.field() {
                 "retryDelay" => "--set-retry-delay",
                 "flowControlKey" => "--set-flow-control-key",
-                "flowControl" => "--set-flow-control-key needs --set-parallelism or --set-rate",
+                "flowControl" => return "--set-flow-control-key: needs --set-parallelism or --set-rate".to_owned(),
                 "parallelism" => "--set-parallelism",
                 "rate" => "--set-rate",
                 "label" => "--set-label",
