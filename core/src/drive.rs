@@ -1,90 +1,37 @@
-//! The loop around a machine, for callers that have a way to send and a way to sleep.
+//! The loop around an operation, for callers that have a way to send and a way to sleep.
+//!
+//! Floor 8. [`next_step`] and [`report`] are its two halves, for drivers with many connections.
 
-use crate::engine::outcome::{Halt, OutOfTurn, Outcome};
-use crate::engine::retry::{Event, Step, TransportFailure};
-use crate::wire::bulk::Verb;
-use crate::wire::call::Call;
-use crate::wire::list::ListPage;
-use crate::{Bulk, Pager, PagerEnd, Single};
+use crate::engine::failure::TransportFailure;
+use crate::engine::operation::{Event, InvalidState, Operation, RequestId, Step};
 use core::future::Future;
 use core::ops::ControlFlow;
 use core::time::Duration;
 use http::{Request, Response};
 
-/// What [`Bulk`], [`Pager`] and [`Single`] have in common.
-pub trait Machine {
-    /// One understood answer.
-    type Page;
-    /// How it ends.
-    type Outcome;
-
-    /// What to do now.
-    fn poll(&mut self) -> Step<Self::Outcome>;
-
-    /// Takes the answer to the request in flight.
-    ///
-    /// # Errors
-    /// When none is.
-    fn on_response<B: AsRef<[u8]>>(&mut self, response: &Response<B>) -> Result<Event<Self::Page>, OutOfTurn>;
-
-    /// Takes the news that no answer will come.
-    ///
-    /// # Errors
-    /// When no request is in flight.
-    fn on_failure(&mut self, failure: TransportFailure) -> Result<Event<Self::Page>, OutOfTurn>;
-
-    /// Takes back a request that was handed out and not sent.
-    ///
-    /// # Errors
-    /// When no request is in flight.
-    fn withdraw(&mut self) -> Result<(), OutOfTurn>;
-}
-
-macro_rules! machine {
-    ([$($generics:tt)*] $machine:ty, $page:ty, $outcome:ty) => {
-        impl<$($generics)*> Machine for $machine {
-            type Page = $page;
-            type Outcome = $outcome;
-
-            fn poll(&mut self) -> Step<$outcome> {
-                <$machine>::poll(self)
-            }
-
-            fn on_response<B: AsRef<[u8]>>(&mut self, response: &Response<B>) -> Result<Event<$page>, OutOfTurn> {
-                <$machine>::on_response(self, response)
-            }
-
-            fn on_failure(&mut self, failure: TransportFailure) -> Result<Event<$page>, OutOfTurn> {
-                <$machine>::on_failure(self, failure)
-            }
-
-            fn withdraw(&mut self) -> Result<(), OutOfTurn> {
-                <$machine>::withdraw(self)
-            }
-        }
-    };
-}
-
-machine!([V: Verb] Bulk<V>, V::Page, Outcome);
-machine!([] Pager, ListPage, PagerEnd);
-machine!([C: Call<Output: Clone>] Single<C>, (), Result<C::Output, Halt>);
-
-/// Looks on, and may stop the loop. Every method has a default that lets it go on. A closure over the event is one, too.
-pub trait Observer<M: Machine> {
-    /// A request is about to be sent: the moment to write a checkpoint. On `Break` it is not sent and not counted.
-    fn before_send(&mut self, _machine: &M) -> ControlFlow<()> {
+/// Looks on while an operation is driven, and may stop it. Every method has a default that lets it go on. A closure over the
+/// event is an observer, too.
+pub trait Observer<O: Operation> {
+    /// A request is about to be sent, and is in flight for the operation: the moment to write a checkpoint. On `Break` it is
+    /// not sent, and neither is any other. Requests that are in flight come to their end.
+    fn before_send(&mut self, _operation: &O) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// An answer came, or did not. On `Break` the loop ends here.
-    fn after(&mut self, _machine: &M, _event: &Event<M::Page>) -> ControlFlow<()> {
+    /// A response came, or did not. On `Break` nothing more is sent.
+    fn on_event(&mut self, _operation: &mut O, _event: &Event<O::Page>) -> ControlFlow<()> {
+        ControlFlow::Continue(())
+    }
+
+    /// Called again and again while there is nothing to do but to wait, by drivers that can. On `Break` nothing more is sent.
+    fn while_waiting(&mut self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 }
 
-impl<M: Machine, F: FnMut(&M, &Event<M::Page>)> Observer<M> for F {
-    fn after(&mut self, machine: &M, event: &Event<M::Page>) -> ControlFlow<()> {
-        self(machine, event);
+impl<O: Operation, F: FnMut(&O, &Event<O::Page>)> Observer<O> for F {
+    fn on_event(&mut self, operation: &mut O, event: &Event<O::Page>) -> ControlFlow<()> {
+        self(operation, event);
         ControlFlow::Continue(())
     }
 }
@@ -93,103 +40,166 @@ impl<M: Machine, F: FnMut(&M, &Event<M::Page>)> Observer<M> for F {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "only this tells whether all of it was done"]
 pub enum Driven<O> {
-    /// The machine has come to its end.
+    /// The operation has come to its end.
     Done(O),
-    /// The observer stopped it; the machine can be driven on.
+    /// The observer stopped it, or it waits for its caller. It can be driven on.
     Stopped,
 }
 
-/// Drives a machine to its end with a blocking way to send and to sleep.
-///
-/// ```
-/// # use upstash_dlq_core::*;
-/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
-/// let mut bulk = BulkDelete::new(endpoint, Selection::Everything).build();
-/// let mut answers = ["{\"deleted\":2}", "{\"deleted\":0}"].into_iter();
-/// let send = |_request| answers.next().map(http::Response::new).ok_or(TransportFailure::from(Delivery::NotSent));
-/// let driven = drive(&mut bulk, send, |_wait| (), &mut |_: &Bulk, _: &_| ());
-/// assert!(matches!(driven, Driven::Done(outcome) if outcome.totals.runs == 2));
-/// # Ok::<(), EndpointError>(())
-/// ```
-pub fn drive<M, B, E>(
-    machine: &mut M,
-    mut send: impl FnMut(Request<()>) -> Result<Response<B>, E>,
-    mut sleep: impl FnMut(Duration),
-    observer: &mut impl Observer<M>,
-) -> Driven<M::Outcome>
-where
-    M: Machine,
-    B: AsRef<[u8]>,
-    E: Into<TransportFailure>,
-{
-    loop {
-        let request = match machine.poll() {
-            Step::Done(outcome) => return Driven::Done(outcome),
-            Step::Wait(wait) => {
-                sleep(wait);
-                continue;
+/// What a driver does next.
+#[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "it is taken apart at once; boxing the request would cost an allocation for each"
+)]
+pub enum NextStep<O> {
+    /// Send this, then [`report`].
+    Send(RequestId, Request<()>),
+    /// Wait until this time at most, and for a response if a request is in flight. `None` is for ever.
+    Wait(Option<Duration>),
+    /// Send nothing more. Await the responses of the requests in flight and report them, then end.
+    End(Driven<O>),
+}
+
+/// Asks the operation what to do, and the observer whether to do it.
+pub fn next_step<O: Operation>(
+    operation: &mut O,
+    now: Duration,
+    observer: &mut (impl Observer<O> + ?Sized),
+) -> NextStep<O::Outcome> {
+    match operation.poll(now) {
+        Step::Done(outcome) => NextStep::End(Driven::Done(outcome)),
+        Step::WaitUntil(until) => NextStep::Wait(Some(until)),
+        // An archived delete waits for its caller, who does not come back before this ends.
+        Step::AwaitResponse if operation.in_flight() == 0 => NextStep::End(Driven::Stopped),
+        Step::AwaitResponse => NextStep::Wait(None),
+        Step::Send(id, request) => {
+            let unsent = Unsent { operation, id };
+            if observer.before_send(unsent.operation).is_break() {
+                return NextStep::End(Driven::Stopped);
             }
-            Step::Send(request) => request,
-        };
-        if observer.before_send(machine).is_break() {
-            // Cannot be out of turn: poll has just handed the request out.
-            let _ = machine.withdraw();
-            return Driven::Stopped;
-        }
-        if report(machine, send(request), observer).is_break() {
-            return Driven::Stopped;
+            core::mem::forget(unsent);
+            NextStep::Send(id, request)
         }
     }
 }
 
-/// The same with futures. It may be dropped at any point: a request that was out then counts as unknown.
-pub async fn drive_async<M, B, E, SendFuture, SleepFuture>(
-    machine: &mut M,
-    mut send: impl FnMut(Request<()>) -> SendFuture,
-    mut sleep: impl FnMut(Duration) -> SleepFuture,
-    observer: &mut impl Observer<M>,
-) -> Driven<M::Outcome>
+/// Takes the request back, also when the observer panics.
+struct Unsent<'a, O: Operation> {
+    operation: &'a mut O,
+    id: RequestId,
+}
+
+impl<O: Operation> Drop for Unsent<'_, O> {
+    fn drop(&mut self) {
+        // The request is in flight, so this is no invalid state.
+        let _ = self.operation.cancel_unsent(self.id);
+    }
+}
+
+/// Reports what became of a request, and asks the observer whether to go on.
+pub fn report<O, B, E>(
+    operation: &mut O,
+    id: RequestId,
+    result: Result<Response<B>, E>,
+    observer: &mut (impl Observer<O> + ?Sized),
+) -> ControlFlow<()>
 where
-    M: Machine,
+    O: Operation,
+    B: AsRef<[u8]>,
+    E: Into<TransportFailure>,
+{
+    let event = match result {
+        Ok(response) => {
+            let (parts, body) = response.into_parts();
+            operation.on_response(id, Response::from_parts(parts, body.as_ref()))
+        }
+        Err(failure) => operation.on_failure(id, failure.into()),
+    };
+    match event {
+        Ok(event) => observer.on_event(operation, &event),
+        // Cannot happen: the request was in flight. Stopping is the safe reading of the impossible.
+        Err(InvalidState) => ControlFlow::Break(()),
+    }
+}
+
+/// Drives an operation to its end with a blocking way to send and to sleep, one request at a time. `now` is the time since
+/// any fixed moment.
+///
+/// ```
+/// # use std::time::{Duration, Instant};
+/// # use upstash_dlq_core::{drive::{Driven, drive}, *};
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let mut delete = BulkDelete::builder(endpoint, Selection::Everything).build();
+/// let mut responses = ["{\"deleted\":2}", "{\"deleted\":0}"].into_iter();
+/// let send = |_request| responses.next().map(http::Response::new).ok_or(TransportFailure::from(Delivery::NotSent));
+/// let start = Instant::now();
+/// let driven = drive(&mut delete, send, || start.elapsed(), std::thread::sleep, &mut |_: &BulkDelete, _: &_| ());
+/// assert!(matches!(driven, Driven::Done(outcome) if outcome.totals.affected == 2));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn drive<O, B, E>(
+    operation: &mut O,
+    mut send: impl FnMut(Request<()>) -> Result<Response<B>, E>,
+    mut now: impl FnMut() -> Duration,
+    mut sleep: impl FnMut(Duration),
+    observer: &mut impl Observer<O>,
+) -> Driven<O::Outcome>
+where
+    O: Operation,
+    B: AsRef<[u8]>,
+    E: Into<TransportFailure>,
+{
+    operation.connection_lost();
+    loop {
+        let time = now();
+        match next_step(operation, time, observer) {
+            NextStep::End(driven) => return driven,
+            // Nothing is in flight here: there is a time, or nothing to do.
+            NextStep::Wait(until) => match until {
+                Some(until) => sleep(until.saturating_sub(time)),
+                None => return Driven::Stopped,
+            },
+            NextStep::Send(id, request) => {
+                if report(operation, id, send(request), observer).is_break() {
+                    return Driven::Stopped;
+                }
+            }
+        }
+    }
+}
+
+/// The same with futures. It may be dropped at any await, and nothing is lost: a request that was in flight then counts as
+/// [`Delivery::Unknown`](crate::Delivery::Unknown), and a wait holds for whoever drives the operation next.
+pub async fn drive_async<O, B, E, SendFuture, SleepFuture>(
+    operation: &mut O,
+    mut send: impl FnMut(Request<()>) -> SendFuture,
+    mut now: impl FnMut() -> Duration,
+    mut sleep: impl FnMut(Duration) -> SleepFuture,
+    observer: &mut impl Observer<O>,
+) -> Driven<O::Outcome>
+where
+    O: Operation,
     B: AsRef<[u8]>,
     E: Into<TransportFailure>,
     SendFuture: Future<Output = Result<Response<B>, E>>,
     SleepFuture: Future<Output = ()>,
 {
+    operation.connection_lost();
     loop {
-        let request = match machine.poll() {
-            Step::Done(outcome) => return Driven::Done(outcome),
-            Step::Wait(wait) => {
-                sleep(wait).await;
-                continue;
+        let time = now();
+        match next_step(operation, time, observer) {
+            NextStep::End(driven) => return driven,
+            NextStep::Wait(until) => match until {
+                Some(until) => sleep(until.saturating_sub(time)).await,
+                None => return Driven::Stopped,
+            },
+            NextStep::Send(id, request) => {
+                let result = send(request).await;
+                if report(operation, id, result, observer).is_break() {
+                    return Driven::Stopped;
+                }
             }
-            Step::Send(request) => request,
-        };
-        if observer.before_send(machine).is_break() {
-            // Cannot be out of turn: poll has just handed the request out.
-            let _ = machine.withdraw();
-            return Driven::Stopped;
         }
-        let answer = send(request).await;
-        if report(machine, answer, observer).is_break() {
-            return Driven::Stopped;
-        }
-    }
-}
-
-fn report<M, B, E>(machine: &mut M, answer: Result<Response<B>, E>, observer: &mut impl Observer<M>) -> ControlFlow<()>
-where
-    M: Machine,
-    B: AsRef<[u8]>,
-    E: Into<TransportFailure>,
-{
-    let event = match answer {
-        Ok(response) => machine.on_response(&response),
-        Err(failure) => machine.on_failure(failure.into()),
-    };
-    match event {
-        Ok(event) => observer.after(machine, &event),
-        // Cannot happen: the request was in flight. Stopping is the safe reading of the impossible.
-        Err(OutOfTurn) => ControlFlow::Break(()),
     }
 }

@@ -1,12 +1,14 @@
-//! Bytes as operations on an archiving delete.
+//! Bytes as operations on an archived delete.
 
 use super::given::{Given, endpoint};
+use super::one_lane::{OneLane, OneStep};
 use super::wire::{pairs, response};
 use http::{Request, Response};
+use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
-use upstash_dlq_core::{ArchiveStep, BulkDelete, Delivery, RetryPolicy};
+use upstash_dlq_core::{BulkDelete, Delivery, Event, RetryPolicy};
 
-/// One byte an operation on an archiving delete: no id is asked to be deleted that was not said to be stored.
+/// One byte an operation on an archived delete: no id is asked to be deleted that was not said to be stored.
 pub fn archive(data: &[u8]) {
     let (head, body) = data.split_at(data.len().min(3));
     let byte = |at: usize| head.get(at).copied().unwrap_or_default();
@@ -14,65 +16,83 @@ pub fn archive(data: &[u8]) {
     let max = NonZeroU64::new(u64::from(byte(1) % 32));
     let policy =
         RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 4)), ..RetryPolicy::default() };
-    let mut machine = BulkDelete::new(endpoint(), given.selection)
-        .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 9)))
-        .max(max)
-        .verify(byte(2) & 0x10 == 0)
-        .retry(policy, 1)
-        .build_with_archive();
-    let mut shown: Vec<String> = Vec::new();
-    let mut stored: Vec<String> = Vec::new();
+    let mut lane = OneLane::new(
+        BulkDelete::builder(endpoint(), given.selection)
+            .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 9)))
+            .max(max)
+            .verify(byte(2) & 0x10 == 0)
+            .retry(policy, 1)
+            .build_archived(),
+    );
+    let mut shown: Option<(u64, Vec<String>)> = None;
+    let mut stored: BTreeSet<String> = BTreeSet::new();
     let mut in_flight: Option<Request<()>> = None;
     for operation in body {
         match operation % 8 {
+            2 if lane.is_in_flight() => lane.assert_awaits_response(),
             0..=2 => {
+                if lane.is_in_flight() {
+                    lane.connection_lost();
+                }
                 in_flight = None;
-                shown.clear();
-                match machine.poll() {
-                    ArchiveStep::Send(request) => {
-                        for (name, value) in pairs(&request) {
-                            assert!(name != "dlqIds" || stored.contains(&value), "{value} was not stored");
-                        }
-                        assert!(
-                            request.method() != "DELETE"
-                                || request.uri().query().is_some_and(|q| q.starts_with("dlqIds="))
-                        );
-                        assert!(request.uri().path() == "/v2/workflows/dlq" || request.method() == "GET");
+                match lane.poll() {
+                    OneStep::Send(request) => {
+                        assert!(shown.is_none(), "sent while a batch is not stored");
+                        assert_deletes_only(&request, &stored);
                         in_flight = Some(request);
                     }
-                    ArchiveStep::Store(messages) => {
-                        shown = messages.iter().filter_map(|m| m.dlq_id().map(|id| id.to_string())).collect();
-                        assert_eq!(shown.len(), messages.len());
-                    }
-                    ArchiveStep::Wait(_) => {}
-                    ArchiveStep::Done(outcome) => {
+                    OneStep::Wait => assert!(shown.is_none()),
+                    OneStep::Blocked => assert!(shown.is_some(), "it waits for a batch that nobody has"),
+                    OneStep::Done(outcome) => {
+                        assert!(shown.is_none(), "done with a batch that is not stored");
                         assert!(!(outcome.verified && outcome.halted.is_some()));
                         let within = max.is_none_or(|max| outcome.archived <= max.get());
-                        assert!(within, "{outcome:?}");
+                        assert!(within && outcome.archived == stored.len() as u64, "{outcome:?}");
                     }
                 }
             }
             3 => {
-                // Storing is only ever acknowledged for what the machine is waiting with.
-                if machine.stored().is_ok() {
-                    let ArchiveStep::Send(request) = machine.poll() else { return };
-                    let ids: Vec<String> = pairs(&request).into_iter().map(|(_, value)| value).collect();
-                    assert!(ids.iter().all(|id| shown.contains(id)), "{ids:?} of {shown:?}");
-                    stored.extend(ids);
-                    in_flight = Some(request);
+                // Only the batch that waits can be stored, and once.
+                let (number, ids) = shown.take().unwrap_or((u64::from(operation >> 3), Vec::new()));
+                for other in [number.wrapping_sub(1), number.wrapping_add(1)] {
+                    assert!(lane.operation.stored(other).is_err());
+                }
+                assert_eq!(lane.operation.stored(number).is_ok(), !ids.is_empty());
+                assert!(lane.operation.stored(number).is_err(), "stored twice");
+                for id in ids {
+                    assert!(stored.insert(id), "a run is stored twice");
                 }
             }
             4 | 5 => {
                 let response = respond(*operation, in_flight.as_ref());
-                assert_eq!(machine.on_response(&response).is_ok(), in_flight.take().is_some());
+                let event = lane.on_response(&response);
+                assert_eq!(event.is_some(), in_flight.take().is_some());
+                if let Some(Event::Page(page)) = event {
+                    if let Some(batch) = page.batch {
+                        let ids: Vec<String> =
+                            batch.messages.iter().filter_map(|m| m.dlq_id().map(|id| id.to_string())).collect();
+                        assert!(!ids.is_empty() && ids.len() == batch.messages.len());
+                        assert!(shown.replace((batch.number, ids)).is_none(), "two batches wait");
+                    }
+                }
             }
             6 => {
                 let delivery = if operation & 8 == 0 { Delivery::NotSent } else { Delivery::Unknown };
-                assert_eq!(machine.on_failure(delivery).is_ok(), in_flight.take().is_some());
+                assert_eq!(lane.on_failure(delivery).is_some(), in_flight.take().is_some());
             }
-            _ => assert_eq!(machine.withdraw().is_ok(), in_flight.take().is_some()),
+            _ => assert_eq!(lane.cancel_unsent().is_some(), in_flight.take().is_some()),
         }
     }
+}
+
+fn assert_deletes_only(request: &Request<()>, stored: &BTreeSet<String>) {
+    let is_delete = request.method() == "DELETE";
+    for (name, value) in pairs(request) {
+        assert!(!is_delete || name == "dlqIds", "a delete by {name}");
+        assert!(name != "dlqIds" || stored.contains(&value), "{value} was not stored");
+    }
+    assert!(!is_delete || request.uri().query().is_some_and(|query| query.starts_with("dlqIds=")));
+    assert!(is_delete && request.uri().path() == "/v2/workflows/dlq" || request.method() == "GET");
 }
 
 fn respond(operation: u8, request: Option<&Request<()>>) -> Response<String> {

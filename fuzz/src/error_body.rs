@@ -2,7 +2,7 @@
 
 use super::shown::assert_safe_to_show;
 use super::wire::response;
-use upstash_dlq_core::{DeletePage, ErrorBody};
+use upstash_dlq_core::wire::{DeletePage, ErrorBody};
 
 /// A status and an error's body: kept in bounds, shown without control characters.
 pub fn error_body(data: &[u8]) {

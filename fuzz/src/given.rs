@@ -2,7 +2,8 @@
 
 use super::wire::{Pairs, pairs};
 use http::Request;
-use upstash_dlq_core::{Endpoint, Filter, Ids, Selection, Token, UnixMillis};
+use upstash_dlq_core::selection::{FilterBuilder, Ids};
+use upstash_dlq_core::{Endpoint, Filter, Selection, Token, UnixMillis};
 
 /// Where every request of a fuzz target goes.
 pub fn endpoint() -> Endpoint {
@@ -29,7 +30,7 @@ impl Given {
         const TIME: &str = "1752829295505";
         let at = UnixMillis::new(1_752_829_295_505);
         let ids = Ids::parse(["a", "b", "c"]).expect("ids");
-        let filter = |builder: upstash_dlq_core::FilterBuilder, pairs: &[(&str, &str)]| {
+        let filter = |builder: FilterBuilder, pairs: &[(&str, &str)]| {
             Self::new(Selection::Filter(builder.build().expect("a filter")), pairs)
         };
         vec![

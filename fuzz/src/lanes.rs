@@ -6,9 +6,11 @@ use http::{Method, Request, Response};
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
+use upstash_dlq_core::engine::RequestId;
+use upstash_dlq_core::operation::Bulk;
+use upstash_dlq_core::wire::{BulkOperation, BulkPage, Delete, List, ListPage, Restart};
 use upstash_dlq_core::{
-    BulkBuilder, BulkPage, Delete, Delivery, Event, Fleet, FleetCheckpoint, FleetStep, LaneId, Lanes, List, ListFleet,
-    ListPage, Restart, RetryPolicy, Selection, Settlement, UnixMillis, Verb,
+    Checkpoint, Delivery, Event, Listing, Operation, RetryPolicy, Selection, Settlement, Step, UnixMillis,
 };
 
 const NOW: i64 = 1_764_000_000_000;
@@ -31,10 +33,10 @@ struct Driver {
     max: Option<u64>,
     limit: usize,
     clock: Duration,
-    /// The lanes with a request out, and for how many runs it asks.
-    out: BTreeMap<LaneId, (Method, u64)>,
-    /// Every lane that ever sent something.
-    known: BTreeSet<LaneId>,
+    /// The requests in flight, and for how many runs each asks.
+    out: BTreeMap<RequestId, (Method, u64)>,
+    /// Every request that was sent.
+    known: BTreeSet<RequestId>,
     /// What was reported done, and what may have been done.
     spent: u64,
 }
@@ -49,64 +51,83 @@ impl Driver {
         NonZeroUsize::new(self.limit).unwrap_or(NonZeroUsize::MIN)
     }
 
-    fn sent(&mut self, lane: LaneId, request: &Request<()>) {
+    fn sent(&mut self, id: RequestId, request: &Request<()>) {
         self.given.assert_within(request, None);
         let asked = if request.method() == Method::GET { 0 } else { count(request).unwrap_or(0) };
-        self.known.insert(lane);
-        assert!(self.out.insert(lane, (request.method().clone(), asked)).is_none(), "a second request of one lane");
+        assert!(self.known.insert(id), "two requests have one name");
+        assert!(!self.out.keys().any(|other| other.lane() == id.lane()), "a second request of one lane");
+        self.out.insert(id, (request.method().clone(), asked));
         assert!(self.out.len() <= self.limit, "more requests than lanes");
         let most: u64 = self.spent + self.out.values().map(|(_, asked)| asked).sum::<u64>();
         assert!(self.max.is_none_or(|max| asked == 0 || most <= max), "{most} of {:?}", self.max);
     }
 
     /// One operation; what it ended with, if it did.
-    fn step<L: Lanes>(&mut self, lanes: &mut L, operation: u8, runs: impl Fn(&L::Page) -> u64) -> Option<L::Outcome> {
+    fn step<L: Operation>(&mut self, lanes: &mut L, operation: u8, runs: impl Fn(&L::Page) -> u64) -> Option<L::Outcome>
+    where
+        L::Outcome: PartialEq,
+    {
         let chosen = self.out.keys().nth(usize::from(operation >> 3) % self.out.len().max(1)).copied();
         match (operation % 8, chosen) {
             (0..=2, _) | (3..=6, None) => match lanes.poll(self.clock) {
-                FleetStep::Send(lane, request) => self.sent(lane, &request),
-                FleetStep::WaitUntil(at) => {
+                Step::Send(id, request) => self.sent(id, &request),
+                Step::WaitUntil(at) => {
                     assert!(at > self.clock, "it waits for what has passed");
                     self.clock = at;
                 }
-                FleetStep::Idle => assert!(!self.out.is_empty(), "idle with nothing out"),
-                FleetStep::Done(outcome) => {
-                    assert!(self.out.is_empty(), "done with requests out");
-                    assert!(matches!(lanes.poll(self.clock), FleetStep::Done(_)), "done and not done");
+                Step::AwaitResponse => assert!(!self.out.is_empty(), "it awaits a response that cannot come"),
+                Step::Done(outcome) => {
+                    assert!(self.out.is_empty(), "done with requests in flight");
+                    let again = lanes.poll(self.clock);
+                    assert!(matches!(again, Step::Done(same) if same == outcome), "done and not done");
                     return Some(outcome);
                 }
             },
-            (3..=4, Some(lane)) => {
-                let (method, asked) = self.out.remove(&lane).unwrap_or_default();
+            (3..=4, Some(id)) => {
+                let (method, asked) = self.out.remove(&id).unwrap_or_default();
                 let (status, body) = respond(&method, asked, operation);
-                match lanes.on_response(lane, &response(status, body)) {
+                match lanes.on_response(id, response(status, body.as_bytes())) {
                     Ok(Event::Page(page)) => self.spent += runs(&page),
                     Ok(_) if status == 503 || status == 200 => self.spent += asked,
                     Ok(_) => {}
                     Err(error) => unreachable!("{error}"),
                 }
             }
-            (5, Some(lane)) => {
-                let (_, asked) = self.out.remove(&lane).unwrap_or_default();
+            (5, Some(id)) => {
+                let (_, asked) = self.out.remove(&id).unwrap_or_default();
                 let delivery = if operation & 0x80 == 0 { Delivery::NotSent } else { Delivery::Unknown };
-                assert!(lanes.on_failure(lane, delivery.into()).is_ok());
+                assert!(lanes.on_failure(id, delivery.into()).is_ok());
                 self.spent += if delivery == Delivery::Unknown { asked } else { 0 };
             }
-            (6, Some(lane)) => {
-                assert!(lanes.withdraw(lane).is_ok());
-                self.out.remove(&lane);
+            (6, Some(id)) => {
+                assert!(lanes.cancel_unsent(id).is_ok());
+                self.out.remove(&id);
+            }
+            _ if operation & 0xf0 == 0xe0 => {
+                // Another driver goes on, whose clock begins anew.
+                lanes.connection_lost();
+                self.clock = Duration::ZERO;
+                self.lose_all();
             }
             _ => {
-                // Out of turn, for a lane that has nothing out.
-                let idle = self.known.iter().copied().find(|lane| !self.out.contains_key(lane));
-                if let Some(lane) = idle {
-                    assert!(lanes.on_response(lane, &Response::new("{}")).is_err());
-                    assert!(lanes.withdraw(lane).is_err());
+                // Out of turn, for a request that is not in flight.
+                let landed = self.known.iter().copied().find(|id| !self.out.contains_key(id));
+                if let Some(id) = landed {
+                    assert!(lanes.on_response(id, Response::new(b"{}")).is_err());
+                    assert!(lanes.on_failure(id, Delivery::Unknown.into()).is_err());
+                    assert!(lanes.cancel_unsent(id).is_err());
                 }
                 self.clock += Duration::from_millis(100);
             }
         }
+        assert_eq!(lanes.in_flight(), self.out.len());
+        assert!((1..=self.limit).contains(&lanes.concurrency()) && self.out.len() <= lanes.concurrency());
         None
+    }
+
+    /// What was in flight may have been carried out.
+    fn lose_all(&mut self) {
+        self.spent += std::mem::take(&mut self.out).values().map(|(_, asked)| asked).sum::<u64>();
     }
 }
 
@@ -145,13 +166,19 @@ fn list(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]) {
         Selection::Everything => List::everything(),
     };
     let mut driver = Driver::new(given, byte, None);
-    let mut fleet = ListFleet::new(endpoint(), list, policy(byte(3)), 0, driver.lanes(), UnixMillis::new(NOW));
+    let mut listing = Listing::builder(endpoint(), list)
+        .retry(policy(byte(3)), 0)
+        .lanes(driver.lanes(), UnixMillis::new(NOW))
+        .build();
     let mut listed = 0;
     for operation in body {
-        let before = fleet.outcome_so_far();
-        let done = driver.step(&mut fleet, *operation, |page: &ListPage| page.messages.len() as u64);
-        listed = fleet.outcome_so_far().listed;
-        assert!(listed >= before.listed && fleet.outcome_so_far().requests >= before.requests);
+        let before = listing.outcome_so_far();
+        let landed = before.totals.requests - driver.out.len() as u64;
+        let done = driver.step(&mut listing, *operation, |page: &ListPage| page.messages.len() as u64);
+        let after = listing.outcome_so_far();
+        listed = after.listed;
+        assert!(listed >= before.listed && after.totals.requests - driver.out.len() as u64 >= landed);
+        assert_eq!(after.totals.unconfirmed, 0, "a listing changes nothing");
         if done.is_some() {
             break;
         }
@@ -159,36 +186,40 @@ fn list(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]) {
     assert_eq!(listed, driver.spent, "what is counted is what was handed over");
 }
 
-fn bulk<V: Verb>(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]) {
+fn bulk<O: BulkOperation>(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]) {
     let max = NonZeroU64::new(u64::from(byte(2) % 64));
     // Ids that are sent again ask for no further run.
     let bound = max.map(NonZeroU64::get).filter(|_| !matches!(given.selection, Selection::Ids(_)));
-    let builder = BulkBuilder::<V>::new(endpoint(), given.selection.clone())
+    let mut driver = Driver::new(given, byte, bound);
+    let builder = Bulk::<O>::builder(endpoint(), driver.given.selection.clone())
+        .lanes(driver.lanes(), UnixMillis::new(NOW))
         .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 50)))
         .max(max)
         .retry(policy(byte(3)), u64::from(byte(3)));
-    let mut driver = Driver::new(given, byte, bound);
-    let mut fleet: Fleet<V> = builder.clone().build_fleet(driver.lanes(), UnixMillis::new(NOW));
+    let mut bulk = builder.clone().build();
     for operation in body {
         if *operation == 0xff {
-            // Another process goes on: what was out is lost.
-            driver.spent += std::mem::take(&mut driver.out).values().map(|(_, asked)| asked).sum::<u64>();
-            let saved = FleetCheckpoint::from_json(fleet.checkpoint().to_json().as_bytes());
-            let restored =
-                saved.and_then(|saved| builder.clone().restore_fleet(saved, driver.lanes(), UnixMillis::new(NOW)));
-            assert!(restored.is_ok(), "{restored:?}");
-            let Ok(restored) = restored else { return };
-            fleet = restored;
+            // Another process goes on: what was in flight is lost, and names of requests begin anew.
+            driver.lose_all();
+            driver.known.clear();
+            driver.clock = Duration::ZERO;
+            let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes());
+            assert_eq!(saved.as_ref().map(Checkpoint::totals), Ok(bulk.totals()));
+            let resumed = saved.and_then(|saved| builder.clone().resume_from(saved));
+            assert!(resumed.is_ok(), "{resumed:?}");
+            let Ok(resumed) = resumed else { return };
+            bulk = resumed;
         }
-        let waits = fleet.unsettled().is_some();
-        if waits && operation & 0x40 != 0 {
+        let in_doubt = bulk.in_doubt().is_some();
+        if in_doubt && operation & 0x40 != 0 {
             // Only this way: what was not carried out would come back to the budget, and `spent` does not know whose it was.
-            assert!(fleet.settle(Settlement::Applied).is_ok());
+            assert!(bulk.settle(Settlement::Applied).is_ok());
             continue;
         }
+        assert!(in_doubt || bulk.settle(Settlement::Applied).is_err());
         let sent = driver.out.len();
-        let done = driver.step(&mut fleet, *operation, BulkPage::runs);
-        assert!(!waits || driver.out.len() <= sent, "sent before it is settled");
+        let done = driver.step(&mut bulk, *operation, BulkPage::affected);
+        assert!(!in_doubt || driver.out.len() <= sent, "sent before it is settled");
         if done.is_some_and(|outcome| outcome.halted.is_none()) {
             break;
         }

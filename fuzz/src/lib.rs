@@ -5,6 +5,7 @@
 //! store's tests include it by itself.
 
 pub mod archive;
+pub mod batches;
 pub mod checkpoint;
 pub mod error_body;
 pub mod forge;
@@ -12,6 +13,7 @@ pub mod given;
 pub mod lanes;
 pub mod list_page;
 pub mod message;
+pub mod one_lane;
 pub mod one_pass;
 pub mod operations;
 pub mod page;
@@ -24,7 +26,7 @@ pub mod wire;
 pub type Target = fn(&[u8]);
 
 /// Every target of core by the name of its corpus.
-pub const TARGETS: [(&str, Target); 11] = [
+pub const TARGETS: [(&str, Target); 12] = [
     ("query_encoding", query_encoding::query_encoding),
     ("page", page::page),
     ("error_body", error_body::error_body),
@@ -36,4 +38,5 @@ pub const TARGETS: [(&str, Target); 11] = [
     ("archive", archive::archive),
     ("one_pass", one_pass::one_pass),
     ("lanes", lanes::lanes),
+    ("batches", batches::batches),
 ];

@@ -2,7 +2,7 @@
 
 use super::shown::{assert_keeps_its_text, assert_safe_to_show};
 use http::Response;
-use upstash_dlq_core::{Call, List, ResponseError};
+use upstash_dlq_core::wire::{Call, List, ResponseError};
 
 /// A response to a listing: every message is kept, on one line.
 pub fn list_page(data: &[u8]) {

@@ -2,7 +2,8 @@
 
 use super::shown::assert_safe_to_show;
 use http::Response;
-use upstash_dlq_core::{Cursor, DeletePage, ResponseError};
+use upstash_dlq_core::model::Cursor;
+use upstash_dlq_core::wire::{DeletePage, ResponseError};
 
 /// A response to a delete: what was read says the same when written again.
 pub fn page(data: &[u8]) {

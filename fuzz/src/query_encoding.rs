@@ -4,7 +4,10 @@ use super::given::endpoint;
 use super::shown::assert_safe_to_show;
 use super::wire::{Pairs, pairs};
 use http::Response;
-use upstash_dlq_core::{BulkDelete, DlqId, FailureFunctionState, Filter, Ids, Selection, Step, UnixMillis};
+use std::time::Duration;
+use upstash_dlq_core::model::FailureFunctionState;
+use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::{BulkDelete, DlqId, Filter, Operation, Selection, Step, UnixMillis};
 
 /// Lines of a field's number and a value make a filter, and a list of ids: what is built is sent as it was given.
 pub fn query_encoding(data: &[u8]) {
@@ -50,8 +53,8 @@ pub fn query_encoding(data: &[u8]) {
             assert!(!given.is_empty() && given.iter().all(|(_, v)| !v.trim().is_empty() && !v.contains(',')));
             let json = serde_json::to_string(&filter).unwrap_or_default();
             assert!(serde_json::from_str(&json).is_ok_and(|again: Filter| again == filter), "{json}");
-            let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Filter(filter)).build().poll()
-            else {
+            let mut bulk = BulkDelete::builder(endpoint.clone(), Selection::Filter(filter)).build();
+            let Step::Send(_, request) = bulk.poll(Duration::ZERO) else {
                 unreachable!("a filter's first step is a request")
             };
             let mut sent = pairs(&request);
@@ -62,9 +65,9 @@ pub fn query_encoding(data: &[u8]) {
     }
     match Ids::parse(values.clone()) {
         Ok(ids) => {
-            let mut bulk = BulkDelete::new(endpoint, Selection::Ids(ids.clone())).build();
+            let mut bulk = BulkDelete::builder(endpoint, Selection::Ids(ids.clone())).build();
             let mut sent = Vec::new();
-            while let Step::Send(request) = bulk.poll() {
+            while let Step::Send(id, request) = bulk.poll(Duration::ZERO) {
                 assert!(request.uri().to_string().len() <= 8_000);
                 let before = sent.len();
                 sent.extend(pairs(&request).into_iter().map(|(name, id)| {
@@ -72,7 +75,7 @@ pub fn query_encoding(data: &[u8]) {
                     id
                 }));
                 assert!(sent.len() > before, "a request without an id");
-                assert!(bulk.on_response(&Response::new("{\"deleted\":0}")).is_ok());
+                assert!(bulk.on_response(id, Response::new(b"{\"deleted\":0}")).is_ok());
             }
             assert!(sent.iter().map(String::as_str).eq(ids.as_slice().iter().map(DlqId::as_str)));
         }

@@ -5,7 +5,7 @@ use super::wire::response;
 use http::header::{DATE, RETRY_AFTER};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
-use upstash_dlq_core::{BulkDelete, Event, RetryPolicy, Selection, Step};
+use upstash_dlq_core::{BulkDelete, Event, Operation, RetryPolicy, Selection, Step};
 
 /// Header lines: a wait is never zero and never endless. Each line is a date to wait for, too.
 pub fn retry_after(data: &[u8]) {
@@ -37,11 +37,13 @@ const OBEDIENT: RetryPolicy = RetryPolicy {
 /// After a 429 and after a 503: no wait, or one between a second and 366 days.
 fn assert_bounded(headers: &HeaderMap) {
     for status in [429, 503] {
-        let mut delete = BulkDelete::new(endpoint(), Selection::Everything).retry(OBEDIENT, 0).build();
-        let Step::Send(_) = delete.poll() else { unreachable!("the first step is a request") };
-        let mut response = response(status, "");
+        let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(OBEDIENT, 0).build();
+        let Step::Send(id, _) = delete.poll(Duration::ZERO) else { unreachable!("the first step is a request") };
+        let mut response = response(status, &b""[..]);
         response.headers_mut().clone_from(headers);
-        let Ok(Event::Retry(retried)) = delete.on_response(&response) else { unreachable!("{status} is tried again") };
+        let Ok(Event::Retry(retried)) = delete.on_response(id, response) else {
+            unreachable!("{status} is tried again")
+        };
         let wait = retried.after;
         assert!(wait.is_zero() || (1..=366 * 86_400).contains(&wait.as_secs()), "{wait:?}");
     }

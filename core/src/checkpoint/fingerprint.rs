@@ -15,7 +15,7 @@ pub struct Fingerprint(String);
 
 impl Fingerprint {
     /// Of a selection as it stands.
-    pub fn of(endpoint: &Endpoint, selection: &Selection) -> Self {
+    pub fn from_selection(endpoint: &Endpoint, selection: &Selection) -> Self {
         let mut hash = Fnv::new();
         hash.text(endpoint.base_url());
         match selection {
@@ -27,7 +27,7 @@ impl Fingerprint {
     }
 
     /// Of whatever the caller's words were, for instance `("from", "7d")`; the order counts.
-    pub fn of_pairs<'a>(endpoint: &Endpoint, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
+    pub fn from_pairs<'a>(endpoint: &Endpoint, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut hash = Fnv::new();
         hash.text(endpoint.base_url());
         pairs.into_iter().for_each(|(name, value)| hash.pair(name, value));
@@ -45,15 +45,15 @@ impl Fingerprint {
 
 /// Makes a [`Fingerprint`] of a list too long to hold, one value at a time.
 #[derive(Clone, Debug)]
-pub struct FingerprintOfMany(Fnv);
+pub struct FingerprintBuilder(Fnv);
 
-impl Default for FingerprintOfMany {
+impl Default for FingerprintBuilder {
     fn default() -> Self {
         Self(Fnv::new())
     }
 }
 
-impl FingerprintOfMany {
+impl FingerprintBuilder {
     /// The next value; the order counts.
     pub fn add(&mut self, value: &str) {
         self.0.text(value);
@@ -61,7 +61,7 @@ impl FingerprintOfMany {
 
     /// Of all of them, at an endpoint.
     pub fn at(&self, endpoint: &Endpoint) -> Fingerprint {
-        Fingerprint::of_pairs(endpoint, [("many", self.0.finish().as_str())])
+        Fingerprint::from_pairs(endpoint, [("many", self.0.finish().as_str())])
     }
 }
 

@@ -1,7 +1,7 @@
 //! A checkpoint's text with a digest over it, so that any change of the file is noticed. The digest is no secret: whoever
 //! forges it gets no further than what the selection that is given allows.
 
-use crate::CheckpointError;
+use crate::checkpoint::error::CheckpointError;
 use crate::model::hash::digest_of;
 use alloc::string::{String, ToString};
 use serde::{Deserialize, Serialize};

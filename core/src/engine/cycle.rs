@@ -13,6 +13,12 @@ pub(crate) struct CycleDetector {
     limit: u64,
 }
 
+impl Default for CycleDetector {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl CycleDetector {
     pub(crate) fn new() -> Self {
         Self { remembered: None, steps: 0, limit: 1 }

@@ -1,12 +1,27 @@
-//! Drives requests: retries, rates, and when to stop.
+//! Drives requests: retries, rates, lanes, and when to stop.
 //!
-//! Floor 3: it knows nothing of what a page holds.
+//! Floor 3: it knows nothing about what a page holds, nor about what an operation is for.
 
+pub(crate) mod clock;
 pub(crate) mod cycle;
+pub(crate) mod exchange;
+pub(crate) mod failure;
+pub(crate) mod halt;
+pub(crate) mod job;
+pub(crate) mod lanes;
+pub(crate) mod operation;
 pub(crate) mod outcome;
+pub(crate) mod plan;
 pub(crate) mod rate_limiter;
 pub(crate) mod retry;
 pub(crate) mod retry_after;
+pub(crate) mod scheduler;
+pub(crate) mod settings;
+pub(crate) mod settlement;
 
-pub use self::outcome::{Halt, OutOfTurn, Outcome, Totals};
-pub use self::retry::{Cause, Delivery, Event, Retried, RetryPolicy, Step, TransportFailure};
+pub use self::failure::{Cause, Delivery, TransportFailure};
+pub use self::halt::Halt;
+pub use self::operation::{Event, InvalidState, Operation, RequestId, Retried, Step};
+pub use self::outcome::{Outcome, Totals};
+pub use self::retry::RetryPolicy;
+pub use self::settlement::Settlement;

@@ -1,54 +1,37 @@
-//! How an operation stands, and how it ends.
+//! What an operation has done, and how it ended.
 
-use crate::engine::retry::Cause;
-use crate::model::dlq_id::DlqId;
-use crate::model::text::Escaped;
-use crate::wire::error::ResponseError;
-use alloc::string::{String, ToString};
-use core::fmt;
-use core::time::Duration;
+use crate::engine::halt::Halt;
 use serde::{Deserialize, Serialize};
 
-/// What has happened so far. Counts, all of them.
+/// What has happened so far, in counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "asking for the counts changes nothing"]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Runs that the service says it deleted, resumed or restarted: exact when `unconfirmed` is 0, a lower bound otherwise.
-    pub runs: u64,
-    /// Requests that may have been carried out without our knowing the result.
+    /// Runs that the service says it deleted, resumed or restarted. Exact when `unconfirmed` is 0, a lower bound otherwise.
+    pub affected: u64,
+    /// Requests that may have changed something, and whose result is not known.
     pub unconfirmed: u64,
-    /// Answers that were understood.
+    /// Responses that were understood.
     pub pages: u64,
-    /// Requests that were, or may have been, sent.
+    /// Requests that were sent, or may have been.
     pub requests: u64,
-    /// How often a request had to be sent again.
+    /// How often a request was to be sent again.
     pub retries: u64,
 }
 
-impl Totals {
-    pub(crate) fn and(self, more: Self) -> Self {
-        Self {
-            runs: self.runs.saturating_add(more.runs),
-            unconfirmed: self.unconfirmed.saturating_add(more.unconfirmed),
-            pages: self.pages.saturating_add(more.pages),
-            requests: self.requests.saturating_add(more.requests),
-            retries: self.retries.saturating_add(more.retries),
-        }
-    }
-}
-
-/// How it ended.
+/// How a bulk operation ended, or how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "only this tells whether all of it was done"]
 #[non_exhaustive]
 pub struct Outcome {
     /// What was done.
     pub totals: Totals,
-    /// A whole pass saw nothing left; for ids: every request was answered.
+    /// For a selection by filter, or everything: a whole pass saw nothing left. For ids: every request was answered.
     pub verified: bool,
-    /// `None` when complete. Otherwise why not; [`Bulk::checkpoint`](crate::Bulk::checkpoint) then tells how to go on.
+    /// `None` when complete. Otherwise why not: [`Bulk::checkpoint`](crate::operation::Bulk::checkpoint) then holds what
+    /// another process needs to go on.
     pub halted: Option<Halt>,
 }
 
@@ -59,115 +42,7 @@ impl Outcome {
     }
 }
 
-/// Why an operation could not be completed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Halt {
-    /// An answer that repeating does not change: the service said no, or a redirect came.
-    Refused(ResponseError),
-    /// Every attempt at one request failed.
-    GaveUp {
-        /// How often it was tried.
-        attempts: u32,
-        /// What happened the last time.
-        last: Cause,
-    },
-    /// The server asks to wait longer than the policy allows.
-    WaitTooLong {
-        /// How long.
-        wait: Duration,
-        /// Its answer.
-        cause: Cause,
-    },
-    /// The server leads in circles: a cursor came round again, a thousand pages were empty, or pass after pass stayed
-    /// unconfirmed.
-    NoProgress,
-    /// The maximum is used up, in part by requests that may or may not have been carried out: whether as many runs are gone
-    /// is not known.
-    MaximumUnconfirmed,
-    /// A request may have started runs, and nobody knows: it is not sent again before somebody has looked, see
-    /// [`Bulk::settle`](crate::Bulk::settle).
-    Unsettled {
-        /// How many runs it asked for.
-        asked: u64,
-        /// Why it is not known.
-        cause: Cause,
-    },
-    /// A message came without an id that can be used, or with another id than the one asked for: it cannot be kept and
-    /// deleted by that id.
-    UnusableMessage,
-    /// The server listed a run that does not match the filter it was asked for. It was left alone, and so was the rest of
-    /// its page.
-    Mismatch {
-        /// The run.
-        id: DlqId,
-        /// The field of the filter that it does not match, by its name in the API.
-        field: &'static str,
-    },
-    /// Windows of time were listed side by side, and the server turned out not to keep to their dates when much had been
-    /// listed: what is left is not known. One lane trusts no date.
-    DatesIgnored,
-    /// The server still lists runs that it was asked to delete, however often it is asked.
-    StillListed,
-    /// A request could not be built; a defect of this library.
-    Unbuildable(String),
+/// Adds one. Counters come out of files, too, where they can stand at their end.
+pub(crate) fn add_one(counter: &mut u64) {
+    *counter = counter.saturating_add(1);
 }
-
-impl Halt {
-    /// So many passes deleted nothing and yet proved nothing: what kept their results unknown is the reason, where it is known.
-    pub(crate) fn barren(passes: u32, last: Option<Cause>) -> Self {
-        last.map_or(Self::NoProgress, |last| Self::GaveUp { attempts: passes, last })
-    }
-}
-
-impl fmt::Display for Halt {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(error) => error.fmt(f),
-            Self::GaveUp { attempts: 1, last } => last.fmt(f),
-            Self::GaveUp { attempts, last } => write!(f, "gave up after {attempts} attempts: {last}"),
-            Self::WaitTooLong { wait, cause } => {
-                write!(
-                    f,
-                    "the server asks to wait for {} seconds, which is too long to sit out: {cause}",
-                    wait.as_secs()
-                )
-            }
-            Self::NoProgress => f.write_str("the server leads in circles: its pages come round again (no progress)"),
-            Self::MaximumUnconfirmed => {
-                f.write_str("the maximum is used up, in part by requests whose result is unknown: look, then run it again for what is left")
-            }
-            Self::Unsettled { asked, cause } => {
-                let runs =
-                    if *asked == 1 { "1 run was".to_string() } else { alloc::format!("up to {asked} runs were") };
-                write!(
-                    f,
-                    "{cause}; nobody knows whether {runs} started, and a second start is not harmless: look, then settle it"
-                )
-            }
-            Self::UnusableMessage => f.write_str("the server listed a run without an id that can be used"),
-            Self::Mismatch { id, field } => write!(
-                f,
-                "the server listed a run that does not match the filter: {} differs in {field}, so it was left alone",
-                Escaped(id.as_str())
-            ),
-            Self::DatesIgnored => f.write_str("the server does not keep to the dates it is asked for: list again on one lane"),
-            Self::StillListed => f.write_str("the server still lists runs that it was asked to delete"),
-            Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
-        }
-    }
-}
-
-impl core::error::Error for Halt {}
-
-/// An answer or a failure was reported while no request was out. Nothing has changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct OutOfTurn;
-
-impl fmt::Display for OutOfTurn {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no request is in flight: poll first")
-    }
-}
-
-impl core::error::Error for OutOfTurn {}

@@ -1,73 +1,67 @@
-//! How fast all lanes together may go.
+//! How fast all lanes together may send, and how many requests may be in flight at once.
 
+use crate::engine::clock::Change;
+use core::num::NonZeroU32;
 use core::time::Duration;
 use http::{HeaderMap, HeaderName};
 
 const LIMIT: HeaderName = HeaderName::from_static("burst-ratelimit-limit");
 
-/// Requests a second, as somebody wants it or the server's headers say it, and how many may be out at once: a 429 halves
-/// that for all lanes together, and pages let it grow again.
+/// Requests a second, as the caller wants it or the server's headers say it, and how many requests may be in flight at once:
+/// a burst of 429s halves that for all lanes together, and pages let it grow again.
 #[derive(Clone, Debug)]
-pub(crate) struct Pace {
+pub(crate) struct RateLimiter {
     interval: Duration,
     /// The earliest time for the next request.
     next: Duration,
-    /// A wait that a server asked for, not yet turned into a time.
+    /// A wait that the server asked for. The next `poll` turns it into a time.
     wait: Option<Duration>,
-    most: usize,
-    room: usize,
+    limit: usize,
+    concurrency: usize,
+    /// Pages since the concurrency changed.
     pages: usize,
+    /// 429s to requests below this serial number belong to a burst that has been counted.
+    counted_below: u64,
 }
 
-/// The clock of whoever drives the lanes. Whoever drives them next may have another one.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Clock {
-    last: Duration,
-    anew: bool,
-}
-
-impl Clock {
-    pub(crate) fn begin_anew(&mut self) {
-        self.anew = true;
+impl RateLimiter {
+    pub(crate) fn new(limit: usize, per_second: Option<NonZeroU32>) -> Self {
+        let mut limiter = Self {
+            interval: Duration::ZERO,
+            next: Duration::ZERO,
+            wait: None,
+            limit,
+            concurrency: limit,
+            pages: 0,
+            counted_below: 0,
+        };
+        if let Some(per_second) = per_second {
+            limiter.limit_to(per_second);
+        }
+        limiter
     }
 
-    /// The last time of an earlier clock, where this is the first of another one.
-    pub(crate) fn told(&mut self, now: Duration) -> Option<Duration> {
-        let old = core::mem::replace(&mut self.last, now);
-        core::mem::take(&mut self.anew).then_some(old)
-    }
-}
-
-/// As far from `now` as `time` was from `old`.
-pub(crate) fn rebased(time: Duration, old: Duration, now: Duration) -> Duration {
-    now.saturating_add(time.saturating_sub(old))
-}
-
-impl Pace {
-    pub(crate) fn new(most: usize) -> Self {
-        Self { interval: Duration::ZERO, next: Duration::ZERO, wait: None, most, room: most, pages: 0 }
-    }
-
-    /// At most so many requests a second; the lowest limit counts.
-    pub(crate) fn limit(&mut self, per_second: u32) {
-        let interval = Duration::from_secs(1).checked_div(per_second).unwrap_or(Duration::from_secs(1));
+    /// At most so many requests a second. The lowest limit counts.
+    fn limit_to(&mut self, per_second: NonZeroU32) {
+        let interval = Duration::from_secs(1).checked_div(per_second.get()).unwrap_or(Duration::from_secs(1));
         self.interval = self.interval.max(interval);
     }
 
-    pub(crate) fn heard(&mut self, headers: &HeaderMap) {
+    /// Reads the limit that the server names.
+    pub(crate) fn on_headers(&mut self, headers: &HeaderMap) {
         let limit =
             headers.get(LIMIT).and_then(|value| value.to_str().ok()).and_then(|value| value.trim().parse().ok());
-        if let Some(limit) = limit.filter(|limit| *limit > 0) {
-            self.limit(limit);
+        if let Some(limit) = limit.and_then(NonZeroU32::new) {
+            self.limit_to(limit);
         }
     }
 
-    pub(crate) fn rebase(&mut self, old: Duration, now: Duration) {
-        self.next = rebased(self.next, old, now);
+    pub(crate) fn on_clock_change(&mut self, change: Change) {
+        self.next = change.translate(self.next);
     }
 
     /// When the next request may go.
-    pub(crate) fn gate(&mut self, now: Duration) -> Duration {
+    pub(crate) fn earliest(&mut self, now: Duration) -> Duration {
         if let Some(wait) = self.wait.take() {
             self.next = self.next.max(now.saturating_add(wait));
         }
@@ -75,24 +69,29 @@ impl Pace {
     }
 
     pub(crate) fn has_room(&self, in_flight: usize) -> bool {
-        in_flight < self.room
+        in_flight < self.concurrency
     }
 
-    pub(crate) fn sent(&mut self, now: Duration) {
+    pub(crate) fn on_sent(&mut self, now: Duration) {
         self.next = self.next.max(now).saturating_add(self.interval);
     }
 
-    pub(crate) fn page(&mut self) {
-        self.pages += 1;
-        if self.pages >= self.room && self.room < self.most {
-            self.room += 1;
+    pub(crate) fn on_page(&mut self) {
+        self.pages = self.pages.saturating_add(1);
+        if self.pages >= self.concurrency && self.concurrency < self.limit {
+            self.concurrency += 1;
             self.pages = 0;
         }
     }
 
-    pub(crate) fn refused(&mut self, after: Duration) {
-        self.room = (self.room / 2).max(1);
-        self.pages = 0;
+    /// A request was refused with a 429, and all lanes wait. A burst counts once: whatever was in flight when the first of it
+    /// came (`sent` is the number of requests sent so far) does not cut the concurrency again.
+    pub(crate) fn on_rate_limited(&mut self, serial: u64, sent: u64, after: Duration) {
+        if serial >= self.counted_below {
+            self.concurrency = (self.concurrency / 2).max(1);
+            self.pages = 0;
+            self.counted_below = sent;
+        }
         self.wait = Some(self.wait.map_or(after, |wait| wait.max(after)));
     }
 }

@@ -1,13 +1,10 @@
 //! When a request is sent again.
 
 use crate::engine::retry_after::requested_wait;
-use crate::model::text::Escaped;
 use crate::wire::error::ResponseError;
-use alloc::string::{String, ToString};
-use core::fmt;
 use core::num::NonZeroU32;
 use core::time::Duration;
-use http::{Request, Response, StatusCode};
+use http::{Response, StatusCode};
 
 /// When and how often one request is tried again; plain data. Between attempts lies a random time of up to
 /// `base · 2ⁿ`, at most `max_backoff` (exponential backoff with full jitter); what the server asks for wins over it.
@@ -35,123 +32,28 @@ impl Default for RetryPolicy {
     }
 }
 
-/// What a transport knows of a request that brought no answer.
+/// What a response or a failure says about repeating its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Delivery {
-    /// No byte of it can have reached the server: the name was not found, the connection not made.
-    NotSent,
-    /// It may have been carried out.
-    Unknown,
-}
-
-/// A request that brought no answer, and why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct TransportFailure {
-    /// Whether it may have been carried out.
-    pub delivery: Delivery,
-    /// For people; must not hold a URL with a token.
-    pub message: String,
-}
-
-impl From<Delivery> for TransportFailure {
-    fn from(delivery: Delivery) -> Self {
-        let message = match delivery {
-            Delivery::NotSent => "the request could not be sent",
-            Delivery::Unknown => "no answer came",
-        };
-        Self { delivery, message: message.to_string() }
-    }
-}
-
-impl fmt::Display for TransportFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Escaped(&self.message).fmt(f)
-    }
-}
-
-impl core::error::Error for TransportFailure {}
-
-/// What to do next, as a machine's `poll` says it.
-#[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "a step is taken apart at once; boxing the request would cost an allocation for each"
-)]
-pub enum Step<O> {
-    /// Send this, then report the answer or the failure.
-    Send(Request<()>),
-    /// Let this much time pass; the next `poll` means that it has.
-    Wait(Duration),
-    /// Nothing is left to do.
-    Done(O),
-}
-
-/// What an answer or a failure meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Event<P> {
-    /// A page was understood.
-    Page(P),
-    /// The request will be sent again.
-    Retry(Retried),
-    /// The machine has come to its end without a page.
-    Ended,
-}
-
-/// Why a request will be sent again, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Retried {
-    /// What happened.
-    pub cause: Cause,
-    /// How long to wait first.
-    pub after: Duration,
-}
-
-/// What kept a request from its answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cause {
-    /// An answer that is not the one asked for.
-    Response(ResponseError),
-    /// No answer.
-    Transport(TransportFailure),
-}
-
-pub(crate) fn is_rate_limit(cause: &Cause) -> bool {
-    matches!(cause, Cause::Response(ResponseError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. }))
-}
-
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Response(error) => error.fmt(f),
-            Self::Transport(failure) => failure.fmt(f),
-        }
-    }
-}
-
-/// What an answer or a failure says of repeating its request.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// It was not carried out and may be tried again.
+pub(crate) enum RetryClass {
+    /// The request was not carried out, and may be sent again.
     NotDone { wait: Option<Duration> },
-    /// It may have been carried out.
+    /// The request may have been carried out.
     Unknown { wait: Option<Duration> },
-    /// The answer is final.
+    /// The response is final.
     Final,
 }
 
-pub(crate) fn judge<B>(response: &Response<B>, error: &ResponseError) -> Verdict {
+pub(crate) fn classify<B>(response: &Response<B>, error: &ResponseError) -> RetryClass {
     match error {
         ResponseError::Status { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
-            Verdict::NotDone { wait: requested_wait(response.headers(), true) }
+            RetryClass::NotDone { wait: requested_wait(response.headers(), true) }
         }
         ResponseError::Status { status, .. } if !status.is_client_error() => {
-            Verdict::Unknown { wait: requested_wait(response.headers(), false) }
+            RetryClass::Unknown { wait: requested_wait(response.headers(), false) }
         }
-        ResponseError::Unreadable { .. } => Verdict::Unknown { wait: None },
+        ResponseError::Unreadable { .. } => RetryClass::Unknown { wait: None },
         ResponseError::Status { .. } | ResponseError::Redirect { .. } | ResponseError::OtherRun { .. } => {
-            Verdict::Final
+            RetryClass::Final
         }
     }
 }
@@ -175,15 +77,16 @@ impl Attempts {
         Self { policy, random: SplitMix64(seed), made: 0 }
     }
 
-    pub(crate) fn max(&self) -> u32 {
-        self.policy.max_attempts.get()
-    }
-
-    pub(crate) fn answered(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.made = 0;
     }
 
-    pub(crate) fn failed(&mut self, wait: Option<Duration>) -> Result<Duration, GiveUp> {
+    /// Whether the request was not tried yet.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.made == 0
+    }
+
+    pub(crate) fn fail(&mut self, wait: Option<Duration>) -> Result<Duration, GiveUp> {
         let doublings = self.made;
         self.made += 1;
         if let Some(wait) = wait.filter(|wait| *wait > self.policy.max_wait) {
@@ -230,24 +133,24 @@ mod tests {
         let mut attempts = Attempts::new(policy, 7);
         for n in 0..39_u32 {
             let bound = policy.base.saturating_mul(2_u32.saturating_pow(n)).min(policy.max_backoff);
-            assert!(attempts.failed(None).unwrap() <= bound);
+            assert!(attempts.fail(None).unwrap() <= bound);
         }
-        assert_eq!(attempts.failed(None), Err(GiveUp::Exhausted { attempts: 40 }));
+        assert_eq!(attempts.fail(None), Err(GiveUp::Exhausted { attempts: 40 }));
     }
 
     #[test]
     fn the_server_wins_unless_it_asks_for_too_much() {
         let mut attempts = Attempts::new(RetryPolicy::default(), 0);
-        assert_eq!(attempts.failed(Some(Duration::from_secs(60))), Ok(Duration::from_secs(60)));
+        assert_eq!(attempts.fail(Some(Duration::from_secs(60))), Ok(Duration::from_secs(60)));
         let wait = Duration::from_secs(61);
-        assert_eq!(attempts.failed(Some(wait)), Err(GiveUp::TooLong { wait }));
+        assert_eq!(attempts.fail(Some(wait)), Err(GiveUp::TooLong { wait }));
     }
 
     #[test]
     fn a_seed_says_it_all() {
         let waits = |seed| {
             let mut attempts = Attempts::new(RetryPolicy::default(), seed);
-            [attempts.failed(None), attempts.failed(None), attempts.failed(None)]
+            [attempts.fail(None), attempts.fail(None), attempts.fail(None)]
         };
         assert_eq!(waits(1), waits(1));
         assert_ne!(waits(1), waits(2));

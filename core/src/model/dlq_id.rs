@@ -1,6 +1,6 @@
 //! The name of a failed run in the DLQ.
 
-use crate::model::field_error::SelectionError;
+use crate::model::field_error::FieldError;
 use alloc::string::{String, ToString};
 use core::fmt;
 use serde::{Deserialize, Serialize};
@@ -24,9 +24,9 @@ impl DlqId {
     /// An id that is empty, holds white space, a comma (the service would split it into two ids) or a control character,
     /// begins with `#`, `{`, `[` or `"` (a comment, or JSON that nobody has read), is a dot segment (`.`, `..`, `%2e`: it
     /// would climb to another operation) or is longer than [`Self::MAX_LEN`] bytes.
-    pub fn new(id: impl Into<String>) -> Result<Self, SelectionError> {
+    pub fn new(id: impl Into<String>) -> Result<Self, FieldError> {
         let id = id.into();
-        let bad = |problem| Err(SelectionError::new("dlqIds", &id, problem));
+        let bad = |problem| Err(FieldError::new("dlqIds", &id, problem));
         if id.is_empty() {
             return bad("is empty: leave it out or give the id of a run");
         }
@@ -79,14 +79,14 @@ impl fmt::Display for DlqId {
 }
 
 impl TryFrom<String> for DlqId {
-    type Error = SelectionError;
+    type Error = FieldError;
     fn try_from(id: String) -> Result<Self, Self::Error> {
         Self::new(id)
     }
 }
 
 impl core::str::FromStr for DlqId {
-    type Err = SelectionError;
+    type Err = FieldError;
     fn from_str(id: &str) -> Result<Self, Self::Err> {
         Self::new(id.to_string())
     }

@@ -1,6 +1,5 @@
 //! Where the service is, and who asks.
 
-use crate::wire::overrides::Overrides;
 use alloc::string::{String, ToString};
 use alloc::{borrow::ToOwned, format};
 use core::fmt;
@@ -54,7 +53,7 @@ enum Authentication {
 /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
 /// assert!(!format!("{endpoint:?}").contains("my-token"));
 /// assert!(Endpoint::new("http://example.com", Token::new("t")?).is_err(), "a token in the clear");
-/// # Ok::<(), upstash_dlq_core::EndpointError>(())
+/// # Ok::<(), upstash_dlq_core::model::EndpointError>(())
 /// ```
 #[derive(Clone)]
 pub struct Endpoint {
@@ -187,15 +186,15 @@ impl Endpoint {
         self.base.len() - self.base_path.len() + self.query_overhead()
     }
 
-    /// Completes a path and query into a request. Every part was encoded and bounded before, so that it always parses;
-    /// should it not, the error is passed on.
+    /// Completes a path and query into a request, with room for `more_headers`. Every part was encoded and bounded before,
+    /// so it always parses. If it does not, the error is passed on.
     pub(crate) fn request(
         &self,
         method: Method,
         mut target: String,
-        overrides: Option<&Overrides>,
+        more_headers: usize,
     ) -> Result<Request<()>, http::Error> {
-        let mut headers = HeaderMap::with_capacity(4 + overrides.map_or(0, Overrides::len));
+        let mut headers = HeaderMap::with_capacity(4 + more_headers);
         match &self.credentials {
             Credentials::Bearer(value) => {
                 headers.insert(AUTHORIZATION, value.clone());
@@ -210,9 +209,6 @@ impl Endpoint {
         if method == Method::POST {
             // Libraries differ in what they say of a body that is not there; servers may insist on it.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
-        }
-        if let Some(overrides) = overrides {
-            overrides.write(&mut headers);
         }
         let mut parts = http::uri::Parts::default();
         parts.scheme = Some(self.scheme.clone());
@@ -424,7 +420,7 @@ mod tests {
     fn no_token_in_debug() {
         let endpoint = Endpoint::builder().token_in_query().build("https://h", Token::new("secret").unwrap()).unwrap();
         let request = Endpoint::new("https://h", Token::new("secret").unwrap()).unwrap();
-        let request = request.request(Method::GET, request.path("/x"), None).unwrap();
+        let request = request.request(Method::GET, request.path("/x"), 0).unwrap();
         assert!(!format!("{endpoint:?} {request:?}").contains("secret"));
     }
 }

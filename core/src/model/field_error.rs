@@ -6,13 +6,13 @@ use core::fmt;
 
 /// A selection that would not mean what was written. Nothing has been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SelectionError {
+pub struct FieldError {
     field: &'static str,
     value: Option<String>,
     problem: &'static str,
 }
 
-impl SelectionError {
+impl FieldError {
     pub(crate) fn new(field: &'static str, value: &str, problem: &'static str) -> Self {
         Self { field, value: Some(value.to_string()), problem }
     }
@@ -37,7 +37,7 @@ impl SelectionError {
     }
 }
 
-impl fmt::Display for SelectionError {
+impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.value {
             Some(value) => write!(f, "{}: \"{}\" {}", self.field, Escaped(value), self.problem),
@@ -46,4 +46,4 @@ impl fmt::Display for SelectionError {
     }
 }
 
-impl core::error::Error for SelectionError {}
+impl core::error::Error for FieldError {}

@@ -29,7 +29,7 @@ type Headers<'a> = Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>;
 /// assert_eq!(message.labels(), ["nightly"]);
 /// assert_eq!(message.max_retries(), None);
 /// assert_eq!(message.as_json(), r#"{"dlqId":"a","label":"nightly","maxRetries":"oops","new":1e999}"#);
-/// # Ok::<(), upstash_dlq_core::MessageError>(())
+/// # Ok::<(), upstash_dlq_core::model::MessageError>(())
 /// ```
 #[derive(Clone, PartialEq)]
 pub struct DlqMessage {

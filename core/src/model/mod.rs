@@ -19,7 +19,7 @@ pub use self::callback_state::FailureFunctionState;
 pub use self::cursor::{Cursor, CursorError};
 pub use self::dlq_id::DlqId;
 pub use self::endpoint::{Endpoint, EndpointBuilder, EndpointError, Token};
-pub use self::field_error::SelectionError;
+pub use self::field_error::FieldError;
 pub use self::message::{DlqMessage, FailureCallbackInfo, MessageError};
 pub use self::period::Period;
 pub use self::text::Escaped;

@@ -1,6 +1,6 @@
 //! Lengths of time as the service writes them.
 
-use crate::model::field_error::SelectionError;
+use crate::model::field_error::FieldError;
 use alloc::string::{String, ToString};
 use core::fmt;
 
@@ -8,10 +8,10 @@ use core::fmt;
 /// `5m`. It is sent as it was given.
 ///
 /// ```
-/// use upstash_dlq_core::Period;
+/// use upstash_dlq_core::model::Period;
 /// assert_eq!("5m".parse::<Period>()?.as_str(), "5m");
 /// assert!("90".parse::<Period>().is_err() && "0s".parse::<Period>().is_err() && "1.5h".parse::<Period>().is_err());
-/// # Ok::<(), upstash_dlq_core::SelectionError>(())
+/// # Ok::<(), upstash_dlq_core::model::FieldError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Period(String);
@@ -21,7 +21,7 @@ impl Period {
     ///
     /// # Errors
     /// Zero.
-    pub fn from_secs(seconds: u32) -> Result<Self, SelectionError> {
+    pub fn from_secs(seconds: u32) -> Result<Self, FieldError> {
         alloc::format!("{seconds}s").parse()
     }
 
@@ -32,19 +32,15 @@ impl Period {
 }
 
 impl core::str::FromStr for Period {
-    type Err = SelectionError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, SelectionError> {
+    fn from_str(text: &str) -> Result<Self, FieldError> {
         let number = text.strip_suffix(['s', 'm', 'h', 'd']).unwrap_or_default();
         let digits = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
         if digits && number.parse::<u32>().is_ok_and(|number| number > 0) {
             return Ok(Self(text.to_string()));
         }
-        Err(SelectionError::new(
-            "period",
-            text,
-            "is not a span of time: give a whole number and s, m, h or d, such as 10s",
-        ))
+        Err(FieldError::new("period", text, "is not a span of time: give a whole number and s, m, h or d, such as 10s"))
     }
 }
 

@@ -19,7 +19,7 @@ impl Endpoint {
     /// use upstash_dlq_core::{Endpoint, Token};
     /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("s3/cret")?)?;
     /// assert_eq!(endpoint.redact("bad: https://h/x?count=1&qstash_token=s3%2Fcret (s3/cret)"), "bad: https://h/x?… (…)");
-    /// # Ok::<(), upstash_dlq_core::EndpointError>(())
+    /// # Ok::<(), upstash_dlq_core::model::EndpointError>(())
     /// ```
     pub fn redact(&self, text: &str) -> String {
         let token = self.token();

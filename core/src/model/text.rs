@@ -8,7 +8,7 @@ use core::fmt::{self, Write};
 /// `\u{…}`; text longer than [`Escaped::LIMIT`] characters is cut and ends in `…`.
 ///
 /// ```
-/// use upstash_dlq_core::Escaped;
+/// use upstash_dlq_core::model::Escaped;
 /// assert_eq!(Escaped("red\u{1b}[31m").to_string(), "red\\u{1b}[31m");
 /// ```
 #[derive(Clone, Copy, Debug)]

@@ -1,7 +1,7 @@
 //! Which runs match, by the fields that the service can filter by.
 
 use crate::model::callback_state::FailureFunctionState;
-use crate::model::field_error::SelectionError;
+use crate::model::field_error::FieldError;
 use crate::model::time::RETENTION_MS;
 use crate::model::time::UnixMillis;
 use alloc::string::{String, ToString};
@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 /// let filter = Filter::builder().label("nightly").label("red & white").from(UnixMillis::new(1_752_829_295_505)).build()?;
 /// assert!(Filter::builder().build().is_err());
 /// assert!(Filter::builder().label("").build().is_err());
-/// # Ok::<(), upstash_dlq_core::SelectionError>(())
+/// # Ok::<(), upstash_dlq_core::model::FieldError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "FilterBuilder", into = "FilterBuilder")]
@@ -60,7 +60,8 @@ pub struct FilterBuilder {
 }
 
 impl Filter {
-    /// How long the encoded filter may be, in bytes, so that a request with a cursor stays within what `http` can hold.
+    /// How long the encoded filter may be with both of its dates, in bytes, so that a request with a cursor stays within what
+    /// `http` can hold.
     pub const MAX_ENCODED_LEN: usize = 32_000;
 
     /// Starts an empty filter, which will not build before it has a condition.
@@ -108,6 +109,20 @@ impl Filter {
             (true, true) => own.from_date.is_none() || (from == to && from <= i128::from(RETENTION_MS)),
         };
         rest == *now && to_fits && from_fits
+    }
+
+    /// How long the encoded filter is with the longest dates there can be, in bytes: a window of it has both, whether or not
+    /// they were given.
+    fn longest_encoded_len(&self) -> usize {
+        const LONGEST_DATES: usize = "fromDate=&toDate=&".len() + 2 * "-9223372036854775808".len();
+        let mut len = LONGEST_DATES;
+        self.for_each_pair(|name, value| {
+            if !matches!(name, "fromDate" | "toDate") {
+                let value: usize = form_urlencoded::byte_serialize(value.as_bytes()).map(str::len).sum();
+                len += name.len() + "=&".len() + value;
+            }
+        });
+        len
     }
 
     /// The query's pairs in the order of the service's OpenAPI description.
@@ -189,7 +204,7 @@ impl FilterBuilder {
     /// No condition at all; a value that is empty or blank (the service would drop it and match more); a comma in a value
     /// (the service would split it); a window that ends before it begins; a filter longer than
     /// [`Filter::MAX_ENCODED_LEN`] bytes.
-    pub fn build(self) -> Result<Filter, SelectionError> {
+    pub fn build(self) -> Result<Filter, FieldError> {
         let filter = Filter(self);
         let mut pairs = 0_usize;
         let mut problem = None;
@@ -203,22 +218,22 @@ impl FilterBuilder {
             return Err(problem);
         }
         if pairs == 0 {
-            return Err(SelectionError::empty(
+            return Err(FieldError::empty(
                 "filter",
                 "no condition is given: give at least one, or choose everything in so many words",
             ));
         }
         if let (Some(from), Some(to)) = (filter.from(), filter.to()) {
             if from > to {
-                return Err(SelectionError::new(
+                return Err(FieldError::new(
                     "fromDate",
                     &from.to_string(),
                     "lies after toDate: swap them, both are inclusive",
                 ));
             }
         }
-        if crate::wire::query::filter_query(&filter).len() > Filter::MAX_ENCODED_LEN {
-            return Err(SelectionError::empty(
+        if filter.longest_encoded_len() > Filter::MAX_ENCODED_LEN {
+            return Err(FieldError::empty(
                 "filter",
                 "is longer than 32,000 bytes once encoded: split it into several operations",
             ));
@@ -227,16 +242,16 @@ impl FilterBuilder {
     }
 }
 
-fn check_value(field: &'static str, value: &str) -> Result<(), SelectionError> {
+fn check_value(field: &'static str, value: &str) -> Result<(), FieldError> {
     if value.trim().is_empty() {
-        return Err(SelectionError::new(
+        return Err(FieldError::new(
             field,
             value,
             "is empty, which the service takes for no filter at all: leave it out or give a value",
         ));
     }
     if value.contains(',') {
-        return Err(SelectionError::new(
+        return Err(FieldError::new(
             field,
             value,
             "holds a comma, at which the service splits values, so that more would match than was asked: give each value by itself",
@@ -246,7 +261,7 @@ fn check_value(field: &'static str, value: &str) -> Result<(), SelectionError> {
 }
 
 impl TryFrom<FilterBuilder> for Filter {
-    type Error = SelectionError;
+    type Error = FieldError;
     fn try_from(builder: FilterBuilder) -> Result<Self, Self::Error> {
         builder.build()
     }

@@ -1,7 +1,7 @@
 //! A list of ids that a request can act on.
 
 use crate::model::dlq_id::DlqId;
-use crate::model::field_error::SelectionError;
+use crate::model::field_error::FieldError;
 use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -17,12 +17,12 @@ impl Ids {
     /// When there is no id, or one is not valid (see [`DlqId::new`]).
     ///
     /// ```
-    /// use upstash_dlq_core::Ids;
+    /// use upstash_dlq_core::selection::Ids;
     /// assert_eq!(Ids::parse(["a", "b", "a"])?.len(), 2);
     /// assert!(Ids::parse(Vec::<String>::new()).is_err());
-    /// # Ok::<(), upstash_dlq_core::SelectionError>(())
+    /// # Ok::<(), upstash_dlq_core::model::FieldError>(())
     /// ```
-    pub fn parse<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> Result<Self, SelectionError> {
+    pub fn parse<S: Into<String>>(ids: impl IntoIterator<Item = S>) -> Result<Self, FieldError> {
         Self::new(ids.into_iter().map(DlqId::new).collect::<Result<Vec<_>, _>>()?)
     }
 
@@ -30,9 +30,9 @@ impl Ids {
     ///
     /// # Errors
     /// When there is no id.
-    pub fn new(mut ids: Vec<DlqId>) -> Result<Self, SelectionError> {
+    pub fn new(mut ids: Vec<DlqId>) -> Result<Self, FieldError> {
         if ids.is_empty() {
-            return Err(SelectionError::empty(
+            return Err(FieldError::empty(
                 "dlqIds",
                 "no id is given: name at least one, or choose everything in so many words",
             ));

@@ -24,7 +24,7 @@ impl Filter {
     /// is not promised: a message meets them if any time that it carries lies within.
     ///
     /// ```
-    /// use upstash_dlq_core::{DlqMessage, Filter, Match};
+    /// use upstash_dlq_core::{DlqMessage, Filter, selection::Match};
     /// let filter = Filter::builder().label("nightly").flow_control_key("k").build()?;
     /// assert_eq!(filter.matches(&DlqMessage::parse(r#"{"labels":["weekly"]}"#)?), Match::No("label"));
     /// assert_eq!(filter.matches(&DlqMessage::parse(r#"{"labels":["nightly"]}"#)?), Match::Unknown("flowControlKey"));

@@ -1,6 +1,6 @@
 //! What an operation acts on.
 
-use crate::model::field_error::SelectionError;
+use crate::model::field_error::FieldError;
 use crate::model::message::DlqMessage;
 use crate::model::time::UnixMillis;
 use crate::selection::filter::Filter;
@@ -37,7 +37,7 @@ impl Selection {
     ///
     /// # Errors
     /// When the filter begins after `to`.
-    pub fn until(self, to: UnixMillis) -> Result<Self, SelectionError> {
+    pub fn until(self, to: UnixMillis) -> Result<Self, FieldError> {
         match self {
             Self::Ids(ids) => Ok(Self::Ids(ids)),
             Self::Filter(filter) if filter.to().is_some() => Ok(Self::Filter(filter)),

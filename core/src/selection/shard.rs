@@ -1,6 +1,6 @@
 //! One of N parts of a window of time, for one of N machines.
 
-use crate::model::field_error::SelectionError;
+use crate::model::field_error::FieldError;
 use crate::model::time::UnixMillis;
 use crate::selection::filter::Filter;
 use crate::selection::window::Window;
@@ -10,12 +10,12 @@ use core::num::NonZeroU32;
 /// One of N equal parts of a window of time, for spreading one operation over machines: `3/8` is the third of eight.
 ///
 /// ```
-/// use upstash_dlq_core::{Filter, Shard, UnixMillis};
+/// use upstash_dlq_core::{Filter, UnixMillis, selection::Shard};
 /// let window = Filter::builder().from(UnixMillis::new(0)).to(UnixMillis::new(99)).build()?;
 /// let part = "2/4".parse::<Shard>()?.of(window)?;
 /// assert_eq!((part.from(), part.to()), (Some(UnixMillis::new(25)), Some(UnixMillis::new(49))));
 /// assert!("0/4".parse::<Shard>().is_err() && "5/4".parse::<Shard>().is_err());
-/// # Ok::<(), upstash_dlq_core::SelectionError>(())
+/// # Ok::<(), upstash_dlq_core::model::FieldError>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shard {
@@ -28,9 +28,9 @@ impl Shard {
     ///
     /// # Errors
     /// A filter without `from` or `to`, or a window with fewer milliseconds than shards.
-    pub fn of(&self, filter: Filter) -> Result<Filter, SelectionError> {
+    pub fn of(&self, filter: Filter) -> Result<Filter, FieldError> {
         let (Some(from), Some(to)) = (filter.from(), filter.to()) else {
-            return Err(SelectionError::empty(
+            return Err(FieldError::empty(
                 "shard",
                 "needs a window with both ends: give from and to as absolute times",
             ));
@@ -42,26 +42,22 @@ impl Shard {
             Some(part) if u32::try_from(parts.len()) == Ok(self.of.get()) => {
                 filter.into_builder().from(UnixMillis::new(part.lo)).to(UnixMillis::new(part.hi)).build()
             }
-            _ => Err(SelectionError::empty("shard", "has more shards than the window has milliseconds: take fewer")),
+            _ => Err(FieldError::empty("shard", "has more shards than the window has milliseconds: take fewer")),
         }
     }
 }
 
 impl core::str::FromStr for Shard {
-    type Err = SelectionError;
+    type Err = FieldError;
 
-    fn from_str(text: &str) -> Result<Self, SelectionError> {
+    fn from_str(text: &str) -> Result<Self, FieldError> {
         let parsed = text.split_once('/').and_then(|(number, of)| {
             let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok())?;
             Some(Self { number: digits(number)?, of: digits(of)? })
         });
         match parsed {
             Some(shard) if shard.number <= shard.of && shard.of.get() <= 100_000 => Ok(shard),
-            _ => Err(SelectionError::new(
-                "shard",
-                text,
-                "is not one of N parts: give I/N with I from 1 to N, such as 3/8",
-            )),
+            _ => Err(FieldError::new("shard", text, "is not one of N parts: give I/N with I from 1 to N, such as 3/8")),
         }
     }
 }

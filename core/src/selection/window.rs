@@ -1,6 +1,6 @@
 //! A stretch of time, cut into parts.
 
-use crate::model::field_error::SelectionError;
+use crate::model::field_error::FieldError;
 use crate::model::time::RETENTION_MS;
 use crate::model::time::UnixMillis;
 use crate::selection::filter::Filter;
@@ -74,7 +74,7 @@ impl Window {
     }
 
     /// The same selection within this window.
-    pub(crate) fn narrow(&self, selection: &Selection) -> Result<Selection, SelectionError> {
+    pub(crate) fn narrow(&self, selection: &Selection) -> Result<Selection, FieldError> {
         let filter = match selection {
             // Ids have no window: narrowed to dates they would be a filter of dates and nothing else.
             Selection::Ids(_) => return Ok(selection.clone()),

@@ -19,14 +19,14 @@ pub struct Resume;
 pub struct Restart;
 
 /// [`Delete`], [`Resume`] or [`Restart`].
-pub trait Verb: sealed::Sealed + Copy + Debug + Send + Sync + Unpin + 'static {
+pub trait BulkOperation: sealed::Sealed + Copy + Debug + Send + Sync + Unpin + 'static {
     /// The answer to one request.
     type Page: BulkPage;
     /// As people say it: `delete`.
     const NAME: &'static str;
     /// Whether a request may be sent again when nobody knows whether it was carried out, and passes be made until one
     /// finds nothing left.
-    const REPEATABLE: bool;
+    const RETRY_SAFE: bool;
     /// The most runs that one request may act on, where the service names a bound.
     const MAX_PAGE_SIZE: Option<u32>;
     #[doc(hidden)]
@@ -40,7 +40,7 @@ pub trait Verb: sealed::Sealed + Copy + Debug + Send + Sync + Unpin + 'static {
 /// The answer to one bulk request.
 pub trait BulkPage: Clone + Debug + PartialEq + Send + 'static {
     /// How many runs the request acted on.
-    fn runs(&self) -> u64;
+    fn affected(&self) -> u64;
     /// Where the next page begins.
     fn cursor(&self) -> Option<&Cursor>;
     /// The runs that the request started.
@@ -50,7 +50,7 @@ pub trait BulkPage: Clone + Debug + PartialEq + Send + 'static {
 }
 
 impl BulkPage for DeletePage {
-    fn runs(&self) -> u64 {
+    fn affected(&self) -> u64 {
         self.deleted
     }
 
@@ -60,7 +60,7 @@ impl BulkPage for DeletePage {
 }
 
 impl BulkPage for StartedPage {
-    fn runs(&self) -> u64 {
+    fn affected(&self) -> u64 {
         self.started.len() as u64
     }
 
@@ -75,10 +75,10 @@ impl BulkPage for StartedPage {
 
 macro_rules! verb {
     ($verb:ty, $page:ty, $name:literal, $method:ident, $path:literal, repeatable: $repeatable:literal, max: $max:expr) => {
-        impl Verb for $verb {
+        impl BulkOperation for $verb {
             type Page = $page;
             const NAME: &'static str = $name;
-            const REPEATABLE: bool = $repeatable;
+            const RETRY_SAFE: bool = $repeatable;
             const MAX_PAGE_SIZE: Option<u32> = $max;
             const METHOD: Method = Method::$method;
             const PATH: &'static str = $path;

@@ -9,6 +9,7 @@ use crate::wire::call::Call;
 use crate::wire::error::ResponseError;
 use crate::wire::page::{WireCursor, parse_json};
 use crate::wire::query::Prefix;
+use crate::wire::request;
 use alloc::vec::Vec;
 use core::fmt;
 use http::{Method, Request, Response};
@@ -19,7 +20,7 @@ use serde_json::value::RawValue;
 /// Lists one page of failed runs: `GET /v2/workflows/dlq`.
 ///
 /// ```
-/// use upstash_dlq_core::{Call, Endpoint, List, Token};
+/// use upstash_dlq_core::{Endpoint, Token, wire::{Call, List}};
 /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
 /// let request = List::everything().page_size(10).to_request(&endpoint)?;
 /// assert_eq!(request.uri(), "https://qstash.upstash.io/v2/workflows/dlq?count=10");
@@ -80,7 +81,7 @@ impl List {
 
     pub(crate) fn page(&self, endpoint: &Endpoint, prefix: &Prefix) -> Result<Request<()>, http::Error> {
         let target = prefix.page(self.page_size.into(), self.cursor.as_ref(), endpoint.query_overhead());
-        endpoint.request(Method::GET, target, None)
+        request::build(endpoint, Method::GET, target, None)
     }
 
     pub(crate) fn selection(&self) -> Selection {
@@ -132,7 +133,8 @@ const PATH: &str = "/v2/workflows/dlq";
 
 impl Call for List {
     type Output = ListPage;
-    const REPEATABLE: bool = true;
+    const READ_ONLY: bool = true;
+    const RETRY_SAFE: bool = true;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
         self.page(endpoint, &self.prefix(endpoint))

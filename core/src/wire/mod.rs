@@ -9,9 +9,10 @@ pub(crate) mod list;
 pub(crate) mod overrides;
 pub(crate) mod page;
 pub(crate) mod query;
+pub(crate) mod request;
 pub(crate) mod single;
 
-pub use self::bulk::{BulkPage, Delete, Restart, Resume, Verb};
+pub use self::bulk::{BulkOperation, BulkPage, Delete, Restart, Resume};
 pub use self::call::Call;
 pub use self::error::{ErrorBody, ResponseError};
 pub use self::list::{List, ListPage};

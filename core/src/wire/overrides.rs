@@ -1,6 +1,6 @@
 //! What a resumed or restarted run gets other than it had.
 
-use crate::model::field_error::SelectionError;
+use crate::model::field_error::FieldError;
 use crate::model::period::Period;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -22,7 +22,7 @@ const MAX_LEN: usize = 4_096;
 /// `Upstash-…` headers (the service's OpenAPI description, bulk resume and restart).
 ///
 /// ```
-/// use upstash_dlq_core::{FlowControl, Overrides};
+/// use upstash_dlq_core::wire::{FlowControl, Overrides};
 /// let overrides = Overrides::builder()
 ///     .retries(5)
 ///     .delay("10s".parse()?)
@@ -30,7 +30,7 @@ const MAX_LEN: usize = 4_096;
 ///     .label("second try")
 ///     .build()?;
 /// assert!(Overrides::builder().label("a,b").build().is_err());
-/// # Ok::<(), upstash_dlq_core::SelectionError>(())
+/// # Ok::<(), upstash_dlq_core::model::FieldError>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides(Vec<(HeaderName, HeaderValue)>);
@@ -77,10 +77,10 @@ impl FlowControl {
         Self { rate: Some((rate, None)), ..self }
     }
 
-    fn value(&self) -> Result<String, SelectionError> {
+    fn value(&self) -> Result<String, FieldError> {
         let positive = |name, number: u32| {
             NonZeroU32::new(number)
-                .ok_or_else(|| SelectionError::new(name, "0", "must be at least 1: leave it out for no bound"))
+                .ok_or_else(|| FieldError::new(name, "0", "must be at least 1: leave it out for no bound"))
         };
         let mut parts = Vec::new();
         if let Some(parallelism) = self.parallelism {
@@ -91,10 +91,7 @@ impl FlowControl {
             parts.extend(period.iter().map(|period| alloc::format!("period={period}")));
         }
         if parts.is_empty() {
-            return Err(SelectionError::empty(
-                "flowControl",
-                "bounds nothing: give a parallelism or a rate with its key",
-            ));
+            return Err(FieldError::empty("flowControl", "bounds nothing: give a parallelism or a rate with its key"));
         }
         Ok(parts.join(", "))
     }
@@ -161,11 +158,11 @@ impl OverridesBuilder {
     /// A value that is empty, blank, longer than 4,096 bytes, or holds what no header can carry (control characters, anything but ASCII); a label
     /// with a comma, at which the service would split it; a callback that is not an `http` or `https` URL; flow control
     /// that bounds nothing.
-    pub fn build(self) -> Result<Overrides, SelectionError> {
+    pub fn build(self) -> Result<Overrides, FieldError> {
         let mut headers = Vec::new();
         let mut push = |field: &'static str, name: HeaderName, value: &str| {
             headers.push((name, header_value(field, value)?));
-            Ok::<(), SelectionError>(())
+            Ok::<(), FieldError>(())
         };
         if let Some(retries) = self.retries {
             push("retries", RETRIES, &retries.to_string())?;
@@ -183,7 +180,7 @@ impl OverridesBuilder {
         for label in &self.labels {
             header_value("label", label)?;
             if label.contains(',') {
-                return Err(SelectionError::new(
+                return Err(FieldError::new(
                     "label",
                     label,
                     "holds a comma, at which the service would split it into two labels: give each label by itself",
@@ -196,7 +193,7 @@ impl OverridesBuilder {
         if let Some(url) = &self.failure_callback {
             let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://")).unwrap_or_default();
             if rest.is_empty() || rest.contains(' ') {
-                return Err(SelectionError::new("failureCallback", url, "is not an http or https URL: give it whole"));
+                return Err(FieldError::new("failureCallback", url, "is not an http or https URL: give it whole"));
             }
             push("failureCallback", FAILURE_CALLBACK, url)?;
         }
@@ -204,25 +201,21 @@ impl OverridesBuilder {
     }
 }
 
-fn header_value(field: &'static str, value: &str) -> Result<HeaderValue, SelectionError> {
+fn header_value(field: &'static str, value: &str) -> Result<HeaderValue, FieldError> {
     if value.trim().is_empty() {
-        return Err(SelectionError::new(field, value, "is empty: leave it out or give a value"));
+        return Err(FieldError::new(field, value, "is empty: leave it out or give a value"));
     }
     if value.trim() != value {
-        return Err(SelectionError::new(
-            field,
-            value,
-            "has white space around it, which a header loses: give it without",
-        ));
+        return Err(FieldError::new(field, value, "has white space around it, which a header loses: give it without"));
     }
     if value.len() > MAX_LEN {
-        return Err(SelectionError::empty(field, "is longer than 4,096 bytes, which no header should be"));
+        return Err(FieldError::empty(field, "is longer than 4,096 bytes, which no header should be"));
     }
     let carried = value.bytes().all(|byte| byte == b' ' || byte.is_ascii_graphic());
     let problem = "holds a character that no HTTP header can carry: use ASCII";
     match HeaderValue::from_str(value) {
         Ok(header) if carried => Ok(header),
-        _ => Err(SelectionError::new(field, value, problem)),
+        _ => Err(FieldError::new(field, value, problem)),
     }
 }
 

@@ -40,11 +40,6 @@ impl Prefix {
         Self { full: alloc::format!("{start}count={full_count}"), start, full_count }
     }
 
-    /// Without the page's own part, and without what would introduce it.
-    pub(crate) fn as_str(&self) -> &str {
-        self.start.trim_end_matches(['?', '&'])
-    }
-
     /// One page's path and query in one allocation, with room for exactly `more` bytes: `http` takes a text that fills its
     /// buffer as it is, and allocates once more for any other.
     pub(crate) fn page(&self, count: u64, cursor: Option<&Cursor>, more: usize) -> String {

@@ -9,12 +9,13 @@ use crate::wire::overrides::Overrides;
 use crate::wire::page::StartedRun;
 use crate::wire::page::parse_json;
 use crate::wire::query::push_segment;
+use crate::wire::request;
 use http::{Method, Request, Response, StatusCode};
 use serde_json::value::RawValue;
 
 const DLQ: &str = "/v2/workflows/dlq";
 
-fn request(
+fn build(
     endpoint: &Endpoint,
     method: Method,
     under: &str,
@@ -24,13 +25,13 @@ fn request(
     let mut path = endpoint.path(DLQ);
     path.push_str(under);
     push_segment(&mut path, id.as_str());
-    endpoint.request(method, path, overrides)
+    request::build(endpoint, method, path, overrides)
 }
 
 /// One failed run: `GET /v2/workflows/dlq/{dlqId}`.
 ///
 /// ```
-/// use upstash_dlq_core::{Call, DlqId, Endpoint, GetMessage, Token};
+/// use upstash_dlq_core::{DlqId, Endpoint, Token, wire::{Call, GetMessage}};
 /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
 /// let request = GetMessage(DlqId::new("a/b~ü")?).to_request(&endpoint)?;
 /// assert_eq!(request.uri(), "https://qstash.upstash.io/v2/workflows/dlq/a%2Fb%7E%C3%BC");
@@ -73,10 +74,11 @@ pub struct CancelCallback(pub DlqId);
 
 impl Call for GetMessage {
     type Output = DlqMessage;
-    const REPEATABLE: bool = true;
+    const READ_ONLY: bool = true;
+    const RETRY_SAFE: bool = true;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        request(endpoint, Method::GET, "", &self.0, None)
+        build(endpoint, Method::GET, "", &self.0, None)
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<DlqMessage, ResponseError> {
@@ -95,10 +97,11 @@ impl Call for GetMessage {
 
 impl Call for DeleteOne {
     type Output = ();
-    const REPEATABLE: bool = true;
+    const READ_ONLY: bool = false;
+    const RETRY_SAFE: bool = true;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        request(endpoint, Method::DELETE, "", &self.0, None)
+        build(endpoint, Method::DELETE, "", &self.0, None)
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<(), ResponseError> {
@@ -109,10 +112,11 @@ impl Call for DeleteOne {
 
 impl Call for ResumeOne {
     type Output = StartedRun;
-    const REPEATABLE: bool = false;
+    const READ_ONLY: bool = false;
+    const RETRY_SAFE: bool = false;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        request(endpoint, Method::POST, "/resume", &self.id, Some(&self.overrides))
+        build(endpoint, Method::POST, "/resume", &self.id, Some(&self.overrides))
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<StartedRun, ResponseError> {
@@ -122,10 +126,11 @@ impl Call for ResumeOne {
 
 impl Call for RestartOne {
     type Output = StartedRun;
-    const REPEATABLE: bool = false;
+    const READ_ONLY: bool = false;
+    const RETRY_SAFE: bool = false;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        request(endpoint, Method::POST, "/restart", &self.id, Some(&self.overrides))
+        build(endpoint, Method::POST, "/restart", &self.id, Some(&self.overrides))
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<StartedRun, ResponseError> {
@@ -135,10 +140,11 @@ impl Call for RestartOne {
 
 impl Call for RetryCallback {
     type Output = StartedRun;
-    const REPEATABLE: bool = false;
+    const READ_ONLY: bool = false;
+    const RETRY_SAFE: bool = false;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        request(endpoint, Method::POST, "/callback", &self.0, None)
+        build(endpoint, Method::POST, "/callback", &self.0, None)
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<StartedRun, ResponseError> {
@@ -149,10 +155,11 @@ impl Call for RetryCallback {
 impl Call for CancelCallback {
     type Output = ();
     /// Done twice it would be refused, which would look as if it had never been done.
-    const REPEATABLE: bool = false;
+    const READ_ONLY: bool = false;
+    const RETRY_SAFE: bool = false;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        request(endpoint, Method::DELETE, "/callback", &self.0, None)
+        build(endpoint, Method::DELETE, "/callback", &self.0, None)
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<(), ResponseError> {

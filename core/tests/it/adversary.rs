@@ -1,14 +1,17 @@
 //! Many lanes against servers that mean no good: every operation ends, whatever they say.
 
-use crate::world::{NOW, cases, endpoint, lanes};
+use crate::cases::cases;
+use crate::one_lane::{ArchiveStep, One, Respond};
+use crate::world::{NOW, endpoint, lanes};
 use http::Response;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
+use upstash_dlq_core::engine::RequestId;
+use upstash_dlq_core::wire::List;
 use upstash_dlq_core::{
-    ArchiveStep, BulkDelete, BulkResume, Delivery, Fleet, FleetStep, Halt, LaneId, Lanes, List, ListFleet, RetryPolicy,
-    Selection, UnixMillis,
+    BulkDelete, BulkResume, Delivery, Halt, Listing, Operation, RetryPolicy, Selection, Step, UnixMillis,
 };
 
 /// What the server says to one request.
@@ -81,33 +84,33 @@ impl Adversary {
     }
 
     /// Drives lanes until they end, with responses in any order.
-    fn drive<L: Lanes>(&mut self, lanes: &mut L, bound: u64) -> Option<L::Outcome> {
+    fn drive<L: Operation>(&mut self, lanes: &mut L, bound: u64) -> Option<L::Outcome> {
         let mut clock = Duration::ZERO;
-        let mut out: BTreeMap<LaneId, ()> = BTreeMap::new();
+        let mut out: BTreeMap<RequestId, ()> = BTreeMap::new();
         for _ in 0..bound {
             match lanes.poll(clock) {
-                FleetStep::Done(outcome) => {
+                Step::Done(outcome) => {
                     assert!(out.is_empty(), "done with requests out");
                     return Some(outcome);
                 }
-                FleetStep::Send(lane, _) => {
+                Step::Send(lane, _) => {
                     assert!(out.insert(lane, ()).is_none());
                     if self.random & 0x1000 == 0 {
                         continue;
                     }
                 }
-                FleetStep::WaitUntil(at) if out.is_empty() => {
+                Step::WaitUntil(at) if out.is_empty() => {
                     assert!(at > clock);
                     clock = at;
                     continue;
                 }
-                FleetStep::WaitUntil(_) | FleetStep::Idle => {}
+                Step::WaitUntil(_) | Step::AwaitResponse => {}
             }
             let at = usize::try_from(self.random >> 40).unwrap() % out.len();
             let lane = *out.keys().nth(at).unwrap();
             out.remove(&lane);
             match self.says() {
-                Ok(response) => drop(lanes.on_response(lane, &response).unwrap()),
+                Ok(response) => drop(lanes.respond(lane, &response).unwrap()),
                 Err(delivery) => drop(lanes.on_failure(lane, delivery.into()).unwrap()),
             }
         }
@@ -116,7 +119,7 @@ impl Adversary {
 }
 
 proptest! {
-    #![proptest_config(cases(150))]
+    #![proptest_config(cases(150, 7_500))]
 
     #[test]
     fn lanes_end_against_every_server(
@@ -130,27 +133,27 @@ proptest! {
         // So many rounds at most stay barren, each of whose windows has a thousand empty pages at most, so many attempts each
         // and a wait each; and each deletion opens windows.
         let bound = 100_000 * u64::from(attempts + 3) * (n as u64 + 1);
-        let delete = || BulkDelete::new(endpoint(), Selection::Everything).max(max).verify(verify).retry(policy, 1);
+        let delete = || BulkDelete::builder(endpoint(), Selection::Everything).max(max).verify(verify).retry(policy, 1);
         match kind {
             0 => {
-                let mut fleet: Fleet = delete().build_fleet(lanes(n), now);
+                let mut fleet = delete().lanes(lanes(n), now).build();
                 let outcome = server.drive(&mut fleet, bound);
                 prop_assert!(outcome.is_some(), "a delete does not end: {} requests", server.turn);
-                prop_assert!(max.is_none_or(|max| outcome.unwrap().totals.runs <= max.get()));
+                prop_assert!(max.is_none_or(|max| outcome.unwrap().totals.affected <= max.get()));
             }
             1 => {
-                let resume = BulkResume::new(endpoint(), Selection::Everything).max(max).retry(policy, 1);
-                let mut fleet = resume.build_fleet(lanes(n), now);
+                let resume = BulkResume::builder(endpoint(), Selection::Everything).max(max).retry(policy, 1);
+                let mut fleet = resume.lanes(lanes(n), now).build();
                 let outcome = server.drive(&mut fleet, bound);
                 prop_assert!(outcome.is_some(), "a resume does not end: {} requests", server.turn);
             }
             2 => {
-                let mut fleet = ListFleet::new(endpoint(), List::everything(), policy, 1, lanes(n), now);
+                let mut fleet = Listing::builder(endpoint(), List::everything()).retry(policy, 1).lanes(lanes(n), now).build();
                 let outcome = server.drive(&mut fleet, bound);
                 prop_assert!(outcome.is_some(), "a listing does not end: {} requests", server.turn);
             }
             _ => {
-                let mut archive = delete().build_with_archive();
+                let mut archive = delete().build_archived().one();
                 let mut ended = false;
                 for _ in 0..bound {
                     match archive.poll() {
@@ -158,11 +161,11 @@ proptest! {
                             ended = true;
                             break;
                         }
-                        ArchiveStep::Wait(_) => {}
+                        ArchiveStep::Wait => {}
                         ArchiveStep::Store(_) => archive.stored().unwrap(),
                         ArchiveStep::Send(_) => match server.says() {
-                            Ok(response) => drop(archive.on_response(&response).unwrap()),
-                            Err(delivery) => drop(archive.on_failure(delivery).unwrap()),
+                            Ok(response) => archive.on_response(&response).unwrap(),
+                            Err(delivery) => archive.on_failure(delivery).unwrap(),
                         },
                     }
                 }
@@ -179,8 +182,8 @@ fn a_server_that_only_fails_is_given_up() {
         for status in [500, 502, 503] {
             let policy = RetryPolicy { max_attempts: NonZeroU32::new(3).unwrap(), ..RetryPolicy::default() };
             let mut server = Adversary { words: vec![Word::Status(status, "")], deletions: 0, turn: 0, random: 7 };
-            let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(policy, 1);
-            let outcome = server.drive(&mut delete.build_fleet(lanes(n), UnixMillis::new(NOW)), 1_000).unwrap();
+            let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
+            let outcome = server.drive(&mut delete.lanes(lanes(n), UnixMillis::new(NOW)).build(), 1_000).unwrap();
             assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 3, .. })), "{outcome:?}");
             assert_eq!(server.turn, 3);
         }
@@ -191,28 +194,28 @@ fn a_server_that_only_fails_is_given_up() {
 #[test]
 fn one_lane_that_fails_ends_although_others_get_on() {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(3).unwrap(), ..RetryPolicy::default() };
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(policy, 1);
-    let mut fleet = delete.build_fleet(lanes(2), UnixMillis::new(NOW));
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
+    let mut fleet = delete.lanes(lanes(2), UnixMillis::new(NOW)).build();
     let (mut clock, mut first, mut pages, mut out) = (Duration::ZERO, None, 0, Vec::new());
     let outcome = loop {
         assert!(pages < 1_000, "it does not end");
         match fleet.poll(clock) {
-            FleetStep::Done(outcome) => break outcome,
-            FleetStep::Send(lane, _) => {
+            Step::Done(outcome) => break outcome,
+            Step::Send(lane, _) => {
                 out.push(lane);
                 continue;
             }
-            FleetStep::WaitUntil(at) if out.is_empty() => clock = at,
-            FleetStep::WaitUntil(_) | FleetStep::Idle => {}
+            Step::WaitUntil(at) if out.is_empty() => clock = at,
+            Step::WaitUntil(_) | Step::AwaitResponse => {}
         }
         for lane in out.drain(..) {
             clock += Duration::from_millis(20);
             if *first.get_or_insert(lane) == lane {
                 pages += 1;
-                fleet.on_response(lane, &Response::new(format!(r#"{{"deleted":1,"cursor":"c{pages}"}}"#))).unwrap();
+                fleet.respond(lane, &Response::new(format!(r#"{{"deleted":1,"cursor":"c{pages}"}}"#))).unwrap();
             } else {
                 let unavailable = Response::builder().status(503).body(String::new()).unwrap();
-                fleet.on_response(lane, &unavailable).unwrap();
+                fleet.respond(lane, &unavailable).unwrap();
             }
         }
     };
@@ -222,17 +225,18 @@ fn one_lane_that_fails_ends_although_others_get_on() {
 /// A window that deletes nothing is not cut: cutting forgets its cursor, and the scan would begin again.
 #[test]
 fn empty_pages_are_not_cut() {
-    let mut fleet = BulkDelete::new(endpoint(), Selection::Everything).build_fleet(lanes(8), UnixMillis::new(NOW));
+    let mut fleet =
+        BulkDelete::builder(endpoint(), Selection::Everything).lanes(lanes(8), UnixMillis::new(NOW)).build();
     let mut sent = 0_u64;
     let outcome = loop {
         match fleet.poll(Duration::ZERO) {
-            FleetStep::Done(outcome) => break outcome,
-            FleetStep::Send(lane, request) => {
+            Step::Done(outcome) => break outcome,
+            Step::Send(lane, request) => {
                 let cursor = if sent == 0 { "count=100".to_owned() } else { format!("count=100&cursor=c{sent}") };
                 assert_eq!(request.uri().query(), Some(cursor.as_str()));
                 sent += 1;
-                fleet.on_response(lane, &Response::new(format!(r#"{{"deleted":0,"cursor":"c{sent}"}}"#))).unwrap();
-                assert_eq!(fleet.lanes(), 1, "cut");
+                fleet.respond(lane, &Response::new(format!(r#"{{"deleted":0,"cursor":"c{sent}"}}"#))).unwrap();
+                assert_eq!(fleet.concurrency(), 1, "cut");
             }
             other => panic!("{other:?}"),
         }

@@ -4,14 +4,15 @@ use http::{Method, Response};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::num::NonZeroU32;
-use upstash_dlq_core::{
-    ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkDelete, DlqMessage, Endpoint, Filter, Halt, Match, RetryPolicy,
-    Selection, Token, UnixMillis,
-};
+use upstash_dlq_core::operation::{ArchiveOutcome, BulkBuilder};
+use upstash_dlq_core::selection::Match;
+use upstash_dlq_core::wire::Delete;
+use upstash_dlq_core::{BulkDelete, DlqMessage, Endpoint, Filter, Halt, RetryPolicy, Selection, Token, UnixMillis};
 use upstash_dlq_emulator::{Config, Ignored, Service, sample};
 
-use crate::sim::cases::cases;
-use crate::sim::scenario::{Target, scenario};
+use crate::cases::cases;
+use crate::one_lane::{ArchiveStep, One, OneArchive};
+use crate::world::scenario::{Target, scenario};
 
 const NOW: i64 = 1_764_000_000_000;
 
@@ -19,17 +20,17 @@ fn endpoint() -> Endpoint {
     Endpoint::new("http://127.0.0.1:1", Token::new("token").unwrap()).unwrap()
 }
 
-fn labelled(label: &str) -> BulkDelete {
-    BulkDelete::new(endpoint(), Selection::Filter(Filter::builder().label(label).build().unwrap()))
+fn labelled(label: &str) -> BulkBuilder<Delete> {
+    BulkDelete::builder(endpoint(), Selection::Filter(Filter::builder().label(label).build().unwrap()))
 }
 
 /// To the end against the emulator's model; what was stored comes back, too.
-fn run(mut machine: ArchiveDelete, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
+fn run(mut machine: OneArchive, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
     let mut stored = Vec::new();
     for _ in 0..10_000 {
         match machine.poll() {
             ArchiveStep::Done(outcome) => return (outcome, stored),
-            ArchiveStep::Wait(_) => {}
+            ArchiveStep::Wait => {}
             ArchiveStep::Store(messages) => {
                 stored.extend(messages.iter().map(|message| message.dlq_id().unwrap().to_string()));
                 machine.stored().unwrap();
@@ -56,13 +57,13 @@ fn a_run_that_does_not_match_is_left_alone() {
         service
     };
     let mut world = service();
-    let (outcome, stored) = run(labelled("nightly").build_with_archive(), &mut world);
+    let (outcome, stored) = run(labelled("nightly").build_archived().one(), &mut world);
     let Some(Halt::Mismatch { id, field: "label" }) = outcome.halted else { panic!("{:?}", outcome.halted) };
     assert!(world.runs().any(|run| run.dlq_id == id.as_str() && !run.labels.contains(&"nightly".to_owned())));
-    assert_eq!((stored.len(), world.len(), outcome.totals.runs), (0, 300, 0));
+    assert_eq!((stored.len(), world.len(), outcome.totals.affected), (0, 300, 0));
     // Somebody who knows better may say so.
     let mut world = service();
-    let (outcome, stored) = run(labelled("nightly").trust_server(true).build_with_archive(), &mut world);
+    let (outcome, stored) = run(labelled("nightly").trust_server(true).build_archived().one(), &mut world);
     assert!(outcome.halted.is_none() && outcome.verified && stored.len() == 300 && world.is_empty(), "{outcome:?}");
 }
 
@@ -70,7 +71,7 @@ fn a_run_that_does_not_match_is_left_alone() {
 #[test]
 fn what_a_message_does_not_carry_is_counted() {
     let filter = Filter::builder().flow_control_key("k").build().unwrap();
-    let mut machine = BulkDelete::new(endpoint(), Selection::Filter(filter)).build_with_archive();
+    let mut machine = BulkDelete::builder(endpoint(), Selection::Filter(filter)).build_archived().one();
     let ArchiveStep::Send(_) = machine.poll() else { panic!() };
     let page = r#"{"messages":[{"dlqId":"a","flowControlKey":"k"},{"dlqId":"b"}]}"#;
     machine.on_response(&Response::new(page)).unwrap();
@@ -86,10 +87,10 @@ fn a_listing_that_lags_is_looked_at_again() {
     for (lag, tries, ends) in [(0, 2, true), (1, 2, true), (3, 4, true), (4, 4, false), (9, 9, false)] {
         let mut service = Service::new(Config { token: "token".into(), listing_lag: lag, ..Config::default() });
         sample::runs(70, 9, NOW).into_iter().for_each(|run| service.insert(run));
-        let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(attempts(tries), 1);
-        let (outcome, stored) = run(delete.build_with_archive(), &mut service);
+        let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(attempts(tries), 1);
+        let (outcome, stored) = run(delete.build_archived().one(), &mut service);
         assert_eq!(stored.len(), 70, "archived twice, or not");
-        assert!(service.is_empty() && outcome.totals.runs == 70, "{outcome:?}");
+        assert!(service.is_empty() && outcome.totals.affected == 70, "{outcome:?}");
         assert_eq!(outcome.halted, (!ends).then_some(Halt::StillListed), "a lag of {lag}, {tries} attempts");
         assert_eq!(outcome.verified, ends);
     }
@@ -97,7 +98,7 @@ fn a_listing_that_lags_is_looked_at_again() {
 
 #[test]
 fn pages_of_deleted_runs_hide_none_that_is_new() {
-    let mut machine = BulkDelete::new(endpoint(), Selection::Everything).build_with_archive();
+    let mut machine = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
     let mut asked = Vec::new();
     // Each listing, and what is stored of it.
     for (page, stored) in [
@@ -125,7 +126,7 @@ fn pages_of_deleted_runs_hide_none_that_is_new() {
 #[test]
 fn a_run_that_is_listed_twice_is_archived_once() {
     let mut machine =
-        BulkDelete::new(endpoint(), Selection::Everything).max(std::num::NonZeroU64::new(2)).build_with_archive();
+        BulkDelete::builder(endpoint(), Selection::Everything).max(std::num::NonZeroU64::new(2)).build_archived().one();
     let ArchiveStep::Send(_) = machine.poll() else { panic!() };
     let page = r#"{"messages":[{"dlqId":"a"},{"dlqId":"a"},{"dlqId":"b"},{"dlqId":"c"}],"cursor":"c"}"#;
     machine.on_response(&Response::new(page)).unwrap();
@@ -137,19 +138,19 @@ fn a_run_that_is_listed_twice_is_archived_once() {
 /// Always another run, and none is ever deleted.
 #[test]
 fn an_archive_ends_against_a_server_that_deletes_nothing() {
-    let mut machine = BulkDelete::new(endpoint(), Selection::Everything).build_with_archive();
+    let mut machine = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
     let mut listed = 0;
     let outcome = loop {
         match machine.poll() {
             ArchiveStep::Done(outcome) => break outcome,
-            ArchiveStep::Wait(_) => {}
+            ArchiveStep::Wait => {}
             ArchiveStep::Store(_) => machine.stored().unwrap(),
             ArchiveStep::Send(request) if request.method() == "GET" => {
                 listed += 1;
                 assert!(listed <= 1_000, "it does not end");
                 machine.on_response(&Response::new(format!(r#"{{"messages":[{{"dlqId":"x{listed}"}}]}}"#))).unwrap();
             }
-            ArchiveStep::Send(_) => drop(machine.on_response(&Response::new(r#"{"deleted":0}"#)).unwrap()),
+            ArchiveStep::Send(_) => machine.on_response(&Response::new(r#"{"deleted":0}"#)).unwrap(),
         }
     };
     assert_eq!(outcome.halted, Some(Halt::NoProgress));
@@ -205,12 +206,12 @@ fn naive(target: &Target, message: &Value) -> Match {
 }
 
 proptest! {
-    #![proptest_config(cases(300))]
+    #![proptest_config(cases(300, 15_000))]
 
     #[test]
     fn a_filter_is_read_as_the_contract_has_it(scenario in scenario(), gone in prop::collection::vec(0_usize..9, 0..4)) {
         let Selection::Filter(filter) = scenario.target.selection() else { return Ok(()) };
-        for run in sample::runs(scenario.runs, scenario.seed, crate::sim::NEWEST) {
+        for run in sample::runs(scenario.runs, scenario.seed, crate::world::NOW) {
             let mut message: Value = serde_json::from_str(&run.to_json()).unwrap();
             let names = ["labels", "workflowUrl", "workflowRunId", "workflowCreatedAt", "createdAt", "notBefore",
                 "callerIP", "flowControlKey", "failureFunctionState"];

@@ -1,11 +1,16 @@
 //! Files of another time, of somebody else, or changed: none makes an operation reach beyond what is given.
 
 use crate::fuzz::forge::{forged, sealed_again};
+use crate::one_lane::{One, OneStep, Respond};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
+use upstash_dlq_core::checkpoint::{CheckpointError, Fingerprint};
+use upstash_dlq_core::operation::BulkBuilder;
+use upstash_dlq_core::selection::{FilterBuilder, Ids, RelativeTimes};
+use upstash_dlq_core::wire::Delete;
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, CheckpointError, Delivery, Endpoint, Filter, FilterBuilder, Fingerprint, Fleet,
-    FleetCheckpoint, FleetStep, Halt, Ids, RelativeTimes, RetryPolicy, Selection, Step, Token, UnixMillis,
+    BulkDelete, BulkResume, Checkpoint, Delivery, Endpoint, Filter, Halt, Operation, RetryPolicy, Selection, Step,
+    Token, UnixMillis,
 };
 
 const NOW: UnixMillis = UnixMillis::new(1_764_000_000_000);
@@ -22,92 +27,104 @@ fn window(from: i64, to: i64) -> FilterBuilder {
     Filter::builder().from(UnixMillis::new(from)).to(UnixMillis::new(to))
 }
 
-fn of_window(from: i64, to: i64) -> BulkDelete {
-    BulkDelete::new(endpoint(), Selection::Filter(window(from, to).build().unwrap()))
+fn of_window(from: i64, to: i64) -> BulkBuilder<Delete> {
+    BulkDelete::builder(endpoint(), Selection::Filter(window(from, to).build().unwrap()))
 }
 
-fn restore_fleet(delete: &BulkDelete, file: &str) -> Result<Fleet, CheckpointError> {
-    FleetCheckpoint::from_json(file.as_bytes()).and_then(|saved| delete.clone().restore_fleet(saved, lanes(4), NOW))
-}
-
-/// It is of this version, and says so.
-#[test]
-fn a_file_of_lanes_is_of_another_selection_than_a_single_machine_s() {
-    let many = of_window(1_000, 2_000).build_fleet(lanes(4), NOW).checkpoint().to_json();
-    assert_eq!(Checkpoint::from_json(many.as_bytes()), Err(CheckpointError::OtherSelection));
-    let changed = many.replacen("\"verify\":true", "\"verify\":false", 1);
-    let error = Checkpoint::from_json(changed.as_bytes()).unwrap_err();
-    assert!(error.to_string().contains("changed since it was written"), "{error}");
+fn restore_fleet(delete: &BulkBuilder<Delete>, file: &str) -> Result<BulkDelete, CheckpointError> {
+    Checkpoint::from_json(file.as_bytes()).and_then(|saved| delete.clone().lanes(lanes(4), NOW).resume_from(saved))
 }
 
 #[test]
 fn any_change_of_a_file_is_noticed() {
     let delete = of_window(1_000, 2_000).max(NonZeroU64::new(5));
     let one = delete.clone().build().checkpoint().to_json();
-    let many = delete.build_fleet(lanes(4), NOW).checkpoint().to_json();
+    let many = delete.lanes(lanes(4), NOW).build().checkpoint().to_json();
     for file in [one, many] {
-        assert!(FleetCheckpoint::from_json(file.as_bytes()).is_ok());
+        assert!(Checkpoint::from_json(file.as_bytes()).is_ok());
         for at in 0..file.len() {
             let mut changed = file.clone().into_bytes();
             // Another digit, letter or sign in its place.
             changed[at] = if changed[at] == b'1' { b'2' } else { b'1' };
-            assert!(
-                FleetCheckpoint::from_json(&changed).is_err(),
-                "changed at {at}: {}",
-                String::from_utf8_lossy(&changed)
-            );
+            assert!(Checkpoint::from_json(&changed).is_err(), "changed at {at}: {}", String::from_utf8_lossy(&changed));
         }
         for end in 0..file.len() {
-            assert!(FleetCheckpoint::from_json(&file.as_bytes()[..end]).is_err(), "cut at {end}");
+            assert!(Checkpoint::from_json(&file.as_bytes()[..end]).is_err(), "cut at {end}");
         }
-        let error = FleetCheckpoint::from_json(file.replacen("\"max\":5", "\"max\":6", 1).as_bytes()).unwrap_err();
+        let error = Checkpoint::from_json(file.replacen("\"max\":5", "\"max\":6", 1).as_bytes()).unwrap_err();
         assert!(error.to_string().contains("changed since it was written"), "{error}");
     }
 }
 
 #[test]
 fn a_file_of_an_earlier_version_is_told_by_its_version() {
-    for version in [1, 2, 5] {
+    for version in [1, 2, 3, 4, 6] {
         let old = format!("{{\"version\":{version},\"operation\":\"delete\"}}");
-        assert_eq!(FleetCheckpoint::from_json(old.as_bytes()), Err(CheckpointError::Version(version)));
+        assert_eq!(Checkpoint::from_json(old.as_bytes()), Err(CheckpointError::Version(version)));
     }
 }
 
-/// Ids have no window: a file that says so must not turn them into everything before a date.
+/// Ids have no window: a file that says so must not turn them into everything before a date, and a filter's file must not
+/// turn it into ids.
 #[test]
 fn ids_are_never_narrowed_to_dates() {
     let ids = || Selection::Ids(Ids::parse(["a", "b"]).unwrap());
-    let delete = BulkDelete::new(endpoint(), ids());
-    let file = delete.clone().build_fleet(lanes(4), NOW).checkpoint().to_json();
-    let open = "\"open_below\":true,\"open_above\":true";
-    for (below, above) in [(true, false), (false, true), (false, false)] {
-        let to = format!("\"open_below\":{below},\"open_above\":{above}");
-        // In its lane, in the whole, and in both.
-        let lane =
-            sealed_again(&file.rsplitn(2, open).collect::<Vec<_>>().into_iter().rev().collect::<Vec<_>>().join(&to));
-        for changed in [lane, forged(&file, open, &to), sealed_again(&file.replace(open, &to))] {
-            let Ok(mut fleet) = restore_fleet(&delete, &changed) else { continue };
-            let FleetStep::Send(_, request) = fleet.poll(Duration::ZERO) else { panic!() };
-            assert_eq!(request.uri().query(), Some("dlqIds=a&dlqIds=b"), "{changed}");
-        }
+    let words = Fingerprint::from_pairs(&endpoint(), [("any", "words")]);
+    let delete = |selected| BulkDelete::builder(endpoint(), selected).fingerprint(words.clone());
+    let file = |selected| delete(selected).lanes(lanes(4), NOW).build().checkpoint().to_json();
+    let progress = |file: &str| file.split_once("\"progress\":").unwrap().1.strip_suffix("}}").unwrap().to_owned();
+    let (of_ids, of_all) = (file(ids()), file(Selection::Everything));
+    for (selected, file, other) in [(ids(), &of_ids, &of_all), (Selection::Everything, &of_all, &of_ids)] {
+        assert!(restore_fleet(&delete(selected.clone()), file).is_ok());
+        let changed = forged(file, &progress(file), &progress(other));
+        assert!(restore_fleet(&delete(selected), &changed).is_err(), "{changed}");
     }
-    let mut fleet = restore_fleet(&delete, &file).unwrap();
-    assert!(matches!(fleet.poll(Duration::ZERO), FleetStep::Send(..)));
+    let mut fleet = restore_fleet(&delete(ids()), &of_ids).unwrap();
+    let Step::Send(_, request) = fleet.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(request.uri().query(), Some("dlqIds=a&dlqIds=b"));
 }
 
-/// Twice the same lane would ask for the same ids, or start the same runs, twice.
+/// Twice the same batch, or one beyond those that were begun, would start the same runs twice.
+#[test]
+fn a_forged_file_of_ids_starts_no_run_twice() {
+    let ids = Selection::Ids(Ids::parse((0..300).map(|n| format!("id-{n}"))).unwrap());
+    let resume = BulkResume::builder(endpoint(), ids).lanes(lanes(4), NOW);
+    let mut fleet = resume.clone().build();
+    for _ in 0..3 {
+        let Step::Send(..) = fleet.poll(Duration::ZERO) else { panic!() };
+    }
+    let file = fleet.checkpoint().to_json();
+    let restore =
+        |file: &str| Checkpoint::from_json(file.as_bytes()).and_then(|saved| resume.clone().resume_from(saved));
+    assert!(restore(&sealed_again(&file)).is_ok());
+    for (from, to) in [
+        ("\"from\":50", "\"from\":49"),
+        ("\"to\":50", "\"to\":51"),
+        ("\"to\":150", "\"to\":250"),
+        ("\"from\":0", "\"from\":50"),
+        ("\"begun\":200", "\"begun\":100"),
+        ("\"begun\":200", "\"begun\":301"),
+        ("{\"in-flight\":50}", "{\"in-flight\":0}"),
+        ("\"before\":0", "\"before\":50"),
+        ("{\"ids\":300}", "{\"ids\":299}"),
+    ] {
+        assert!(restore(&forged(&file, from, to)).is_err(), "{to}");
+    }
+}
+
+/// Twice the same lane would start the same runs twice.
 #[test]
 fn what_has_one_lane_is_restored_on_one_lane() {
-    let resume = BulkResume::new(endpoint(), Selection::Filter(window(1_000, 2_000).build().unwrap()));
-    let file = resume.clone().build_fleet(lanes(4), NOW).checkpoint().to_json();
+    let resume = BulkResume::builder(endpoint(), Selection::Filter(window(1_000, 2_000).build().unwrap()));
+    let file = resume.clone().lanes(lanes(4), NOW).build().checkpoint().to_json();
     let (head, lane) = file.split_once("\"lanes\":[").unwrap();
-    let lane = lane.strip_suffix("]}}").unwrap();
+    let (lane, tail) = lane.split_at(lane.rfind(']').unwrap());
     let half = lane.replace("\"hi\":2000", "\"hi\":1500");
     let other = lane.replace("\"lo\":1000", "\"lo\":1501");
-    for lanes_of_file in [format!("{half},{other}"), half] {
-        let changed = sealed_again(&format!("{head}\"lanes\":[{lanes_of_file}]}}}}"));
-        let saved = FleetCheckpoint::from_json(changed.as_bytes());
-        let restored = saved.and_then(|saved| resume.clone().restore_fleet(saved, lanes(4), NOW));
+    for lanes_of_file in [format!("{half},{other}"), half, String::new()] {
+        let changed = sealed_again(&format!("{head}\"lanes\":[{lanes_of_file}{tail}"));
+        let saved = Checkpoint::from_json(changed.as_bytes());
+        let restored = saved.and_then(|saved| resume.clone().lanes(lanes(4), NOW).resume_from(saved));
         assert!(restored.is_err(), "{changed}");
     }
 }
@@ -115,7 +132,7 @@ fn what_has_one_lane_is_restored_on_one_lane() {
 #[test]
 fn a_forged_file_of_lanes_deletes_nothing_else() {
     let delete = of_window(1_000, 2_000);
-    let file = delete.clone().build_fleet(lanes(4), NOW).checkpoint().to_json();
+    let file = delete.clone().lanes(lanes(4), NOW).build().checkpoint().to_json();
     assert!(restore_fleet(&delete, &sealed_again(&file)).is_ok());
     for (from, to) in [
         ("\"lo\":1000", "\"lo\":999"),
@@ -124,7 +141,8 @@ fn a_forged_file_of_lanes_deletes_nothing_else() {
         ("\"open_above\":false", "\"open_above\":true"),
         ("\"fromDate\":1000", "\"fromDate\":999"),
         ("\"toDate\":2000", "\"toDate\":2001"),
-        ("\"in_flight\":null", "\"in_flight\":0"),
+        ("\"request\":\"none\"", "\"request\":{\"in-flight\":0}"),
+        ("\"request\":\"none\"", "\"request\":{\"in-doubt\":50}"),
         ("\"page_size\":100", "\"page_size\":101"),
         ("\"verify\":true", "\"verify\":false"),
         ("\"delete\"", "\"resume\""),
@@ -138,7 +156,7 @@ fn a_forged_file_of_lanes_deletes_nothing_else() {
 #[test]
 fn a_file_says_nothing_that_widens_what_is_given() {
     let relative = |from, to| RelativeTimes { from, to };
-    let words = Fingerprint::of_pairs(&endpoint(), [("from", "some time")]);
+    let words = Fingerprint::from_pairs(&endpoint(), [("from", "some time")]);
     let at = UnixMillis::new;
     let both = |from: i64, to: i64| window(from, to).build().unwrap();
     let created = |created: i64| window(10, 20).workflow_created_at(at(created)).build().unwrap();
@@ -166,17 +184,17 @@ fn a_file_says_nothing_that_widens_what_is_given() {
         (created(4), created(5), relative(true, true), false),
     ] {
         let build = |filter: &Filter| {
-            BulkDelete::new(endpoint(), Selection::Filter(filter.clone()))
+            BulkDelete::builder(endpoint(), Selection::Filter(filter.clone()))
                 .fingerprint(words.clone())
                 .relative_times(times)
         };
-        let restored = build(&given).restore(build(&saved).build().checkpoint());
+        let restored = build(&given).resume_from(build(&saved).build().checkpoint());
         assert_eq!(restored.is_ok(), fits, "{saved:?} for {given:?} with {times:?}");
-        let fleet = build(&saved).build_fleet(lanes(4), NOW).checkpoint().to_json();
+        let fleet = build(&saved).lanes(lanes(4), NOW).build().checkpoint().to_json();
         assert_eq!(restore_fleet(&build(&given), &fleet).is_ok(), fits, "{saved:?} for {given:?} with {times:?}");
-        if let Ok(mut bulk) = restored {
+        if let Ok(bulk) = restored {
             // With the times of the file.
-            let Step::Send(request) = bulk.poll() else { panic!() };
+            let OneStep::Send(request) = bulk.one().poll() else { panic!() };
             let query = request.uri().query().unwrap();
             assert!(query.contains(&format!("toDate={}&", saved.to().unwrap())), "{query}");
         }
@@ -186,7 +204,7 @@ fn a_file_says_nothing_that_widens_what_is_given() {
 /// The file of one lane has its own times also where it is gone on with on many.
 #[test]
 fn the_file_of_a_single_lane_keeps_its_times_on_many() {
-    let words = Fingerprint::of_pairs(&endpoint(), [("from", "7d")]);
+    let words = Fingerprint::from_pairs(&endpoint(), [("from", "7d")]);
     let build = |from, to| {
         of_window(from, to)
             .page_size(NonZeroU32::new(10).unwrap())
@@ -195,7 +213,7 @@ fn the_file_of_a_single_lane_keeps_its_times_on_many() {
     };
     let file = build(1_000, 2_000).build().checkpoint().to_json();
     let mut fleet = restore_fleet(&build(1_500, 2_500), &file).unwrap();
-    let FleetStep::Send(_, request) = fleet.poll(Duration::ZERO) else { panic!() };
+    let Step::Send(_, request) = fleet.poll(Duration::ZERO) else { panic!() };
     assert_eq!(request.uri().query(), Some("fromDate=1000&toDate=2000&count=10"));
     let Selection::Filter(filter) = fleet.selection() else { panic!() };
     assert_eq!((filter.from(), filter.to()), (Some(UnixMillis::new(1_000)), Some(UnixMillis::new(2_000))));
@@ -205,30 +223,30 @@ fn the_file_of_a_single_lane_keeps_its_times_on_many() {
 #[test]
 fn a_maximum_that_was_not_confirmed_is_not_confirmed_by_going_on() {
     for (verify, n) in [(true, 1), (false, 1), (true, 4), (false, 4)] {
-        let delete = || BulkDelete::new(endpoint(), Selection::Everything).max(NonZeroU64::new(100)).verify(verify);
-        let mut fleet = delete().build_fleet(lanes(n), NOW);
+        let delete = || BulkDelete::builder(endpoint(), Selection::Everything).max(NonZeroU64::new(100)).verify(verify);
+        let mut fleet = delete().lanes(lanes(n), NOW).build();
         for _ in 0..3 {
             let halted = loop {
                 match fleet.poll(Duration::ZERO) {
-                    FleetStep::Done(outcome) => break outcome.halted,
-                    FleetStep::Send(lane, _) => drop(fleet.on_failure(lane, Delivery::Unknown).unwrap()),
+                    Step::Done(outcome) => break outcome.halted,
+                    Step::Send(lane, _) => drop(fleet.fail(lane, Delivery::Unknown).unwrap()),
                     other => panic!("{other:?}"),
                 }
             };
             assert_eq!(halted, Some(Halt::MaximumUnconfirmed), "verify: {verify}");
             fleet = restore_fleet(&delete(), &fleet.checkpoint().to_json()).unwrap();
         }
-        let mut bulk = delete().build();
+        let mut bulk = delete().one();
         for _ in 0..3 {
             let halted = loop {
                 match bulk.poll() {
-                    Step::Done(outcome) => break outcome.halted,
-                    Step::Send(_) => drop(bulk.on_failure(Delivery::Unknown).unwrap()),
-                    Step::Wait(_) => {}
+                    OneStep::Done(outcome) => break outcome.halted,
+                    OneStep::Send(_) => drop(bulk.on_failure(Delivery::Unknown).unwrap()),
+                    OneStep::Wait(_) => {}
                 }
             };
             assert_eq!(halted, Some(Halt::MaximumUnconfirmed), "verify: {verify}");
-            bulk = delete().restore(bulk.checkpoint()).unwrap();
+            bulk = delete().resume_from(bulk.checkpoint()).unwrap().one();
         }
     }
 }
@@ -236,14 +254,14 @@ fn a_maximum_that_was_not_confirmed_is_not_confirmed_by_going_on() {
 /// Without a confirming pass, too, a maximum that is used up by what is not known is no success.
 #[test]
 fn a_last_page_does_not_make_an_unconfirmed_maximum_a_success() {
-    let mut bulk = BulkDelete::new(endpoint(), Selection::Everything).max(NonZeroU64::new(150)).verify(false).build();
-    let Step::Send(_) = bulk.poll() else { panic!() };
+    let mut bulk = BulkDelete::builder(endpoint(), Selection::Everything).max(NonZeroU64::new(150)).verify(false).one();
+    let OneStep::Send(_) = bulk.poll() else { panic!() };
     bulk.on_failure(Delivery::Unknown).unwrap();
-    let Step::Wait(_) = bulk.poll() else { panic!() };
-    let Step::Send(request) = bulk.poll() else { panic!() };
+    let OneStep::Wait(_) = bulk.poll() else { panic!() };
+    let OneStep::Send(request) = bulk.poll() else { panic!() };
     assert_eq!(request.uri().query(), Some("count=50"));
     bulk.on_response(&http::Response::new(r#"{"deleted":50}"#)).unwrap();
-    let Step::Done(outcome) = bulk.poll() else { panic!() };
+    let OneStep::Done(outcome) = bulk.poll() else { panic!() };
     assert_eq!(outcome.halted, Some(Halt::MaximumUnconfirmed));
 }
 
@@ -251,55 +269,56 @@ fn a_last_page_does_not_make_an_unconfirmed_maximum_a_success() {
 #[test]
 fn a_delete_that_gave_up_is_tried_again() {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), ..RetryPolicy::default() };
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(policy, 1);
-    let (mut fleet, mut clock, mut turn) = (delete.clone().build_fleet(lanes(4), NOW), Duration::ZERO, 0);
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
+    let (mut fleet, mut clock, mut turn) = (delete.clone().lanes(lanes(4), NOW).build(), Duration::ZERO, 0);
     loop {
         match fleet.poll(clock) {
-            FleetStep::Done(outcome) => {
+            Step::Done(outcome) => {
                 assert!(matches!(outcome.halted, Some(Halt::GaveUp { .. })), "{outcome:?}");
                 break;
             }
-            FleetStep::WaitUntil(at) => clock = at,
-            FleetStep::Idle => panic!(),
-            FleetStep::Send(lane, _) => {
+            Step::WaitUntil(at) => clock = at,
+            Step::AwaitResponse => panic!(),
+            Step::Send(lane, _) => {
                 turn += 1;
                 if turn % 2 == 1 {
-                    fleet.on_failure(lane, Delivery::Unknown).unwrap();
+                    fleet.fail(lane, Delivery::Unknown).unwrap();
                 } else {
-                    fleet.on_response(lane, &http::Response::new(r#"{"deleted":0}"#)).unwrap();
+                    fleet.respond(lane, &http::Response::new(r#"{"deleted":0}"#)).unwrap();
                 }
             }
         }
     }
     let mut fleet = restore_fleet(&delete, &fleet.checkpoint().to_json()).unwrap();
     for deleted in [1, 0] {
-        let FleetStep::Send(lane, _) = fleet.poll(clock) else { panic!("nothing is asked") };
-        fleet.on_response(lane, &http::Response::new(format!("{{\"deleted\":{deleted}}}"))).unwrap();
+        let Step::Send(lane, _) = fleet.poll(clock) else { panic!("nothing is asked") };
+        fleet.respond(lane, &http::Response::new(format!("{{\"deleted\":{deleted}}}"))).unwrap();
     }
-    assert!(matches!(fleet.poll(clock), FleetStep::Done(outcome) if outcome.verified && outcome.halted.is_none()));
+    assert!(matches!(fleet.poll(clock), Step::Done(outcome) if outcome.verified && outcome.halted.is_none()));
 }
 
 /// A request of one lane whose response nobody knows waits to be settled on many lanes, too, also at the maximum.
 #[test]
 fn a_single_lanes_lost_request_waits_on_many() {
-    let resume = || BulkResume::new(endpoint(), Selection::Everything).max(NonZeroU64::new(50));
-    let mut bulk = resume().build();
-    let Step::Send(_) = bulk.poll() else { panic!() };
-    let saved = FleetCheckpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
-    let mut fleet = resume().restore_fleet(saved, lanes(4), NOW).unwrap();
-    let FleetStep::Done(outcome) = fleet.poll(Duration::ZERO) else { panic!("sent") };
-    assert!(matches!(outcome.halted, Some(Halt::Unsettled { asked: 50, .. })), "{outcome:?}");
+    let resume = || BulkResume::builder(endpoint(), Selection::Everything).max(NonZeroU64::new(50));
+    let mut bulk = resume().one();
+    let OneStep::Send(_) = bulk.poll() else { panic!() };
+    let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
+    let mut fleet = resume().lanes(lanes(4), NOW).resume_from(saved).unwrap();
+    let Step::Done(outcome) = fleet.poll(Duration::ZERO) else { panic!("sent") };
+    assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })), "{outcome:?}");
 }
 
 /// Whatever stands in a file that somebody has sealed again.
 #[test]
 fn a_forged_file_of_one_lane_is_held_to_the_selection() {
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).max(NonZeroU64::new(5));
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).max(NonZeroU64::new(5));
     let whole = delete.build().checkpoint().to_json();
     for (from, to) in [
-        ("\"remaining\":5", "\"remaining\":6"),
-        ("\"remaining\":5", "\"remaining\":null"),
-        ("\"in_flight\":null", "\"in_flight\":0"),
+        ("\"left\":5", "\"left\":6"),
+        ("\"left\":5", "\"left\":null"),
+        ("\"request\":\"none\"", "\"request\":{\"in-flight\":0}"),
+        ("\"request\":\"none\"", "\"request\":{\"in-doubt\":50}"),
         ("\"max\":5", "\"max\":null"),
         ("\"page_size\":100", "\"page_size\":0"),
         ("\"cursor\":null", "\"cursor\":\"\""),

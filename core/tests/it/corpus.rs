@@ -3,6 +3,8 @@
 use std::path::Path;
 
 use crate::fuzz::TARGETS;
+use crate::fuzz::forge::{sealed, version};
+use upstash_dlq_core::{BulkDelete, Checkpoint, Endpoint, Selection, Token};
 
 #[test]
 fn the_corpus_keeps_every_promise() {
@@ -23,4 +25,20 @@ fn the_corpus_keeps_every_promise() {
     let files = std::fs::read_dir(root.join("fuzz_targets")).unwrap().map(|entry| entry.unwrap().path());
     let of_core = files.filter(|path| std::fs::read_to_string(path).unwrap().contains("upstash_dlq_fuzz::")).count();
     assert_eq!(of_core, TARGETS.len(), "a fuzz target is not replayed");
+}
+
+/// Files of an older format are refused, and show nothing about the present one.
+#[test]
+fn most_checkpoints_of_the_corpus_are_of_the_present_format() {
+    let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t").unwrap()).unwrap();
+    let version = version(&BulkDelete::builder(endpoint, Selection::Everything).build().checkpoint().to_json());
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/corpus/checkpoint");
+    let is_present = |text: &String| Checkpoint::from_json(sealed(version, text).as_bytes()).is_ok();
+    let files = std::fs::read_dir(corpus).unwrap().map(|entry| entry.unwrap().path());
+    let (present, refused): (Vec<_>, Vec<_>) =
+        files.map(|path| std::fs::read_to_string(path).unwrap()).partition(is_present);
+    assert!(present.len() >= 20 && refused.len() >= 5, "{} and {}", present.len(), refused.len());
+    for operation in ["delete", "resume", "restart"] {
+        assert!(present.iter().any(|text| text.contains(&format!("\"operation\":\"{operation}\""))), "{operation}");
+    }
 }

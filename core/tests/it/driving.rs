@@ -1,10 +1,13 @@
 //! Driving in slices, by one driver after another, each with a clock of its own.
 
+use crate::one_lane::{One, OneStep, Respond};
 use http::Response;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
+use upstash_dlq_core::engine::RequestId;
+use upstash_dlq_core::wire::List;
 use upstash_dlq_core::{
-    BulkDelete, Delivery, Endpoint, FleetStep, LaneId, Lanes, List, ListFleet, RetryPolicy, Selection, Token,
+    BulkDelete, Delivery, Endpoint, Listing, Operation, RetryPolicy, Selection, Step, Token, TransportFailure,
     UnixMillis,
 };
 
@@ -16,16 +19,16 @@ fn endpoint() -> Endpoint {
     Endpoint::new("https://qstash.upstash.io", Token::new("t").unwrap()).unwrap()
 }
 
-fn sent<L: Lanes>(lanes: &mut L, now: Duration) -> LaneId {
+fn sent<L: Operation>(lanes: &mut L, now: Duration) -> RequestId {
     match lanes.poll(now) {
-        FleetStep::Send(lane, _) => lane,
+        Step::Send(lane, _) => lane,
         _ => panic!("a request was expected"),
     }
 }
 
-fn until<L: Lanes>(lanes: &mut L, now: Duration) -> Duration {
+fn until<L: Operation>(lanes: &mut L, now: Duration) -> Duration {
     match lanes.poll(now) {
-        FleetStep::WaitUntil(at) => at,
+        Step::WaitUntil(at) => at,
         _ => panic!("a wait was expected"),
     }
 }
@@ -39,14 +42,14 @@ fn unavailable() -> Response<&'static str> {
 }
 
 /// What is left of a wait is waited for, whatever the clock says by then.
-fn a_wait_is_taken_over<L: Lanes>(mut lanes: L, refused: &Response<&'static str>) {
+fn a_wait_is_taken_over<L: Operation>(mut lanes: L, refused: &Response<&'static str>) {
     let lane = sent(&mut lanes, HOUR);
-    lanes.on_response(lane, refused).unwrap();
+    lanes.respond(lane, refused).unwrap();
     let seconds = Duration::from_secs;
     assert_eq!(until(&mut lanes, HOUR), HOUR + seconds(5));
     assert_eq!(until(&mut lanes, HOUR + seconds(2)), HOUR + seconds(5));
     for now in [Duration::ZERO, 9 * HOUR] {
-        lanes.abandon();
+        lanes.connection_lost();
         assert_eq!(until(&mut lanes, now), now + seconds(3));
     }
     sent(&mut lanes, 9 * HOUR + seconds(3));
@@ -56,19 +59,25 @@ fn a_wait_is_taken_over<L: Lanes>(mut lanes: L, refused: &Response<&'static str>
 fn a_wait_belongs_to_no_clock() {
     let policy = RetryPolicy::default();
     for refused in [too_many(), unavailable()] {
-        let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(policy, 1);
-        a_wait_is_taken_over(delete.build_fleet(LANES, NOW), &refused);
-        a_wait_is_taken_over(ListFleet::new(endpoint(), List::everything(), policy, 1, LANES, NOW), &refused);
+        let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
+        a_wait_is_taken_over(delete.lanes(LANES, NOW).build(), &refused);
+        a_wait_is_taken_over(
+            Listing::builder(endpoint(), List::everything()).retry(policy, 1).lanes(LANES, NOW).build(),
+            &refused,
+        );
     }
 }
 
 #[test]
 fn a_rate_belongs_to_no_clock() {
     let rate = NonZeroU32::new(1).unwrap();
-    let mut fleet = BulkDelete::new(endpoint(), Selection::Everything).build_fleet(LANES, NOW).rate(rate);
+    let mut fleet = BulkDelete::builder(endpoint(), Selection::Everything)
+        .lanes(LANES, NOW)
+        .max_requests_per_second(Some(rate))
+        .build();
     let lane = sent(&mut fleet, HOUR);
-    fleet.on_failure(lane, Delivery::NotSent).unwrap();
-    fleet.abandon();
+    fleet.fail(lane, Delivery::NotSent).unwrap();
+    fleet.connection_lost();
     assert!(until(&mut fleet, Duration::ZERO) <= Duration::from_secs(1));
 }
 
@@ -77,34 +86,32 @@ fn a_rate_belongs_to_no_clock() {
 #[test]
 fn what_keeps_passes_unconfirmed_is_told() {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(3).unwrap(), ..RetryPolicy::default() };
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(policy, 1);
-    let (mut fleet, mut now, mut turn) = (delete.clone().build_fleet(LANES, NOW), HOUR, 0);
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
+    let (mut fleet, mut now, mut turn) = (delete.clone().lanes(LANES, NOW).build(), HOUR, 0);
     let halt = loop {
         match fleet.poll(now) {
-            FleetStep::Done(outcome) => break outcome.halted.unwrap(),
-            FleetStep::WaitUntil(at) => now = at,
-            FleetStep::Idle => panic!(),
-            FleetStep::Send(lane, _) => {
+            Step::Done(outcome) => break outcome.halted.unwrap(),
+            Step::WaitUntil(at) => now = at,
+            Step::AwaitResponse => panic!(),
+            Step::Send(lane, _) => {
                 turn += 1;
                 if turn % 2 == 1 {
                     let message = "connection reset by peer".into();
-                    fleet
-                        .on_failure(lane, upstash_dlq_core::TransportFailure { delivery: Delivery::Unknown, message })
-                        .unwrap();
+                    fleet.on_failure(lane, TransportFailure { delivery: Delivery::Unknown, message }).unwrap();
                 } else {
-                    fleet.on_response(lane, &Response::new(r#"{"deleted":0}"#)).unwrap();
+                    fleet.respond(lane, &Response::new(r#"{"deleted":0}"#)).unwrap();
                 }
             }
         }
     };
     assert!(halt.to_string().contains("connection reset by peer"), "{halt}");
-    let mut bulk = delete.build();
+    let mut bulk = delete.one();
     let mut turn = 0;
     let halt = loop {
         match bulk.poll() {
-            upstash_dlq_core::Step::Done(outcome) => break outcome.halted.unwrap(),
-            upstash_dlq_core::Step::Wait(_) => {}
-            upstash_dlq_core::Step::Send(_) => {
+            OneStep::Done(outcome) => break outcome.halted.unwrap(),
+            OneStep::Wait(_) => {}
+            OneStep::Send(_) => {
                 turn += 1;
                 let (status, body) = if turn % 2 == 1 { (502, "gone away") } else { (200, r#"{"deleted":0}"#) };
                 bulk.on_response(&Response::builder().status(status).body(body).unwrap()).unwrap();

@@ -1,20 +1,25 @@
 //! Many lanes against a faulty service, in virtual time, with answers in any order.
 
-use crate::world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
+use crate::cases::cases;
+use crate::one_lane::{One, OneStep, Respond, windows};
+use crate::world::{NOW, TOKEN, World, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 use http::{Request, Response};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
+use upstash_dlq_core::engine::RequestId;
+use upstash_dlq_core::operation::BulkBuilder;
+use upstash_dlq_core::selection::{Ids, Shard};
+use upstash_dlq_core::wire::{Delete, DeletePage};
 use upstash_dlq_core::{
-    BulkDelete, Delivery, Filter, Fleet, FleetCheckpoint, FleetStep, Halt, Ids, LaneId, Lanes, Outcome, RetryPolicy,
-    Selection, Shard, Step, UnixMillis,
+    BulkDelete, Checkpoint, Delivery, Filter, Halt, Operation, Outcome, RetryPolicy, Selection, Step, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, RateLimit, Run, Service};
 
 /// Disjoint, and open at one end each at most once.
-fn check_windows(fleet: &Fleet) {
-    let mut windows = fleet.windows();
+fn check_windows(fleet: &BulkDelete) {
+    let mut windows = windows(fleet);
     windows.sort_unstable();
     for pair in windows.windows(2) {
         assert!(pair[0].1 < pair[1].0 && !pair[0].3 && !pair[1].2, "{windows:?}");
@@ -22,7 +27,7 @@ fn check_windows(fleet: &Fleet) {
 }
 
 proptest! {
-    #![proptest_config(cases(120))]
+    #![proptest_config(cases(120, 6_000))]
 
     #[test]
     fn what_matches_goes_and_the_count_is_true(
@@ -38,11 +43,11 @@ proptest! {
         let all: Vec<Run> = world.service.runs().cloned().collect();
         let matching: BTreeSet<&str> = all.iter().filter(|run| matches(kind, run)).map(|run| run.dlq_id.as_str()).collect();
         world.service.set_faults(plan);
-        let delete = BulkDelete::new(endpoint(), selection(kind))
+        let delete = BulkDelete::builder(endpoint(), selection(kind))
             .page_size(NonZeroU32::new(size).unwrap())
             .max(max.and_then(NonZeroU64::new))
             .retry(policy(), 1);
-        let mut fleet = delete.clone().build_fleet(lanes(n), UnixMillis::new(NOW));
+        let mut fleet = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
         let mut crashed = 0;
         let mut outcome = None;
         for (steps, dies) in crashes.into_iter().chain([(1_000_000, false)]) {
@@ -55,23 +60,23 @@ proptest! {
                 continue;
             }
             // The process dies with its requests out; another goes on with another number of lanes.
-            crashed += world.out.len() as u64;
-            world.out.clear();
-            let saved = FleetCheckpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
+            crashed += world.in_flight.len() as u64;
+            world.in_flight.clear();
+            let saved = Checkpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
             prop_assert_eq!(saved.totals(), fleet.totals());
-            fleet = delete.clone().restore_fleet(saved, lanes(1 + (n + steps) % 17), UnixMillis::new(NOW + 1_000)).unwrap();
+            fleet = delete.clone().lanes(lanes(1 + (n + steps) % 17), UnixMillis::new(NOW + 1_000)).resume_from(saved).unwrap();
             check_windows(&fleet);
         }
         let outcome = outcome.expect("it does not end");
         let gone: BTreeSet<&str> = all.iter().map(|run| run.dlq_id.as_str()).filter(|id| !world.service.contains(id)).collect();
         prop_assert!(gone.is_subset(&matching), "more is gone than was asked for");
         // A maximum that unconfirmed requests have used up is no success.
-        let short = max.is_some_and(|max| !outcome.verified && outcome.totals.runs < max);
+        let short = max.is_some_and(|max| !outcome.verified && outcome.totals.affected < max);
         prop_assert!(!short || outcome.totals.unconfirmed > 0);
         prop_assert_eq!(&outcome.halted, &short.then_some(Halt::MaximumUnconfirmed));
-        prop_assert!(outcome.totals.runs <= gone.len() as u64 && outcome.totals.unconfirmed >= crashed);
+        prop_assert!(outcome.totals.affected <= gone.len() as u64 && outcome.totals.unconfirmed >= crashed);
         if outcome.totals.unconfirmed == 0 {
-            prop_assert_eq!(outcome.totals.runs, gone.len() as u64);
+            prop_assert_eq!(outcome.totals.affected, gone.len() as u64);
         }
         if outcome.verified {
             prop_assert_eq!(gone.len(), matching.len());
@@ -86,7 +91,7 @@ proptest! {
             }
         }
         prop_assert_eq!(outcome.totals.requests, world.requests, "requests are not counted right");
-        prop_assert!(world.most_out <= n.max(17));
+        prop_assert!(world.most_in_flight <= n.max(17));
         // A cursor goes with its window: no other query is asked with it.
         prop_assert!(world.service.log().all(|request| request.status != 400), "a cursor of another query");
     }
@@ -100,18 +105,18 @@ proptest! {
         let plan = FaultPlan::random(seed, vec![(250, busy), (100, Fault::LostRequest)]);
         let mut world = World::new(service(400, Config { faults: plan, ..Config::default() }), seed);
         let policy = RetryPolicy { max_attempts: NonZeroU32::new(50).unwrap(), ..RetryPolicy::default() };
-        let delete = BulkDelete::new(endpoint(), Selection::Everything)
+        let delete = BulkDelete::builder(endpoint(), Selection::Everything)
             .page_size(NonZeroU32::new(size).unwrap()).verify(false).retry(policy, 1);
-        let mut fleet = delete.clone().build_fleet(lanes(n), UnixMillis::new(NOW));
+        let mut fleet = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
         let mut outcome = None;
         for steps in crashes.into_iter().chain([1_000_000]) {
             outcome = world.run(&mut fleet, steps, |_, _| ());
             if outcome.is_some() {
                 break;
             }
-            world.out.clear();
-            let saved = FleetCheckpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
-            fleet = delete.clone().restore_fleet(saved, lanes(n), UnixMillis::new(NOW)).unwrap();
+            world.in_flight.clear();
+            let saved = Checkpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
+            fleet = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).resume_from(saved).unwrap();
         }
         prop_assert_eq!(outcome.unwrap().halted, None);
         prop_assert_eq!(world.service.len(), 0, "a lane was forgotten");
@@ -159,8 +164,8 @@ fn delete_all(runs: Vec<Run>, n: usize, size: u32, selected: Selection) -> (u64,
     let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
     runs.into_iter().for_each(|run| service.insert(run));
     let mut world = World::new(service, 7);
-    let delete = BulkDelete::new(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap());
-    let mut fleet = delete.build_fleet(lanes(n), UnixMillis::new(NOW));
+    let delete = BulkDelete::builder(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap());
+    let mut fleet = delete.lanes(lanes(n), UnixMillis::new(NOW)).build();
     let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
     assert!(world.service.is_empty() && outcome.verified);
     (world.requests, outcome)
@@ -188,14 +193,14 @@ fn runs_beyond_what_is_kept_are_shared_out_too() {
     let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
     runs.into_iter().for_each(|run| service.insert(run));
     let mut world = World::new(service, 7);
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
-    let mut fleet = delete.build_fleet(lanes(16), UnixMillis::new(NOW));
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut fleet = delete.lanes(lanes(16), UnixMillis::new(NOW)).build();
     let mut full = 0;
     while world.run(&mut fleet, 100, |fleet, _| check_windows(fleet)).is_none() {
-        let widest = fleet.windows().len();
+        let widest = windows(&fleet).len();
         full = full.max(widest);
     }
-    assert!(full == 16 && world.most_out == 16 && world.service.is_empty());
+    assert!(full == 16 && world.most_in_flight == 16 && world.service.is_empty());
     assert!(world.requests < 2_000 * 11 / 10 + 160, "{}", world.requests);
 }
 
@@ -212,19 +217,19 @@ fn a_window_of_one_millisecond_is_not_cut() {
     let at = UnixMillis::new(NOW - 5);
     let selected = Selection::Filter(Filter::builder().from(at).to(at).build().unwrap());
     let (_, outcome) = delete_all(runs_at((0..500).map(|_| NOW - 5)), 64, 10, selected);
-    assert_eq!(outcome.totals.runs, 500);
+    assert_eq!(outcome.totals.affected, 500);
     let (_, outcome) = delete_all(runs_at((0..500).map(|_| NOW - 5)), 64, 10, Selection::Everything);
-    assert_eq!(outcome.totals.runs, 500);
+    assert_eq!(outcome.totals.affected, 500);
 }
 
 #[test]
 fn one_request_a_second_is_enough_for_all_lanes() {
     let limit = Config { token: TOKEN.into(), rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() };
     let mut world = World::new(service(300, limit), 3);
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
-    let mut fleet = delete.build_fleet(lanes(16), UnixMillis::new(NOW));
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut fleet = delete.lanes(lanes(16), UnixMillis::new(NOW)).build();
     let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
-    assert!(outcome.verified && outcome.totals.runs == 305, "{outcome:?}");
+    assert!(outcome.verified && outcome.totals.affected == 305, "{outcome:?}");
     // The header tells the limit with the first refusal: from then on hardly any request is refused.
     assert!(outcome.totals.retries < 40, "{outcome:?}");
 }
@@ -232,8 +237,9 @@ fn one_request_a_second_is_enough_for_all_lanes() {
 #[test]
 fn a_rate_is_kept() {
     let mut world = World::new(service(300, Config::default()), 3);
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
-    let mut fleet = delete.build_fleet(lanes(8), UnixMillis::new(NOW)).rate(NonZeroU32::new(5).unwrap());
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut fleet =
+        delete.lanes(lanes(8), UnixMillis::new(NOW)).max_requests_per_second(Some(NonZeroU32::new(5).unwrap())).build();
     let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
     let fastest = Duration::from_millis(200) * u32::try_from(outcome.totals.requests - 1).unwrap();
     assert!(outcome.verified && world.clock >= fastest, "{:?} for {} requests", world.clock, outcome.totals.requests);
@@ -248,32 +254,32 @@ fn one_lane_halts_and_the_others_finish_their_request() {
 fn one_lane_halts(verify: bool) {
     let mut world = World::new(service(400, Config::default()), 3);
     let delete =
-        BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap()).verify(verify);
-    let mut fleet = delete.clone().build_fleet(lanes(4), UnixMillis::new(NOW));
-    while world.out.len() < 4 {
+        BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap()).verify(verify);
+    let mut fleet = delete.clone().lanes(lanes(4), UnixMillis::new(NOW)).build();
+    while world.in_flight.len() < 4 {
         match fleet.poll(world.clock) {
-            FleetStep::Send(lane, request) => world.deliver(lane, &request),
-            _ => drop(world.answer(&mut fleet)),
+            Step::Send(lane, request) => world.deliver(lane, &request),
+            _ => drop(world.respond(&mut fleet)),
         }
     }
     // The first lane has the oldest runs, which are few; this one has more left.
-    let first = *world.out.keys().next_back().unwrap();
+    let first = *world.in_flight.keys().next_back().unwrap();
     let refused = Response::builder().status(401).body(Vec::new()).unwrap();
-    let unseen = world.out.insert(first, Some(refused)).flatten().unwrap();
-    let unseen = upstash_dlq_core::DeletePage::parse(&unseen).unwrap().deleted;
+    let unseen = world.in_flight.insert(first, Some(refused)).flatten().unwrap();
+    let unseen = DeletePage::parse(&unseen).unwrap().deleted;
     // The refused one first, then the rest: the first lane, which has more to do, sends nothing more.
     let requests = world.requests;
-    let refused = world.out.remove(&first).unwrap().unwrap();
-    drop(fleet.on_response(first, &refused).unwrap());
-    while !world.out.is_empty() {
-        drop(world.answer(&mut fleet));
+    let refused = world.in_flight.remove(&first).unwrap().unwrap();
+    drop(fleet.respond(first, &refused).unwrap());
+    while !world.in_flight.is_empty() {
+        drop(world.respond(&mut fleet));
     }
     let outcome = world.run(&mut fleet, 1_000, |_, _| ()).unwrap();
     assert_eq!(world.requests, requests, "sent after a lane has halted");
     assert!(matches!(outcome.halted, Some(Halt::Refused(_))));
-    assert_eq!((outcome.totals.runs, outcome.totals.unconfirmed), (world.service.deleted_total() - unseen, 0));
-    let saved = FleetCheckpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
-    let mut fleet = delete.restore_fleet(saved, lanes(4), UnixMillis::new(NOW)).unwrap();
+    assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (world.service.deleted_total() - unseen, 0));
+    let saved = Checkpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
+    let mut fleet = delete.lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap();
     let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
     assert!(outcome.verified == verify && outcome.halted.is_none(), "{outcome:?}");
     assert!(world.service.is_empty(), "what the halted lane had left is still there");
@@ -282,24 +288,24 @@ fn one_lane_halts(verify: bool) {
 #[test]
 fn the_file_of_a_single_lane_goes_on_in_many() {
     let mut service = service(400, Config::default());
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
-    let mut bulk = delete.clone().build();
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
+    let mut bulk = delete.clone().one();
     for _ in 0..5 {
-        let Step::Send(request) = bulk.poll() else { panic!() };
+        let OneStep::Send(request) = bulk.poll() else { panic!() };
         let mut arriving = Request::new(Vec::new());
         (*arriving.method_mut(), *arriving.uri_mut()) = (request.method().clone(), request.uri().clone());
         *arriving.headers_mut() = request.headers().clone();
         bulk.on_response(&service.handle(NOW, arriving)).unwrap();
     }
     let next = bulk.clone().poll();
-    let saved = FleetCheckpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
-    let mut fleet = delete.restore_fleet(saved, lanes(8), UnixMillis::new(NOW)).unwrap();
-    let (FleetStep::Send(lane, request), Step::Send(expected)) = (fleet.poll(Duration::ZERO), next) else { panic!() };
+    let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
+    let mut fleet = delete.lanes(lanes(8), UnixMillis::new(NOW)).resume_from(saved).unwrap();
+    let (Step::Send(lane, request), OneStep::Send(expected)) = (fleet.poll(Duration::ZERO), next) else { panic!() };
     assert_eq!(request.uri(), expected.uri());
-    fleet.withdraw(lane).unwrap();
+    fleet.cancel_unsent(lane).unwrap();
     let mut world = World::new(service, 5);
     let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
-    assert!(outcome.verified && outcome.totals.runs == 405 && world.service.is_empty(), "{outcome:?}");
+    assert!(outcome.verified && outcome.totals.affected == 405 && world.service.is_empty(), "{outcome:?}");
 }
 
 #[test]
@@ -307,22 +313,22 @@ fn ids_stay_in_one_lane() {
     let ids: Vec<String> = (0..900).map(|n| format!("some-rather-long-id-of-a-run-{n:06}")).collect();
     let runs = ids.iter().map(|id| Run { dlq_id: id.clone(), ..Run::default() }).collect();
     let (_, outcome) = delete_all(runs, 8, 100, Selection::Ids(Ids::parse(ids).unwrap()));
-    assert_eq!(outcome.totals.runs, 900);
+    assert_eq!(outcome.totals.affected, 900);
 }
 
-fn everything(n: usize, attempts: u32) -> (BulkDelete, Fleet) {
+fn everything(n: usize, attempts: u32) -> (BulkBuilder<Delete>, BulkDelete) {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
-    let delete = BulkDelete::new(endpoint(), Selection::Everything).retry(policy, 1);
-    let fleet = delete.clone().build_fleet(lanes(n), UnixMillis::new(NOW));
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
+    let fleet = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
     (delete, fleet)
 }
 
 /// The next request, however long that takes.
-fn next(fleet: &mut Fleet, clock: &mut Duration) -> LaneId {
+fn next(fleet: &mut BulkDelete, clock: &mut Duration) -> RequestId {
     loop {
         match fleet.poll(*clock) {
-            FleetStep::Send(lane, _) => return lane,
-            FleetStep::WaitUntil(at) => *clock = at,
+            Step::Send(lane, _) => return lane,
+            Step::WaitUntil(at) => *clock = at,
             other => panic!("{other:?}"),
         }
     }
@@ -342,14 +348,14 @@ fn a_round_with_a_lost_answer_proves_nothing() {
     let mut clock = Duration::ZERO;
     let lane = next(&mut fleet, &mut clock);
     let saved = fleet.checkpoint();
-    fleet.on_failure(lane, Delivery::Unknown).unwrap();
+    fleet.fail(lane, Delivery::Unknown).unwrap();
     // Lost here, and lost with the process that sent it.
-    for mut fleet in [fleet, delete.restore_fleet(saved, lanes(4), UnixMillis::new(NOW)).unwrap()] {
+    for mut fleet in [fleet, delete.lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap()] {
         for _ in 0..2 {
             let lane = next(&mut fleet, &mut clock);
-            fleet.on_response(lane, &page(0, "")).unwrap();
+            fleet.respond(lane, &page(0, "")).unwrap();
         }
-        let FleetStep::Done(outcome) = fleet.poll(clock) else { panic!() };
+        let Step::Done(outcome) = fleet.poll(clock) else { panic!() };
         assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.requests == 3, "{outcome:?}");
     }
 }
@@ -358,18 +364,19 @@ fn a_round_with_a_lost_answer_proves_nothing() {
 fn a_429_slows_all_lanes_together_and_costs_none_its_attempts() {
     let (_, mut fleet) = everything(16, 2);
     let mut clock = Duration::ZERO;
-    let lane = next(&mut fleet, &mut clock);
-    fleet.on_response(lane, &page(100, "x")).unwrap();
-    // The same lane is refused again and again while another gets on: two attempts are all it has.
-    for _ in 0..3 {
-        let (refused, other) = (next(&mut fleet, &mut clock), next(&mut fleet, &mut clock));
-        assert_eq!(refused, lane);
-        let before = clock;
-        fleet.on_response(refused, &too_many("5")).unwrap();
-        fleet.on_response(other, &page(100, "y")).unwrap();
-        assert!(matches!(fleet.poll(clock), FleetStep::WaitUntil(at) if at == before + Duration::from_secs(5)));
+    let first = next(&mut fleet, &mut clock);
+    fleet.respond(first, &page(100, "x")).unwrap();
+    // The same lane is refused again and again while others get on: two attempts are all it has.
+    let mut refused = 0;
+    while refused < 5 {
+        let id = next(&mut fleet, &mut clock);
+        if id.lane() != first.lane() {
+            fleet.respond(id, &page(100, "y")).unwrap();
+            continue;
+        }
+        refused += 1;
+        fleet.respond(id, &too_many("5")).unwrap();
+        assert!(matches!(fleet.poll(clock), Step::WaitUntil(at) if at == clock + Duration::from_secs(5)));
+        assert!(fleet.outcome_so_far().halted.is_none());
     }
-    assert!(fleet.outcome_so_far().halted.is_none());
-    let lane = next(&mut fleet, &mut clock);
-    assert!(fleet.on_response(lane, &page(100, "z")).is_ok());
 }

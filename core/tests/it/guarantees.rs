@@ -4,22 +4,27 @@
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
+use upstash_dlq_core::checkpoint::{CheckpointError, Fingerprint};
+use upstash_dlq_core::operation::BulkBuilder;
+use upstash_dlq_core::selection::{Ids, RelativeTimes};
+use upstash_dlq_core::wire::{Delete, Overrides};
 use upstash_dlq_core::{
-    Bulk, BulkDelete, BulkRestart, BulkResume, Checkpoint, CheckpointError, Delivery, Endpoint, Filter, Fingerprint,
-    Halt, Ids, Overrides, RelativeTimes, RetryPolicy, Selection, Step, Token,
+    BulkDelete, BulkRestart, BulkResume, Checkpoint, Delivery, Endpoint, Filter, Halt, RetryPolicy, Selection, Token,
+    UnixMillis,
 };
 
+use crate::cases::cases;
 use crate::fuzz::forge::sealed_again;
-use crate::sim::cases::cases;
-use crate::sim::scenario::{Scenario, Target, scenario};
-use crate::sim::{Report, answer, next_request, nothing_can_be_told, resume, run, run_checked};
+use crate::one_lane::{Machine, One, OneStep, next_request, nothing_is_in_flight, response, resume};
+use crate::world::history::{Report, run, run_checked};
+use crate::world::scenario::{Scenario, Target, scenario};
 
 fn is_complete(report: &Report) -> bool {
     report.outcome.as_ref().is_some_and(|outcome| outcome.halted.is_none())
 }
 
 proptest! {
-    #![proptest_config(cases(400))]
+    #![proptest_config(cases(400, 20_000))]
 
     #[test]
     fn nothing_outside_the_selection_is_asked_for_or_deleted(scenario in scenario()) {
@@ -69,9 +74,9 @@ proptest! {
         let report = run(&scenario);
         let totals = report.outcome.as_ref().unwrap().totals;
         let gone = report.gone.len() as u64;
-        prop_assert!(totals.runs <= gone);
+        prop_assert!(totals.affected <= gone);
         if totals.unconfirmed == 0 {
-            prop_assert_eq!(totals.runs, gone);
+            prop_assert_eq!(totals.affected, gone);
         }
     }
 
@@ -94,9 +99,9 @@ proptest! {
                 prop_assert!(report.most_asked_for <= max, "{} of {}", report.most_asked_for, max);
                 // A maximum that unconfirmed requests have used up is no success.
                 let short = outcome.halted == Some(Halt::MaximumUnconfirmed);
-                prop_assert!(!short || (outcome.totals.unconfirmed > 0 && outcome.totals.runs < max));
-                let enough = outcome.verified || !scenario.verify || outcome.totals.runs >= max;
-                prop_assert!(!is_complete(&report) || enough, "complete with {} of {}", outcome.totals.runs, max);
+                prop_assert!(!short || (outcome.totals.unconfirmed > 0 && outcome.totals.affected < max));
+                let enough = outcome.verified || !scenario.verify || outcome.totals.affected >= max;
+                prop_assert!(!is_complete(&report) || enough, "complete with {} of {}", outcome.totals.affected, max);
                 report.matching.len()
             }
         };
@@ -125,12 +130,12 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(200))]
+    #![proptest_config(cases(200, 10_000))]
 
     #[test]
     fn a_later_process_sends_what_would_have_come_next(scenario in scenario()) {
         let mut failure = None;
-        run_checked(&scenario, &mut |machine: &Bulk, delete: &BulkDelete, _: bool| {
+        run_checked(&scenario, &mut |machine: &Machine, delete: &BulkBuilder<Delete>, _: bool| {
             if failure.is_some() {
                 return;
             }
@@ -144,7 +149,7 @@ proptest! {
                 (Err(one), Err(other)) if one == other => None,
                 // The machine is done, or its attempts are used up; a later process has new ones. Its counts go on.
                 (Err(outcome), again) => {
-                    let counted = resumed.totals().runs == now.runs && resumed.totals().pages == now.pages;
+                    let counted = resumed.totals().affected == now.affected && resumed.totals().pages == now.pages;
                     let used_up = outcome.halted.is_some() || scenario_is_over(machine);
                     (!(counted && used_up)).then(|| format!("{outcome:?} but then {again:?}"))
                 }
@@ -156,17 +161,17 @@ proptest! {
 
     #[test]
     fn an_answer_out_of_turn_changes_nothing(scenario in scenario()) {
-        run_checked(&scenario, &mut |machine: &Bulk, _: &BulkDelete, in_flight: bool| {
+        run_checked(&scenario, &mut |machine: &Machine, _: &BulkBuilder<Delete>, in_flight: bool| {
             if in_flight {
                 let mut told = machine.clone();
-                told.withdraw().unwrap();
-                nothing_can_be_told(&told);
+                told.cancel_unsent().unwrap();
+                nothing_is_in_flight(&told);
             } else {
-                nothing_can_be_told(machine);
+                nothing_is_in_flight(machine);
                 let mut done = machine.clone();
-                if let Step::Done(outcome) = done.poll() {
-                    nothing_can_be_told(&done);
-                    assert!(matches!(done.poll(), Step::Done(again) if again == outcome));
+                if let OneStep::Done(outcome) = done.poll() {
+                    nothing_is_in_flight(&done);
+                    assert!(matches!(done.poll(), OneStep::Done(again) if again == outcome));
                 }
             }
         });
@@ -176,7 +181,7 @@ proptest! {
     fn nothing_in_a_file_tells_the_token(scenario in scenario()) {
         let scenario = Scenario { chaos: Vec::new(), ..scenario };
         let delete = scenario.delete("a-very-secret-token");
-        let mut machine = delete.clone().build();
+        let mut machine = delete.clone().one();
         machine.poll();
         let shown = format!("{machine:?} {delete:?} {}", machine.checkpoint().to_json());
         prop_assert!(!shown.contains("secret"));
@@ -197,7 +202,7 @@ proptest! {
         });
         let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
         let max = max.and_then(NonZeroU64::new);
-        let mut bulk = BulkDelete::new(endpoint(), selection).max(max).verify(verify).retry(policy, seed).build();
+        let mut bulk = BulkDelete::builder(endpoint(), selection).max(max).verify(verify).retry(policy, seed).one();
         let mut random = seed;
         let mut turn = 0_u64;
         // So many passes at most stay barren, so many pages of each are empty, each takes so many attempts and a wait each.
@@ -208,13 +213,13 @@ proptest! {
             polls += 1;
             prop_assert!(polls <= bound, "{} polls and no end", polls);
             match bulk.poll() {
-                Step::Done(_) => break,
-                Step::Wait(_) => continue,
-                Step::Send(_) => {}
+                OneStep::Done(_) => break,
+                OneStep::Wait(_) => continue,
+                OneStep::Send(_) => {}
             }
             if let Some((deleted, cursor)) = deletions.next() {
                 let page = serde_json::json!({ "deleted": deleted, "cursor": cursor }).to_string();
-                bulk.on_response(&answer(200, &page)).unwrap();
+                bulk.on_response(&response(200, &page)).unwrap();
                 continue;
             }
             turn += 1;
@@ -223,12 +228,12 @@ proptest! {
             match adversary {
                 Adversary::Cycle(length) => {
                     let page = format!("{{\"deleted\":0,\"cursor\":\"c{}\"}}", turn % length);
-                    bulk.on_response(&answer(200, &page)).unwrap();
+                    bulk.on_response(&response(200, &page)).unwrap();
                 }
                 Adversary::Fresh => {
-                    bulk.on_response(&answer(200, &format!("{{\"deleted\":0,\"cursor\":\"f{turn}\"}}"))).unwrap();
+                    bulk.on_response(&response(200, &format!("{{\"deleted\":0,\"cursor\":\"f{turn}\"}}"))).unwrap();
                 }
-                Adversary::Answer(status, body) => drop(bulk.on_response(&answer(*status, body)).unwrap()),
+                Adversary::Answer(status, body) => drop(bulk.on_response(&response(*status, body)).unwrap()),
                 Adversary::Lost(delivery) => drop(bulk.on_failure(*delivery).unwrap()),
                 Adversary::Dropped => {}
             }
@@ -250,9 +255,9 @@ fn the_worlds_are_worth_a_look() {
             outcome.verified && !report.gone.is_empty(),
             outcome.halted.is_some(),
             outcome.totals.unconfirmed > 0,
-            outcome.totals.unconfirmed == 0 && outcome.totals.runs > 0,
-            outcome.totals.unconfirmed > 0 && outcome.totals.runs < report.gone.len() as u64,
-            outcome.totals.runs > 0 && scenario.max == Some(outcome.totals.runs),
+            outcome.totals.unconfirmed == 0 && outcome.totals.affected > 0,
+            outcome.totals.unconfirmed > 0 && outcome.totals.affected < report.gone.len() as u64,
+            outcome.totals.affected > 0 && scenario.max == Some(outcome.totals.affected),
             report.matching.len() < scenario.runs && !report.matching.is_empty(),
             outcome.totals.pages > 10,
         ];
@@ -262,8 +267,8 @@ fn the_worlds_are_worth_a_look() {
 }
 
 /// Done before it was polled: nothing is left but to say so.
-fn scenario_is_over(machine: &Bulk) -> bool {
-    matches!(machine.clone().poll(), Step::Done(_))
+fn scenario_is_over(machine: &Machine) -> bool {
+    matches!(machine.clone().poll(), OneStep::Done(_))
 }
 
 #[derive(Clone, Debug)]
@@ -306,7 +311,7 @@ fn a_checkpoint_goes_on_with_its_own_command_alone() {
     let label = |label: &str| Selection::Filter(Filter::builder().label(label).build().unwrap());
     let url = |url: &str| Selection::Filter(Filter::builder().workflow_url(url).build().unwrap());
     let ids = |ids: &[&str]| Selection::Ids(Ids::parse(ids.iter().copied()).unwrap());
-    let until = |to| Selection::Everything.until(upstash_dlq_core::UnixMillis::new(to)).unwrap();
+    let until = |to| Selection::Everything.until(UnixMillis::new(to)).unwrap();
     let selections = [
         Selection::Everything,
         until(1),
@@ -321,28 +326,29 @@ fn a_checkpoint_goes_on_with_its_own_command_alone() {
     ];
     let other = Endpoint::new("https://qstash-us-east-1.upstash.io", Token::new("t").unwrap()).unwrap();
     for (n, one) in selections.iter().enumerate() {
-        let delete = BulkDelete::new(endpoint(), one.clone());
-        let checkpoint = delete.clone().build().checkpoint();
+        let delete = BulkDelete::builder(endpoint(), one.clone());
+        let checkpoint = delete.clone().one().checkpoint();
         for (m, another) in selections.iter().enumerate() {
-            let resumed = BulkDelete::new(endpoint(), another.clone()).restore(checkpoint.clone());
+            let resumed = BulkDelete::builder(endpoint(), another.clone()).resume_from(checkpoint.clone());
             assert_eq!(resumed.is_ok(), n == m, "{one:?} {another:?}");
             if n != m {
                 // Even where the fingerprint was forged the conditions have to be the same, times included.
-                let forged = Fingerprint::of(&endpoint(), one);
-                let resumed =
-                    BulkDelete::new(endpoint(), another.clone()).fingerprint(forged).restore(checkpoint.clone());
+                let forged = Fingerprint::from_selection(&endpoint(), one);
+                let resumed = BulkDelete::builder(endpoint(), another.clone())
+                    .fingerprint(forged)
+                    .resume_from(checkpoint.clone());
                 let as_many_ids = matches!((n, m), (6, 7) | (7, 6) | (8, 9) | (9, 8));
                 assert_eq!(resumed.is_ok(), as_many_ids, "{one:?} {another:?}");
             }
         }
-        let elsewhere = BulkDelete::new(other.clone(), one.clone()).restore(checkpoint.clone());
+        let elsewhere = BulkDelete::builder(other.clone(), one.clone()).resume_from(checkpoint.clone());
         assert_eq!(elsewhere.err(), Some(CheckpointError::OtherSelection));
         for changed in [
             delete.clone().page_size(NonZeroU32::MIN),
             delete.clone().max(Some(NonZeroU64::MIN)),
             delete.clone().verify(false),
         ] {
-            assert_eq!(changed.restore(checkpoint.clone()).err(), Some(CheckpointError::OtherOptions));
+            assert_eq!(changed.resume_from(checkpoint.clone()).err(), Some(CheckpointError::OtherOptions));
         }
     }
 }
@@ -350,49 +356,51 @@ fn a_checkpoint_goes_on_with_its_own_command_alone() {
 /// "7 days ago" is another time in a later process; the first one counts.
 #[test]
 fn relative_times_stay_what_they_were() {
-    let from = |ms| Selection::Filter(Filter::builder().from(upstash_dlq_core::UnixMillis::new(ms)).build().unwrap());
-    let words = Fingerprint::of_pairs(&endpoint(), [("from", "7d")]);
+    let from = |ms| Selection::Filter(Filter::builder().from(UnixMillis::new(ms)).build().unwrap());
+    let words = Fingerprint::from_pairs(&endpoint(), [("from", "7d")]);
     let relative = RelativeTimes { from: true, to: false };
-    let first = BulkDelete::new(endpoint(), from(1_000)).fingerprint(words.clone());
-    let checkpoint = first.build().checkpoint();
-    let later = BulkDelete::new(endpoint(), from(2_000)).fingerprint(words).relative_times(relative);
-    let Step::Send(request) = later.restore(checkpoint).unwrap().poll() else { panic!() };
+    let first = BulkDelete::builder(endpoint(), from(1_000)).fingerprint(words.clone());
+    let checkpoint = first.one().checkpoint();
+    let later = BulkDelete::builder(endpoint(), from(2_000)).fingerprint(words).relative_times(relative);
+    let OneStep::Send(request) = later.resume_from(checkpoint).unwrap().one().poll() else { panic!() };
     assert_eq!(request.uri().query(), Some("fromDate=1000&count=100"));
 }
 
 #[test]
 fn a_checkpoint_is_of_one_operation_with_one_set_of_overrides() {
-    let resume = || BulkResume::new(endpoint(), Selection::Everything);
+    let resume = || BulkResume::builder(endpoint(), Selection::Everything);
     let with = |label: &str| Overrides::builder().label(label).build().unwrap();
-    let saved = resume().overrides(with("a")).build().checkpoint();
-    assert!(resume().overrides(with("a")).restore(saved.clone()).is_ok());
+    let saved = resume().overrides(with("a")).one().checkpoint();
+    assert!(resume().overrides(with("a")).resume_from(saved.clone()).is_ok());
     for other in [resume().overrides(with("b")), resume()] {
-        assert!(matches!(other.restore(saved.clone()), Err(CheckpointError::OtherSelection)));
+        assert!(matches!(other.resume_from(saved.clone()), Err(CheckpointError::OtherSelection)));
     }
-    let restart = BulkRestart::new(endpoint(), Selection::Everything).overrides(with("a"));
-    assert!(matches!(restart.restore(saved.clone()), Err(CheckpointError::OtherOperation(o)) if o == "resume"));
-    assert!(BulkDelete::new(endpoint(), Selection::Everything).restore(saved).is_err());
+    let restart = BulkRestart::builder(endpoint(), Selection::Everything).overrides(with("a"));
+    assert!(matches!(restart.resume_from(saved.clone()), Err(CheckpointError::OtherOperation(o)) if o == "resume"));
+    assert!(BulkDelete::builder(endpoint(), Selection::Everything).resume_from(saved).is_err());
 }
 
 /// The counts of a file stand at their ends: whatever comes next is no reason to panic.
 #[test]
 fn full_counts_do_not_overflow() {
-    let delete = BulkDelete::new(endpoint(), Selection::Everything);
-    let mut whole: serde_json::Value = serde_json::from_str(&delete.clone().build().checkpoint().to_json()).unwrap();
+    let delete = BulkDelete::builder(endpoint(), Selection::Everything);
+    let mut whole: serde_json::Value = serde_json::from_str(&delete.clone().one().checkpoint().to_json()).unwrap();
     let version = whole["version"].clone();
     let file = &mut whole["checkpoint"];
-    for count in ["runs", "unconfirmed", "pages", "requests", "retries"] {
-        file["position"]["totals"][count] = u64::MAX.into();
+    for count in ["affected", "unconfirmed", "pages", "requests", "retries"] {
+        file["totals"][count] = u64::MAX.into();
     }
-    file["position"]["empty_pages"] = u32::MAX.into();
-    file["position"]["barren_passes"] = u32::MAX.into();
-    file["in_flight"] = u64::MAX.into();
+    let windows = &mut file["progress"]["windows"];
+    windows["pass"]["barren"] = u32::MAX.into();
+    windows["pass"]["full_pages"] = u64::MAX.into();
+    windows["lanes"][0]["place"]["empty_pages"] = u32::MAX.into();
+    windows["lanes"][0]["request"] = serde_json::json!({ "in-flight": u64::MAX });
     let file = format!("{{\"version\":{version},\"digest\":\"\",\"checkpoint\":{file}}}");
     let checkpoint = Checkpoint::from_json(sealed_again(&file).as_bytes()).unwrap();
-    let mut bulk = delete.restore(checkpoint).unwrap();
+    let mut bulk = delete.resume_from(checkpoint).unwrap().one();
     for page in ["{\"deleted\":1,\"cursor\":\"a\"}", "{\"deleted\":0,\"cursor\":\"b\"}", "", "{\"deleted\":0}"] {
-        while let Step::Wait(_) = bulk.poll() {}
-        let _ = bulk.on_response(&answer(200, page));
+        while let OneStep::Wait(_) = bulk.poll() {}
+        let _ = bulk.on_response(&response(200, page));
     }
     assert!(!matches!(bulk.outcome_so_far().halted, Some(Halt::Unbuildable(_))));
 }

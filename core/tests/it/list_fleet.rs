@@ -1,15 +1,17 @@
 //! Listing on many lanes: every run once, however the runs lie and whatever the service does.
 
-use crate::world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
+use crate::cases::cases;
+use crate::one_lane::Respond;
+use crate::world::{NOW, TOKEN, World, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 use http::Response;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 use std::time::Duration;
-use upstash_dlq_core::{
-    Delivery, Event, Filter, FleetStep, Halt, LaneId, Lanes, List, ListFleet, ListOutcome, ListPage, RetryPolicy,
-    Selection, UnixMillis,
-};
+use upstash_dlq_core::engine::RequestId;
+use upstash_dlq_core::operation::ListingOutcome;
+use upstash_dlq_core::wire::{List, ListPage};
+use upstash_dlq_core::{Delivery, Event, Filter, Halt, Listing, Operation, RetryPolicy, Selection, Step, UnixMillis};
 use upstash_dlq_emulator::{Config, CursorKind, Ignored, RateLimit, Run, Service};
 
 const DAY: i64 = 86_400_000;
@@ -21,8 +23,8 @@ fn list(selected: Selection) -> List {
     }
 }
 
-fn fleet(list: List, n: usize) -> ListFleet {
-    ListFleet::new(endpoint(), list, policy(), 1, lanes(n), UnixMillis::new(NOW))
+fn fleet(list: List, n: usize) -> Listing {
+    Listing::builder(endpoint(), list).retry(policy(), 1).lanes(lanes(n), UnixMillis::new(NOW)).build()
 }
 
 /// How often each run came.
@@ -42,7 +44,7 @@ impl Seen {
     }
 }
 
-fn list_all(world: &mut World, mut fleet: ListFleet) -> (ListOutcome, Seen) {
+fn list_all(world: &mut World, mut fleet: Listing) -> (ListingOutcome, Seen) {
     let mut seen = Seen::default();
     let outcome = world.run(&mut fleet, 1_000_000, |_, event| seen.on_event(event)).expect("it does not end");
     (outcome, seen)
@@ -55,7 +57,7 @@ fn world_of(runs: Vec<Run>, config: Config) -> World {
 }
 
 proptest! {
-    #![proptest_config(cases(120))]
+    #![proptest_config(cases(120, 6_000))]
 
     #[test]
     fn every_run_comes_once(
@@ -83,8 +85,8 @@ proptest! {
         prop_assert_eq!(seen.0.len(), expected.len());
         prop_assert!(expected.iter().all(|id| seen.0.contains_key(id)));
         prop_assert_eq!(outcome.listed, expected.len() as u64);
-        prop_assert_eq!(outcome.requests, world.requests, "requests are not counted right");
-        prop_assert!(world.most_out <= n);
+        prop_assert_eq!(outcome.totals.requests, world.requests, "requests are not counted right");
+        prop_assert!(world.most_in_flight <= n);
         prop_assert!(!(outcome.dates_ignored && keeps));
         // Eight pages are listed before anybody asks.
         let long = expected.len() > 8 * usize::try_from(size).unwrap();
@@ -109,7 +111,7 @@ fn a_server_that_ignores_dates_at_one_end_is_listed_in_one_lane() {
             let mut world = world_of(runs, Config { ignored, newest_first, ..Config::default() });
             let (outcome, seen) = list_all(&mut world, fleet(List::everything(), 16));
             assert!(outcome.dates_ignored && outcome.listed == 3_000 && seen.each_once(), "{name}: {outcome:?}");
-            assert!(outcome.halted.is_none() && world.most_out == 1, "{name}: {outcome:?}");
+            assert!(outcome.halted.is_none() && world.most_in_flight == 1, "{name}: {outcome:?}");
         }
     }
 }
@@ -168,8 +170,8 @@ fn nothing_is_asked_for_beyond_the_dates_that_are_given() {
     let mut sent = 0;
     loop {
         match fleet.poll(Duration::ZERO) {
-            FleetStep::Done(_) => break,
-            FleetStep::Send(lane, request) => {
+            Step::Done(_) => break,
+            Step::Send(lane, request) => {
                 sent += 1;
                 let query = request.uri().query().unwrap();
                 let date = |name: &str| -> i64 {
@@ -180,7 +182,7 @@ fn nothing_is_asked_for_beyond_the_dates_that_are_given() {
                 let at = NOW - 30 * DAY + sent * 1_000;
                 let cursor = if sent < 30 { format!("c{sent}") } else { String::new() };
                 let body = format!(r#"{{"messages":[{{"dlqId":"r{sent}","createdAt":{at}}}],"cursor":"{cursor}"}}"#);
-                fleet.on_response(lane, &Response::new(body)).unwrap();
+                fleet.respond(lane, &Response::new(body)).unwrap();
             }
             other => panic!("{other:?}"),
         }
@@ -195,7 +197,7 @@ fn a_server_that_ignores_the_dates_is_listed_in_one_lane() {
     let (outcome, seen) = list_all(&mut world, fleet(List::everything(), 16));
     assert!(outcome.dates_ignored && outcome.listed == 5_000 && seen.each_once(), "{outcome:?}");
     // One request to find out, and, as ever, one to see that a full last page was the last.
-    assert_eq!((outcome.requests, world.most_out), (52, 1));
+    assert_eq!((outcome.totals.requests, world.most_in_flight), (52, 1));
     let (outcome, _) = list_all(&mut world_of(runs, Config::default()), fleet(List::everything(), 16));
     assert!(!outcome.dates_ignored && outcome.listed == 5_000, "{outcome:?}");
 }
@@ -212,19 +214,19 @@ fn a_server_that_ignores_the_dates_is_found_out_wherever_its_first_page_lies() {
 }
 
 /// Answers the n-th request, which may be of a window, with these messages and, but for the last, a cursor.
-fn scripted(last: i64, mut messages: impl FnMut(i64, bool) -> String) -> ListOutcome {
+fn scripted(last: i64, mut messages: impl FnMut(i64, bool) -> String) -> ListingOutcome {
     let mut fleet = fleet(List::everything(), 8);
     let mut asked = 0;
     loop {
         match fleet.poll(Duration::ZERO) {
-            FleetStep::Send(lane, request) => {
+            Step::Send(lane, request) => {
                 asked += 1;
                 let messages = messages(asked, request.uri().query().unwrap().contains("Date="));
                 let cursor = if asked < last { format!("c{asked}") } else { String::new() };
                 let body = format!(r#"{{"messages":[{messages}],"cursor":"{cursor}"}}"#);
-                fleet.on_response(lane, &Response::new(body)).unwrap();
+                fleet.respond(lane, &Response::new(body)).unwrap();
             }
-            FleetStep::Done(outcome) => return outcome,
+            Step::Done(outcome) => return outcome,
             other => panic!("{other:?}"),
         }
     }
@@ -242,7 +244,7 @@ fn a_server_that_ignores_the_dates_is_found_out_by_runs_never_seen() {
         message(n)
     });
     assert!(outcome.dates_ignored, "{outcome:?}");
-    assert_eq!((outcome.listed, outcome.requests), (11, 12));
+    assert_eq!((outcome.listed, outcome.totals.requests), (11, 12));
 }
 
 #[test]
@@ -251,12 +253,12 @@ fn what_was_not_sent_is_not_counted() {
     let mut clock = Duration::ZERO;
     for delivery in [Delivery::NotSent, Delivery::Unknown] {
         let lane = next(&mut fleet, &mut clock);
-        assert!(matches!(fleet.on_failure(lane, delivery), Ok(Event::Retry(_))));
+        assert!(matches!(fleet.fail(lane, delivery), Ok(Event::Retry(_))));
     }
     let lane = next(&mut fleet, &mut clock);
-    fleet.on_response(lane, &Response::new(r#"{"messages":[]}"#)).unwrap();
-    let FleetStep::Done(outcome) = fleet.poll(clock) else { panic!() };
-    assert_eq!((outcome.requests, outcome.pages), (2, 1));
+    fleet.respond(lane, &Response::new(r#"{"messages":[]}"#)).unwrap();
+    let Step::Done(outcome) = fleet.poll(clock) else { panic!() };
+    assert_eq!((outcome.totals.requests, outcome.totals.pages), (2, 1));
 }
 
 #[test]
@@ -264,7 +266,7 @@ fn a_short_listing_costs_no_request_more() {
     for (runs, requests) in [(0, 1), (1, 1), (99, 1), (101, 2), (799, 8)] {
         let mut world = world_of(runs_at((0..runs).map(|n| NOW - n * DAY / 5)), Config::default());
         let (outcome, _) = list_all(&mut world, fleet(List::everything(), 16));
-        assert_eq!((outcome.listed, outcome.requests), (u64::try_from(runs).unwrap(), requests));
+        assert_eq!((outcome.listed, outcome.totals.requests), (u64::try_from(runs).unwrap(), requests));
     }
 }
 
@@ -280,9 +282,9 @@ fn many_lanes_share_the_work_for_few_requests_more() {
         let (one, _) = list_all(&mut world_of(runs(), Config::default()), fleet(list(), 1));
         let mut world = world_of(runs(), Config::default());
         let (many, seen) = list_all(&mut world, fleet(list(), 16));
-        assert!(seen.each_once() && many.listed == 20_000 && world.most_out == 16, "{many:?}");
-        assert_eq!(one.requests, 2_001);
-        assert!(many.requests <= one.requests * 11 / 10 + 160, "{many:?}");
+        assert!(seen.each_once() && many.listed == 20_000 && world.most_in_flight == 16, "{many:?}");
+        assert_eq!(one.totals.requests, 2_001);
+        assert!(many.totals.requests <= one.totals.requests * 11 / 10 + 160, "{many:?}");
     }
 }
 
@@ -314,7 +316,7 @@ fn a_run_without_a_time_or_an_id_keeps_it_in_one_lane() {
             assert!(!window, "cut into windows");
             format!("{},{odd}", message(n))
         });
-        assert_eq!((outcome.listed, outcome.requests, outcome.dates_ignored), (36, 18, false));
+        assert_eq!((outcome.listed, outcome.totals.requests, outcome.dates_ignored), (36, 18, false));
     }
 }
 
@@ -324,20 +326,20 @@ fn a_list_that_goes_on_stays_in_one_lane() {
     let mut world = world_of(runs_at((0..3_000).map(|n| NOW - n * DAY / 50)), Config::default());
     let cursor = {
         let mut one = fleet(List::everything(), 1);
-        let FleetStep::Send(lane, request) = one.poll(Duration::ZERO) else { panic!() };
+        let Step::Send(lane, request) = one.poll(Duration::ZERO) else { panic!() };
         world.deliver(lane, &request);
-        let Event::Page(page) = world.answer(&mut one) else { panic!() };
+        let Event::Page(page) = world.respond(&mut one) else { panic!() };
         page.cursor.unwrap()
     };
     let (outcome, _) = list_all(&mut world, fleet(List::everything().after(cursor), 8));
-    assert_eq!((outcome.listed, outcome.requests, world.most_out), (2_900, 30, 1));
+    assert_eq!((outcome.listed, outcome.totals.requests, world.most_in_flight), (2_900, 30, 1));
 }
 
-fn next(fleet: &mut ListFleet, clock: &mut Duration) -> LaneId {
+fn next(fleet: &mut Listing, clock: &mut Duration) -> RequestId {
     loop {
         match fleet.poll(*clock) {
-            FleetStep::Send(lane, _) => return lane,
-            FleetStep::WaitUntil(at) => *clock = at,
+            Step::Send(lane, _) => return lane,
+            Step::WaitUntil(at) => *clock = at,
             other => panic!("{other:?}"),
         }
     }
@@ -347,34 +349,34 @@ fn next(fleet: &mut ListFleet, clock: &mut Duration) -> LaneId {
 fn one_window_that_cannot_be_listed_ends_all() {
     let mut world = world_of(runs_at((0..20_000).map(|n| NOW - n * 300_000)), Config::default());
     let mut fleet = fleet(List::everything(), 8);
-    while world.out.len() < 8 {
+    while world.in_flight.len() < 8 {
         match fleet.poll(world.clock) {
-            FleetStep::Send(lane, request) => world.deliver(lane, &request),
-            _ => drop(world.answer(&mut fleet)),
+            Step::Send(lane, request) => world.deliver(lane, &request),
+            _ => drop(world.respond(&mut fleet)),
         }
     }
-    // Lanes before it and after it finish their requests, and send no more.
-    let some = *world.out.keys().nth(4).unwrap();
+    // Operation before it and after it finish their requests, and send no more.
+    let some = *world.in_flight.keys().nth(4).unwrap();
     let refused = Response::builder().status(401).body(Vec::new()).unwrap();
-    world.out.remove(&some);
-    assert!(matches!(fleet.on_response(some, &refused), Ok(Event::Ended)));
-    drop(world.answer(&mut fleet));
-    assert!(matches!(fleet.poll(world.clock), FleetStep::Idle), "requests are out");
-    while !world.out.is_empty() {
-        drop(world.answer(&mut fleet));
+    world.in_flight.remove(&some);
+    assert!(matches!(fleet.respond(some, &refused), Ok(Event::Ended)));
+    drop(world.respond(&mut fleet));
+    assert!(matches!(fleet.poll(world.clock), Step::AwaitResponse), "requests are out");
+    while !world.in_flight.is_empty() {
+        drop(world.respond(&mut fleet));
     }
     let asked = world.requests;
     let outcome = world.run(&mut fleet, 100, |_, _| ()).unwrap();
     assert_eq!(world.requests, asked, "sent after a lane has halted");
     assert!(matches!(outcome.halted, Some(Halt::Refused(_))), "{outcome:?}");
-    assert_eq!(outcome.requests, world.requests);
+    assert_eq!(outcome.totals.requests, world.requests);
 }
 
 #[test]
 fn a_429_slows_all_lanes_together_and_costs_none_its_attempts() {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), ..RetryPolicy::default() };
     let list = List::everything().page_size(1);
-    let mut fleet = ListFleet::new(endpoint(), list, policy, 1, lanes(16), UnixMillis::new(NOW));
+    let mut fleet = Listing::builder(endpoint(), list).retry(policy, 1).lanes(lanes(16), UnixMillis::new(NOW)).build();
     let mut clock = Duration::ZERO;
     let page = |n: i64, cursor: &str| {
         let at = NOW - n * DAY;
@@ -382,21 +384,23 @@ fn a_429_slows_all_lanes_together_and_costs_none_its_attempts() {
     };
     for n in 0..8 {
         let lane = next(&mut fleet, &mut clock);
-        fleet.on_response(lane, &page(n * 10, &format!("c{n}"))).unwrap();
+        fleet.respond(lane, &page(n * 10, &format!("c{n}"))).unwrap();
     }
     let probe = next(&mut fleet, &mut clock);
-    fleet.on_response(probe, &Response::new(r#"{"messages":[],"cursor":""}"#.to_owned())).unwrap();
-    let refused = next(&mut fleet, &mut clock);
-    for _ in 0..3 {
-        let other = next(&mut fleet, &mut clock);
-        let before = clock;
-        let too_many = Response::builder().status(429).header("retry-after", "5").body(String::new()).unwrap();
-        let Event::Retry(_) = fleet.on_response(refused, &too_many).unwrap() else {
-            panic!("its attempts are used up")
-        };
-        fleet.on_response(other, &Response::new(r#"{"messages":[],"cursor":""}"#.to_owned())).unwrap();
-        assert!(matches!(fleet.poll(clock), FleetStep::WaitUntil(at) if at == before + Duration::from_secs(5)));
-        assert_eq!(next(&mut fleet, &mut clock), refused);
+    fleet.respond(probe, &Response::new(r#"{"messages":[],"cursor":""}"#.to_owned())).unwrap();
+    let unlucky = next(&mut fleet, &mut clock);
+    let too_many = Response::builder().status(429).header("retry-after", "5").body(String::new()).unwrap();
+    let (mut id, mut refused) = (unlucky, 0);
+    // Two attempts are all a request has.
+    while refused < 2 {
+        if id.lane() == unlucky.lane() {
+            refused += 1;
+            let Event::Retry(_) = fleet.respond(id, &too_many).unwrap() else { panic!("its attempts are used up") };
+            assert!(matches!(fleet.poll(clock), Step::WaitUntil(at) if at == clock + Duration::from_secs(5)));
+        } else {
+            fleet.respond(id, &Response::new(r#"{"messages":[],"cursor":""}"#.to_owned())).unwrap();
+        }
+        id = next(&mut fleet, &mut clock);
     }
 }
 
@@ -413,15 +417,20 @@ fn one_request_a_second_is_enough_for_all_lanes() {
     let outcome = outcome.unwrap();
     assert!(outcome.halted.is_none() && outcome.listed == 305 && seen.each_once(), "{outcome:?}");
     // The header tells the limit with the first refusal: from then on hardly any request is refused.
-    assert!(refused < 20, "{refused} of {} requests refused", outcome.requests);
+    assert!(refused < 20, "{refused} of {} requests refused", outcome.totals.requests);
 }
 
 #[test]
 fn a_rate_is_kept() {
     let mut world = World::new(service(300, Config::default()), 3);
-    let fleet = fleet(List::everything().page_size(10), 8).rate(NonZeroU32::new(5).unwrap());
+    let list = List::everything().page_size(10);
+    let fleet = Listing::builder(endpoint(), list)
+        .retry(policy(), 1)
+        .lanes(lanes(8), UnixMillis::new(NOW))
+        .max_requests_per_second(NonZeroU32::new(5))
+        .build();
     let (outcome, _) = list_all(&mut world, fleet);
-    let fastest = Duration::from_millis(200) * u32::try_from(outcome.requests - 1).unwrap();
+    let fastest = Duration::from_millis(200) * u32::try_from(outcome.totals.requests - 1).unwrap();
     assert!(outcome.listed == 305 && world.clock >= fastest, "{:?} for {outcome:?}", world.clock);
 }
 
@@ -431,12 +440,12 @@ fn what_nobody_waits_for_is_asked_again() {
     let mut fleet = fleet(List::everything(), 8);
     let mut seen = Seen::default();
     assert!(world.run(&mut fleet, 60, |_, event| seen.on_event(event)).is_none());
-    let lost = world.out.len() as u64;
+    let lost = world.in_flight.len() as u64;
     assert!(lost > 0);
-    world.out.clear();
-    fleet.abandon();
-    assert!(fleet.on_failure(LaneId::default(), Delivery::Unknown).is_err(), "out of turn");
+    let out = std::mem::take(&mut world.in_flight);
+    fleet.connection_lost();
+    assert!(out.keys().all(|id| fleet.fail(*id, Delivery::Unknown).is_err()), "a lost request was told again");
     let outcome = world.run(&mut fleet, 1_000_000, |_, event| seen.on_event(event)).unwrap();
     assert!(outcome.halted.is_none() && outcome.listed == 20_000 && seen.each_once() && seen.0.len() == 20_000);
-    assert_eq!(outcome.requests, world.requests);
+    assert_eq!(outcome.totals.requests, world.requests);
 }

@@ -1,14 +1,18 @@
 //! The archive machine and the one-pass machines: any sequence of steps, and whole runs against a faulty service.
 
+use crate::cases::cases;
+use crate::one_lane::{ArchiveStep, One, OneArchive, OneStep};
 use http::{Request, Response};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
+use upstash_dlq_core::operation::{ArchiveOutcome, Bulk, InDoubt};
+use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::wire::{BulkOperation, Delete, Restart, Resume};
 use upstash_dlq_core::{
-    ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkBuilder, BulkDelete, Checkpoint, Delete, Delivery, Endpoint,
-    Filter, FleetCheckpoint, FleetStep, Halt, Ids, Restart, Resume, RetryPolicy, Selection, Settlement, Step, Token,
-    UnixMillis, Verb,
+    BulkDelete, Checkpoint, Delivery, Endpoint, Filter, Halt, Operation, Outcome, RetryPolicy, Selection, Settlement,
+    Step, Token, UnixMillis,
 };
 
 use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Run, Service, Wire, sample};
@@ -16,17 +20,8 @@ use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Run, Service, W
 const NOW: i64 = 1_764_000_000_000;
 const TOKEN: &str = "token";
 
-fn cases(usual: u32) -> ProptestConfig {
-    let deep = std::env::var_os("DLQ_DEEP").is_some();
-    ProptestConfig {
-        cases: if deep { usual * 50 } else { usual },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
-
 proptest! {
-    #![proptest_config(cases(2_000))]
+    #![proptest_config(cases(2_000, 100_000))]
 
     /// No sequence of steps deletes an id that was not said to be stored.
     #[test]
@@ -44,6 +39,12 @@ proptest! {
     #[test]
     fn lanes_keep_within_their_bounds(bytes in prop::collection::vec(any::<u8>(), 4..500)) {
         crate::fuzz::lanes::lanes(&bytes);
+    }
+
+    /// No sequence of steps puts an id into two batches, or sends one again that was dealt with.
+    #[test]
+    fn batches_share_no_id(bytes in prop::collection::vec(any::<u8>(), 5..500)) {
+        crate::fuzz::batches::batches(&bytes);
     }
 }
 
@@ -111,19 +112,19 @@ fn faults() -> impl Strategy<Value = FaultPlan> {
     prop::collection::vec(one, 0..40).prop_map(FaultPlan::script)
 }
 
-fn archive(machine: &mut ArchiveDelete, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
+fn archive(machine: &mut OneArchive, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
     let mut lines = Vec::new();
     for _ in 0..100_000 {
         match machine.poll() {
             ArchiveStep::Done(outcome) => return (outcome, lines),
-            ArchiveStep::Wait(_) => {}
+            ArchiveStep::Wait => {}
             ArchiveStep::Store(messages) => {
                 lines.extend(messages.iter().map(|message| message.as_json().to_owned()));
                 machine.stored().unwrap();
             }
             ArchiveStep::Send(request) => match deliver(service, &request) {
-                Some(response) => drop(machine.on_response(&response).unwrap()),
-                None => drop(machine.on_failure(Delivery::Unknown).unwrap()),
+                Some(response) => machine.on_response(&response).unwrap(),
+                None => machine.on_failure(Delivery::Unknown).unwrap(),
             },
         }
     }
@@ -131,7 +132,7 @@ fn archive(machine: &mut ArchiveDelete, service: &mut Service) -> (ArchiveOutcom
 }
 
 proptest! {
-    #![proptest_config(cases(150))]
+    #![proptest_config(cases(150, 7_500))]
 
     /// Whatever goes wrong on the way: what matched is archived once, as it was served, and gone; nothing else is.
     #[test]
@@ -144,11 +145,11 @@ proptest! {
         let all: Vec<Run> = service.runs().cloned().collect();
         let matching: Vec<&Run> = all.iter().enumerate().filter(|(at, run)| matches(kind, run, *at)).map(|(_, run)| run).collect();
         service.set_faults(plan);
-        let mut machine = BulkDelete::new(endpoint(), selected)
+        let mut machine = BulkDelete::builder(endpoint(), selected)
             .page_size(NonZeroU32::new(size).unwrap())
             .max(max.and_then(NonZeroU64::new))
             .retry(policy(), 1)
-            .build_with_archive();
+            .build_archived().one();
         let (outcome, lines) = archive(&mut machine, &mut service);
         prop_assert!(outcome.halted.is_none(), "{outcome:?}");
         let gone: BTreeSet<String> = all.iter().filter(|run| !service.contains(&run.dlq_id)).map(Run::to_json).collect();
@@ -161,7 +162,7 @@ proptest! {
             prop_assert_eq!(kept.len(), wanted);
         }
         prop_assert!(kept.len() <= wanted && outcome.archived == lines.len() as u64);
-        prop_assert!(outcome.totals.runs <= kept.len() as u64);
+        prop_assert!(outcome.totals.affected <= kept.len() as u64);
         if outcome.verified {
             prop_assert!(matching.iter().all(|run| !service.contains(&run.dlq_id)));
         }
@@ -184,15 +185,15 @@ proptest! {
         let mut service = service(120, CursorKind::Key, stay);
         let selected = selection(kind, &service);
         service.set_faults(plan);
-        let mut bulk = BulkBuilder::<Resume>::new(endpoint(), selected)
+        let mut bulk = Bulk::<Resume>::builder(endpoint(), selected)
             .page_size(NonZeroU32::new(size).unwrap())
             .retry(policy(), 1)
-            .build();
+            .one();
         let outcome = loop {
             match bulk.poll() {
-                Step::Done(outcome) => break outcome,
-                Step::Wait(_) => {}
-                Step::Send(request) => match deliver(&mut service, &request) {
+                OneStep::Done(outcome) => break outcome,
+                OneStep::Wait(_) => {}
+                OneStep::Send(request) => match deliver(&mut service, &request) {
                     Some(response) => drop(bulk.on_response(&response).unwrap()),
                     None => drop(bulk.on_failure(Delivery::Unknown).unwrap()),
                 },
@@ -200,15 +201,15 @@ proptest! {
         };
         let ids: Vec<&str> = service.started().map(|run| run.dlq_id.as_str()).collect();
         prop_assert_eq!(ids.iter().collect::<BTreeSet<_>>().len(), ids.len(), "started twice");
-        prop_assert_eq!(matches!(outcome.halted, Some(Halt::Unsettled { .. })), outcome.totals.unconfirmed == 1);
-        prop_assert!(outcome.totals.runs <= ids.len() as u64);
+        prop_assert_eq!(matches!(outcome.halted, Some(Halt::InDoubt { .. })), outcome.totals.unconfirmed == 1);
+        prop_assert!(outcome.totals.affected <= ids.len() as u64);
         if outcome.totals.unconfirmed == 0 {
-            prop_assert_eq!(outcome.totals.runs, ids.len() as u64);
+            prop_assert_eq!(outcome.totals.affected, ids.len() as u64);
         }
     }
 }
 
-fn start_all<V: Verb>(kind: u8, plan: FaultPlan, size: u32) -> Result<(), TestCaseError> {
+fn start_all<V: BulkOperation>(kind: u8, plan: FaultPlan, size: u32) -> Result<(), TestCaseError> {
     let mut service = service(120, CursorKind::Key, false);
     let selected = selection(kind, &service);
     let wanted: BTreeSet<String> = service
@@ -218,26 +219,25 @@ fn start_all<V: Verb>(kind: u8, plan: FaultPlan, size: u32) -> Result<(), TestCa
         .map(|(_, run)| run.dlq_id.clone())
         .collect();
     service.set_faults(plan);
-    let builder =
-        BulkBuilder::<V>::new(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap()).retry(policy(), 1);
-    let mut bulk = builder.clone().build();
+    let builder = Bulk::<V>::builder(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap()).retry(policy(), 1);
+    let mut bulk = builder.clone().one();
     let mut before = 0;
     loop {
         match bulk.poll() {
-            Step::Done(outcome) if bulk.unsettled().is_some() => {
-                let says = matches!(outcome.halted, Some(Halt::Unsettled { .. }));
+            OneStep::Done(outcome) if bulk.in_doubt().is_some() => {
+                let says = matches!(outcome.halted, Some(Halt::InDoubt { .. }));
                 prop_assert!(says);
                 // A later process goes on, and somebody has looked.
-                bulk = builder.clone().restore(bulk.checkpoint()).unwrap();
+                bulk = builder.clone().resume_from(bulk.checkpoint()).unwrap().one();
                 let applied = service.started().count() > before;
                 bulk.settle(if applied { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
             }
-            Step::Done(outcome) => {
+            OneStep::Done(outcome) => {
                 prop_assert!(outcome.halted.is_none(), "{outcome:?}");
                 break;
             }
-            Step::Wait(_) => {}
-            Step::Send(request) => {
+            OneStep::Wait(_) => {}
+            OneStep::Send(request) => {
                 before = service.started().count();
                 match deliver(&mut service, &request) {
                     Some(response) => drop(bulk.on_response(&response).unwrap()),
@@ -252,9 +252,9 @@ fn start_all<V: Verb>(kind: u8, plan: FaultPlan, size: u32) -> Result<(), TestCa
     Ok(())
 }
 
-fn query(step: Step<upstash_dlq_core::Outcome>) -> String {
+fn query(step: OneStep<Outcome>) -> String {
     match step {
-        Step::Send(request) => request.uri().query().unwrap_or_default().to_owned(),
+        OneStep::Send(request) => request.uri().query().unwrap_or_default().to_owned(),
         other => panic!("{other:?}"),
     }
 }
@@ -263,10 +263,10 @@ fn query(step: Step<upstash_dlq_core::Outcome>) -> String {
 fn ids_that_were_applied_are_not_sent_again() {
     let ids: Vec<String> = (0..60).map(|n| format!("id-{n}")).collect();
     for (settlement, next) in [(Settlement::Applied, 50), (Settlement::NotApplied, 0)] {
-        let mut bulk = BulkBuilder::<Resume>::new(endpoint(), Selection::Ids(Ids::parse(ids.clone()).unwrap())).build();
+        let mut bulk = Bulk::<Resume>::builder(endpoint(), Selection::Ids(Ids::parse(ids.clone()).unwrap())).one();
         assert_eq!(query(bulk.poll()).matches("dlqIds=").count(), 50);
         bulk.on_failure(Delivery::Unknown).unwrap();
-        assert!(matches!(bulk.unsettled(), Some(upstash_dlq_core::Unsettled::Ids(ids)) if ids.len() == 50));
+        assert!(matches!(bulk.in_doubt(), Some(InDoubt::Ids(ids)) if ids.len() == 50));
         bulk.settle(settlement).unwrap();
         assert_eq!(bulk.totals().unconfirmed, u64::from(settlement == Settlement::Applied));
         assert!(query(bulk.poll()).starts_with(&format!("dlqIds=id-{next}&")));
@@ -277,7 +277,7 @@ fn ids_that_were_applied_are_not_sent_again() {
 fn what_was_not_applied_does_not_count_against_the_maximum() {
     for (settlement, count) in [(Settlement::Applied, 10), (Settlement::NotApplied, 50)] {
         let max = NonZeroU64::new(60);
-        let mut bulk = BulkBuilder::<Restart>::new(endpoint(), Selection::Everything).max(max).build();
+        let mut bulk = Bulk::<Restart>::builder(endpoint(), Selection::Everything).max(max).one();
         assert_eq!(query(bulk.poll()), "count=50");
         bulk.on_failure(Delivery::Unknown).unwrap();
         bulk.settle(settlement).unwrap();
@@ -289,7 +289,7 @@ fn what_was_not_applied_does_not_count_against_the_maximum() {
 #[test]
 fn a_message_that_cannot_be_addressed_halts_before_anything_of_its_page_goes() {
     for message in ["{}", r#"{"dlqId":""}"#, r#"{"dlqId":"a,b"}"#, r#"{"dlqId":7}"#, "7"] {
-        let mut machine = BulkDelete::new(endpoint(), Selection::Everything).build_with_archive();
+        let mut machine = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
         let ArchiveStep::Send(_) = machine.poll() else { panic!() };
         let page = format!("{{\"messages\":[{{\"dlqId\":\"fine\"}},{message}]}}");
         machine.on_response(&Response::new(page)).unwrap();
@@ -301,7 +301,7 @@ fn a_message_that_cannot_be_addressed_halts_before_anything_of_its_page_goes() {
     for (status, body) in
         [(200, r#"{"dlqId":"b"}"#), (404, r#"{"error":"user not found in this region"}"#), (404, "<html>")]
     {
-        let mut machine = BulkDelete::new(endpoint(), ids()).build_with_archive();
+        let mut machine = BulkDelete::builder(endpoint(), ids()).build_archived().one();
         let ArchiveStep::Send(_) = machine.poll() else { panic!() };
         machine.on_response(&Response::builder().status(status).body(body).unwrap()).unwrap();
         let ArchiveStep::Done(outcome) = machine.poll() else { panic!("{body}") };
@@ -311,13 +311,13 @@ fn a_message_that_cannot_be_addressed_halts_before_anything_of_its_page_goes() {
 
 #[test]
 fn a_resume_does_not_follow_a_cursor_round_and_round() {
-    let mut bulk = BulkBuilder::<Resume>::new(endpoint(), Selection::Everything).build();
+    let mut bulk = Bulk::<Resume>::builder(endpoint(), Selection::Everything).one();
     let mut sent = 0;
     let outcome = loop {
         match bulk.poll() {
-            Step::Done(outcome) => break outcome,
-            Step::Wait(_) => {}
-            Step::Send(_) => {
+            OneStep::Done(outcome) => break outcome,
+            OneStep::Wait(_) => {}
+            OneStep::Send(_) => {
                 sent += 1;
                 let page = format!(r#"{{"workflowRuns":[{{"workflowRunId":"w{sent}"}}],"cursor":"{}"}}"#, sent % 3);
                 bulk.on_response(&Response::new(page)).unwrap();
@@ -326,23 +326,24 @@ fn a_resume_does_not_follow_a_cursor_round_and_round() {
     };
     assert!(outcome.halted == Some(Halt::NoProgress) && sent < 12, "{sent}");
     // Going on would start the runs of those pages again: it is kept as a halt, through every file, on lanes too.
-    let resume = || BulkBuilder::<Resume>::new(endpoint(), Selection::Everything);
+    let resume = || Bulk::<Resume>::builder(endpoint(), Selection::Everything);
     let file = bulk.checkpoint().to_json();
-    let mut later = resume().restore(Checkpoint::from_json(file.as_bytes()).unwrap()).unwrap();
+    let mut later = resume().resume_from(Checkpoint::from_json(file.as_bytes()).unwrap()).unwrap().one();
     let mut later = resume()
-        .restore({
-            assert!(matches!(later.poll(), Step::Done(again) if again == outcome), "sent again");
+        .resume_from({
+            assert!(matches!(later.poll(), OneStep::Done(again) if again == outcome), "sent again");
             later.checkpoint()
         })
-        .unwrap();
-    assert!(matches!(later.poll(), Step::Done(again) if again == outcome), "sent again");
+        .unwrap()
+        .one();
+    assert!(matches!(later.poll(), OneStep::Done(again) if again == outcome), "sent again");
     let (lanes, now) = (NonZeroUsize::MIN, UnixMillis::new(NOW));
-    let mut file = FleetCheckpoint::from_json(file.as_bytes()).unwrap();
+    let mut file = Checkpoint::from_json(file.as_bytes()).unwrap();
     for _ in 0..2 {
-        let mut later = resume().restore_fleet(file, lanes, now).unwrap();
-        let FleetStep::Done(again) = later.poll(Duration::ZERO) else { panic!("sent again") };
+        let mut later = resume().lanes(lanes, now).resume_from(file).unwrap();
+        let Step::Done(again) = later.poll(Duration::ZERO) else { panic!("sent again") };
         assert_eq!(again, outcome);
-        file = FleetCheckpoint::from_json(later.checkpoint().to_json().as_bytes()).unwrap();
+        file = Checkpoint::from_json(later.checkpoint().to_json().as_bytes()).unwrap();
     }
 }
 
@@ -350,13 +351,13 @@ fn a_resume_does_not_follow_a_cursor_round_and_round() {
 #[test]
 fn a_resume_asks_with_no_cursor_twice() {
     for (tail, length) in [(0, 1), (0, 2), (0, 3), (1, 1), (2, 3), (5, 7), (13, 40)] {
-        let mut bulk = BulkBuilder::<Resume>::new(endpoint(), Selection::Everything).build();
+        let mut bulk = Bulk::<Resume>::builder(endpoint(), Selection::Everything).one();
         let (mut sent, mut asked) = (0, BTreeSet::new());
         let outcome = loop {
             match bulk.poll() {
-                Step::Done(outcome) => break outcome,
-                Step::Wait(_) => {}
-                Step::Send(request) => {
+                OneStep::Done(outcome) => break outcome,
+                OneStep::Wait(_) => {}
+                OneStep::Send(request) => {
                     assert!(asked.insert(request.uri().to_string()), "twice: {} ({tail}, {length})", request.uri());
                     let next = if sent < tail { sent } else { tail + (sent - tail) % length };
                     sent += 1;
@@ -372,15 +373,15 @@ fn a_resume_asks_with_no_cursor_twice() {
 /// However sparse the scan: whoever goes on gets another thousand pages, from the cursor on that has not been asked for.
 #[test]
 fn empty_pages_are_gone_on_with() {
-    fn scan<V: Verb>(page: impl Fn(u64) -> String) {
-        let builder = BulkBuilder::<V>::new(endpoint(), Selection::Everything);
-        let (mut bulk, mut sent) = (builder.clone().build(), 0);
+    fn scan<V: BulkOperation>(page: impl Fn(u64) -> String) {
+        let builder = Bulk::<V>::builder(endpoint(), Selection::Everything);
+        let (mut bulk, mut sent) = (builder.clone().one(), 0);
         for process in 1..4 {
             let outcome = loop {
                 match bulk.poll() {
-                    Step::Done(outcome) => break outcome,
-                    Step::Wait(_) => {}
-                    Step::Send(request) => {
+                    OneStep::Done(outcome) => break outcome,
+                    OneStep::Wait(_) => {}
+                    OneStep::Send(request) => {
                         let cursor = if sent == 0 { String::new() } else { format!("&cursor=c{sent}") };
                         assert!(request.uri().query().unwrap().ends_with(&cursor), "{}", request.uri());
                         sent += 1;
@@ -389,7 +390,7 @@ fn empty_pages_are_gone_on_with() {
                 }
             };
             assert_eq!((outcome.halted, sent), (Some(Halt::NoProgress), process * 1_000));
-            bulk = builder.clone().restore(bulk.checkpoint()).unwrap();
+            bulk = builder.clone().resume_from(bulk.checkpoint()).unwrap().one();
         }
     }
     scan::<Resume>(|n| format!(r#"{{"workflowRuns":[],"cursor":"c{n}"}}"#));

@@ -4,6 +4,7 @@
 mod adversary;
 mod archive;
 mod cancellation;
+mod cases;
 mod checkpoints;
 mod corpus;
 mod driving;
@@ -13,8 +14,8 @@ pub mod fuzz;
 mod guarantees;
 mod list_fleet;
 mod machines;
+mod one_lane;
 mod query;
 mod scenarios;
-mod sim;
 mod start_fleet;
 mod world;

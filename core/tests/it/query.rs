@@ -1,14 +1,16 @@
 //! What is sent is what was given, for any text.
 
+use crate::one_lane::{One, OneStep};
 use http::Response;
 use proptest::prelude::*;
 use std::num::NonZeroU32;
-use upstash_dlq_core::{
-    BulkDelete, Call, DlqId, Endpoint, FailureFunctionState, Filter, FilterBuilder, Ids, List, Selection, Step, Token,
-    UnixMillis,
-};
+use upstash_dlq_core::model::FailureFunctionState;
+use upstash_dlq_core::selection::{FilterBuilder, Ids};
+use upstash_dlq_core::wire::Call;
+use upstash_dlq_core::wire::List;
+use upstash_dlq_core::{BulkDelete, DlqId, Endpoint, Filter, Selection, Token, UnixMillis};
 
-use crate::sim::cases::cases;
+use crate::cases::cases;
 
 type Pairs = Vec<(String, String)>;
 
@@ -109,8 +111,8 @@ fn endpoint() -> Endpoint {
 }
 
 fn delete_uri(selection: Selection) -> String {
-    match BulkDelete::new(endpoint(), selection).build().poll() {
-        Step::Send(request) => request.uri().to_string(),
+    match BulkDelete::builder(endpoint(), selection).one().poll() {
+        OneStep::Send(request) => request.uri().to_string(),
         other => panic!("the first step is a request, not {other:?}"),
     }
 }
@@ -135,7 +137,7 @@ fn form_urlencoded_parse(query: &str) -> Pairs {
 }
 
 proptest! {
-    #![proptest_config(cases(256))]
+    #![proptest_config(cases(256, 12_800))]
 
     #[test]
     fn a_filter_is_sent_as_it_was_given(given in given(valid_text()), count in 1..5_000_u32) {
@@ -144,8 +146,8 @@ proptest! {
         let mut pairs = given.pairs();
         pairs.push(("count".into(), count.to_string()));
         let page_size = NonZeroU32::new(count).unwrap();
-        let mut bulk = BulkDelete::new(endpoint(), Selection::Filter(filter.clone())).page_size(page_size).build();
-        let Step::Send(request) = bulk.poll() else { panic!() };
+        let mut bulk = BulkDelete::builder(endpoint(), Selection::Filter(filter.clone())).page_size(page_size).one();
+        let OneStep::Send(request) = bulk.poll() else { panic!() };
         check_encoding(&request.uri().to_string(), &pairs)?;
         pairs.pop();
         pairs.push(("count".into(), count.min(100).to_string()));
@@ -155,11 +157,11 @@ proptest! {
 
     #[test]
     fn a_cursor_is_sent_as_it_came(cursor in text().prop_filter("the end", |c| !c.is_empty())) {
-        let mut bulk = BulkDelete::new(endpoint(), Selection::Everything).build();
+        let mut bulk = BulkDelete::builder(endpoint(), Selection::Everything).one();
         bulk.poll();
         let page = format!("{{\"deleted\":1,\"cursor\":{}}}", serde_json::to_string(&cursor).unwrap());
         bulk.on_response(&http::Response::new(page)).unwrap();
-        let Step::Send(request) = bulk.poll() else { panic!() };
+        let OneStep::Send(request) = bulk.poll() else { panic!() };
         check_encoding(&request.uri().to_string(), &vec![("count".into(), "100".into()), ("cursor".into(), cursor)])?;
     }
 
@@ -207,9 +209,9 @@ proptest! {
         // A token that grows too long in a query is refused.
         let token = if in_query { token.chars().take(690).collect() } else { token };
         let endpoint = builder.build(base, Token::new(token.clone()).unwrap()).unwrap();
-        let mut bulk = BulkDelete::new(endpoint, Selection::Ids(ids.clone())).build();
+        let mut bulk = BulkDelete::builder(endpoint, Selection::Ids(ids.clone())).one();
         let mut sent = Vec::new();
-        while let Step::Send(request) = bulk.poll() {
+        while let OneStep::Send(request) = bulk.poll() {
             let uri = request.uri().to_string();
             prop_assert!(uri.len() <= 8_000, "{} bytes", uri.len());
             let mut pairs = form_urlencoded_parse(query(&uri));
@@ -271,8 +273,8 @@ fn the_longest_parts_still_fit_the_bound() {
         let base = format!("https://h/{}", "p".repeat(1_990));
         let Ok(endpoint) = builder.build(&base, Token::new("%".repeat(2_000)).unwrap()) else { continue };
         let ids = Ids::parse(["€".repeat(341), "b".into()]).unwrap();
-        let mut bulk = BulkDelete::new(endpoint, Selection::Ids(ids)).build();
-        let Step::Send(request) = bulk.poll() else { panic!() };
+        let mut bulk = BulkDelete::builder(endpoint, Selection::Ids(ids)).one();
+        let OneStep::Send(request) = bulk.poll() else { panic!() };
         let len = request.uri().to_string().len();
         assert!(len <= 8_000, "token in the query: {in_query}, {len} bytes");
     }
@@ -281,15 +283,18 @@ fn the_longest_parts_still_fit_the_bound() {
 /// The largest filter with the longest cursor, token and base is still a request.
 #[test]
 fn the_largest_filter_is_still_a_request() {
-    let filter = Filter::builder().label("€".repeat(3_554)).build().unwrap();
-    assert!(Filter::builder().label("€".repeat(3_556)).build().is_err());
+    let filter = Filter::builder().label("€".repeat(3_548)).build().unwrap();
+    assert!(Filter::builder().label("€".repeat(3_549)).build().is_err());
+    // Room for both dates is part of the bound: a window of it is still a filter.
+    let ends = (UnixMillis::new(i64::MIN), UnixMillis::new(i64::MIN + 1));
+    let filter = filter.into_builder().from(ends.0).to(ends.1).build().unwrap();
     let base = format!("https://h/{}", "p".repeat(1_990));
     let endpoint = Endpoint::builder().token_in_query().build(&base, Token::new("%".repeat(690)).unwrap()).unwrap();
-    let mut bulk = BulkDelete::new(endpoint, Selection::Filter(filter)).build();
-    assert!(matches!(bulk.poll(), Step::Send(_)));
+    let mut bulk = BulkDelete::builder(endpoint, Selection::Filter(filter)).one();
+    assert!(matches!(bulk.poll(), OneStep::Send(_)));
     let page = format!("{{\"deleted\":1,\"cursor\":\"{}\"}}", "%".repeat(4_096));
     bulk.on_response(&http::Response::new(page)).unwrap();
-    assert!(matches!(bulk.poll(), Step::Send(_)));
+    assert!(matches!(bulk.poll(), OneStep::Send(_)));
 }
 
 #[test]

@@ -2,23 +2,26 @@
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
+use upstash_dlq_core::engine::Cause;
+use upstash_dlq_core::operation::BulkBuilder;
+use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::wire::{Delete, GetMessage, List, ResponseError};
 use upstash_dlq_core::{
-    Bulk, BulkDelete, Cause, Delivery, Endpoint, Event, Filter, GetMessage, Halt, Ids, List, Pager, ResponseError,
-    RetryPolicy, Selection, Single, Step, Token,
+    BulkDelete, Delivery, Endpoint, Event, Filter, Halt, Listing, RetryPolicy, Selection, SingleCall, Token, Totals,
 };
 
-use crate::sim::{answer, end, exchange, nothing_can_be_told, resume, wait};
+use crate::one_lane::{Machine, One, OneLane, OneStep, end, exchange, nothing_is_in_flight, response, resume, wait};
 
 fn endpoint() -> Endpoint {
     Endpoint::new("https://qstash.upstash.io", Token::new("t").unwrap()).unwrap()
 }
 
-fn delete() -> BulkDelete {
-    BulkDelete::new(endpoint(), Selection::Filter(Filter::builder().label("a").build().unwrap()))
+fn delete() -> BulkBuilder<Delete> {
+    BulkDelete::builder(endpoint(), Selection::Filter(Filter::builder().label("a").build().unwrap()))
 }
 
-fn by_ids(ids: &[&str]) -> BulkDelete {
-    BulkDelete::new(endpoint(), Selection::Ids(Ids::parse(ids.iter().copied()).unwrap()))
+fn by_ids(ids: &[&str]) -> BulkBuilder<Delete> {
+    BulkDelete::builder(endpoint(), Selection::Ids(Ids::parse(ids.iter().copied()).unwrap()))
 }
 
 fn attempts(n: u32) -> RetryPolicy {
@@ -27,8 +30,8 @@ fn attempts(n: u32) -> RetryPolicy {
 
 const FIRST: &str = "label=a&count=100";
 
-fn send(bulk: &mut Bulk) -> String {
-    let Step::Send(request) = bulk.poll() else { panic!("a request was expected") };
+fn send(bulk: &mut Machine) -> String {
+    let OneStep::Send(request) = bulk.poll() else { panic!("a request was expected") };
     request.uri().query().unwrap_or_default().to_owned()
 }
 
@@ -45,20 +48,21 @@ fn no_response_tells_the_token() {
         (302, "s3cret/T0ken"),
     ] {
         let mut told = Vec::new();
-        let mut bulk = BulkDelete::new(endpoint(), Selection::Everything).build();
-        let Step::Send(_) = bulk.poll() else { panic!() };
-        drop(bulk.on_response(&answer(status, body)).unwrap());
+        let mut bulk = BulkDelete::builder(endpoint(), Selection::Everything).one();
+        let OneStep::Send(_) = bulk.poll() else { panic!() };
+        drop(bulk.on_response(&response(status, body)).unwrap());
         told.push(format!("{:?} {}", bulk.outcome_so_far(), bulk.outcome_so_far().halted.unwrap()));
-        let mut pager = Pager::new(endpoint(), List::everything(), RetryPolicy::default(), 1);
-        let Step::Send(_) = pager.poll() else { panic!() };
-        drop(pager.on_response(&answer(status, body)).unwrap());
-        let Step::Done(Some(halt)) = pager.poll() else { panic!() };
-        told.push(format!("{halt:?} {halt}"));
+        let mut pager =
+            OneLane::new(Listing::builder(endpoint(), List::everything()).retry(RetryPolicy::default(), 1).build());
+        let OneStep::Send(_) = pager.poll() else { panic!() };
+        drop(pager.on_response(&response(status, body)).unwrap());
+        let OneStep::Done(outcome) = pager.poll() else { panic!() };
+        told.push(format!("{outcome:?} {}", outcome.halted.as_ref().unwrap()));
         let get = GetMessage("a".parse().unwrap());
-        let mut single = Single::new(endpoint(), get, RetryPolicy::default(), 1);
-        let Step::Send(_) = single.poll() else { panic!() };
-        drop(single.on_response(&answer(status, body)).unwrap());
-        let Step::Done(Err(halt)) = single.poll() else { panic!() };
+        let mut single = OneLane::new(SingleCall::builder(endpoint(), get).retry(RetryPolicy::default(), 1).build());
+        let OneStep::Send(_) = single.poll() else { panic!() };
+        drop(single.on_response(&response(status, body)).unwrap());
+        let OneStep::Done(Err(halt)) = single.poll() else { panic!() };
         told.push(format!("{halt:?} {halt}"));
         assert!(told.iter().all(|told| !told.contains("s3cr") && !told.contains("T0ken")), "{told:?}");
     }
@@ -67,7 +71,7 @@ fn no_response_tells_the_token() {
 #[test]
 fn the_empty_cursor_is_the_end() {
     for last in ["{\"deleted\":0,\"cursor\":\"\"}", "{\"deleted\":0,\"cursor\":null}", "{\"deleted\":0}"] {
-        let mut bulk = delete().build();
+        let mut bulk = delete().one();
         exchange(&mut bulk, 200, last);
         let outcome = end(&mut bulk);
         assert!(outcome.verified && outcome.halted.is_none() && outcome.totals.requests == 1, "{last}");
@@ -76,18 +80,18 @@ fn the_empty_cursor_is_the_end() {
 
 #[test]
 fn a_short_page_is_not_the_end() {
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}"), FIRST);
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0,\"cursor\":\"y\"}"), "label=a&count=100&cursor=x");
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":3}"), "label=a&count=100&cursor=y");
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0}"), FIRST);
     let outcome = end(&mut bulk);
-    assert!(outcome.verified && outcome.totals.runs == 4 && outcome.totals.pages == 4);
+    assert!(outcome.verified && outcome.totals.affected == 4 && outcome.totals.pages == 4);
 }
 
 #[test]
 fn a_pass_that_deleted_is_followed_by_one_that_confirms() {
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     exchange(&mut bulk, 200, "{\"deleted\":5}");
     exchange(&mut bulk, 200, "{\"deleted\":2}");
     exchange(&mut bulk, 200, "{\"deleted\":0}");
@@ -96,7 +100,7 @@ fn a_pass_that_deleted_is_followed_by_one_that_confirms() {
 
 #[test]
 fn a_pass_with_a_lost_answer_is_not_clean() {
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     send(&mut bulk);
     bulk.on_failure(Delivery::Unknown).unwrap();
     wait(&mut bulk);
@@ -108,11 +112,11 @@ fn a_pass_with_a_lost_answer_is_not_clean() {
 
 #[test]
 fn one_pass_is_enough_without_verification() {
-    let mut bulk = delete().verify(false).build();
+    let mut bulk = delete().verify(false).one();
     exchange(&mut bulk, 200, "{\"deleted\":5}");
     let outcome = end(&mut bulk);
-    assert!(!outcome.verified && outcome.halted.is_none() && outcome.totals.runs == 5);
-    let mut bulk = delete().verify(false).build();
+    assert!(!outcome.verified && outcome.halted.is_none() && outcome.totals.affected == 5);
+    let mut bulk = delete().verify(false).one();
     exchange(&mut bulk, 200, "{\"deleted\":0}");
     assert!(end(&mut bulk).verified, "that pass was clean");
 }
@@ -120,7 +124,7 @@ fn one_pass_is_enough_without_verification() {
 #[test]
 fn a_refused_cursor_begins_anew_once() {
     for status in [400, 404, 410, 412] {
-        let mut bulk = delete().build();
+        let mut bulk = delete().one();
         exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}");
         exchange(&mut bulk, status, "{\"error\":\"cursor\"}");
         assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0,\"cursor\":\"y\"}"), FIRST, "{status}");
@@ -133,7 +137,7 @@ fn a_refused_cursor_begins_anew_once() {
 
 #[test]
 fn a_refused_cursor_begins_anew_again_after_progress() {
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     for _ in 0..5 {
         assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}"), FIRST);
         exchange(&mut bulk, 410, "");
@@ -145,13 +149,13 @@ fn a_refused_cursor_begins_anew_again_after_progress() {
 #[test]
 fn a_refusal_without_a_cursor_is_final() {
     for status in [400, 401, 403, 404, 405, 408, 410, 412, 413, 418] {
-        let mut bulk = delete().build();
+        let mut bulk = delete().one();
         exchange(&mut bulk, status, "{\"error\":\"no\"}");
         let outcome = end(&mut bulk);
         assert!(matches!(outcome.halted, Some(Halt::Refused(_))), "{status}");
         assert_eq!((outcome.totals.requests, outcome.totals.unconfirmed), (1, 0));
     }
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}");
     exchange(&mut bulk, 401, "");
     assert!(matches!(end(&mut bulk).halted, Some(Halt::Refused(_))), "401 says nothing of the cursor");
@@ -160,8 +164,8 @@ fn a_refusal_without_a_cursor_is_final() {
 #[test]
 fn a_redirect_is_not_followed() {
     for status in [300, 301, 302, 303, 307, 308] {
-        let mut bulk = delete().build();
-        let mut redirect = answer(status, "");
+        let mut bulk = delete().one();
+        let mut redirect = response(status, "");
         redirect.headers_mut().insert("location", "https://elsewhere.example".parse().unwrap());
         send(&mut bulk);
         assert_eq!(bulk.on_response(&redirect), Ok(Event::Ended));
@@ -173,12 +177,12 @@ fn a_redirect_is_not_followed() {
 
 #[test]
 fn a_thousand_empty_pages_lead_nowhere() {
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     for n in 0..1_000 {
         exchange(&mut bulk, 200, &format!("{{\"deleted\":0,\"cursor\":\"{n}\"}}"));
     }
     assert_eq!(end(&mut bulk).halted, Some(Halt::NoProgress));
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     for n in 0..999 {
         exchange(&mut bulk, 200, &format!("{{\"deleted\":0,\"cursor\":\"{n}\"}}"));
     }
@@ -190,17 +194,17 @@ fn a_thousand_empty_pages_lead_nowhere() {
 #[test]
 fn cursors_that_come_round_lead_nowhere() {
     for period in [1, 2, 3, 10] {
-        let mut bulk = delete().build();
+        let mut bulk = delete().one();
         let mut sent = 0;
-        while let Step::Send(_) = bulk.poll() {
+        while let OneStep::Send(_) = bulk.poll() {
             let page = format!("{{\"deleted\":0,\"cursor\":\"{}\"}}", sent % period);
-            bulk.on_response(&answer(200, &page)).unwrap();
+            bulk.on_response(&response(200, &page)).unwrap();
             sent += 1;
         }
         assert_eq!(end(&mut bulk).halted, Some(Halt::NoProgress));
         assert!(sent <= 4 * period + 4, "{sent} requests for a cycle of {period}");
     }
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     for _ in 0..50 {
         exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"same\"}");
     }
@@ -212,8 +216,8 @@ fn cursors_that_come_round_lead_nowhere() {
 #[test]
 fn retry_after_is_honoured() {
     for status in [429, 503] {
-        let mut bulk = delete().build();
-        let mut busy = answer(status, "");
+        let mut bulk = delete().one();
+        let mut busy = response(status, "");
         busy.headers_mut().insert("retry-after", "17".parse().unwrap());
         send(&mut bulk);
         let Ok(Event::Retry(retried)) = bulk.on_response(&busy) else { panic!() };
@@ -226,8 +230,8 @@ fn retry_after_is_honoured() {
 
 #[test]
 fn a_wait_that_is_too_long_ends_it() {
-    let mut bulk = delete().build();
-    let mut busy = answer(429, "{\"error\":\"daily quota\"}");
+    let mut bulk = delete().one();
+    let mut busy = response(429, "{\"error\":\"daily quota\"}");
     busy.headers_mut().insert("date", "Sun, 06 Nov 1994 08:49:37 GMT".parse().unwrap());
     busy.headers_mut().insert("ratelimit-reset", "784115377".parse().unwrap());
     send(&mut bulk);
@@ -238,15 +242,15 @@ fn a_wait_that_is_too_long_ends_it() {
 
 #[test]
 fn attempts_are_used_up() {
-    let fail: [fn(&mut Bulk); 5] = [
+    let fail: [fn(&mut Machine); 5] = [
         |bulk| drop(bulk.on_failure(Delivery::NotSent).unwrap()),
         |bulk| drop(bulk.on_failure(Delivery::Unknown).unwrap()),
-        |bulk| drop(bulk.on_response(&answer(429, "")).unwrap()),
-        |bulk| drop(bulk.on_response(&answer(500, "")).unwrap()),
-        |bulk| drop(bulk.on_response(&answer(200, "<html>")).unwrap()),
+        |bulk| drop(bulk.on_response(&response(429, "")).unwrap()),
+        |bulk| drop(bulk.on_response(&response(500, "")).unwrap()),
+        |bulk| drop(bulk.on_response(&response(200, "<html>")).unwrap()),
     ];
     for (n, fail) in fail.into_iter().enumerate() {
-        let mut bulk = delete().retry(attempts(3), 1).build();
+        let mut bulk = delete().retry(attempts(3), 1).one();
         for attempt in 1..=3 {
             assert_eq!(send(&mut bulk), FIRST);
             fail(&mut bulk);
@@ -264,23 +268,23 @@ fn attempts_are_used_up() {
 
 #[test]
 fn every_request_has_attempts_of_its_own() {
-    let mut bulk = delete().retry(attempts(2), 1).build();
+    let mut bulk = delete().retry(attempts(2), 1).one();
     for n in 0..20 {
         send(&mut bulk);
         bulk.on_failure(Delivery::NotSent).unwrap();
         wait(&mut bulk);
         exchange(&mut bulk, 200, &format!("{{\"deleted\":1,\"cursor\":\"{n}\"}}"));
     }
-    assert_eq!(bulk.totals().runs, 20);
+    assert_eq!(bulk.totals().affected, 20);
 }
 
 #[test]
 fn what_was_taken_back_was_never_sent() {
-    let mut bulk = delete().build();
+    let mut bulk = delete().one();
     let first = send(&mut bulk);
-    bulk.withdraw().unwrap();
-    nothing_can_be_told(&bulk);
-    assert_eq!(bulk.totals(), upstash_dlq_core::Totals::default());
+    bulk.cancel_unsent().unwrap();
+    nothing_is_in_flight(&bulk);
+    assert_eq!(bulk.totals(), Totals::default());
     assert_eq!(resume(&bulk, &delete()).totals(), bulk.totals());
     assert_eq!(send(&mut bulk), first);
     assert_eq!(resume(&bulk, &delete()).totals().unconfirmed, 1, "this one was in flight");
@@ -288,7 +292,7 @@ fn what_was_taken_back_was_never_sent() {
 
 #[test]
 fn a_maximum_shrinks_the_last_page() {
-    let mut bulk = delete().max(NonZeroU64::new(150)).build();
+    let mut bulk = delete().max(NonZeroU64::new(150)).one();
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":100,\"cursor\":\"x\"}"), FIRST);
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":30,\"cursor\":\"y\"}"), "label=a&count=50&cursor=x");
     assert_eq!(send(&mut bulk), "label=a&count=20&cursor=y");
@@ -296,24 +300,24 @@ fn a_maximum_shrinks_the_last_page() {
     let outcome = end(&mut bulk);
     assert!(!outcome.verified, "all that may be asked for was asked for");
     assert_eq!(outcome.halted, Some(Halt::MaximumUnconfirmed));
-    assert_eq!((outcome.totals.runs, outcome.totals.unconfirmed), (130, 1));
+    assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (130, 1));
 }
 
 #[test]
 fn a_request_that_was_not_carried_out_is_not_charged() {
-    let mut bulk = delete().max(NonZeroU64::new(100)).build();
+    let mut bulk = delete().max(NonZeroU64::new(100)).one();
     exchange(&mut bulk, 429, "");
     wait(&mut bulk);
     assert_eq!(send(&mut bulk), FIRST);
     bulk.on_failure(Delivery::NotSent).unwrap();
     wait(&mut bulk);
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":100,\"cursor\":\"x\"}"), FIRST);
-    assert_eq!(end(&mut bulk).totals.runs, 100);
+    assert_eq!(end(&mut bulk).totals.affected, 100);
 }
 
 #[test]
 fn passes_that_prove_nothing_do_not_go_on_for_ever() {
-    let mut bulk = delete().retry(attempts(4), 1).build();
+    let mut bulk = delete().retry(attempts(4), 1).one();
     for _ in 0..4 {
         exchange(&mut bulk, 502, "");
         wait(&mut bulk);
@@ -329,13 +333,13 @@ fn passes_that_prove_nothing_do_not_go_on_for_ever() {
 
 #[test]
 fn ids_are_done_when_every_request_was_answered() {
-    let mut bulk = by_ids(&["a", "b", "a"]).build();
+    let mut bulk = by_ids(&["a", "b", "a"]).one();
     assert_eq!(exchange(&mut bulk, 503, ""), "dlqIds=a&dlqIds=b");
     wait(&mut bulk);
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0}"), "dlqIds=a&dlqIds=b");
     let outcome = end(&mut bulk);
-    assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.runs == 0);
-    let mut bulk = by_ids(&["a", "b", "c"]).max(NonZeroU64::new(2)).build();
+    assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.affected == 0);
+    let mut bulk = by_ids(&["a", "b", "c"]).max(NonZeroU64::new(2)).one();
     assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":2}"), "dlqIds=a&dlqIds=b");
     let outcome = end(&mut bulk);
     assert!(!outcome.verified && outcome.halted.is_none(), "one id was not asked for");
@@ -343,27 +347,29 @@ fn ids_are_done_when_every_request_was_answered() {
 
 #[test]
 fn a_listing_ends_repeats_and_gives_up() {
-    let pager = || Pager::new(endpoint(), List::everything(), attempts(2), 1);
-    let page = |pager: &mut Pager, status, body: &str| {
-        let Step::Send(request) = pager.poll() else { panic!() };
-        pager.on_response(&answer(status, body)).unwrap();
+    let pager = || OneLane::new(Listing::builder(endpoint(), List::everything()).retry(attempts(2), 1).build());
+    let page = |pager: &mut OneLane<Listing>, status, body: &str| {
+        let OneStep::Send(request) = pager.poll() else { panic!() };
+        pager.on_response(&response(status, body)).unwrap();
         request.uri().query().unwrap_or_default().to_owned()
     };
     let mut one = pager();
     assert_eq!(page(&mut one, 200, "{\"messages\":[],\"cursor\":\"x\"}"), "count=100");
     assert_eq!(page(&mut one, 503, ""), "count=100&cursor=x");
-    assert!(matches!(one.poll(), Step::Wait(_)));
+    assert!(matches!(one.poll(), OneStep::Wait(_)));
     assert_eq!(page(&mut one, 200, "{\"messages\":[{\"dlqId\":\"a\"}],\"cursor\":\"\"}"), "count=100&cursor=x");
-    assert!(matches!(one.poll(), Step::Done(None)));
-    assert!(one.on_failure(Delivery::Unknown).is_err() && one.withdraw().is_err());
+    assert!(matches!(one.poll(), OneStep::Done(outcome) if outcome.halted.is_none()));
+    assert!(one.on_failure(Delivery::Unknown).is_err() && one.cancel_unsent().is_err());
     let mut round = pager();
-    while let Step::Send(_) = round.poll() {
-        round.on_response(&answer(200, "{\"messages\":[{}],\"cursor\":\"same\"}")).unwrap();
+    while let OneStep::Send(_) = round.poll() {
+        round.on_response(&response(200, "{\"messages\":[{}],\"cursor\":\"same\"}")).unwrap();
     }
-    assert!(matches!(round.poll(), Step::Done(Some(Halt::NoProgress))));
+    assert!(matches!(round.poll(), OneStep::Done(outcome) if outcome.halted == Some(Halt::NoProgress)));
     let mut lost = pager();
-    assert!(matches!(lost.poll(), Step::Send(_)));
-    assert!(matches!(lost.poll(), Step::Wait(_)), "a second poll is an unknown answer");
-    assert!(matches!(lost.poll(), Step::Send(_)));
-    assert!(matches!(lost.poll(), Step::Done(Some(Halt::GaveUp { attempts: 2, .. }))));
+    assert!(matches!(lost.poll(), OneStep::Send(_)));
+    assert!(matches!(lost.poll(), OneStep::Wait(_)), "a second poll is an unknown answer");
+    assert!(matches!(lost.poll(), OneStep::Send(_)));
+    assert!(
+        matches!(lost.poll(), OneStep::Done(outcome) if matches!(outcome.halted, Some(Halt::GaveUp { attempts: 2, .. })))
+    );
 }

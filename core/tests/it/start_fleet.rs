@@ -1,28 +1,32 @@
 //! Resume and restart: no run is started twice, whatever the service, the network and the process do.
 
-use crate::world::{NOW, TOKEN, World, cases, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
+use crate::cases::cases;
+use crate::one_lane::{One, OneStep, Respond};
+use crate::world::{NOW, TOKEN, World, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 use http::Response;
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
+use upstash_dlq_core::operation::{BulkBuilder, InDoubt};
+use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::wire::Resume;
 use upstash_dlq_core::{
-    BulkRestart, BulkResume, Checkpoint, Fleet, FleetCheckpoint, FleetStep, Halt, Ids, Outcome, Resume, Selection,
-    Settlement, Step, UnixMillis, Unsettled,
+    BulkRestart, BulkResume, Checkpoint, Halt, Operation, Outcome, Selection, Settlement, Step, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, CursorKind, Ignored, Run, Service};
 
 const DAY: i64 = 86_400_000;
 
-fn resume_of(selected: Selection, size: u32, max: Option<u64>) -> BulkResume {
-    BulkResume::new(endpoint(), selected)
+fn resume_of(selected: Selection, size: u32, max: Option<u64>) -> BulkBuilder<Resume> {
+    BulkResume::builder(endpoint(), selected)
         .page_size(NonZeroU32::new(size).unwrap())
         .max(max.and_then(NonZeroU64::new))
         .retry(policy(), 1)
 }
 
-fn fleet_of(resume: BulkResume, n: usize) -> Fleet<Resume> {
-    resume.build_fleet(lanes(n), UnixMillis::new(NOW))
+fn fleet_of(resume: BulkBuilder<Resume>, n: usize) -> BulkResume {
+    resume.lanes(lanes(n), UnixMillis::new(NOW)).build()
 }
 
 /// How often each run was started.
@@ -34,33 +38,33 @@ fn starts(service: &Service) -> BTreeMap<String, u32> {
 
 /// Drives it, and settles what has to be settled as somebody would who knows what became of each request. Where started
 /// runs stay, that is only done for a request that was not carried out.
-fn drive(world: &mut World, fleet: &mut Fleet<Resume>, stay: bool, mut steps: usize) -> Option<Outcome> {
+fn drive(world: &mut World, fleet: &mut BulkResume, stay: bool, mut steps: usize) -> Option<Outcome> {
     let mut applied = false;
     loop {
         assert!(steps > 0);
         steps -= 1;
         match fleet.poll(world.clock) {
-            FleetStep::Done(outcome) if matches!(outcome.halted, Some(Halt::Unsettled { .. })) => {
-                assert!(world.out.is_empty(), "done with requests out");
+            Step::Done(outcome) if matches!(outcome.halted, Some(Halt::InDoubt { .. })) => {
+                assert!(world.in_flight.is_empty(), "done with requests out");
                 if stay && applied {
                     return Some(outcome);
                 }
                 fleet.settle(if applied { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
             }
-            FleetStep::Done(outcome) => return Some(outcome),
-            FleetStep::Send(lane, request) => {
+            Step::Done(outcome) => return Some(outcome),
+            Step::Send(lane, request) => {
                 let before = world.service.started().count();
                 world.deliver(lane, &request);
                 applied = world.service.started().count() > before;
             }
-            FleetStep::WaitUntil(at) if world.out.is_empty() => world.clock = at,
-            FleetStep::WaitUntil(_) | FleetStep::Idle => drop(world.answer(fleet)),
+            Step::WaitUntil(at) if world.in_flight.is_empty() => world.clock = at,
+            Step::WaitUntil(_) | Step::AwaitResponse => drop(world.respond(fleet)),
         }
     }
 }
 
 proptest! {
-    #![proptest_config(cases(300))]
+    #![proptest_config(cases(300, 15_000))]
 
     #[test]
     fn no_run_is_started_twice(
@@ -79,14 +83,14 @@ proptest! {
         let mut fleet = fleet_of(resume_of(selection(kind), size, max), n);
         let outcome = drive(&mut world, &mut fleet, stay, 1_000_000).unwrap();
         // Where started runs stay and their response was lost, going on would start them again: it does not.
-        let lost = matches!(outcome.halted, Some(Halt::Unsettled { .. }));
+        let lost = matches!(outcome.halted, Some(Halt::InDoubt { .. }));
         prop_assert!(outcome.halted.is_none() || (stay && lost), "{:?}", outcome.halted);
         let starts = starts(&world.service);
         prop_assert!(starts.values().all(|times| *times == 1), "started twice: {starts:?}");
         prop_assert!(starts.keys().all(|id| matching.contains(id)), "more than was asked for");
-        prop_assert!(outcome.totals.runs <= starts.len() as u64);
+        prop_assert!(outcome.totals.affected <= starts.len() as u64);
         if outcome.totals.unconfirmed == 0 {
-            prop_assert_eq!(outcome.totals.runs, starts.len() as u64);
+            prop_assert_eq!(outcome.totals.affected, starts.len() as u64);
         }
         match max {
             Some(max) => {
@@ -101,7 +105,7 @@ proptest! {
             None => {}
         }
         prop_assert_eq!(outcome.totals.requests, world.requests, "requests are not counted right");
-        prop_assert!(world.most_out <= 1, "a window trusts the dates of the server");
+        prop_assert!(world.most_in_flight <= 1, "a window trusts the dates of the server");
     }
 
     /// The process dies at any moment, again and again, also after the last page; somebody settles what was in flight.
@@ -123,13 +127,13 @@ proptest! {
             let mut in_flight = 0;
             for _ in 0..steps {
                 match fleet.poll(world.clock) {
-                    FleetStep::Done(outcome) if outcome.halted.is_some() => {
-                        prop_assert!(fleet.unsettled().is_some(), "{:?}", outcome.halted);
+                    Step::Done(outcome) if outcome.halted.is_some() => {
+                        prop_assert!(fleet.in_doubt().is_some(), "{:?}", outcome.halted);
                         fleet.settle(if carried_out { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
                         (saved, in_flight) = (fleet.checkpoint().to_json(), 0);
                     }
-                    FleetStep::Done(_) => break,
-                    FleetStep::Send(lane, request) => {
+                    Step::Done(_) => break,
+                    Step::Send(lane, request) => {
                         // On disk before it is sent.
                         saved = fleet.checkpoint().to_json();
                         in_flight = 1;
@@ -137,28 +141,28 @@ proptest! {
                         world.deliver(lane, &request);
                         carried_out = world.service.started().count() > before;
                     }
-                    FleetStep::WaitUntil(at) if world.out.is_empty() => world.clock = at,
-                    FleetStep::WaitUntil(_) | FleetStep::Idle => drop(world.answer(&mut fleet)),
+                    Step::WaitUntil(at) if world.in_flight.is_empty() => world.clock = at,
+                    Step::WaitUntil(_) | Step::AwaitResponse => drop(world.respond(&mut fleet)),
                 }
             }
             if stopped {
                 // As after Ctrl-C: what is out comes to its end, and then the file is written once more.
-                while !world.out.is_empty() {
-                    drop(world.answer(&mut fleet));
+                while !world.in_flight.is_empty() {
+                    drop(world.respond(&mut fleet));
                 }
                 saved = fleet.checkpoint().to_json();
-                in_flight = u64::from(fleet.unsettled().is_some());
+                in_flight = u64::from(fleet.in_doubt().is_some());
             }
             // What came back since the file was written is forgotten.
-            world.out.clear();
-            let file = FleetCheckpoint::from_json(saved.as_bytes()).unwrap();
-            fleet = resume().restore_fleet(file, lanes(again), UnixMillis::new(NOW + 9_000)).unwrap();
+            world.in_flight.clear();
+            let file = Checkpoint::from_json(saved.as_bytes()).unwrap();
+            fleet = resume().lanes(lanes(again), UnixMillis::new(NOW + 9_000)).resume_from(file).unwrap();
             let mut settled = 0;
-            while fleet.unsettled().is_some() {
+            while fleet.in_doubt().is_some() {
                 settled += 1;
                 // It says so before it sends anything.
-                let FleetStep::Done(outcome) = fleet.poll(world.clock) else { panic!("sent before it is settled") };
-                let waits = matches!(outcome.halted, Some(Halt::Unsettled { .. }));
+                let Step::Done(outcome) = fleet.poll(world.clock) else { panic!("sent before it is settled") };
+                let waits = matches!(outcome.halted, Some(Halt::InDoubt { .. }));
                 prop_assert!(waits, "{:?}", outcome.halted);
                 // Where started runs stay and the cursor is lost with the response, somebody gives up here.
                 if carried_out && stay {
@@ -195,21 +199,27 @@ fn world_of(runs: Vec<Run>, config: Config) -> World {
     World::new(service, 7)
 }
 
-/// A window would trust the dates of the server.
+/// A window would trust the dates of the server. Ids trust nothing: each is in one batch and in no other.
 #[test]
-fn resume_and_restart_stay_in_one_lane() {
+fn resume_and_restart_stay_in_one_lane_unless_they_have_ids() {
     let runs = || runs_at((0..2_000).map(|n| NOW - n * DAY / 40));
     let mut world = world_of(runs(), Config::default());
-    let mut fleet = BulkRestart::new(endpoint(), Selection::Everything).build_fleet(lanes(4), UnixMillis::new(NOW));
+    let mut fleet =
+        BulkRestart::builder(endpoint(), Selection::Everything).lanes(lanes(4), UnixMillis::new(NOW)).build();
     let outcome = world.run(&mut fleet, 100_000, |_, _| ()).unwrap();
-    assert!(outcome.halted.is_none() && outcome.totals.runs == 2_000 && world.most_out == 1, "{outcome:?}");
+    assert!(outcome.halted.is_none() && outcome.totals.affected == 2_000 && world.most_in_flight == 1, "{outcome:?}");
 
     let ids = Selection::Ids(Ids::parse((0..900).map(|n| format!("r{n}"))).unwrap());
-    for (selected, count) in [(Selection::Everything, 2_000), (ids, 900)] {
+    for (selected, count, lanes) in [(Selection::Everything, 2_000, 1), (ids, 900, 4)] {
         let mut world = world_of(runs(), Config::default());
         let mut fleet = fleet_of(resume_of(selected, 50, None), 4);
         let outcome = world.run(&mut fleet, 100_000, |_, _| ()).unwrap();
-        assert!(outcome.halted.is_none() && outcome.totals.runs == count && world.most_out == 1, "{outcome:?}");
+        assert!(outcome.halted.is_none() && outcome.totals.affected == count, "{outcome:?}");
+        assert_eq!(
+            (world.most_in_flight, outcome.totals.requests),
+            (lanes, count.div_ceil(50) + u64::from(lanes == 1))
+        );
+        assert!(starts(&world.service).values().all(|times| *times == 1));
     }
 }
 
@@ -219,26 +229,27 @@ fn what_is_finished_is_not_begun_again() {
     let pages =
         [r#"{"workflowRuns":[{"workflowRunId":"a"}],"cursor":"c"}"#, r#"{"workflowRuns":[{"workflowRunId":"b"}]}"#];
     let resume = || resume_of(Selection::Everything, 50, None);
-    let mut bulk = resume().build();
+    let mut bulk = resume().one();
     let mut fleet = fleet_of(resume(), 4);
     for page in pages {
-        let Step::Send(_) = bulk.poll() else { panic!() };
+        let OneStep::Send(_) = bulk.poll() else { panic!() };
         bulk.on_response(&Response::new(page)).unwrap();
-        let FleetStep::Send(lane, _) = fleet.poll(Duration::ZERO) else { panic!() };
-        fleet.on_response(lane, &Response::new(page)).unwrap();
+        let Step::Send(lane, _) = fleet.poll(Duration::ZERO) else { panic!() };
+        fleet.respond(lane, &Response::new(page)).unwrap();
     }
-    let mut later = resume().restore(Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap()).unwrap();
-    let Step::Done(outcome) = later.poll() else { panic!("begun again") };
-    assert!(outcome.halted.is_none() && outcome.totals.runs == 2);
+    let mut later =
+        resume().resume_from(Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap()).unwrap().one();
+    let OneStep::Done(outcome) = later.poll() else { panic!("begun again") };
+    assert!(outcome.halted.is_none() && outcome.totals.affected == 2);
     // And a third one, from what the second has written.
-    let mut later = resume().restore(later.checkpoint()).unwrap();
-    assert!(matches!(later.poll(), Step::Done(_)), "begun again");
+    let mut later = resume().resume_from(later.checkpoint()).unwrap().one();
+    assert!(matches!(later.poll(), OneStep::Done(_)), "begun again");
     let mut saved = fleet.checkpoint().to_json();
     for n in [1, 4, 2] {
-        let file = FleetCheckpoint::from_json(saved.as_bytes()).unwrap();
-        let mut later = resume().restore_fleet(file, lanes(n), UnixMillis::new(NOW)).unwrap();
-        let FleetStep::Done(outcome) = later.poll(Duration::ZERO) else { panic!("begun again") };
-        assert!(outcome.halted.is_none() && outcome.totals.runs == 2);
+        let file = Checkpoint::from_json(saved.as_bytes()).unwrap();
+        let mut later = resume().lanes(lanes(n), UnixMillis::new(NOW)).resume_from(file).unwrap();
+        let Step::Done(outcome) = later.poll(Duration::ZERO) else { panic!("begun again") };
+        assert!(outcome.halted.is_none() && outcome.totals.affected == 2);
         saved = later.checkpoint().to_json();
     }
 }
@@ -247,16 +258,16 @@ fn what_is_finished_is_not_begun_again() {
 #[test]
 fn the_file_of_a_single_lane_waits_to_be_settled() {
     let resume = || resume_of(Selection::Everything, 50, Some(120));
-    let mut bulk = resume().build();
-    let Step::Send(_) = bulk.poll() else { panic!() };
-    let saved = FleetCheckpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
-    let mut fleet = resume().restore_fleet(saved, lanes(4), UnixMillis::new(NOW)).unwrap();
-    let FleetStep::Done(outcome) = fleet.poll(Duration::ZERO) else { panic!("sent before it is settled") };
-    assert!(matches!(outcome.halted, Some(Halt::Unsettled { asked: 50, .. })), "{outcome:?}");
-    assert!(matches!(fleet.unsettled(), Some(Unsettled::Listing(_))));
+    let mut bulk = resume().one();
+    let OneStep::Send(_) = bulk.poll() else { panic!() };
+    let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
+    let mut fleet = resume().lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap();
+    let Step::Done(outcome) = fleet.poll(Duration::ZERO) else { panic!("sent before it is settled") };
+    assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })), "{outcome:?}");
+    assert!(matches!(fleet.in_doubt(), Some(InDoubt::Listing(_))));
     fleet.settle(Settlement::Applied).unwrap();
     let mut world = world_of(runs_at((0..900).map(|n| NOW - n)), Config::default());
     let outcome = world.run(&mut fleet, 10_000, |_, _| ()).unwrap();
-    assert_eq!((outcome.totals.runs, outcome.totals.unconfirmed), (70, 1));
+    assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (70, 1));
     assert_eq!(world.service.started().count(), 70);
 }

@@ -1,26 +1,21 @@
-//! The emulator's model of the service on the other end of many lanes, in virtual time, with answers in any order.
+//! The simulated world: the emulator's model of the service, a virtual clock, a network that loses things, and a driver whose
+//! responses come in any order. What should happen in it is worked out by naive filters that share no code with core.
 
+pub(crate) mod history;
+pub(crate) mod scenario;
+
+use crate::one_lane::Respond;
 use http::{Request, Response};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::time::Duration;
-use upstash_dlq_core::{
-    Delivery, Endpoint, Event, Filter, FleetStep, LaneId, Lanes, RetryPolicy, Selection, Token, UnixMillis,
-};
+use upstash_dlq_core::engine::RequestId;
+use upstash_dlq_core::{Delivery, Endpoint, Event, Filter, Operation, RetryPolicy, Selection, Step, Token, UnixMillis};
 use upstash_dlq_emulator::{Config, FaultPlan, Run, Service, Wire, sample};
 
 pub(crate) const NOW: i64 = 1_764_000_000_000;
 pub(crate) const TOKEN: &str = "token";
-
-pub(crate) fn cases(usual: u32) -> ProptestConfig {
-    let deep = std::env::var_os("DLQ_DEEP").is_some();
-    ProptestConfig {
-        cases: if deep { usual * 50 } else { usual },
-        failure_persistence: None,
-        ..ProptestConfig::default()
-    }
-}
 
 pub(crate) fn endpoint() -> Endpoint {
     Endpoint::new("http://127.0.0.1:1", Token::new(TOKEN).unwrap()).unwrap()
@@ -38,15 +33,22 @@ pub(crate) struct World {
     pub(crate) service: Service,
     pub(crate) clock: Duration,
     pub(crate) dice: u64,
-    /// What came of the requests that are out.
-    pub(crate) out: BTreeMap<LaneId, Option<Response<Vec<u8>>>>,
-    pub(crate) most_out: usize,
+    /// What came of the requests in flight.
+    pub(crate) in_flight: BTreeMap<RequestId, Option<Response<Vec<u8>>>>,
+    pub(crate) most_in_flight: usize,
     pub(crate) requests: u64,
 }
 
 impl World {
     pub(crate) fn new(service: Service, seed: u64) -> Self {
-        Self { service, clock: Duration::ZERO, dice: seed | 1, out: BTreeMap::new(), most_out: 0, requests: 0 }
+        Self {
+            service,
+            clock: Duration::ZERO,
+            dice: seed | 1,
+            in_flight: BTreeMap::new(),
+            most_in_flight: 0,
+            requests: 0,
+        }
     }
 
     pub(crate) fn dice(&mut self, below: usize) -> usize {
@@ -56,7 +58,8 @@ impl World {
         usize::try_from(self.dice % (below as u64)).unwrap()
     }
 
-    pub(crate) fn deliver(&mut self, lane: LaneId, request: &Request<()>) {
+    /// The service's response, or `None` where none arrives.
+    pub(crate) fn serve(&mut self, request: &Request<()>) -> Option<Response<Vec<u8>>> {
         let mut arriving = Request::new(Vec::new());
         *arriving.method_mut() = request.method().clone();
         *arriving.uri_mut() = request.uri().clone();
@@ -64,7 +67,7 @@ impl World {
         self.requests += 1;
         let now = NOW + i64::try_from(self.clock.as_millis()).unwrap();
         let mut response = self.service.handle(now, arriving);
-        let answer = match response.extensions().get::<Wire>() {
+        match response.extensions().get::<Wire>() {
             None | Some(Wire::Delay(_)) => Some(response),
             Some(Wire::CutBody) => {
                 let half = response.body().len() / 2;
@@ -72,33 +75,37 @@ impl World {
                 Some(response)
             }
             Some(_) => None,
-        };
-        assert!(self.out.insert(lane, answer).is_none(), "a lane with two requests");
-        self.most_out = self.most_out.max(self.out.len());
+        }
     }
 
-    /// Whoever drove has gone, with the requests that were out; somebody else goes on, whose clock begins anew.
-    pub(crate) fn another_driver<L: Lanes>(&mut self, lanes: &mut L) -> u64 {
-        let lost = self.out.len() as u64;
-        self.out.clear();
-        lanes.abandon();
+    pub(crate) fn deliver(&mut self, id: RequestId, request: &Request<()>) {
+        let response = self.serve(request);
+        assert!(self.in_flight.insert(id, response).is_none(), "two requests of one name");
+        self.most_in_flight = self.most_in_flight.max(self.in_flight.len());
+    }
+
+    /// Whoever drove has gone, with the requests in flight; somebody else goes on, whose clock begins anew.
+    pub(crate) fn another_driver<L: Operation>(&mut self, lanes: &mut L) -> u64 {
+        let lost = self.in_flight.len() as u64;
+        self.in_flight.clear();
+        lanes.connection_lost();
         self.clock = Duration::ZERO;
         lost
     }
 
-    /// Any one of the answers that are out.
-    pub(crate) fn answer<L: Lanes>(&mut self, lanes: &mut L) -> Event<L::Page> {
-        let at = self.dice(self.out.len());
-        let lane = *self.out.keys().nth(at).unwrap();
+    /// Hands over any one of the responses that wait.
+    pub(crate) fn respond<L: Operation>(&mut self, lanes: &mut L) -> Event<L::Page> {
+        let at = self.dice(self.in_flight.len());
+        let id = *self.in_flight.keys().nth(at).unwrap();
         self.clock += Duration::from_millis(20);
-        match self.out.remove(&lane).unwrap() {
-            Some(response) => lanes.on_response(lane, &response).unwrap(),
-            None => lanes.on_failure(lane, Delivery::Unknown.into()).unwrap(),
+        match self.in_flight.remove(&id).unwrap() {
+            Some(response) => lanes.respond(id, &response).unwrap(),
+            None => lanes.on_failure(id, Delivery::Unknown.into()).unwrap(),
         }
     }
 
-    /// To the end, or for so many steps. Looks on before each, and at what comes of each answer.
-    pub(crate) fn run<L: Lanes>(
+    /// To the end, or for so many steps. Looks on before each, and at what comes of each response.
+    pub(crate) fn run<L: Operation>(
         &mut self,
         lanes: &mut L,
         steps: usize,
@@ -106,31 +113,31 @@ impl World {
     ) -> Option<L::Outcome> {
         for _ in 0..steps {
             look(lanes, None);
-            let answers = match lanes.poll(self.clock) {
-                FleetStep::Done(outcome) => {
-                    assert!(self.out.is_empty(), "done with requests out");
+            let responds = match lanes.poll(self.clock) {
+                Step::Done(outcome) => {
+                    assert!(self.in_flight.is_empty(), "done with requests in flight");
                     return Some(outcome);
                 }
-                FleetStep::Send(lane, request) => {
-                    self.deliver(lane, &request);
-                    // Sometimes an answer comes before the next request goes.
+                Step::Send(id, request) => {
+                    self.deliver(id, &request);
+                    // Sometimes a response comes before the next request goes.
                     self.dice(3) == 0
                 }
-                FleetStep::WaitUntil(at) => {
+                Step::WaitUntil(at) => {
                     assert!(at > self.clock);
                     assert!(at - self.clock < Duration::from_secs(62), "a time of another clock");
-                    if self.out.is_empty() {
+                    if self.in_flight.is_empty() {
                         self.clock = at;
                     }
-                    !self.out.is_empty()
+                    !self.in_flight.is_empty()
                 }
-                FleetStep::Idle => {
-                    assert!(!self.out.is_empty(), "idle with nothing out: it would wait for ever");
+                Step::AwaitResponse => {
+                    assert!(!self.in_flight.is_empty(), "nothing is in flight: it would wait for ever");
                     true
                 }
             };
-            if answers {
-                let event = self.answer(lanes);
+            if responds {
+                let event = self.respond(lanes);
                 look(lanes, Some(&event));
             }
         }

@@ -1,0 +1,240 @@
+//! What stands in a checkpoint file, and what must hold between its parts.
+
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::fingerprint::Fingerprint;
+use crate::checkpoint::saved_selection::SavedSelection;
+use crate::checkpoint::seal;
+use crate::checkpoint::version::VERSION;
+use crate::engine::outcome::{Totals, add_one};
+use crate::job::pages::Place;
+use crate::model::time::UnixMillis;
+use crate::plan::cut::Pass;
+use crate::selection::window::Window;
+use crate::wire::bulk::{BulkOperation, Delete, Restart, Resume};
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::num::{NonZeroU32, NonZeroU64};
+use serde::{Deserialize, Serialize};
+
+/// Far more lanes than anybody needs: a file with more is damaged.
+const MAX_LANES: usize = 100_000;
+
+/// Where an operation stood: what a later process needs to go on, with as many lanes as it likes. It holds no token and no
+/// ids. Who gives ids gives them again, and the fingerprint tells whether they are the same.
+///
+/// Whatever stands in a checkpoint, no request asks for a run outside the selection that is given with it.
+///
+/// ```
+/// use upstash_dlq_core::{BulkDelete, Checkpoint, Endpoint, Selection, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let delete = BulkDelete::builder(endpoint, Selection::Everything);
+/// let saved = delete.clone().build().checkpoint().to_json();
+/// let _goes_on = delete.resume_from(Checkpoint::from_json(saved.as_bytes())?)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint(pub(crate) Saved);
+
+/// What stands in the file.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Saved {
+    pub(crate) operation: String,
+    pub(crate) fingerprint: Fingerprint,
+    pub(crate) selection: SavedSelection,
+    pub(crate) page_size: NonZeroU32,
+    pub(crate) max: Option<NonZeroU64>,
+    pub(crate) verify: bool,
+    /// Requests in flight are left out: they stand with their lanes.
+    pub(crate) totals: Totals,
+    pub(crate) progress: Progress,
+}
+
+/// How far it has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Progress {
+    /// By filter, or everything.
+    Windows(Windows),
+    /// By ids.
+    Batches(Batches),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Windows {
+    pub(crate) whole: Window,
+    /// What is left of the maximum.
+    pub(crate) left: Option<u64>,
+    pub(crate) pass: Pass,
+    pub(crate) lanes: Vec<WindowLane>,
+}
+
+/// A window that is not empty yet, as far as is known.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct WindowLane {
+    pub(crate) window: Window,
+    pub(crate) place: Place,
+    pub(crate) request: SavedRequest,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Batches {
+    /// How many ids of a longer list lay before these.
+    pub(crate) before: u64,
+    /// What was listed to find the ids, where the list lies beside the checkpoint.
+    pub(crate) listed: Option<Listed>,
+    /// How many of the ids are in batches that were begun.
+    pub(crate) begun: usize,
+    /// The batches that were begun and are not answered.
+    pub(crate) lanes: Vec<BatchLane>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Listed {
+    pub(crate) selection: SavedSelection,
+    /// Of the list of ids.
+    pub(crate) digest: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct BatchLane {
+    /// The places of its first id and of the one after its last, in the list of ids.
+    pub(crate) from: usize,
+    pub(crate) to: usize,
+    pub(crate) request: SavedRequest,
+}
+
+/// A lane's request when the checkpoint was taken, with how many runs it asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SavedRequest {
+    None,
+    InFlight(u64),
+    InDoubt(u64),
+}
+
+impl Checkpoint {
+    /// The checkpoint as one line of JSON.
+    pub fn to_json(&self) -> String {
+        seal::seal(VERSION, &self.0)
+    }
+
+    /// Reads what [`Self::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Text that is not a checkpoint, one of another version, or one that was changed since it was written.
+    pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
+        let saved: Saved = seal::open(VERSION, json)?;
+        let is_delete = saved.operation == Delete::NAME;
+        if !is_delete && ![Resume::NAME, Restart::NAME].contains(&saved.operation.as_str()) {
+            return Err(CheckpointError::Damaged("its operation is not known".into()));
+        }
+        let fits = saved.requests().all(|request| request.is_possible(is_delete))
+            && match &saved.progress {
+                Progress::Windows(windows) => windows.fit(saved.max),
+                Progress::Batches(batches) => batches.fit(),
+            };
+        if fits { Ok(Self(saved)) } else { Err(CheckpointError::Damaged("its parts do not fit together".into())) }
+    }
+
+    /// The resolved times, for people: the lower and the upper end.
+    pub fn window(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
+        let selection = match &self.0.progress {
+            Progress::Batches(Batches { listed: Some(listed), .. }) => &listed.selection,
+            _ => &self.0.selection,
+        };
+        match selection {
+            SavedSelection::Filter(filter) => (filter.from(), filter.to()),
+            SavedSelection::Ids(_) | SavedSelection::Everything => (None, None),
+        }
+    }
+
+    /// How many ids of a longer list lay before the part that this is of; see
+    /// [`BulkBuilder::part`](crate::operation::BulkBuilder::part).
+    pub fn ids_before(&self) -> u64 {
+        match &self.0.progress {
+            Progress::Batches(batches) => batches.before,
+            Progress::Windows(_) => 0,
+        }
+    }
+
+    /// The digest of the list that the ids come from, if that is kept beside the checkpoint; see
+    /// [`BulkBuilder::listed`](crate::operation::BulkBuilder::listed).
+    pub fn id_list(&self) -> Option<&str> {
+        match &self.0.progress {
+            Progress::Batches(batches) => batches.listed.as_ref().map(|listed| listed.digest.as_str()),
+            Progress::Windows(_) => None,
+        }
+    }
+
+    /// Whether it is of ids. Otherwise it is of a filter, or everything.
+    pub fn is_of_ids(&self) -> bool {
+        matches!(self.0.progress, Progress::Batches(_))
+    }
+
+    /// What had happened. Requests that were in flight count as unconfirmed.
+    pub fn totals(&self) -> Totals {
+        let mut totals = self.0.totals;
+        for _ in self.0.requests().filter(|request| matches!(request, SavedRequest::InFlight(_))) {
+            add_one(&mut totals.requests);
+            add_one(&mut totals.unconfirmed);
+        }
+        totals
+    }
+}
+
+impl Saved {
+    fn requests(&self) -> impl Iterator<Item = SavedRequest> {
+        let (windows, batches): (&[WindowLane], &[BatchLane]) = match &self.progress {
+            Progress::Windows(windows) => (&windows.lanes, &[]),
+            Progress::Batches(batches) => (&[], &batches.lanes),
+        };
+        windows.iter().map(|lane| lane.request).chain(batches.iter().map(|lane| lane.request))
+    }
+}
+
+impl SavedRequest {
+    fn is_possible(self, is_delete: bool) -> bool {
+        match self {
+            Self::None => true,
+            Self::InFlight(asked) => asked > 0,
+            Self::InDoubt(asked) => asked > 0 && !is_delete,
+        }
+    }
+}
+
+impl Windows {
+    fn fit(&self, max: Option<NonZeroU64>) -> bool {
+        self.left.is_some() == max.is_some()
+            && self.left <= max.map(NonZeroU64::get)
+            && self.lanes.len() <= MAX_LANES
+            && self.whole.lo <= self.whole.hi
+            && self.lanes.iter().all(|lane| lane.window.lies_in(&self.whole))
+            && self.are_disjoint()
+    }
+
+    /// Otherwise runs would be started twice.
+    fn are_disjoint(&self) -> bool {
+        let mut windows: Vec<Window> = self.lanes.iter().map(|lane| lane.window).collect();
+        windows.sort_unstable_by_key(|window| window.lo);
+        windows
+            .iter()
+            .zip(windows.iter().skip(1))
+            .all(|(one, next)| one.hi < next.lo && !one.open_above && !next.open_below)
+    }
+}
+
+impl Batches {
+    fn fit(&self) -> bool {
+        let mut ranges: Vec<(usize, usize)> = self.lanes.iter().map(|lane| (lane.from, lane.to)).collect();
+        ranges.sort_unstable();
+        ranges.len() <= MAX_LANES
+            && ranges.iter().all(|(from, to)| from < to && *to <= self.begun)
+            && ranges.iter().zip(ranges.iter().skip(1)).all(|((_, to), (from, _))| to <= from)
+    }
+}

@@ -1,0 +1,25 @@
+//! What the clients of all transports have in common: why one cannot be built.
+//!
+//! Floor 8.
+
+use alloc::string::String;
+use core::fmt;
+
+/// Why a client cannot be built. Nothing was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BuildError(String);
+
+impl BuildError {
+    /// For transports. The message says what is wrong and what to do, and holds no secret.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self(message.into())
+    }
+}
+
+impl fmt::Display for BuildError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for BuildError {}

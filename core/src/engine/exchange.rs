@@ -1,0 +1,157 @@
+//! One lane's request: ready, in flight, backing off, or in doubt.
+
+use crate::engine::clock::Change;
+use crate::engine::failure::Cause;
+use crate::engine::halt::Halt;
+use crate::engine::operation::InvalidState;
+use crate::engine::retry::{Attempts, GiveUp, RetryPolicy};
+use core::time::Duration;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Exchange {
+    state: State,
+    attempts: Attempts,
+    /// Whether the last response was a 429.
+    rate_limited: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum State {
+    Ready,
+    InFlight {
+        serial: u64,
+        asked: u64,
+    },
+    /// The wait has not begun: the next `poll` knows the time.
+    BackoffFor(Duration),
+    BackoffUntil(Duration),
+    /// The request may have been carried out, and must not be repeated before somebody has looked.
+    InDoubt {
+        asked: u64,
+        cause: Cause,
+    },
+}
+
+impl Exchange {
+    pub(crate) fn new(policy: RetryPolicy, seed: u64) -> Self {
+        Self { state: State::Ready, attempts: Attempts::new(policy, seed), rate_limited: false }
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.state == State::Ready
+    }
+
+    /// Whether the last response was a page, or there was none yet.
+    pub(crate) fn is_at_page_boundary(&self) -> bool {
+        self.is_ready() && self.attempts.is_fresh() && !self.rate_limited
+    }
+
+    /// How many runs the request in flight asks for.
+    pub(crate) fn asked(&self) -> Option<u64> {
+        match self.state {
+            State::InFlight { asked, .. } => Some(asked),
+            _ => None,
+        }
+    }
+
+    /// The serial number of the request in flight.
+    pub(crate) fn serial(&self) -> Option<u64> {
+        match self.state {
+            State::InFlight { serial, .. } => Some(serial),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn in_doubt(&self) -> Option<(u64, &Cause)> {
+        match &self.state {
+            State::InDoubt { asked, cause } => Some((*asked, cause)),
+            _ => None,
+        }
+    }
+
+    pub(crate) fn send(&mut self, serial: u64, asked: u64) {
+        self.state = State::InFlight { serial, asked };
+    }
+
+    /// The request is no longer in flight. Returns how many runs it asked for.
+    pub(crate) fn land(&mut self, serial: u64) -> Result<u64, InvalidState> {
+        match self.state {
+            State::InFlight { serial: current, asked } if current == serial => {
+                self.state = State::Ready;
+                self.rate_limited = false;
+                Ok(asked)
+            }
+            _ => Err(InvalidState),
+        }
+    }
+
+    /// The attempts so far do not count.
+    pub(crate) fn reset_attempts(&mut self) {
+        self.attempts.reset();
+    }
+
+    pub(crate) fn is_rate_limited(&self) -> bool {
+        self.rate_limited
+    }
+
+    /// The attempt failed. Returns how long to wait for the next one.
+    ///
+    /// # Errors
+    /// The halt, if there is no next one.
+    pub(crate) fn fail(&mut self, wait: Option<Duration>, cause: &Cause) -> Result<Duration, Halt> {
+        self.attempts.fail(wait).map_err(|give_up| match give_up {
+            GiveUp::Exhausted { attempts } => Halt::GaveUp { attempts, last: cause.clone() },
+            GiveUp::TooLong { wait } => Halt::WaitTooLong { wait, cause: cause.clone() },
+        })
+    }
+
+    /// Waits by itself.
+    pub(crate) fn back_off(&mut self, wait: Duration) {
+        self.state = State::BackoffFor(wait);
+    }
+
+    /// Waits with all other lanes, by the rate limiter.
+    pub(crate) fn clear_backoff(&mut self) {
+        self.rate_limited = true;
+        self.state = State::Ready;
+    }
+
+    /// Its wait begins now. Returns when it ends.
+    pub(crate) fn begin_backoff(&mut self, now: Duration) -> Option<Duration> {
+        let State::BackoffFor(wait) = self.state else { return None };
+        let until = now.saturating_add(wait);
+        self.state = State::BackoffUntil(until);
+        Some(until)
+    }
+
+    /// Returns when its wait ends, on the new clock.
+    pub(crate) fn on_clock_change(&mut self, change: Change) -> Option<Duration> {
+        let State::BackoffUntil(until) = &mut self.state else { return None };
+        *until = change.translate(*until);
+        Some(*until)
+    }
+
+    pub(crate) fn backoff_until(&self) -> Option<Duration> {
+        match self.state {
+            State::BackoffUntil(until) => Some(until),
+            _ => None,
+        }
+    }
+
+    /// Its wait is over, or does not matter any more.
+    pub(crate) fn wake(&mut self) {
+        if let State::BackoffFor(_) | State::BackoffUntil(_) = self.state {
+            self.state = State::Ready;
+        }
+    }
+
+    pub(crate) fn doubt(&mut self, asked: u64, cause: Cause) {
+        self.state = State::InDoubt { asked, cause };
+    }
+
+    /// Somebody has looked.
+    pub(crate) fn settle(&mut self) {
+        self.state = State::Ready;
+        self.attempts.reset();
+    }
+}

@@ -1,0 +1,60 @@
+//! One lane's work, a page at a time. A job knows no retries, no clock and no maximum.
+
+use crate::engine::halt::Halt;
+use crate::model::endpoint::Endpoint;
+use crate::wire::error::ResponseError;
+use core::fmt::Debug;
+use http::{Request, Response};
+
+pub(crate) trait Job: Clone + Debug {
+    type Page;
+
+    /// Returns the request for the next page, and how many runs it asks for: at most `allowance`.
+    ///
+    /// # Errors
+    /// Only a defect of this library makes one: every part of a request is checked where it is made.
+    fn request(&self, endpoint: &Endpoint, allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error>;
+
+    fn parse(&self, response: &Response<&[u8]>) -> Result<Self::Page, ResponseError>;
+
+    /// Moves on behind the page.
+    fn on_page(&mut self, page: &Self::Page) -> Next;
+
+    /// What becomes of the request when nobody knows whether it was carried out.
+    fn repeat(&self) -> Repeat;
+
+    /// A response that is final. Returns true if the job starts over.
+    fn on_refused(&mut self, _error: &ResponseError) -> bool {
+        false
+    }
+
+    /// Somebody has found out that a request in doubt was carried out.
+    fn on_applied(&mut self) -> Next {
+        Next::More
+    }
+
+    /// How many runs the page says were deleted, resumed or restarted.
+    fn affected(_page: &Self::Page) -> u64 {
+        0
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Next {
+    /// The job has another page.
+    More,
+    /// The job is done. Its lane is free.
+    Finished,
+    /// The whole operation stops.
+    Halt(Halt),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Repeat {
+    /// It changes nothing, so it is sent again.
+    Reads,
+    /// To send it again does no harm. It counts as unconfirmed.
+    Harmless,
+    /// It must not be sent again before somebody has looked.
+    InDoubt,
+}

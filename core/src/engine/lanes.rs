@@ -1,0 +1,43 @@
+//! The lanes of a scheduler, as its plan may see and change them.
+
+use crate::engine::exchange::Exchange;
+use alloc::vec::Vec;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Lane<J> {
+    pub(crate) job: J,
+    pub(crate) exchange: Exchange,
+}
+
+/// All lanes. A lane that is in flight can be looked at, and is otherwise left alone.
+#[derive(Debug)]
+pub(crate) struct Lanes<'a, J> {
+    pub(crate) slots: &'a mut [Option<Lane<J>>],
+    /// How many lanes may be open.
+    pub(crate) limit: usize,
+    pub(crate) open: usize,
+    /// Lanes that were closed here.
+    pub(crate) closed: &'a mut Vec<usize>,
+}
+
+impl<J> Lanes<'_, J> {
+    pub(crate) fn jobs(&self) -> impl Iterator<Item = &J> {
+        self.slots.iter().flatten().map(|lane| &lane.job)
+    }
+
+    /// Those whose last response was a page, and that have not sent their next request.
+    pub(crate) fn at_page_boundary(&mut self) -> impl Iterator<Item = &mut J> {
+        let idle = self.slots.iter_mut().flatten().filter(|lane| lane.exchange.is_at_page_boundary());
+        idle.map(|lane| &mut lane.job)
+    }
+
+    /// Closes all lanes that are not in flight. What is left of their jobs is not done.
+    pub(crate) fn close_idle(&mut self) {
+        for (at, slot) in self.slots.iter_mut().enumerate() {
+            if slot.take_if(|lane| lane.exchange.asked().is_none()).is_some() {
+                self.closed.push(at);
+                self.open = self.open.saturating_sub(1);
+            }
+        }
+    }
+}

@@ -1,0 +1,66 @@
+//! Which lanes an operation has, and when it is done. Passes, the maximum and what proves that nothing is left live here, so
+//! that one lane and many share them.
+
+use crate::engine::failure::Cause;
+use crate::engine::halt::Halt;
+use crate::engine::job::{Job, Next};
+use crate::engine::lanes::Lanes;
+use crate::engine::outcome::Totals;
+use core::fmt::Debug;
+use core::time::Duration;
+
+pub(crate) trait Plan {
+    type Job: Job;
+    /// What is handed over for each page.
+    type Page;
+    type Outcome: Clone + Debug;
+
+    /// Returns the next job for a free lane.
+    ///
+    /// # Errors
+    /// A job that cannot be made, which stops the operation.
+    fn next(&mut self) -> Result<Option<Self::Job>, Halt>;
+
+    /// How many jobs wait for a lane.
+    fn queued(&self) -> usize;
+
+    /// What is left of the maximum. What requests in flight ask for is not taken off.
+    fn budget(&self) -> Option<u64> {
+        None
+    }
+
+    /// A page came, and the job has moved on as `next` says. The plan may decide otherwise.
+    fn on_page(&mut self, job: &mut Self::Job, page: <Self::Job as Job>::Page, next: &mut Next) -> Self::Page;
+
+    /// Cuts, restarts or closes lanes that stand at a page boundary. Called after each response.
+    fn rebalance(&mut self, _lanes: &mut Lanes<'_, Self::Job>) {}
+
+    /// Nobody knows whether a request that changes something was carried out. It asked for so many runs.
+    fn on_unknown(&mut self, _asked: u64, _cause: &Cause) {}
+
+    /// Somebody has found out that such a request was carried out. The job has moved on as `next` says.
+    fn on_applied(&mut self, _job: &mut Self::Job, _next: &mut Next) {}
+
+    /// Somebody has found out that such a request was not carried out.
+    fn on_not_applied(&mut self, _asked: u64) {}
+
+    /// The job has started over.
+    fn on_restarted(&mut self, _job: &Self::Job) {}
+
+    /// No lane has anything left to do, and nothing is in flight.
+    fn drained(&mut self, totals: Totals) -> Drained;
+
+    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Self::Outcome;
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Drained {
+    /// There is more: [`Plan::next`] has another job.
+    Again,
+    /// There is more after a wait.
+    AgainAfter(Duration),
+    /// The operation waits for its caller.
+    Blocked,
+    Done,
+    Halt(Halt),
+}

@@ -1,0 +1,566 @@
+//! Who sends next: lanes that are ready, in flight or backing off, and the one place where a request is sent, retried, paced
+//! and given up. One lane is a scheduler with one slot.
+//!
+//! It knows nothing of what a job asks for, nor of when an operation is done: that is its plan's business.
+
+use crate::engine::clock::Clock;
+use crate::engine::exchange::Exchange;
+use crate::engine::failure::{Cause, Delivery, TransportFailure};
+use crate::engine::halt::Halt;
+use crate::engine::job::{Job, Next, Repeat};
+use crate::engine::lanes::{Lane, Lanes};
+use crate::engine::operation::{Event, InvalidState, RequestId, Retried, Step};
+use crate::engine::outcome::{Totals, add_one};
+use crate::engine::plan::{Drained, Plan};
+use crate::engine::rate_limiter::RateLimiter;
+use crate::engine::retry::{RetryClass, classify};
+use crate::engine::settings::Settings;
+use crate::engine::settlement::Settlement;
+use crate::wire::error::ResponseError;
+use alloc::collections::{BTreeSet, VecDeque};
+use alloc::string::ToString;
+use alloc::vec::Vec;
+use core::time::Duration;
+use http::Response;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Scheduler<P: Plan> {
+    settings: Settings,
+    pub(crate) plan: P,
+    slots: Vec<Option<Lane<P::Job>>>,
+    free: Vec<usize>,
+    /// Lanes in the order in which they send. An entry whose lane has changed since is passed over.
+    ready: VecDeque<usize>,
+    /// Lanes that wait, by the end of their wait.
+    waiting: BTreeSet<(Duration, usize)>,
+    /// Lanes whose wait has not begun: the next `poll` knows the time.
+    backed_off: Vec<usize>,
+    in_flight: usize,
+    /// How many runs the requests in flight ask for.
+    reserved: u64,
+    /// Whether a lane was refused with a 429 since the last page.
+    any_rate_limited: bool,
+    /// How many requests were handed out.
+    sent: u64,
+    /// How many lanes were opened: each gets a seed of its own.
+    opened: u64,
+    /// Before this time no job is begun.
+    paused_until: Option<Duration>,
+    limiter: RateLimiter,
+    clock: Clock,
+    totals: Totals,
+    /// Why no further request is sent.
+    halted: Option<Halt>,
+    done: Option<P::Outcome>,
+}
+
+impl<P: Plan> Scheduler<P> {
+    pub(crate) fn new(settings: Settings, plan: P) -> Self {
+        Self {
+            limiter: RateLimiter::new(settings.lanes.get(), settings.max_requests_per_second),
+            settings,
+            plan,
+            slots: Vec::new(),
+            free: Vec::new(),
+            ready: VecDeque::new(),
+            waiting: BTreeSet::new(),
+            backed_off: Vec::new(),
+            in_flight: 0,
+            reserved: 0,
+            any_rate_limited: false,
+            sent: 0,
+            opened: 0,
+            paused_until: None,
+            clock: Clock::default(),
+            totals: Totals::default(),
+            halted: None,
+            done: None,
+        }
+    }
+
+    pub(crate) fn poll(&mut self, now: Duration) -> Step<P::Outcome> {
+        self.tell_time(now);
+        loop {
+            if let Some(outcome) = &self.done {
+                return Step::Done(outcome.clone());
+            }
+            if self.halted.is_some() {
+                if self.in_flight > 0 {
+                    return Step::AwaitResponse;
+                }
+                self.done = Some(self.plan.outcome(self.totals, self.halted.clone()));
+                continue;
+            }
+            if let Err(halt) = self.open_lanes(now) {
+                self.halted = Some(halt);
+                continue;
+            }
+            let left = self.plan.budget().map(|budget| budget.saturating_sub(self.reserved));
+            if left == Some(0) && self.in_flight > 0 {
+                // What others have asked for may come back.
+                return Step::AwaitResponse;
+            }
+            if left != Some(0) {
+                if let Some(step) = self.send_or_wait(left, now) {
+                    return step;
+                }
+            }
+            match self.plan.drained(self.totals) {
+                Drained::Again => {
+                    if self.plan.queued() == 0 {
+                        self.halted = Some(Halt::Unbuildable("a pass has no request".to_string()));
+                    }
+                }
+                Drained::AgainAfter(wait) => self.paused_until = Some(now.saturating_add(wait)),
+                Drained::Blocked => return Step::AwaitResponse,
+                Drained::Done => self.done = Some(self.plan.outcome(self.totals, None)),
+                Drained::Halt(halt) => self.halted = Some(halt),
+            }
+        }
+    }
+
+    /// Returns `None` if nothing is to be sent and nothing is awaited.
+    fn send_or_wait(&mut self, left: Option<u64>, now: Duration) -> Option<Step<P::Outcome>> {
+        self.wake(now);
+        let mut until = self.next_wake();
+        if let Some(paused) = self.paused_until {
+            until = Some(until.map_or(paused, |until| until.min(paused)));
+        }
+        if let Some(at) = self.next_ready() {
+            let earliest = self.limiter.earliest(now);
+            if earliest <= now && self.limiter.has_room(self.in_flight) {
+                return Some(self.send(at, left, now));
+            }
+            if earliest > now {
+                until = Some(until.map_or(earliest, |until| until.min(earliest)));
+            }
+        }
+        match until {
+            Some(until) => Some(Step::WaitUntil(until)),
+            None => (self.in_flight > 0).then_some(Step::AwaitResponse),
+        }
+    }
+
+    fn send(&mut self, at: usize, left: Option<u64>, now: Duration) -> Step<P::Outcome> {
+        let Some(lane) = self.slots.get_mut(at).and_then(Option::as_mut) else { return Step::AwaitResponse };
+        match lane.job.request(&self.settings.endpoint, left) {
+            Ok((request, asked)) => Step::Send(self.hand_out(at, asked, now), request),
+            Err(error) => {
+                self.halted = Some(Halt::Unbuildable(error.to_string()));
+                self.poll(now)
+            }
+        }
+    }
+
+    fn hand_out(&mut self, at: usize, asked: u64, now: Duration) -> RequestId {
+        let serial = self.sent;
+        if let Some(lane) = self.slots.get_mut(at).and_then(Option::as_mut) {
+            lane.exchange.send(serial, asked);
+        }
+        self.ready.pop_front();
+        self.sent = self.sent.wrapping_add(1);
+        self.in_flight += 1;
+        self.reserved = self.reserved.saturating_add(asked);
+        self.limiter.on_sent(now);
+        RequestId { lane: at, serial }
+    }
+
+    /// Puts idle lanes to work.
+    fn open_lanes(&mut self, now: Duration) -> Result<(), Halt> {
+        if self.paused_until.is_some_and(|until| until > now) {
+            return Ok(());
+        }
+        self.paused_until = None;
+        while self.open() < self.settings.lanes.get() {
+            let Some(job) = self.plan.next()? else { break };
+            let at = self.open_lane(job);
+            self.ready.push_back(at);
+        }
+        Ok(())
+    }
+
+    fn open_lane(&mut self, job: P::Job) -> usize {
+        let seed = self.settings.seed.wrapping_add(self.opened);
+        self.opened = self.opened.wrapping_add(1);
+        let lane = Some(Lane { job, exchange: Exchange::new(self.settings.policy, seed) });
+        match self.free.pop() {
+            Some(at) => {
+                if let Some(slot) = self.slots.get_mut(at) {
+                    *slot = lane;
+                }
+                at
+            }
+            None => {
+                self.slots.push(lane);
+                self.slots.len() - 1
+            }
+        }
+    }
+
+    fn close_lane(&mut self, at: usize) {
+        if let Some(slot) = self.slots.get_mut(at) {
+            if slot.take().is_some() {
+                self.free.push(at);
+            }
+        }
+    }
+
+    /// The lane that sends next. It stays at the head of the queue.
+    fn next_ready(&mut self) -> Option<usize> {
+        while let Some(at) = self.ready.front().copied() {
+            if self.slots.get(at).and_then(Option::as_ref).is_some_and(|lane| lane.exchange.is_ready()) {
+                return Some(at);
+            }
+            self.ready.pop_front();
+        }
+        None
+    }
+
+    /// Waits begin and end with the time that `poll` is told.
+    fn tell_time(&mut self, now: Duration) {
+        if let Some(change) = self.clock.set(now) {
+            self.limiter.on_clock_change(change);
+            self.paused_until = self.paused_until.map(|until| change.translate(until));
+            self.waiting.clear();
+            for (at, slot) in self.slots.iter_mut().enumerate() {
+                if let Some(until) = slot.as_mut().and_then(|lane| lane.exchange.on_clock_change(change)) {
+                    self.waiting.insert((until, at));
+                }
+            }
+        }
+        for at in core::mem::take(&mut self.backed_off) {
+            if let Some(until) =
+                self.slots.get_mut(at).and_then(Option::as_mut).and_then(|lane| lane.exchange.begin_backoff(now))
+            {
+                self.waiting.insert((until, at));
+            }
+        }
+    }
+
+    fn wake(&mut self, now: Duration) {
+        while self.next_wake().is_some_and(|until| until <= now) {
+            let Some((_, at)) = self.waiting.pop_first() else { return };
+            if let Some(lane) = self.slots.get_mut(at).and_then(Option::as_mut) {
+                lane.exchange.wake();
+                self.ready.push_back(at);
+            }
+        }
+    }
+
+    /// When the first wait ends. Lanes that were closed while they waited are forgotten: nobody waits for them.
+    fn next_wake(&mut self) -> Option<Duration> {
+        while let Some((until, at)) = self.waiting.first().copied() {
+            let lane = self.slots.get(at).and_then(Option::as_ref);
+            if lane.is_some_and(|lane| lane.exchange.backoff_until() == Some(until)) {
+                return Some(until);
+            }
+            self.waiting.pop_first();
+        }
+        None
+    }
+
+    pub(crate) fn on_response(
+        &mut self,
+        id: RequestId,
+        response: &Response<&[u8]>,
+    ) -> Result<Event<P::Page>, InvalidState> {
+        let asked = self.land(id)?;
+        add_one(&mut self.totals.requests);
+        self.limiter.on_headers(response.headers());
+        let lane = self.slots.get_mut(id.lane).and_then(Option::as_mut).ok_or(InvalidState)?;
+        let page = match lane.job.parse(response) {
+            Ok(page) => page,
+            Err(error) => return Ok(self.on_error(id, asked, response, error)),
+        };
+        add_one(&mut self.totals.pages);
+        self.totals.affected = self.totals.affected.saturating_add(P::Job::affected(&page));
+        self.limiter.on_page();
+        lane.exchange.reset_attempts();
+        let mut next = lane.job.on_page(&page);
+        let page = self.plan.on_page(&mut lane.job, page, &mut next);
+        self.go_on(id.lane, next);
+        self.reset_rate_limited();
+        self.rebalance();
+        Ok(Event::Page(page))
+    }
+
+    pub(crate) fn on_failure(
+        &mut self,
+        id: RequestId,
+        failure: TransportFailure,
+    ) -> Result<Event<P::Page>, InvalidState> {
+        let asked = self.land(id)?;
+        let class = match failure.delivery {
+            Delivery::NotSent => RetryClass::NotDone { wait: None },
+            Delivery::Unknown => {
+                add_one(&mut self.totals.requests);
+                RetryClass::Unknown { wait: None }
+            }
+        };
+        Ok(self.retry(id, asked, class, Cause::Transport(failure)))
+    }
+
+    pub(crate) fn cancel_unsent(&mut self, id: RequestId) -> Result<(), InvalidState> {
+        self.land(id)?;
+        self.ready.push_front(id.lane);
+        Ok(())
+    }
+
+    pub(crate) fn connection_lost(&mut self) {
+        for lane in 0..self.slots.len() {
+            let serial = self.slots.get(lane).and_then(Option::as_ref).and_then(|lane| lane.exchange.serial());
+            if let Some(serial) = serial {
+                // The request is in flight, so this is no invalid state.
+                let _ = self.on_failure(RequestId { lane, serial }, Delivery::Unknown.into());
+            }
+        }
+        self.clock.begin_anew();
+    }
+
+    fn land(&mut self, id: RequestId) -> Result<u64, InvalidState> {
+        let lane = self.slots.get_mut(id.lane).and_then(Option::as_mut).ok_or(InvalidState)?;
+        let asked = lane.exchange.land(id.serial)?;
+        self.in_flight = self.in_flight.saturating_sub(1);
+        self.reserved = self.reserved.saturating_sub(asked);
+        Ok(asked)
+    }
+
+    fn on_error(
+        &mut self,
+        id: RequestId,
+        asked: u64,
+        response: &Response<&[u8]>,
+        error: ResponseError,
+    ) -> Event<P::Page> {
+        let class = classify(response, &error);
+        let mut restarted = false;
+        if let (Some(Some(lane)), RetryClass::Final) = (self.slots.get_mut(id.lane), class) {
+            restarted = lane.job.on_refused(&error);
+            if restarted {
+                lane.exchange.reset_attempts();
+                self.plan.on_restarted(&lane.job);
+                self.ready.push_back(id.lane);
+            }
+        }
+        let error = error.redacted(&self.settings.endpoint);
+        match class {
+            RetryClass::Final if restarted => {
+                Event::Retry(Retried { cause: Cause::Response(error), after: Duration::ZERO })
+            }
+            RetryClass::Final => self.stop(id.lane, Halt::Refused(error)),
+            RetryClass::NotDone { .. } | RetryClass::Unknown { .. } => {
+                self.retry(id, asked, class, Cause::Response(error))
+            }
+        }
+    }
+
+    fn retry(&mut self, id: RequestId, asked: u64, class: RetryClass, cause: Cause) -> Event<P::Page> {
+        let Some(lane) = self.slots.get_mut(id.lane).and_then(Option::as_mut) else { return Event::Ended };
+        let wait = match class {
+            RetryClass::NotDone { wait } => wait,
+            RetryClass::Unknown { wait } => {
+                let repeat = lane.job.repeat();
+                if repeat != Repeat::Reads {
+                    add_one(&mut self.totals.unconfirmed);
+                    self.plan.on_unknown(asked, &cause);
+                }
+                if repeat == Repeat::InDoubt {
+                    lane.exchange.doubt(asked, cause.clone());
+                    // It wins over any other halt: somebody has to look.
+                    if !matches!(self.halted, Some(Halt::InDoubt { .. })) {
+                        self.halted = Some(Halt::InDoubt { asked, cause });
+                    }
+                    return Event::Ended;
+                }
+                wait
+            }
+            RetryClass::Final => None,
+        };
+        let after = match lane.exchange.fail(wait, &cause) {
+            Ok(after) => after,
+            Err(halt) => return self.stop(id.lane, halt),
+        };
+        if self.plan.budget() == Some(0) {
+            // The maximum is used up by requests that may have been carried out: nothing is repeated.
+            self.ready.push_back(id.lane);
+            return Event::Ended;
+        }
+        add_one(&mut self.totals.retries);
+        if cause.is_rate_limit() {
+            lane.exchange.clear_backoff();
+            self.ready.push_back(id.lane);
+            self.any_rate_limited = true;
+            self.limiter.on_rate_limited(id.serial, self.sent, after);
+        } else {
+            lane.exchange.back_off(after);
+            self.backed_off.push(id.lane);
+        }
+        self.rebalance();
+        Event::Retry(Retried { cause, after })
+    }
+
+    /// Nothing more is sent. The lane stays as it is, so that a checkpoint has it.
+    fn stop(&mut self, at: usize, halt: Halt) -> Event<P::Page> {
+        self.ready.push_back(at);
+        self.halted.get_or_insert(halt);
+        Event::Ended
+    }
+
+    fn go_on(&mut self, at: usize, next: Next) {
+        match next {
+            Next::More => self.ready.push_back(at),
+            Next::Finished => self.close_lane(at),
+            Next::Halt(halt) => {
+                let _ = self.stop(at, halt);
+            }
+        }
+    }
+
+    /// What was refused for the sake of other lanes is no failed attempt while those get on.
+    fn reset_rate_limited(&mut self) {
+        if core::mem::take(&mut self.any_rate_limited) {
+            let lanes = self.slots.iter_mut().flatten().filter(|lane| lane.exchange.is_rate_limited());
+            lanes.for_each(|lane| lane.exchange.reset_attempts());
+        }
+    }
+
+    fn rebalance(&mut self) {
+        if self.halted.is_none() {
+            let open = self.open();
+            let (limit, closed) = (self.settings.lanes.get(), &mut self.free);
+            self.plan.rebalance(&mut Lanes { slots: &mut self.slots, limit, open, closed });
+        }
+    }
+
+    /// How many lanes are open.
+    fn open(&self) -> usize {
+        self.slots.len().saturating_sub(self.free.len())
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight
+    }
+
+    pub(crate) fn concurrency(&self) -> usize {
+        self.open().saturating_add(self.plan.queued()).min(self.settings.lanes.get()).max(1)
+    }
+
+    /// What has happened. A request in flight counts as one whose result is not known, until its response comes.
+    pub(crate) fn totals(&self) -> Totals {
+        let mut totals = self.totals;
+        for lane in self.slots.iter().flatten().filter(|lane| lane.exchange.asked().is_some()) {
+            add_one(&mut totals.requests);
+            if lane.job.repeat() != Repeat::Reads {
+                add_one(&mut totals.unconfirmed);
+            }
+        }
+        totals
+    }
+
+    /// How it ended, or how it stands.
+    pub(crate) fn outcome_so_far(&self) -> P::Outcome {
+        self.done.clone().unwrap_or_else(|| self.plan.outcome(self.totals(), self.halted.clone()))
+    }
+}
+
+/// What a checkpoint keeps and brings back.
+impl<P: Plan> Scheduler<P> {
+    pub(crate) fn lanes(&self) -> impl Iterator<Item = &Lane<P::Job>> {
+        self.slots.iter().flatten()
+    }
+
+    /// What had happened, requests in flight left out: those stand with their lanes.
+    pub(crate) fn totals_without_in_flight(&self) -> Totals {
+        self.totals
+    }
+
+    pub(crate) fn resume_totals(&mut self, totals: Totals) {
+        self.totals = totals;
+    }
+
+    /// Opens a lane that another process left behind.
+    pub(crate) fn resume_lane(&mut self, job: P::Job, left: LeftBehind) {
+        let repeat = job.repeat();
+        let at = self.open_lane(job);
+        let (asked, cause) = match left {
+            LeftBehind::Nothing => {
+                self.ready.push_back(at);
+                return;
+            }
+            LeftBehind::InFlight(asked) => {
+                let cause = Cause::Transport(TransportFailure {
+                    delivery: Delivery::Unknown,
+                    message: "an earlier process ended before the response came".to_string(),
+                });
+                add_one(&mut self.totals.requests);
+                add_one(&mut self.totals.unconfirmed);
+                self.plan.on_unknown(asked, &cause);
+                (asked, cause)
+            }
+            LeftBehind::InDoubt(asked) => {
+                let message = "an earlier process did not learn what became of a request".to_string();
+                (asked, Cause::Transport(TransportFailure { delivery: Delivery::Unknown, message }))
+            }
+        };
+        match self.slots.get_mut(at).and_then(Option::as_mut) {
+            Some(lane) if repeat == Repeat::InDoubt => {
+                lane.exchange.doubt(asked, cause.clone());
+                self.halted.get_or_insert(Halt::InDoubt { asked, cause });
+            }
+            _ => {
+                if self.plan.budget() != Some(0) {
+                    add_one(&mut self.totals.retries);
+                }
+                self.ready.push_back(at);
+            }
+        }
+    }
+
+    /// Nothing is sent.
+    pub(crate) fn halt(&mut self, halt: Halt) {
+        self.halted.get_or_insert(halt);
+    }
+
+    /// The request that somebody has to look after, how many runs it asked for, and what happened to it.
+    pub(crate) fn in_doubt(&self) -> Option<(&P::Job, u64)> {
+        self.lanes().find_map(|lane| lane.exchange.in_doubt().map(|(asked, _)| (&lane.job, asked)))
+    }
+
+    /// Somebody has looked. Several requests may be in doubt: nothing is sent before each is settled.
+    pub(crate) fn settle(&mut self, settlement: Settlement) -> Result<(), InvalidState> {
+        let in_doubt =
+            |slot: &Option<Lane<P::Job>>| slot.as_ref().is_some_and(|lane| lane.exchange.in_doubt().is_some());
+        let at = self.slots.iter().position(in_doubt).ok_or(InvalidState)?;
+        let lane = self.slots.get_mut(at).and_then(Option::as_mut).ok_or(InvalidState)?;
+        let asked = lane.exchange.in_doubt().map(|(asked, _)| asked).unwrap_or_default();
+        lane.exchange.settle();
+        let next = match settlement {
+            Settlement::Applied => {
+                let mut next = lane.job.on_applied();
+                self.plan.on_applied(&mut lane.job, &mut next);
+                next
+            }
+            Settlement::NotApplied => {
+                self.totals.unconfirmed = self.totals.unconfirmed.saturating_sub(1);
+                add_one(&mut self.totals.retries);
+                self.plan.on_not_applied(asked);
+                Next::More
+            }
+        };
+        self.done = None;
+        let left = self.lanes().find_map(|lane| lane.exchange.in_doubt().map(|(asked, cause)| (asked, cause.clone())));
+        self.halted = left.map(|(asked, cause)| Halt::InDoubt { asked, cause });
+        self.go_on(at, next);
+        Ok(())
+    }
+}
+
+/// What became of a lane's request when its process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LeftBehind {
+    Nothing,
+    /// It was in flight, and asked for so many runs.
+    InFlight(u64),
+    /// It was in doubt already.
+    InDoubt(u64),
+}

@@ -1,0 +1,29 @@
+//! How an operation sends, whatever it sends.
+
+use crate::engine::retry::RetryPolicy;
+use crate::model::endpoint::Endpoint;
+use core::num::{NonZeroU32, NonZeroUsize};
+
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) policy: RetryPolicy,
+    /// Decides the random part of the waits between attempts.
+    pub(crate) seed: u64,
+    pub(crate) lanes: NonZeroUsize,
+    /// For all lanes together.
+    pub(crate) max_requests_per_second: Option<NonZeroU32>,
+}
+
+impl Settings {
+    /// One lane, the default retry policy with seed 0, and no limit of the rate.
+    pub(crate) fn new(endpoint: Endpoint) -> Self {
+        Self {
+            endpoint,
+            policy: RetryPolicy::default(),
+            seed: 0,
+            lanes: NonZeroUsize::MIN,
+            max_requests_per_second: None,
+        }
+    }
+}

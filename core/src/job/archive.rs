@@ -1,0 +1,81 @@
+//! The three kinds of requests that an archived delete makes: list, fetch and delete.
+
+use crate::engine::job::{Job, Next, Repeat};
+use crate::job::batch::BatchJob;
+use crate::job::call::CallJob;
+use crate::job::list::ListJob;
+use crate::model::endpoint::Endpoint;
+use crate::model::message::DlqMessage;
+use crate::wire::bulk::Delete;
+use crate::wire::error::{ErrorBody, ResponseError};
+use crate::wire::list::ListPage;
+use crate::wire::page::DeletePage;
+use crate::wire::single::GetMessage;
+use alloc::boxed::Box;
+use http::{Request, Response, StatusCode};
+
+#[derive(Clone, Debug)]
+pub(crate) enum ArchiveJob {
+    List(Box<ListJob>),
+    Fetch(CallJob<GetMessage>),
+    Delete(BatchJob<Delete>),
+}
+
+#[derive(Debug)]
+pub(crate) enum ArchivePart {
+    Listed(ListPage),
+    /// `None` if there is no such run.
+    Fetched(Option<DlqMessage>),
+    Deleted(DeletePage),
+}
+
+impl Job for ArchiveJob {
+    type Page = ArchivePart;
+
+    fn request(&self, endpoint: &Endpoint, allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
+        match self {
+            Self::List(job) => job.request(endpoint, allowance),
+            Self::Fetch(job) => job.request(endpoint, allowance),
+            Self::Delete(job) => job.request(endpoint, allowance),
+        }
+    }
+
+    fn parse(&self, response: &Response<&[u8]>) -> Result<ArchivePart, ResponseError> {
+        match self {
+            Self::List(job) => job.parse(response).map(ArchivePart::Listed),
+            Self::Fetch(job) => match job.parse(response) {
+                Ok(message) => Ok(ArchivePart::Fetched(Some(message))),
+                Err(error) if is_absent(&error) => Ok(ArchivePart::Fetched(None)),
+                Err(error) => Err(error),
+            },
+            Self::Delete(job) => job.parse(response).map(ArchivePart::Deleted),
+        }
+    }
+
+    fn on_page(&mut self, page: &ArchivePart) -> Next {
+        match (self, page) {
+            (Self::List(job), ArchivePart::Listed(page)) => job.on_page(page),
+            _ => Next::Finished,
+        }
+    }
+
+    fn repeat(&self) -> Repeat {
+        match self {
+            Self::List(_) | Self::Fetch(_) => Repeat::Reads,
+            Self::Delete(_) => Repeat::Harmless,
+        }
+    }
+
+    fn affected(page: &ArchivePart) -> u64 {
+        match page {
+            ArchivePart::Deleted(page) => page.deleted,
+            ArchivePart::Listed(_) | ArchivePart::Fetched(_) => 0,
+        }
+    }
+}
+
+/// The service's own words that there is no such run. A proxy's 404, and one that speaks of the region, say nothing about it.
+fn is_absent(error: &ResponseError) -> bool {
+    !error.is_wrong_region()
+        && matches!(error, ResponseError::Status { status: StatusCode::NOT_FOUND, body: ErrorBody::Message(_) })
+}

@@ -1,0 +1,34 @@
+//! One call: a request that has one response.
+
+use crate::engine::job::{Job, Next, Repeat};
+use crate::model::endpoint::Endpoint;
+use crate::wire::call::Call;
+use crate::wire::error::ResponseError;
+use http::{Request, Response};
+
+#[derive(Clone, Debug)]
+pub(crate) struct CallJob<C>(pub(crate) C);
+
+impl<C: Call> Job for CallJob<C> {
+    type Page = C::Output;
+
+    fn request(&self, endpoint: &Endpoint, _allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
+        self.0.to_request(endpoint).map(|request| (request, 1))
+    }
+
+    fn parse(&self, response: &Response<&[u8]>) -> Result<C::Output, ResponseError> {
+        self.0.parse(response)
+    }
+
+    fn on_page(&mut self, _page: &C::Output) -> Next {
+        Next::Finished
+    }
+
+    fn repeat(&self) -> Repeat {
+        match (C::READ_ONLY, C::RETRY_SAFE) {
+            (true, _) => Repeat::Reads,
+            (false, true) => Repeat::Harmless,
+            (false, false) => Repeat::InDoubt,
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A listing of one window, page after page.
+
+use crate::engine::cycle::CycleDetector;
+use crate::engine::halt::Halt;
+use crate::engine::job::{Job, Next, Repeat};
+use crate::job::pages::MAX_EMPTY_PAGES;
+use crate::model::endpoint::Endpoint;
+use crate::selection::window::Window;
+use crate::wire::call::Call;
+use crate::wire::error::ResponseError;
+use crate::wire::list::{List, ListPage};
+use crate::wire::query::Prefix;
+use http::{Request, Response};
+
+#[derive(Clone, Debug)]
+pub(crate) struct ListJob {
+    pub(crate) window: Window,
+    list: List,
+    prefix: Prefix,
+    cycle: CycleDetector,
+    empty_pages: u32,
+}
+
+impl ListJob {
+    pub(crate) fn new(endpoint: &Endpoint, list: List, window: Window) -> Self {
+        Self { window, prefix: list.prefix(endpoint), list, cycle: CycleDetector::new(), empty_pages: 0 }
+    }
+}
+
+impl Job for ListJob {
+    type Page = ListPage;
+
+    fn request(&self, endpoint: &Endpoint, _allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
+        self.list.page(endpoint, &self.prefix).map(|request| (request, 0))
+    }
+
+    fn parse(&self, response: &Response<&[u8]>) -> Result<ListPage, ResponseError> {
+        self.list.parse(response)
+    }
+
+    fn on_page(&mut self, page: &ListPage) -> Next {
+        self.empty_pages = if page.messages.is_empty() { self.empty_pages.saturating_add(1) } else { 0 };
+        self.list.cursor.clone_from(&page.cursor);
+        match &page.cursor {
+            None => Next::Finished,
+            // A listing removes nothing: a cursor that comes round again leads round for ever, full pages or not.
+            Some(cursor) if self.cycle.sees_again(cursor) || self.empty_pages >= MAX_EMPTY_PAGES => {
+                Next::Halt(Halt::NoProgress)
+            }
+            Some(_) => Next::More,
+        }
+    }
+
+    fn repeat(&self) -> Repeat {
+        Repeat::Reads
+    }
+}

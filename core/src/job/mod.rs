@@ -1,0 +1,9 @@
+//! One lane's work, a page at a time: bulk pages, batches of ids, listings, archives and single calls.
+//!
+//! Floor 4: a job knows no retries, no clock, no other lane and no maximum.
+
+pub(crate) mod archive;
+pub(crate) mod batch;
+pub(crate) mod call;
+pub(crate) mod list;
+pub(crate) mod pages;

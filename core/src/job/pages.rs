@@ -1,0 +1,136 @@
+//! A bulk operation on one window, page after page: the cursor, and what a cursor that repeats or is refused means.
+
+use crate::engine::cycle::CycleDetector;
+use crate::engine::halt::Halt;
+use crate::engine::job::{Job, Next, Repeat};
+use crate::model::cursor::Cursor;
+use crate::model::endpoint::Endpoint;
+use crate::model::hash::hash_of;
+use crate::selection::window::Window;
+use crate::wire::bulk::{BulkOperation, BulkPage};
+use crate::wire::error::ResponseError;
+use crate::wire::overrides::Overrides;
+use crate::wire::query::Prefix;
+use crate::wire::request;
+use alloc::collections::BTreeSet;
+use core::marker::PhantomData;
+use http::{Request, Response, StatusCode};
+use serde::{Deserialize, Serialize};
+
+/// After so many empty pages in a row, a server is taken to lead nowhere.
+pub(crate) const MAX_EMPTY_PAGES: u32 = 1_000;
+
+/// What a server says that no longer takes a cursor it gave out.
+const CURSOR_GONE: [StatusCode; 4] =
+    [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE, StatusCode::PRECONDITION_FAILED];
+
+#[derive(Clone, Debug)]
+pub(crate) struct PagesJob<O> {
+    pub(crate) window: Window,
+    pub(crate) place: Place,
+    /// Whether the last page acted on runs and was not the last of its window.
+    pub(crate) full: bool,
+    prefix: Prefix,
+    page_size: u64,
+    overrides: Overrides,
+    /// Hashes of the cursors that were given out, where none may be asked with twice. The cycle detector, which a
+    /// checkpoint can hold, finds a cycle only once it has gone round.
+    cursors: BTreeSet<u64>,
+    operation: PhantomData<O>,
+}
+
+/// Where a window stands: what a checkpoint keeps of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Place {
+    pub(crate) cursor: Option<Cursor>,
+    empty_pages: u32,
+    /// Whether a cursor was refused since the last progress.
+    cursor_refused: bool,
+    /// A cursor came round again, and what follows it must not be begun again: no request is left that would not repeat one.
+    pub(crate) in_circles: bool,
+    cycle: CycleDetector,
+}
+
+impl<O: BulkOperation> PagesJob<O> {
+    pub(crate) fn new(prefix: Prefix, page_size: u64, overrides: Overrides, window: Window, place: Place) -> Self {
+        let (cursors, operation) = (BTreeSet::new(), PhantomData);
+        Self { window, place, full: false, prefix, page_size, overrides, cursors, operation }
+    }
+}
+
+impl Place {
+    /// The window begins anew.
+    fn restart(&mut self) {
+        *self = Self { cursor_refused: self.cursor_refused, ..Self::default() };
+    }
+}
+
+impl<O: BulkOperation> Job for PagesJob<O> {
+    type Page = O::Page;
+
+    fn request(&self, endpoint: &Endpoint, allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
+        let asked = allowance.map_or(self.page_size, |left| left.min(self.page_size));
+        let target = self.prefix.page(asked, self.place.cursor.as_ref(), endpoint.query_overhead());
+        request::build(endpoint, O::METHOD, target, Some(&self.overrides)).map(|request| (request, asked))
+    }
+
+    fn parse(&self, response: &Response<&[u8]>) -> Result<O::Page, ResponseError> {
+        O::parse(response)
+    }
+
+    fn on_page(&mut self, page: &O::Page) -> Next {
+        let place = &mut self.place;
+        if page.affected() == 0 {
+            place.empty_pages = place.empty_pages.saturating_add(1);
+        } else {
+            place.empty_pages = 0;
+            if O::RETRY_SAFE {
+                place.cursor_refused = false;
+                place.cycle = CycleDetector::new();
+            }
+        }
+        self.full = page.affected() > 0 && page.cursor().is_some();
+        let Some(cursor) = page.cursor() else {
+            place.restart();
+            return Next::Finished;
+        };
+        place.cursor = Some(cursor.clone());
+        let repeats =
+            place.cycle.sees_again(cursor) || (!O::RETRY_SAFE && !self.cursors.insert(hash_of(cursor.as_str())));
+        if repeats && O::RETRY_SAFE {
+            place.restart();
+            Next::Halt(Halt::NoProgress)
+        } else if repeats {
+            // The cycle detector stays as it is: a cursor that comes round again would start the same runs again.
+            place.in_circles = true;
+            Next::Halt(Halt::NoProgress)
+        } else if place.empty_pages >= MAX_EMPTY_PAGES {
+            // The next cursor has not been asked with: whoever goes on begins there.
+            place.empty_pages = 0;
+            Next::Halt(Halt::NoProgress)
+        } else {
+            Next::More
+        }
+    }
+
+    fn repeat(&self) -> Repeat {
+        if O::RETRY_SAFE { Repeat::Harmless } else { Repeat::InDoubt }
+    }
+
+    /// A cursor that the server gave out and no longer takes is worth one new start, once per progress.
+    fn on_refused(&mut self, error: &ResponseError) -> bool {
+        if !O::RETRY_SAFE || self.place.cursor.is_none() || !CURSOR_GONE.contains(&error.status()) {
+            return false;
+        }
+        let is_first = !self.place.cursor_refused;
+        self.full = false;
+        self.place.cursor_refused = true;
+        self.place.restart();
+        is_first
+    }
+
+    fn affected(page: &O::Page) -> u64 {
+        page.affected()
+    }
+}

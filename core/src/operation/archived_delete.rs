@@ -1,0 +1,81 @@
+//! Deletes runs that the caller has stored first.
+
+use crate::engine::operation::InvalidState;
+use crate::engine::outcome::Totals;
+use crate::engine::retry::Attempts;
+use crate::engine::scheduler::Scheduler;
+use crate::operation::bulk_config::BulkConfig;
+use crate::operation::scheduled::scheduled;
+use crate::plan::archive::{Archive, ArchiveOutcome, ArchivePage, ArchiveScope};
+use crate::selection::selected::Selection;
+use core::num::NonZeroUsize;
+
+/// Deletes runs that the caller has stored first: it lists a page, hands it over as a batch, waits for
+/// [`stored`](Self::stored), and deletes exactly those ids. There is no way to a delete but through `stored`. Built by
+/// [`BulkBuilder::build_archived`](crate::operation::BulkBuilder::build_archived).
+///
+/// ```
+/// use std::time::Duration;
+/// use upstash_dlq_core::{BulkDelete, Endpoint, Event, Operation, Selection, Step, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let mut archived = BulkDelete::builder(endpoint, Selection::Everything).build_archived();
+/// let Step::Send(id, list) = archived.poll(Duration::ZERO) else { panic!() };
+/// assert_eq!(list.method(), "GET");
+/// let response = http::Response::new(&br#"{"messages":[{"dlqId":"a"},{"dlqId":"b"}]}"#[..]);
+/// let Event::Page(page) = archived.on_response(id, response)? else { panic!() };
+/// let batch = page.batch.unwrap();
+/// assert_eq!(batch.messages[0].as_json(), r#"{"dlqId":"a"}"#); // write it, sync it …
+/// archived.stored(batch.number)?;
+/// let Step::Send(_, delete) = archived.poll(Duration::ZERO) else { panic!() };
+/// assert_eq!(delete.uri().query(), Some("dlqIds=a&dlqIds=b"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ArchivedDelete {
+    scheduler: Scheduler<Archive>,
+}
+
+impl ArchivedDelete {
+    pub(crate) fn new(config: BulkConfig) -> Self {
+        let mut settings = config.settings;
+        settings.lanes = NonZeroUsize::MIN;
+        let looks = Attempts::new(settings.policy, settings.seed);
+        let scope = ArchiveScope {
+            endpoint: settings.endpoint.clone(),
+            selection: config.selection,
+            page_size: config.page_size,
+            max: config.max,
+            before: config.before,
+            verify: config.verify,
+            trust_server: config.trust_server,
+        };
+        let mut scheduler = Scheduler::new(settings, Archive::new(scope, looks));
+        scheduler.resume_totals(config.carried);
+        Self { scheduler }
+    }
+
+    /// Says that a batch is where a crash cannot take it. Its runs are then deleted.
+    ///
+    /// # Errors
+    /// Returns [`InvalidState`] if no batch of this number waits to be stored.
+    pub fn stored(&mut self, number: u64) -> Result<(), InvalidState> {
+        self.scheduler.plan.stored(number)
+    }
+
+    /// What has happened so far. A deletion in flight counts as unconfirmed, until its response comes.
+    pub fn totals(&self) -> Totals {
+        self.scheduler.totals()
+    }
+
+    /// The selection with its times resolved.
+    pub fn selection(&self) -> &Selection {
+        &self.scheduler.plan.scope.selection
+    }
+
+    /// How it ended, or how it stands: then it is not verified.
+    pub fn outcome_so_far(&self) -> ArchiveOutcome {
+        self.scheduler.outcome_so_far()
+    }
+}
+
+scheduled!([] ArchivedDelete, ArchivePage, ArchiveOutcome);

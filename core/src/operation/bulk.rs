@@ -1,0 +1,378 @@
+//! Deletes, resumes or restarts runs in bulk.
+
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::format::{BatchLane, Checkpoint, Listed, Progress, Saved, SavedRequest, WindowLane};
+use crate::checkpoint::format::{Batches as SavedBatches, Windows as SavedWindows};
+use crate::checkpoint::saved_selection::SavedSelection;
+use crate::engine::failure::TransportFailure;
+use crate::engine::halt::Halt;
+use crate::engine::lanes::Lane;
+use crate::engine::operation::{Event, InvalidState, Operation, RequestId, Step};
+use crate::engine::outcome::{Outcome, Totals};
+use crate::engine::scheduler::{LeftBehind, Scheduler};
+use crate::engine::settlement::Settlement;
+use crate::job::pages::{PagesJob, Place};
+use crate::model::dlq_id::DlqId;
+use crate::operation::bulk_config::BulkConfig;
+use crate::plan::batches::Batches;
+use crate::plan::budget::Budget;
+use crate::plan::cut::{Cut, Pass, Scope};
+use crate::selection::ids::Ids;
+use crate::selection::selected::Selection;
+use crate::selection::window::Window;
+use crate::wire::bulk::{BulkOperation, Delete, Restart, Resume};
+use crate::wire::list::List;
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use core::num::NonZeroUsize;
+use core::time::Duration;
+use http::Response;
+
+/// A bulk delete, resume or restart. Built by [`Bulk::builder`].
+///
+/// With ids, each request takes as many as fit, and lanes share the list. With a filter or everything, a *delete* goes on page
+/// after page until a whole pass has found nothing left; lanes share windows of time. A *resume* or *restart* makes exactly
+/// one pass in one lane: it trusts no date, and never repeats a request that may have started runs. To start runs on many
+/// lanes, list them first and give their ids.
+#[derive(Clone, Debug)]
+pub struct Bulk<O: BulkOperation> {
+    config: BulkConfig,
+    plan: Kind<O>,
+}
+
+/// Deletes runs: `DELETE /v2/workflows/dlq`.
+pub type BulkDelete = Bulk<Delete>;
+
+/// Resumes failed runs where they failed: `POST /v2/workflows/dlq/resume`.
+///
+/// ```
+/// use std::time::Duration;
+/// use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Halt, Operation, Selection, Settlement, Step, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let mut resume = BulkResume::builder(endpoint, Selection::Everything).build();
+/// let Step::Send(id, request) = resume.poll(Duration::ZERO) else { panic!() };
+/// assert_eq!(request.uri(), "https://qstash.upstash.io/v2/workflows/dlq/resume?count=50");
+/// resume.on_failure(id, Delivery::Unknown.into())?; // the response was lost: runs may have been started
+/// let Step::Done(outcome) = resume.poll(Duration::ZERO) else { panic!() };
+/// assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })));
+/// resume.settle(Settlement::NotApplied)?; // a listing still shows them
+/// let Step::Send(..) = resume.poll(Duration::ZERO) else { panic!() };
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub type BulkResume = Bulk<Resume>;
+
+/// Starts failed runs anew: `POST /v2/workflows/dlq/restart`.
+pub type BulkRestart = Bulk<Restart>;
+
+#[derive(Clone, Debug)]
+enum Kind<O: BulkOperation> {
+    Windows(Box<Scheduler<Cut<O>>>),
+    Batches(Box<Scheduler<Batches<O>>>),
+}
+
+/// Where to look to find out what became of a request in doubt.
+#[derive(Clone, Debug, PartialEq)]
+pub enum InDoubt<'a> {
+    /// Whether these runs are still in the DLQ.
+    Ids(&'a [DlqId]),
+    /// Whether this listing still shows the runs that failed.
+    Listing(List),
+}
+
+/// The same call for both kinds.
+macro_rules! either {
+    ($plan:expr, $scheduler:ident => $call:expr) => {
+        match $plan {
+            Kind::Windows($scheduler) => $call,
+            Kind::Batches($scheduler) => $call,
+        }
+    };
+}
+
+impl<O: BulkOperation> Bulk<O> {
+    pub(crate) fn new(config: BulkConfig) -> Self {
+        let mut plan = match &config.selection {
+            Selection::Ids(ids) => Kind::Batches(Box::new(Self::batches(&config, ids))),
+            Selection::Filter(_) | Selection::Everything => {
+                let whole = Window::of(&config.selection, config.now);
+                let mut windows = Self::windows(&config, whole, Budget::new(config.max), Pass::default());
+                windows.plan.begin_pass();
+                Kind::Windows(Box::new(windows))
+            }
+        };
+        either!(&mut plan, scheduler => scheduler.resume_totals(config.carried));
+        Self { config, plan }
+    }
+
+    fn batches(config: &BulkConfig, ids: &Ids) -> Scheduler<Batches<O>> {
+        let endpoint = &config.settings.endpoint;
+        let plan = Batches::new(endpoint, ids.clone(), config.overrides.clone(), config.max, config.before);
+        Scheduler::new(config.settings.clone(), plan)
+    }
+
+    fn windows(config: &BulkConfig, whole: Window, budget: Budget, pass: Pass) -> Scheduler<Cut<O>> {
+        let mut settings = config.settings.clone();
+        if !O::RETRY_SAFE {
+            settings.lanes = NonZeroUsize::MIN;
+        }
+        let scope = Scope {
+            endpoint: settings.endpoint.clone(),
+            selection: config.selection.clone(),
+            page_size: config.page_size,
+            overrides: config.overrides.clone(),
+            verify: config.verify,
+            max_passes: settings.policy.max_attempts.get(),
+        };
+        Scheduler::new(settings, Cut::new(scope, whole, budget, pass))
+    }
+
+    /// Goes on from a checkpoint; see [`BulkBuilder::resume_from`](crate::operation::BulkBuilder::resume_from).
+    pub(crate) fn resume(mut config: BulkConfig, checkpoint: Checkpoint) -> Result<Self, CheckpointError> {
+        let Saved { operation, fingerprint, selection, page_size, max, verify, totals, progress } = checkpoint.0;
+        if operation != O::NAME {
+            return Err(CheckpointError::OtherOperation(operation));
+        }
+        if fingerprint != config.full_fingerprint() {
+            return Err(CheckpointError::OtherSelection);
+        }
+        if (page_size, max, verify) != (config.page_size, config.max, config.verify) {
+            return Err(CheckpointError::OtherOptions);
+        }
+        config.selection = selection.apply_to(config.selection, config.relative_times)?;
+        let listed = match &progress {
+            Progress::Batches(batches) => batches.listed.clone(),
+            Progress::Windows(_) => None,
+        };
+        config.listed = match (listed, config.listed) {
+            (None, None) => None,
+            (Some(saved), Some((given, digest))) if saved.digest == digest => {
+                Some((saved.selection.apply_to(given, config.relative_times)?, digest))
+            }
+            _ => return Err(CheckpointError::OtherSelection),
+        };
+        let plan = match (progress, &config.selection) {
+            (Progress::Windows(saved), Selection::Filter(_) | Selection::Everything) => {
+                Kind::Windows(Box::new(Self::resume_windows(&config, saved, totals)?))
+            }
+            (Progress::Batches(saved), Selection::Ids(ids)) => {
+                Kind::Batches(Box::new(Self::resume_batches(&config, ids, saved, totals)?))
+            }
+            _ => return Err(CheckpointError::OtherSelection),
+        };
+        Ok(Self { config, plan })
+    }
+
+    fn resume_windows(
+        config: &BulkConfig,
+        saved: SavedWindows,
+        totals: Totals,
+    ) -> Result<Scheduler<Cut<O>>, CheckpointError> {
+        // The file is not trusted with what gets deleted: the selection's own ends bound all windows.
+        if !saved.whole.lies_in(&Window::of(&config.selection, config.now)) {
+            return Err(CheckpointError::Damaged("its window is not the selection's".into()));
+        }
+        let is_one = saved.lanes.len() <= 1 && saved.lanes.iter().all(|lane| lane.window == saved.whole);
+        let fits = is_one && saved.lanes.is_empty() == saved.pass.finished;
+        if !(O::RETRY_SAFE || fits) {
+            return Err(CheckpointError::Damaged("it has lanes where there is but one".into()));
+        }
+        let budget = Budget::resume(config.max, saved.left);
+        let mut scheduler = Self::windows(config, saved.whole, budget, saved.pass);
+        scheduler.resume_totals(totals);
+        for lane in saved.lanes {
+            let in_circles = !O::RETRY_SAFE && lane.place.in_circles;
+            let job = scheduler.plan.job(lane.window, lane.place);
+            let job = job.map_err(|halt| CheckpointError::Damaged(halt.to_string()))?;
+            scheduler.resume_lane(job, left_behind(lane.request));
+            if in_circles {
+                scheduler.halt(Halt::NoProgress);
+            }
+        }
+        if scheduler.lanes().next().is_none() {
+            scheduler.plan.begin_pass_if_barren();
+        }
+        Ok(scheduler)
+    }
+
+    fn resume_batches(
+        config: &BulkConfig,
+        ids: &Ids,
+        saved: SavedBatches,
+        totals: Totals,
+    ) -> Result<Scheduler<Batches<O>>, CheckpointError> {
+        let mut scheduler = Self::batches(config, ids);
+        if saved.before != config.before || saved.begun > scheduler.plan.limit {
+            return Err(CheckpointError::OtherSelection);
+        }
+        scheduler.resume_totals(totals);
+        let open: usize = saved.lanes.iter().map(|lane| lane.to.saturating_sub(lane.from)).sum();
+        scheduler.plan.begun = saved.begun;
+        scheduler.plan.answered = saved.begun.saturating_sub(open);
+        for lane in saved.lanes {
+            let job = scheduler.plan.job(lane.from..lane.to);
+            scheduler.resume_lane(job, left_behind(lane.request));
+        }
+        Ok(scheduler)
+    }
+
+    /// What has happened so far. Requests in flight count as unconfirmed, until their responses come: whoever drops what
+    /// drives the operation finds them here.
+    pub fn totals(&self) -> Totals {
+        either!(&self.plan, scheduler => scheduler.totals())
+    }
+
+    /// The selection with its times resolved.
+    pub fn selection(&self) -> &Selection {
+        &self.config.selection
+    }
+
+    /// What was listed to find the ids, with its times resolved; see
+    /// [`BulkBuilder::listed`](crate::operation::BulkBuilder::listed).
+    pub fn listed(&self) -> Option<&Selection> {
+        self.config.listed.as_ref().map(|(selection, _)| selection)
+    }
+
+    /// How many of the ids the server has dealt with, those of earlier parts of the list included. Zero where there are none.
+    pub fn ids_done(&self) -> u64 {
+        match &self.plan {
+            Kind::Batches(scheduler) => self.config.before.saturating_add(scheduler.plan.answered as u64),
+            Kind::Windows(_) => 0,
+        }
+    }
+
+    /// How it ended, or how it stands: then it is not verified.
+    pub fn outcome_so_far(&self) -> Outcome {
+        either!(&self.plan, scheduler => scheduler.outcome_so_far())
+    }
+
+    /// Where to look to find out what became of the request in doubt. `None` if none is.
+    pub fn in_doubt(&self) -> Option<InDoubt<'_>> {
+        match &self.plan {
+            Kind::Batches(scheduler) => scheduler.in_doubt().map(|(job, _)| InDoubt::Ids(job.ids())),
+            Kind::Windows(scheduler) => {
+                let (job, asked) = scheduler.in_doubt()?;
+                let list = match &self.config.selection {
+                    Selection::Filter(filter) => List::matching(filter.clone()),
+                    Selection::Ids(_) | Selection::Everything => List::everything(),
+                };
+                let list = list.page_size(u32::try_from(asked).unwrap_or(u32::MAX));
+                Some(InDoubt::Listing(match &job.place.cursor {
+                    Some(cursor) => list.after(cursor.clone()),
+                    None => list,
+                }))
+            }
+        }
+    }
+
+    /// Tells what became of the request in doubt ([`Halt::InDoubt`]), after a look at [`Self::in_doubt`]. The operation then
+    /// goes on. Several requests may be in doubt: nothing is sent before each is settled.
+    ///
+    /// Applied: its runs have left the DLQ. They stay unconfirmed and count against the maximum. Not applied: it is as if the
+    /// request had not been sent, and it is sent again. Runs that were started and are still listed would be started twice by
+    /// going on: wait until they have left.
+    ///
+    /// # Errors
+    /// Returns [`InvalidState`] if no request is in doubt.
+    pub fn settle(&mut self, settlement: Settlement) -> Result<(), InvalidState> {
+        either!(&mut self.plan, scheduler => scheduler.settle(settlement))
+    }
+
+    /// Everything that a later process needs to go on from here, whatever has happened. A request in flight is in it.
+    pub fn checkpoint(&self) -> Checkpoint {
+        let BulkConfig { selection, page_size, max, verify, .. } = &self.config;
+        let progress = match &self.plan {
+            Kind::Windows(scheduler) => {
+                let open = scheduler.lanes().map(|lane| {
+                    let Lane { job: PagesJob { window, place, .. }, .. } = lane;
+                    WindowLane { window: *window, place: place.clone(), request: saved_request(lane) }
+                });
+                let queued = scheduler.plan.queue().map(|window| WindowLane {
+                    window,
+                    place: Place::default(),
+                    request: SavedRequest::None,
+                });
+                Progress::Windows(SavedWindows {
+                    whole: scheduler.plan.whole,
+                    left: scheduler.plan.budget.left(),
+                    pass: scheduler.plan.pass,
+                    lanes: open.chain(queued).collect(),
+                })
+            }
+            Kind::Batches(scheduler) => Progress::Batches(SavedBatches {
+                before: self.config.before,
+                listed: self.config.listed.as_ref().map(|(selection, digest)| Listed {
+                    selection: SavedSelection::from_selection(selection),
+                    digest: digest.clone(),
+                }),
+                begun: scheduler.plan.begun,
+                lanes: scheduler
+                    .lanes()
+                    .map(|lane| BatchLane {
+                        from: lane.job.range.start,
+                        to: lane.job.range.end,
+                        request: saved_request(lane),
+                    })
+                    .collect(),
+            }),
+        };
+        Checkpoint(Saved {
+            operation: O::NAME.to_string(),
+            fingerprint: self.config.full_fingerprint(),
+            selection: SavedSelection::from_selection(selection),
+            page_size: *page_size,
+            max: *max,
+            verify: *verify,
+            totals: either!(&self.plan, scheduler => scheduler.totals_without_in_flight()),
+            progress,
+        })
+    }
+}
+
+fn saved_request<J>(lane: &Lane<J>) -> SavedRequest {
+    match (lane.exchange.asked(), lane.exchange.in_doubt()) {
+        (Some(asked), _) => SavedRequest::InFlight(asked),
+        (None, Some((asked, _))) => SavedRequest::InDoubt(asked),
+        (None, None) => SavedRequest::None,
+    }
+}
+
+fn left_behind(request: SavedRequest) -> LeftBehind {
+    match request {
+        SavedRequest::None => LeftBehind::Nothing,
+        SavedRequest::InFlight(asked) => LeftBehind::InFlight(asked),
+        SavedRequest::InDoubt(asked) => LeftBehind::InDoubt(asked),
+    }
+}
+
+impl<O: BulkOperation> Operation for Bulk<O> {
+    type Page = O::Page;
+    type Outcome = Outcome;
+
+    fn poll(&mut self, now: Duration) -> Step<Outcome> {
+        either!(&mut self.plan, scheduler => scheduler.poll(now))
+    }
+
+    fn on_response(&mut self, id: RequestId, response: Response<&[u8]>) -> Result<Event<O::Page>, InvalidState> {
+        either!(&mut self.plan, scheduler => scheduler.on_response(id, &response))
+    }
+
+    fn on_failure(&mut self, id: RequestId, failure: TransportFailure) -> Result<Event<O::Page>, InvalidState> {
+        either!(&mut self.plan, scheduler => scheduler.on_failure(id, failure))
+    }
+
+    fn cancel_unsent(&mut self, id: RequestId) -> Result<(), InvalidState> {
+        either!(&mut self.plan, scheduler => scheduler.cancel_unsent(id))
+    }
+
+    fn connection_lost(&mut self) {
+        either!(&mut self.plan, scheduler => scheduler.connection_lost());
+    }
+
+    fn in_flight(&self) -> usize {
+        either!(&self.plan, scheduler => scheduler.in_flight())
+    }
+
+    fn concurrency(&self) -> usize {
+        either!(&self.plan, scheduler => scheduler.concurrency())
+    }
+}

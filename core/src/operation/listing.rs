@@ -1,0 +1,91 @@
+//! Lists runs, on one lane in the service's order, or on many in any order.
+
+use crate::engine::retry::RetryPolicy;
+use crate::engine::scheduler::Scheduler;
+use crate::engine::settings::Settings;
+use crate::model::endpoint::Endpoint;
+use crate::model::time::UnixMillis;
+use crate::operation::scheduled::scheduled;
+use crate::plan::found::{Found, ListingOutcome};
+use crate::wire::list::{List, ListPage};
+use core::num::{NonZeroU32, NonZeroUsize};
+
+/// A listing, page after page. With one lane, pages come in the service's order. With many, disjoint windows of time are
+/// listed side by side, for whoever does not mind the order: to count, to sum up. Each run is handed over once, provided that
+/// the server keeps to dates. If it does not, everything is listed in one lane ([`ListingOutcome::dates_ignored`]), or the
+/// listing halts ([`Halt::DatesIgnored`](crate::Halt::DatesIgnored)).
+///
+/// ```
+/// use std::time::Duration;
+/// use upstash_dlq_core::{Endpoint, Listing, Operation, Step, Token, wire::List};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let mut listing = Listing::builder(endpoint, List::everything()).build();
+/// let outcome = loop {
+///     match listing.poll(Duration::ZERO) {
+///         Step::Send(id, _request) => {
+///             listing.on_response(id, http::Response::new(&br#"{"messages":[{"dlqId":"a"}]}"#[..]))?;
+///         }
+///         Step::WaitUntil(_) | Step::AwaitResponse => unreachable!(),
+///         Step::Done(outcome) => break outcome,
+///     }
+/// };
+/// assert!(outcome.listed == 1 && outcome.totals.requests == 1 && outcome.halted.is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Listing {
+    scheduler: Scheduler<Found>,
+}
+
+/// What to list, and how. Made by [`Listing::builder`]; nothing is sent before the listing is driven.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ListingBuilder {
+    list: List,
+    settings: Settings,
+    now: UnixMillis,
+}
+
+impl ListingBuilder {
+    /// How many requests may be in flight at once. `now` is the present: milliseconds since 1970. An open window of time is
+    /// cut up to there. Any number is accepted. A listing that begins at a cursor stays in one lane.
+    pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
+        self.settings.lanes = lanes;
+        self.now = now;
+        self
+    }
+
+    /// How many requests may be sent in a second, all lanes together. `None` for no limit but the server's own.
+    pub fn max_requests_per_second(mut self, limit: Option<NonZeroU32>) -> Self {
+        self.settings.max_requests_per_second = limit;
+        self
+    }
+
+    /// How requests are repeated. The seed decides the random part of the waits.
+    pub fn retry(mut self, policy: RetryPolicy, seed: u64) -> Self {
+        self.settings.policy = policy;
+        self.settings.seed = seed;
+        self
+    }
+
+    /// The listing, at its start.
+    pub fn build(self) -> Listing {
+        let Self { list, settings, now } = self;
+        let plan = Found::new(&settings.endpoint, list, settings.lanes.get(), now);
+        Listing { scheduler: Scheduler::new(settings, plan) }
+    }
+}
+
+impl Listing {
+    /// One lane, no limit of the rate, and the default retry policy with seed 0.
+    pub fn builder(endpoint: Endpoint, list: List) -> ListingBuilder {
+        ListingBuilder { list, settings: Settings::new(endpoint), now: UnixMillis::new(0) }
+    }
+
+    /// How it ended, or how it stands.
+    pub fn outcome_so_far(&self) -> ListingOutcome {
+        self.scheduler.outcome_so_far()
+    }
+}
+
+scheduled!([] Listing, ListPage, ListingOutcome);

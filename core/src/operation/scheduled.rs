@@ -1,0 +1,52 @@
+//! The [`Operation`](crate::engine::operation::Operation) of everything that is one scheduler and nothing else.
+
+/// Implements the trait for a struct with a field `scheduler`: every method is the scheduler's.
+macro_rules! scheduled {
+    ([$($generics:tt)*] $operation:ty, $page:ty, $outcome:ty) => {
+        impl<$($generics)*> crate::engine::operation::Operation for $operation {
+            type Page = $page;
+            type Outcome = $outcome;
+
+            fn poll(&mut self, now: core::time::Duration) -> crate::engine::operation::Step<$outcome> {
+                self.scheduler.poll(now)
+            }
+
+            fn on_response(
+                &mut self,
+                id: crate::engine::operation::RequestId,
+                response: http::Response<&[u8]>,
+            ) -> Result<crate::engine::operation::Event<$page>, crate::engine::operation::InvalidState> {
+                self.scheduler.on_response(id, &response)
+            }
+
+            fn on_failure(
+                &mut self,
+                id: crate::engine::operation::RequestId,
+                failure: crate::engine::failure::TransportFailure,
+            ) -> Result<crate::engine::operation::Event<$page>, crate::engine::operation::InvalidState> {
+                self.scheduler.on_failure(id, failure)
+            }
+
+            fn cancel_unsent(
+                &mut self,
+                id: crate::engine::operation::RequestId,
+            ) -> Result<(), crate::engine::operation::InvalidState> {
+                self.scheduler.cancel_unsent(id)
+            }
+
+            fn connection_lost(&mut self) {
+                self.scheduler.connection_lost();
+            }
+
+            fn in_flight(&self) -> usize {
+                self.scheduler.in_flight()
+            }
+
+            fn concurrency(&self) -> usize {
+                self.scheduler.concurrency()
+            }
+        }
+    };
+}
+
+pub(crate) use scheduled;

@@ -1,0 +1,75 @@
+//! One call on one run, with its retries.
+
+use crate::engine::halt::Halt;
+use crate::engine::outcome::Totals;
+use crate::engine::retry::RetryPolicy;
+use crate::engine::scheduler::Scheduler;
+use crate::engine::settings::Settings;
+use crate::model::endpoint::Endpoint;
+use crate::operation::scheduled::scheduled;
+use crate::plan::once::Once;
+use crate::wire::call::Call;
+use core::num::NonZeroU32;
+
+/// One [`Call`], with its retries. It is repeated by the rules of all operations: always when it was surely not carried out,
+/// and otherwise only when [`Call::RETRY_SAFE`].
+///
+/// ```
+/// use std::time::Duration;
+/// use upstash_dlq_core::{DlqId, Endpoint, Operation, SingleCall, Step, Token, wire::GetMessage};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("t")?)?;
+/// let mut get = SingleCall::builder(endpoint, GetMessage(DlqId::new("a")?)).build();
+/// let Step::Send(id, _request) = get.poll(Duration::ZERO) else { panic!() };
+/// get.on_response(id, http::Response::new(&br#"{"dlqId":"a","new":1}"#[..]))?;
+/// let Step::Done(Ok(message)) = get.poll(Duration::ZERO) else { panic!() };
+/// assert_eq!(message.as_json(), r#"{"dlqId":"a","new":1}"#);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct SingleCall<C: Call> {
+    scheduler: Scheduler<Once<C>>,
+}
+
+/// What to call, and how. Made by [`SingleCall::builder`]; nothing is sent before the call is driven.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct SingleCallBuilder<C> {
+    call: C,
+    settings: Settings,
+}
+
+impl<C: Call> SingleCallBuilder<C> {
+    /// How many requests may be sent in a second, which retries keep to. `None` for no limit but the server's own.
+    pub fn max_requests_per_second(mut self, limit: Option<NonZeroU32>) -> Self {
+        self.settings.max_requests_per_second = limit;
+        self
+    }
+
+    /// How the request is repeated. The seed decides the random part of the waits.
+    pub fn retry(mut self, policy: RetryPolicy, seed: u64) -> Self {
+        self.settings.policy = policy;
+        self.settings.seed = seed;
+        self
+    }
+
+    /// The call, at its start.
+    pub fn build(self) -> SingleCall<C> {
+        SingleCall { scheduler: Scheduler::new(self.settings, Once::new(self.call)) }
+    }
+}
+
+impl<C: Call> SingleCall<C> {
+    /// No limit of the rate, and the default retry policy with seed 0.
+    pub fn builder(endpoint: Endpoint, call: C) -> SingleCallBuilder<C> {
+        SingleCallBuilder { call, settings: Settings::new(endpoint) }
+    }
+}
+
+impl<C: Call> SingleCall<C> {
+    /// What was sent so far.
+    pub fn totals(&self) -> Totals {
+        self.scheduler.totals()
+    }
+}
+
+scheduled!([C: Call] SingleCall<C>, (), Result<C::Output, Halt>);

@@ -1,0 +1,402 @@
+//! Deletes only what the caller has stored.
+//!
+//! ```text
+//!         page or messages      stored()          all answered
+//! Fetch ------------------> Store -----> Delete -------------> Fetch (the listing from its start again)
+//!   |  nothing left but ids that were asked for before: the listing lags, and is looked at again, within the attempts
+//!   +-----------------------------------------------------> Fetch
+//!   |  nothing left; ids: all dealt with; maximum reached
+//!   +-----------------------------------------------------> Done: complete
+//!   |  a message without an id, or one that does not match; refused; attempts used up
+//!   +-----------------------------------------------------> Done: halted
+//! ```
+
+use crate::engine::halt::Halt;
+use crate::engine::job::Next;
+use crate::engine::operation::InvalidState;
+use crate::engine::outcome::{Totals, add_one};
+use crate::engine::plan::{Drained, Plan};
+use crate::engine::retry::Attempts;
+use crate::job::archive::{ArchiveJob, ArchivePart};
+use crate::job::call::CallJob;
+use crate::job::list::ListJob;
+use crate::job::pages::MAX_EMPTY_PAGES;
+use crate::model::dlq_id::DlqId;
+use crate::model::endpoint::Endpoint;
+use crate::model::hash::hash_of;
+use crate::model::message::DlqMessage;
+use crate::model::time::UnixMillis;
+use crate::plan::batches::Batches;
+use crate::selection::ids::Ids;
+use crate::selection::matches::Match;
+use crate::selection::selected::Selection;
+use crate::selection::window::Window;
+use crate::wire::bulk::Delete;
+use crate::wire::list::{List, ListPage};
+use crate::wire::overrides::Overrides;
+use crate::wire::single::GetMessage;
+use alloc::boxed::Box;
+use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
+use core::mem;
+use core::num::{NonZeroU32, NonZeroU64};
+
+/// Fetched one by one, so many runs are stored and deleted at a time, …
+const BATCH: usize = 100;
+/// … and fewer where their text is longer than this many bytes in all.
+const BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Archive {
+    pub(crate) scope: ArchiveScope,
+    /// Given by hand, and how many of them have been fetched.
+    fetched: usize,
+    /// How many of the ids may be deleted.
+    limit: usize,
+    /// Hashes of the ids that were asked to be deleted.
+    asked: BTreeSet<u64>,
+    /// What is left of the maximum.
+    left: Option<u64>,
+    phase: Phase,
+    /// Messages that are fetched one by one, for the next batch.
+    messages: Vec<DlqMessage>,
+    bytes: usize,
+    /// How many batches were handed over.
+    batches: u64,
+    /// Whether the listing ended with the last batch.
+    is_last: bool,
+    archived: u64,
+    absent: u64,
+    unchecked: u64,
+    /// Whether this listing has shown runs that were asked to be deleted before.
+    is_stale: bool,
+    /// Looks at a listing that shows nothing else.
+    looks: Attempts,
+    /// Batches in a row of which the server says that it deleted nothing.
+    barren: u32,
+    is_verified: bool,
+}
+
+/// What is archived and deleted.
+#[derive(Clone, Debug)]
+pub(crate) struct ArchiveScope {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) selection: Selection,
+    pub(crate) page_size: NonZeroU32,
+    pub(crate) max: Option<NonZeroU64>,
+    /// Ids of the same list that earlier operations have dealt with.
+    pub(crate) before: u64,
+    pub(crate) verify: bool,
+    pub(crate) trust_server: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Phase {
+    /// A listing, or the next id, is to be asked for.
+    Begin,
+    Fetching,
+    /// The batch of this number is with the caller.
+    Storing {
+        number: u64,
+        ids: Ids,
+    },
+    Deleting {
+        batches: Box<Batches<Delete>>,
+        size: u64,
+        deleted: u64,
+    },
+}
+
+/// Runs to be stored, and then deleted.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// Say [`ArchivedDelete::stored`](crate::ArchivedDelete::stored) with this number when they are where a crash cannot take
+    /// them. Before that, none of them is deleted.
+    pub number: u64,
+    /// The runs, as the server sent them. Never empty.
+    pub messages: Vec<DlqMessage>,
+}
+
+/// What one response brought.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub struct ArchivePage {
+    /// Runs to be stored. `None` if the response brought no batch: a run that was fetched for the next batch, or a deletion.
+    pub batch: Option<Batch>,
+}
+
+/// How an archived delete ended, or how it stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use = "only this tells whether all of it was done"]
+#[non_exhaustive]
+pub struct ArchiveOutcome {
+    /// What was done. `pages` counts listings and deletions alike.
+    pub totals: Totals,
+    /// How many messages the caller stored.
+    pub archived: u64,
+    /// How many of the ids given by hand were not there.
+    pub absent: u64,
+    /// How many of the runs did not carry a field that the filter asks for, so that it could not be checked.
+    pub unchecked: u64,
+    /// The last listing showed nothing left. For ids: every request was answered.
+    pub verified: bool,
+    /// `None` when complete. Otherwise why not.
+    pub halted: Option<Halt>,
+}
+
+impl Archive {
+    pub(crate) fn new(scope: ArchiveScope, looks: Attempts) -> Self {
+        let limit = match &scope.selection {
+            Selection::Ids(ids) => {
+                let max = scope.max.map_or(u64::MAX, |max| max.get().saturating_sub(scope.before));
+                ids.len().min(usize::try_from(max).unwrap_or(usize::MAX))
+            }
+            Selection::Filter(_) | Selection::Everything => 0,
+        };
+        Self {
+            left: scope.max.map(NonZeroU64::get),
+            scope,
+            fetched: 0,
+            limit,
+            asked: BTreeSet::new(),
+            phase: Phase::Begin,
+            messages: Vec::new(),
+            bytes: 0,
+            batches: 0,
+            is_last: false,
+            archived: 0,
+            absent: 0,
+            unchecked: 0,
+            is_stale: false,
+            looks,
+            barren: 0,
+            is_verified: false,
+        }
+    }
+
+    /// The batch is where a crash cannot take it.
+    pub(crate) fn stored(&mut self, number: u64) -> Result<(), InvalidState> {
+        let ids = match &self.phase {
+            Phase::Storing { number: current, ids } if *current == number => ids.clone(),
+            _ => return Err(InvalidState),
+        };
+        let size = ids.len() as u64;
+        self.archived = self.archived.saturating_add(size);
+        self.asked.extend(ids.as_slice().iter().map(|id| hash_of(id.as_str())));
+        let batches = Batches::new(&self.scope.endpoint, ids, Overrides::default(), None, 0);
+        self.phase = Phase::Deleting { batches: Box::new(batches), size, deleted: 0 };
+        Ok(())
+    }
+
+    /// Whether there is something to ask for.
+    fn has_more(&self) -> bool {
+        match &self.scope.selection {
+            Selection::Ids(_) => self.fetched < self.limit,
+            Selection::Filter(_) | Selection::Everything => {
+                self.left != Some(0) && (self.scope.verify || !self.is_last)
+            }
+        }
+    }
+
+    /// What is asked for next. `None` when nothing is.
+    fn begin(&self) -> Option<ArchiveJob> {
+        if !self.has_more() {
+            return None;
+        }
+        match &self.scope.selection {
+            Selection::Ids(ids) => {
+                let id = ids.as_slice().get(self.fetched)?;
+                Some(ArchiveJob::Fetch(CallJob(GetMessage(id.clone()))))
+            }
+            Selection::Filter(_) | Selection::Everything => {
+                let list = match &self.scope.selection {
+                    Selection::Filter(filter) => List::matching(filter.clone()),
+                    Selection::Ids(_) | Selection::Everything => List::everything(),
+                };
+                let page_size = self.scope.page_size.get().min(List::MAX_PAGE_SIZE);
+                let left = self.left.and_then(|left| u32::try_from(left).ok()).unwrap_or(u32::MAX);
+                let window = Window::of(&self.scope.selection, UnixMillis::new(0));
+                let list = list.page_size(page_size.min(left));
+                Some(ArchiveJob::List(Box::new(ListJob::new(&self.scope.endpoint, list, window))))
+            }
+        }
+    }
+
+    fn hand_over(&mut self, messages: Vec<DlqMessage>) -> Option<Batch> {
+        let ids: Vec<DlqId> = messages.iter().filter_map(DlqMessage::dlq_id).collect();
+        // There is at least one, and none twice.
+        let ids = Ids::new(ids).ok()?;
+        let number = self.batches;
+        self.batches = self.batches.wrapping_add(1);
+        self.phase = Phase::Storing { number, ids };
+        Some(Batch { number, messages })
+    }
+
+    /// Takes out of a page what is to be deleted.
+    fn on_listed(&mut self, page: ListPage, next: &mut Next) -> Option<Batch> {
+        let mut batch = Vec::with_capacity(page.messages.len());
+        let mut unchecked = Vec::new();
+        let mut shown = BTreeSet::new();
+        for message in page.messages {
+            let Some(id) = message.dlq_id() else {
+                *next = Next::Halt(Halt::UnusableMessage);
+                return None;
+            };
+            if self.asked.contains(&hash_of(id.as_str())) {
+                self.is_stale = true;
+                continue;
+            }
+            if !shown.insert(id.clone()) {
+                // Twice on one page is once in the archive.
+                continue;
+            }
+            match self.scope.selection.matches(&message) {
+                Match::No(field) if !self.scope.trust_server => {
+                    *next = Next::Halt(Halt::Mismatch { id, field });
+                    return None;
+                }
+                met => unchecked.push(matches!(met, Match::Unknown(_))),
+            }
+            batch.push(message);
+        }
+        if batch.is_empty() {
+            // The listing lags behind, or is not at its end. What is new may come on its next page.
+            return None;
+        }
+        self.looks.reset();
+        // A server may send more than it was asked for.
+        let left = self.left.and_then(|left| usize::try_from(left).ok()).unwrap_or(usize::MAX);
+        batch.truncate(left);
+        let unchecked = unchecked.into_iter().take(left).filter(|unchecked| *unchecked).count();
+        self.unchecked = self.unchecked.saturating_add(unchecked as u64);
+        self.is_last = page.cursor.is_none();
+        *next = Next::Finished;
+        self.hand_over(batch)
+    }
+
+    fn on_fetched(&mut self, message: Option<DlqMessage>, next: &mut Next) -> Option<Batch> {
+        let Selection::Ids(ids) = &self.scope.selection else { return None };
+        match message {
+            Some(message) if message.dlq_id().as_ref() == ids.as_slice().get(self.fetched) => {
+                self.bytes = self.bytes.saturating_add(message.as_json().len());
+                self.messages.push(message);
+            }
+            Some(_) => {
+                *next = Next::Halt(Halt::UnusableMessage);
+                return None;
+            }
+            None => add_one(&mut self.absent),
+        }
+        self.fetched += 1;
+        self.phase = Phase::Begin;
+        let is_full = self.messages.len() >= BATCH || self.bytes >= BATCH_BYTES;
+        if self.messages.is_empty() || !(is_full || self.fetched >= self.limit) {
+            return None;
+        }
+        self.bytes = 0;
+        let messages = mem::take(&mut self.messages);
+        self.hand_over(messages)
+    }
+
+    /// The listing shows nothing but runs that were asked to be deleted: it may lag behind.
+    fn look_again(&mut self) -> Drained {
+        self.is_stale = false;
+        match self.looks.fail(None) {
+            Ok(wait) => {
+                self.phase = Phase::Begin;
+                Drained::AgainAfter(wait)
+            }
+            Err(_) => Drained::Halt(Halt::StillListed),
+        }
+    }
+
+    fn on_deleted(&mut self, size: u64, deleted: u64) -> Drained {
+        self.barren = if deleted > 0 { 0 } else { self.barren.saturating_add(1) };
+        if self.barren >= MAX_EMPTY_PAGES {
+            return Drained::Halt(Halt::NoProgress);
+        }
+        // What was asked for counts, whatever the server says became of it.
+        self.left = self.left.map(|left| left.saturating_sub(size));
+        self.phase = Phase::Begin;
+        self.again_or_done()
+    }
+
+    fn again_or_done(&mut self) -> Drained {
+        if self.has_more() {
+            return Drained::Again;
+        }
+        self.is_verified = matches!(&self.scope.selection, Selection::Ids(ids) if self.limit == ids.len());
+        Drained::Done
+    }
+}
+
+impl Plan for Archive {
+    type Job = ArchiveJob;
+    type Page = ArchivePage;
+    type Outcome = ArchiveOutcome;
+
+    fn next(&mut self) -> Result<Option<ArchiveJob>, Halt> {
+        match &mut self.phase {
+            Phase::Begin => {
+                let job = self.begin();
+                if job.is_some() {
+                    self.is_stale = false;
+                    self.phase = Phase::Fetching;
+                }
+                Ok(job)
+            }
+            Phase::Deleting { batches, .. } => Ok(batches.next()?.map(ArchiveJob::Delete)),
+            Phase::Fetching | Phase::Storing { .. } => Ok(None),
+        }
+    }
+
+    fn queued(&self) -> usize {
+        match &self.phase {
+            Phase::Begin => usize::from(self.has_more()),
+            Phase::Deleting { batches, .. } => batches.queued(),
+            Phase::Fetching | Phase::Storing { .. } => 0,
+        }
+    }
+
+    fn on_page(&mut self, _job: &mut ArchiveJob, page: ArchivePart, next: &mut Next) -> ArchivePage {
+        let batch = match page {
+            ArchivePart::Listed(page) => self.on_listed(page, next),
+            ArchivePart::Fetched(message) => self.on_fetched(message, next),
+            ArchivePart::Deleted(page) => {
+                if let Phase::Deleting { deleted, .. } = &mut self.phase {
+                    *deleted = deleted.saturating_add(page.deleted);
+                }
+                None
+            }
+        };
+        ArchivePage { batch }
+    }
+
+    fn drained(&mut self, _totals: Totals) -> Drained {
+        match &self.phase {
+            Phase::Begin => self.again_or_done(),
+            Phase::Fetching if self.is_stale => self.look_again(),
+            Phase::Fetching => {
+                // The listing came to its end, and showed nothing.
+                self.is_verified = true;
+                Drained::Done
+            }
+            Phase::Storing { .. } => Drained::Blocked,
+            Phase::Deleting { size, deleted, .. } => {
+                let (size, deleted) = (*size, *deleted);
+                self.on_deleted(size, deleted)
+            }
+        }
+    }
+
+    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> ArchiveOutcome {
+        ArchiveOutcome {
+            totals,
+            archived: self.archived,
+            absent: self.absent,
+            unchecked: self.unchecked,
+            verified: self.is_verified && halted.is_none(),
+            halted,
+        }
+    }
+}

@@ -1,0 +1,42 @@
+//! A maximum of runs, and what is left of it.
+
+use core::num::NonZeroU64;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Budget {
+    max: Option<NonZeroU64>,
+    left: Option<u64>,
+}
+
+impl Budget {
+    pub(crate) fn new(max: Option<NonZeroU64>) -> Self {
+        Self { max, left: max.map(NonZeroU64::get) }
+    }
+
+    /// What another process left of it.
+    pub(crate) fn resume(max: Option<NonZeroU64>, left: Option<u64>) -> Self {
+        Self { max, left }
+    }
+
+    pub(crate) fn left(self) -> Option<u64> {
+        self.left
+    }
+
+    pub(crate) fn charge(&mut self, runs: u64) {
+        self.left = self.left.map(|left| left.saturating_sub(runs));
+    }
+
+    pub(crate) fn refund(&mut self, runs: u64) {
+        let max = self.max.map_or(u64::MAX, NonZeroU64::get);
+        self.left = self.left.map(|left| left.saturating_add(runs).min(max));
+    }
+
+    pub(crate) fn is_spent(self) -> bool {
+        self.left == Some(0)
+    }
+
+    /// Whether it is spent in part on requests whose result is not known.
+    pub(crate) fn is_spent_short_of_max(self, affected: u64) -> bool {
+        self.is_spent() && self.max.is_some_and(|max| affected < max.get())
+    }
+}

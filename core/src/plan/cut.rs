@@ -1,0 +1,215 @@
+//! The windows of a bulk operation by filter.
+//!
+//! A delete begins with one window, the whole. Each page that is not the last of its window opens further lanes: a window is
+//! cut where runs lie, and a lane that is done takes part of the window of one that is not. Cutting a window forgets its
+//! cursor, which is harmless for a delete and for nothing else. When all windows are empty, the whole is asked for again,
+//! until a pass finds nothing left. A resume or restart has one window and makes one pass: it trusts no date.
+
+use crate::engine::failure::Cause;
+use crate::engine::halt::Halt;
+use crate::engine::job::Next;
+use crate::engine::lanes::Lanes;
+use crate::engine::outcome::{Outcome, Totals};
+use crate::engine::plan::{Drained, Plan};
+use crate::job::pages::{PagesJob, Place};
+use crate::model::endpoint::Endpoint;
+use crate::plan::budget::Budget;
+use crate::selection::selected::Selection;
+use crate::selection::window::Window;
+use crate::wire::bulk::{BulkOperation, BulkPage};
+use crate::wire::overrides::Overrides;
+use crate::wire::query::Prefix;
+use alloc::collections::VecDeque;
+use alloc::string::ToString;
+use core::num::NonZeroU32;
+use serde::{Deserialize, Serialize};
+
+/// So many lanes may be open for each page that was not the last of its window: a short delete costs no request more.
+const OPENED_BY_A_PAGE: u64 = 4;
+
+#[derive(Clone, Debug)]
+pub(crate) struct Cut<O> {
+    pub(crate) scope: Scope,
+    pub(crate) whole: Window,
+    pub(crate) budget: Budget,
+    pub(crate) pass: Pass,
+    queue: VecDeque<Window>,
+    /// What last kept a request's result unknown, to be told if passes only repeat.
+    last_unknown: Option<Cause>,
+    is_verified: bool,
+    operation: core::marker::PhantomData<O>,
+}
+
+/// What every window is cut from.
+#[derive(Clone, Debug)]
+pub(crate) struct Scope {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) selection: Selection,
+    pub(crate) page_size: NonZeroU32,
+    pub(crate) overrides: Overrides,
+    /// Whether passes go on until one finds nothing left.
+    pub(crate) verify: bool,
+    /// How many passes may find nothing and prove nothing.
+    pub(crate) max_passes: u32,
+}
+
+/// What is known of the pass that is under way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Pass {
+    affected: bool,
+    unconfirmed: bool,
+    /// Passes in a row that affected nothing and proved nothing.
+    barren: u32,
+    /// Pages that were not the last of their window.
+    full_pages: u64,
+    /// The last page has come of what must not be begun again.
+    pub(crate) finished: bool,
+}
+
+impl Pass {
+    /// Whether it has found nothing, and knows it.
+    fn is_clean(self) -> bool {
+        !self.affected && !self.unconfirmed
+    }
+}
+
+impl<O: BulkOperation> Cut<O> {
+    pub(crate) fn new(scope: Scope, whole: Window, budget: Budget, pass: Pass) -> Self {
+        let (queue, operation) = (VecDeque::new(), core::marker::PhantomData);
+        Self { scope, whole, budget, pass, queue, last_unknown: None, is_verified: false, operation }
+    }
+
+    /// The whole, from its start.
+    pub(crate) fn begin_pass(&mut self) {
+        self.pass = Pass { barren: self.pass.barren, finished: self.pass.finished, ..Pass::default() };
+        self.queue.push_back(self.whole);
+    }
+
+    /// Whoever goes on after too many passes proved nothing wants it tried again.
+    pub(crate) fn begin_pass_if_barren(&mut self) -> bool {
+        let is_barren = O::RETRY_SAFE && self.pass.barren >= self.scope.max_passes;
+        if is_barren {
+            self.pass.barren = 0;
+            self.begin_pass();
+        }
+        is_barren
+    }
+
+    /// Windows that wait for a lane, for a checkpoint.
+    pub(crate) fn queue(&self) -> impl Iterator<Item = Window> {
+        self.queue.iter().copied()
+    }
+
+    /// # Errors
+    /// The window does not lie in the selection's own, which only a defect or a forged file makes.
+    pub(crate) fn job(&self, window: Window, place: Place) -> Result<PagesJob<O>, Halt> {
+        let Scope { endpoint, selection, page_size, overrides, .. } = &self.scope;
+        let selection = window.narrow(selection).map_err(|error| Halt::Unbuildable(error.to_string()))?;
+        let filter = match &selection {
+            Selection::Filter(filter) => Some(filter),
+            Selection::Ids(_) | Selection::Everything => None,
+        };
+        let page_size = u64::from(page_size.get());
+        let prefix = Prefix::new(endpoint.path(O::PATH), filter, page_size);
+        Ok(PagesJob::new(prefix, page_size, overrides.clone(), window, place))
+    }
+}
+
+impl<O: BulkOperation> Plan for Cut<O> {
+    type Job = PagesJob<O>;
+    type Page = O::Page;
+    type Outcome = Outcome;
+
+    fn next(&mut self) -> Result<Option<PagesJob<O>>, Halt> {
+        let Some(window) = self.queue.pop_front() else { return Ok(None) };
+        self.job(window, Place::default()).map(Some)
+    }
+
+    fn queued(&self) -> usize {
+        self.queue.len()
+    }
+
+    fn budget(&self) -> Option<u64> {
+        self.budget.left()
+    }
+
+    fn on_page(&mut self, job: &mut PagesJob<O>, page: O::Page, next: &mut Next) -> O::Page {
+        self.budget.charge(page.affected());
+        if page.affected() > 0 {
+            self.pass.affected = true;
+            self.pass.barren = 0;
+        }
+        self.pass.full_pages = self.pass.full_pages.saturating_add(u64::from(job.full));
+        self.pass.finished |= !O::RETRY_SAFE && *next == Next::Finished;
+        page
+    }
+
+    fn rebalance(&mut self, lanes: &mut Lanes<'_, PagesJob<O>>) {
+        let allowed = self.pass.full_pages.saturating_mul(OPENED_BY_A_PAGE);
+        let allowed = lanes.limit.min(usize::try_from(allowed).unwrap_or(usize::MAX));
+        let idle = allowed.saturating_sub(lanes.open.saturating_add(self.queue.len()));
+        if idle == 0 || !O::RETRY_SAFE {
+            return;
+        }
+        let busy = lanes.jobs().filter(|job| job.full).count().max(1);
+        let full = lanes.at_page_boundary().filter(|job| job.full);
+        let Some(widest) = full.max_by_key(|job| job.window.width()) else { return };
+        let parts = widest.window.split(1 + idle.div_ceil(busy));
+        let [first, rest @ ..] = parts.as_slice() else { return };
+        if rest.is_empty() {
+            return;
+        }
+        // A part of a window that was valid is one, too: if it is not, the window stays whole.
+        if let Ok(job) = self.job(*first, Place::default()) {
+            *widest = job;
+            self.queue.extend(rest);
+        }
+    }
+
+    fn on_unknown(&mut self, asked: u64, cause: &Cause) {
+        self.pass.unconfirmed = true;
+        self.budget.charge(asked);
+        self.last_unknown = Some(cause.clone());
+    }
+
+    fn on_not_applied(&mut self, asked: u64) {
+        self.budget.refund(asked);
+    }
+
+    fn on_restarted(&mut self, job: &PagesJob<O>) {
+        if job.window == self.whole {
+            // This is a whole pass, whatever came before.
+            self.pass.affected = false;
+            self.pass.unconfirmed = false;
+        }
+    }
+
+    fn drained(&mut self, totals: Totals) -> Drained {
+        let is_clean = self.pass.is_clean();
+        if !O::RETRY_SAFE {
+            // Exactly one pass, whatever it found: a second one could start the same runs again.
+            self.is_verified = is_clean && self.pass.finished;
+            return Drained::Done;
+        }
+        if self.budget.is_spent_short_of_max(totals.affected) {
+            return Drained::Halt(Halt::MaximumUnconfirmed);
+        }
+        if is_clean || self.budget.is_spent() || !self.scope.verify {
+            self.is_verified = is_clean && !self.budget.is_spent();
+            return Drained::Done;
+        }
+        if !self.pass.affected {
+            self.pass.barren = self.pass.barren.saturating_add(1);
+        }
+        if self.pass.barren >= self.scope.max_passes {
+            return Drained::Halt(Halt::barren(self.pass.barren, self.last_unknown.take()));
+        }
+        self.begin_pass();
+        Drained::Again
+    }
+
+    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Outcome {
+        Outcome { totals, verified: self.is_verified && halted.is_none(), halted }
+    }
+}

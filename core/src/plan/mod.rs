@@ -1,0 +1,10 @@
+//! Which lanes an operation has, and when it is done.
+//!
+//! Floor 5: a plan knows the jobs of its lanes, and nothing about who sends them.
+
+pub(crate) mod archive;
+pub(crate) mod batches;
+pub(crate) mod budget;
+pub(crate) mod cut;
+pub(crate) mod found;
+pub(crate) mod once;
