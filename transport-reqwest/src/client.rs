@@ -1,18 +1,13 @@
 //! A client that sends requests and awaits their responses: how it is built, how it sends, and what it offers.
 
 use crate::failure::{Conduct, classify, innermost};
-use crate::{Operation, Pages};
+use crate::proxy;
 use http::{Request, Response};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
-use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use upstash_dlq_core::{
-    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, FleetObserver,
-    GetMessage, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer, Overrides, Pager, Restart, RestartOne,
-    Resume, ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, UnixMillis,
-    drive_async,
-};
+use upstash_dlq_core::client::BuildError;
+use upstash_dlq_core::{Delivery, Endpoint, TransportFailure, UnixMillis};
 
 /// No answer is held beyond this many bytes (16 MiB).
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
@@ -50,28 +45,6 @@ enum Http {
     Builder(Box<reqwest::ClientBuilder>),
     Ready(reqwest::Client),
 }
-
-/// Why a [`Client`] cannot be built. Nothing was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildError(String);
-
-impl BuildError {
-    pub(crate) fn proxy(name: &str) -> Self {
-        let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
-        // Its value may hold a password.
-        Self(format!(
-            "{name} holds a proxy that cannot be used here{socks}: set one with http://, or exempt the host with NO_PROXY"
-        ))
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BuildError {}
 
 impl ClientBuilder {
     /// How long one whole request may take, name lookup and body included; 30 s unless set.
@@ -123,12 +96,12 @@ impl ClientBuilder {
             Http::Ours => {
                 let https = self.endpoint.base_url().starts_with("https:");
                 if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
-                    return Err(BuildError(
-                        "https needs TLS: switch on the feature rustls or native-tls of upstash-dlq-reqwest".into(),
+                    return Err(BuildError::new(
+                        "https needs TLS: switch on the feature rustls or native-tls of upstash-dlq-reqwest",
                     ));
                 }
                 if !self.endpoint.is_loopback() {
-                    crate::proxy::check_environment(self.endpoint.base_url())?;
+                    proxy::check_environment(self.endpoint.base_url())?;
                 }
                 let http = own_client(&self.endpoint, reqwest::Client::builder(), self.connect_timeout, self.timeout)?;
                 (http, Conduct::Known)
@@ -158,7 +131,7 @@ fn own_client(
     }
     http.build().map_err(|error| {
         let cause = innermost(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
-        BuildError(endpoint.redact(&format!("the HTTP client could not be set up{cause}")))
+        BuildError::new(endpoint.redact(&format!("the HTTP client could not be set up{cause}")))
     })
 }
 
@@ -189,6 +162,12 @@ impl Client {
     /// A fresh random seed for the waits between attempts.
     pub fn seed(&self) -> u64 {
         RandomState::new().build_hasher().finish()
+    }
+
+    /// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.
+    pub(crate) fn now(&self) -> UnixMillis {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        UnixMillis::new(now.and_then(|now| i64::try_from(now.as_millis()).ok()).unwrap_or(0))
     }
 
     /// One attempt at one request, whatever its answer's status.
@@ -244,132 +223,6 @@ impl Client {
         }
         Ok(answer)
     }
-
-    /// Drives a machine to its end, or until the observer stops it. The future may be dropped at any point; the machine
-    /// can be driven on, and counts a request that was out as unknown.
-    pub async fn run<M: Machine>(&self, machine: &mut M, observer: &mut impl Observer<M>) -> Driven<M::Outcome> {
-        drive_async(machine, |request| self.send(request), tokio::time::sleep, observer).await
-    }
-
-    /// Drives many lanes to their end, or until the observer stops them, all in this task. The future may be dropped at any point; requests that were out
-    /// then count as unknown.
-    pub async fn run_fleet<L: Lanes>(&self, fleet: &mut L, observer: &mut impl FleetObserver<L>) -> Driven<L::Outcome> {
-        crate::fleet::run(self, fleet, observer).await
-    }
-
-    /// Deletes what is selected, page after page; nothing is sent before [`Operation::run`].
-    ///
-    /// `client.delete(Selection::Everything).max(n).run().await`
-    pub fn delete(&self, selection: Selection) -> Operation<Delete> {
-        Operation::new(self.clone(), selection)
-    }
-
-    /// Goes on with the selected runs where they failed, in one pass.
-    ///
-    /// `client.resume(selection).overrides(overrides).run().await`
-    pub fn resume(&self, selection: Selection) -> Operation<Resume> {
-        Operation::new(self.clone(), selection)
-    }
-
-    /// Starts the selected runs anew, in one pass.
-    ///
-    /// `client.restart(selection).run().await`
-    pub fn restart(&self, selection: Selection) -> Operation<Restart> {
-        Operation::new(self.clone(), selection)
-    }
-
-    /// Lists failed runs as a stream of pages, or of runs.
-    ///
-    /// `client.list(List::everything()).items()`
-    pub fn list(&self, list: List) -> Pages<Pager> {
-        Pages::new(self.clone(), Pager::new(self.endpoint.clone(), list, RetryPolicy::default(), self.seed()))
-    }
-
-    /// How many failed runs there are of those that `list` would list, on so many lanes at once: `client.count(List::everything(), lanes)?`
-    ///
-    /// # Errors
-    /// The service said no, or could not be reached.
-    pub async fn count(&self, list: List, lanes: NonZeroUsize) -> Result<u64, Halt> {
-        let endpoint = self.endpoint.clone();
-        let mut fleet = ListFleet::new(endpoint, list, RetryPolicy::default(), self.seed(), lanes, now());
-        match self.run_fleet(&mut fleet, &mut |_: &ListFleet, _: &Event<ListPage>| ()).await {
-            Driven::Done(outcome) => outcome.halted.map_or(Ok(outcome.listed), Err),
-            // A closure never stops the loop.
-            Driven::Stopped => Err(Halt::NoProgress),
-        }
-    }
-
-    /// One call with the default retries; the ones below are shorter.
-    ///
-    /// # Errors
-    /// The service said no, could not be reached, or, for what must not be repeated, gave no answer that tells
-    /// ([`Halt::Unsettled`]).
-    pub async fn call<C: Call<Output: Clone>>(&self, call: C) -> Result<C::Output, Halt> {
-        let mut single = Single::new(self.endpoint.clone(), call, RetryPolicy::default(), self.seed());
-        match self.run(&mut single, &mut |_: &Single<C>, _: &Event<()>| ()).await {
-            Driven::Done(result) => result,
-            // A closure never stops the loop.
-            Driven::Stopped => Err(Halt::NoProgress),
-        }
-    }
-
-    /// One failed run: `client.get(id).await?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub async fn get(&self, id: DlqId) -> Result<DlqMessage, Halt> {
-        self.call(GetMessage(id)).await
-    }
-
-    /// Deletes one run, which must be there: `client.delete_one(id).await?`
-    ///
-    /// # Errors
-    /// See [`Self::call`]. After a lost answer a 404 can also mean that it had been deleted.
-    pub async fn delete_one(&self, id: DlqId) -> Result<(), Halt> {
-        self.call(DeleteOne(id)).await
-    }
-
-    /// Goes on with one run: `client.resume_one(id, Overrides::default()).await?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub async fn resume_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(ResumeOne { id, overrides }).await
-    }
-
-    /// Starts one run anew: `client.restart_one(id, Overrides::default()).await?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub async fn restart_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(RestartOne { id, overrides }).await
-    }
-
-    /// Sends a failed failure callback again: `client.retry_callback(id).await?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub async fn retry_callback(&self, id: DlqId) -> Result<StartedRun, Halt> {
-        self.call(RetryCallback(id)).await
-    }
-
-    /// Cancels a failure callback in progress: `client.cancel_callback(id).await?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub async fn cancel_callback(&self, id: DlqId) -> Result<(), Halt> {
-        self.call(CancelCallback(id)).await
-    }
-}
-
-fn unknown(message: String) -> TransportFailure {
-    TransportFailure { delivery: Delivery::Unknown, message }
-}
-
-/// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.
-pub(crate) fn now() -> UnixMillis {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_millis()).ok());
-    UnixMillis::new(now.unwrap_or(0))
 }
 
 impl fmt::Debug for Client {
@@ -385,4 +238,8 @@ impl fmt::Debug for ClientBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ClientBuilder").field("endpoint", &self.endpoint).finish_non_exhaustive()
     }
+}
+
+fn unknown(message: String) -> TransportFailure {
+    TransportFailure { delivery: Delivery::Unknown, message }
 }

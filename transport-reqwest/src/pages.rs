@@ -1,80 +1,81 @@
-//! Pages and runs as streams.
+//! A listing or a bulk operation as a stream of pages, or of runs.
 
-use crate::Client;
+use crate::client::Client;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use http::Response;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use upstash_dlq_core::{
-    Bulk, Delivery, DlqMessage, Event, Halt, Machine, OutOfTurn, Outcome, Pager, PagerEnd, Step, TransportFailure, Verb,
-};
+use tokio::time::Instant;
+use upstash_dlq_core::engine::{InvalidState, RequestId};
+use upstash_dlq_core::operation::{Bulk, ListingOutcome};
+use upstash_dlq_core::wire::BulkOperation;
+use upstash_dlq_core::{DlqMessage, Event, Halt, Listing, Operation, Outcome, Step, TransportFailure};
 
 /// What a stream of pages can be made from.
-pub trait Paged: Machine<Page: Send + Clone, Outcome: Send> + Send + Unpin + 'static {
+pub trait Paged: Operation<Page: Send + Clone, Outcome: Send> + Send + Unpin + 'static {
     /// Why it was not completed.
     fn halted(outcome: Self::Outcome) -> Option<Halt>;
 }
 
-impl<V: Verb> Paged for Bulk<V> {
+impl<O: BulkOperation> Paged for Bulk<O> {
     fn halted(outcome: Outcome) -> Option<Halt> {
         outcome.halted
     }
 }
 
-impl Paged for Pager {
-    fn halted(end: PagerEnd) -> Option<Halt> {
-        end
+impl Paged for Listing {
+    fn halted(outcome: ListingOutcome) -> Option<Halt> {
+        outcome.halted
     }
 }
 
 /// Pages as they come, one request ahead of none: a page is asked for when the stream is. After an error it ends.
 ///
-/// It may be dropped at any point, and [`Self::into_machine`] then keeps what a drop loses: how far it has come, and whether a
-/// request was out whose result nobody will learn.
+/// It may be dropped at any point, and [`Self::into_operation`] then keeps what a drop loses: how far it has come, and whether
+/// a request was in flight whose result nobody will learn.
 ///
 /// - *delete*: begun anew, it deletes what is left. Lost is the count of what is gone.
-/// - *resume*, *restart*: a request that was out may have started up to 50 runs. Where started runs stay listed, all of them
-///   would be started again by beginning anew: keep the machine, or a [`Bulk::checkpoint`] of it.
+/// - *resume*, *restart*: a request that was in flight may have started up to 50 runs. Where started runs stay listed, all of
+///   them would be started again by beginning anew: keep the operation, or a [`Bulk::checkpoint`] of it.
 /// - *list*: lost is where it stood.
 #[must_use = "nothing is sent before the stream is polled"]
-pub struct Pages<M: Paged> {
+pub struct Pages<O: Paged> {
     client: Client,
-    machine: M,
-    out: Out,
+    operation: O,
+    start: Instant,
+    awaited: Awaited,
     ended: bool,
 }
 
-/// What the stream waits for. It knows nothing that the machine does not know.
-enum Out {
+/// What the stream waits for. It knows nothing that the operation does not know.
+enum Awaited {
     Nothing,
-    Request(BoxFuture<'static, Result<Response<Vec<u8>>, TransportFailure>>),
-    Wait(BoxFuture<'static, ()>),
+    Response(RequestId, BoxFuture<'static, Result<Response<Vec<u8>>, TransportFailure>>),
+    Sleep(BoxFuture<'static, ()>),
 }
 
-impl<M: Paged> Pages<M> {
-    pub(crate) fn new(client: Client, machine: M) -> Self {
-        Self { client, machine, out: Out::Nothing, ended: false }
+impl<O: Paged> Pages<O> {
+    pub(crate) fn new(client: Client, operation: O) -> Self {
+        Self { client, operation, start: Instant::now(), awaited: Awaited::Nothing, ended: false }
     }
 
-    /// The machine behind it. A request that is out is in its totals and in its checkpoint, as one whose result is not known.
-    pub fn machine(&self) -> &M {
-        &self.machine
+    /// The operation behind it. A request that is in flight is in its totals and in its checkpoint, as one whose result is not
+    /// known.
+    pub fn operation(&self) -> &O {
+        &self.operation
     }
 
-    /// The machine, to be driven on with [`Client::run`]. A request that is out is given up, and counts as
-    /// [`Delivery::Unknown`]: a resume or restart then halts, and wants to be settled before it goes on.
-    pub fn into_machine(self) -> M {
-        let mut machine = self.machine;
-        if let Out::Request(_) = self.out {
-            // Cannot be out of turn: the request is out.
-            let _ = machine.on_failure(Delivery::Unknown.into());
-        }
-        machine
+    /// The operation, to be driven on with [`Client::run`]. A request that is in flight is given up, and counts as
+    /// [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown): a resume or restart then halts, and wants to be settled before it goes on.
+    pub fn into_operation(self) -> O {
+        let mut operation = self.operation;
+        operation.connection_lost();
+        operation
     }
 }
 
-impl Pages<Pager> {
+impl Pages<Listing> {
     /// The runs themselves.
     pub fn items(self) -> Items {
         Items { pages: self, page: Vec::new().into_iter() }
@@ -85,14 +86,14 @@ impl Pages<Pager> {
 #[derive(Debug)]
 #[must_use = "nothing is sent before the stream is polled"]
 pub struct Items {
-    pages: Pages<Pager>,
+    pages: Pages<Listing>,
     page: std::vec::IntoIter<DlqMessage>,
 }
 
 impl Items {
-    /// See [`Pages::into_machine`]. What is left of the last page is lost.
-    pub fn into_machine(self) -> Pager {
-        self.pages.into_machine()
+    /// See [`Pages::into_operation`]. What is left of the last page is lost.
+    pub fn into_operation(self) -> Listing {
+        self.pages.into_operation()
     }
 }
 
@@ -114,40 +115,51 @@ impl Stream for Items {
     }
 }
 
-impl<M: Paged> Stream for Pages<M> {
-    type Item = Result<M::Page, Halt>;
+impl<O: Paged> Stream for Pages<O> {
+    type Item = Result<O::Page, Halt>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let this = self.get_mut();
         while !this.ended {
-            match &mut this.out {
-                Out::Nothing => match this.machine.poll() {
-                    Step::Done(outcome) => {
-                        this.ended = true;
-                        return Poll::Ready(M::halted(outcome).map(Err));
+            match &mut this.awaited {
+                Awaited::Nothing => {
+                    let now = this.start.elapsed();
+                    match this.operation.poll(now) {
+                        Step::Done(outcome) => {
+                            this.ended = true;
+                            return Poll::Ready(O::halted(outcome).map(Err));
+                        }
+                        Step::WaitUntil(until) => {
+                            this.awaited = Awaited::Sleep(Box::pin(tokio::time::sleep(until.saturating_sub(now))));
+                        }
+                        Step::Send(id, request) => {
+                            let client = this.client.clone();
+                            let response = Box::pin(async move { client.send(request).await });
+                            this.awaited = Awaited::Response(id, response);
+                        }
+                        // Nothing is in flight here, so there is nothing to wait for.
+                        Step::AwaitResponse => this.ended = true,
                     }
-                    Step::Wait(wait) => this.out = Out::Wait(Box::pin(tokio::time::sleep(wait))),
-                    Step::Send(request) => {
-                        let client = this.client.clone();
-                        this.out = Out::Request(Box::pin(async move { client.send(request).await }));
-                    }
-                },
-                Out::Wait(sleep) => {
-                    ready!(sleep.as_mut().poll(cx));
-                    this.out = Out::Nothing;
                 }
-                Out::Request(request) => {
-                    let answer = ready!(request.as_mut().poll(cx));
-                    this.out = Out::Nothing;
-                    let event = match answer {
-                        Ok(response) => this.machine.on_response(&response),
-                        Err(failure) => this.machine.on_failure(failure),
+                Awaited::Sleep(sleep) => {
+                    ready!(sleep.as_mut().poll(cx));
+                    this.awaited = Awaited::Nothing;
+                }
+                Awaited::Response(id, response) => {
+                    let (id, result) = (*id, ready!(response.as_mut().poll(cx)));
+                    this.awaited = Awaited::Nothing;
+                    let event = match result {
+                        Ok(response) => {
+                            let (parts, body) = response.into_parts();
+                            this.operation.on_response(id, Response::from_parts(parts, body.as_slice()))
+                        }
+                        Err(failure) => this.operation.on_failure(id, failure),
                     };
                     match event {
                         Ok(Event::Page(page)) => return Poll::Ready(Some(Ok(page))),
                         Ok(_) => {}
                         // Cannot happen: the request was in flight. Stopping is the safe reading of the impossible.
-                        Err(OutOfTurn) => this.ended = true,
+                        Err(InvalidState) => this.ended = true,
                     }
                 }
             }
@@ -156,7 +168,7 @@ impl<M: Paged> Stream for Pages<M> {
     }
 }
 
-impl<M: Paged> std::fmt::Debug for Pages<M> {
+impl<O: Paged> std::fmt::Debug for Pages<O> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Pages").field("client", &self.client).finish_non_exhaustive()
     }

@@ -1,9 +1,9 @@
 //! reqwest passes over what it cannot read of the proxies in the environment, and connects directly; what it can read and
 //! not use fails at each request. Here both are an error before anything is sent.
 
-use crate::client::BuildError;
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
+use upstash_dlq_core::client::BuildError;
 
 /// # Errors
 /// When the proxy of the environment for this URL cannot be used.
@@ -28,5 +28,13 @@ pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     let usable = read.is_some_and(|proxy| {
         cfg!(feature = "socks-proxy") || matches!(proxy.uri().scheme_str(), Some("http" | "https"))
     });
-    if usable || exempt { Ok(()) } else { Err(BuildError::proxy(name)) }
+    if usable || exempt { Ok(()) } else { Err(unusable(name)) }
+}
+
+/// Its value may hold a password, so only where it stands is told.
+pub(crate) fn unusable(name: &str) -> BuildError {
+    let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
+    BuildError::new(format!(
+        "{name} holds a proxy that cannot be used here{socks}: set one with http://, or exempt the host with NO_PROXY"
+    ))
 }

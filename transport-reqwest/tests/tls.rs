@@ -7,7 +7,7 @@ mod tls;
 
 use std::net::TcpListener;
 use std::process::Command;
-use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
+use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
 use upstash_dlq_reqwest::Client;
 
 const TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
@@ -19,7 +19,8 @@ fn endpoint(url: &str) -> Endpoint {
 }
 
 fn ask(endpoint: Endpoint) -> Result<u16, TransportFailure> {
-    let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    let mut operation = BulkDelete::builder(endpoint.clone(), Selection::Everything).build();
+    let Step::Send(_, request) = operation.poll(std::time::Duration::ZERO) else { panic!() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(Client::new(endpoint).unwrap().send(request)).map(|response| response.status().as_u16())
 }

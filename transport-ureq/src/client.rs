@@ -2,19 +2,15 @@
 
 use crate::connect::Marking;
 use crate::failure::classify;
+use crate::proxy;
 use crate::resolver::{CachingResolver, Names};
-use crate::{Operation, Pages, proxy};
 use http::{Method, Request, Response};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io::Read;
-use std::num::NonZeroUsize;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use upstash_dlq_core::{
-    Call, CancelCallback, Delete, DeleteOne, Delivery, DlqId, DlqMessage, Driven, Endpoint, Event, FleetObserver,
-    GetMessage, Halt, Lanes, List, ListFleet, ListPage, Machine, Observer, Overrides, Restart, RestartOne, Resume,
-    ResumeOne, RetryCallback, RetryPolicy, Selection, Single, StartedRun, TransportFailure, UnixMillis, drive,
-};
+use upstash_dlq_core::client::BuildError;
+use upstash_dlq_core::{Delivery, Endpoint, TransportFailure, UnixMillis};
 use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
@@ -82,28 +78,6 @@ pub struct ClientBuilder {
     connect_timeout: Duration,
 }
 
-/// Why a [`Client`] cannot be built. Nothing was sent.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct BuildError(String);
-
-impl BuildError {
-    pub(crate) fn proxy(name: &str) -> Self {
-        let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
-        // Its value may hold a password.
-        Self(format!(
-            "{name} holds a proxy that cannot be used here{socks}: set one with http://, or exempt the host with NO_PROXY"
-        ))
-    }
-}
-
-impl fmt::Display for BuildError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for BuildError {}
-
 impl ClientBuilder {
     /// How long one whole request may take, name lookup and body included; 30 s unless set.
     pub fn timeout(self, timeout: Duration) -> Self {
@@ -166,15 +140,15 @@ fn defaults() -> ConfigBuilder<AgentScope> {
 
 fn own_agent(endpoint: &Endpoint, config: Config, configured: bool) -> Result<ureq::Agent, BuildError> {
     if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && endpoint.base_url().starts_with("https:") {
-        return Err(BuildError(
-            "https needs TLS: switch on the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq".into(),
+        return Err(BuildError::new(
+            "https needs TLS: switch on the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq",
         ));
     }
     if !endpoint.is_loopback() {
         match config.proxy() {
             Some(proxy) if !proxy.is_from_env() => {
                 if !proxy::is_usable(proxy) {
-                    return Err(BuildError::proxy("the configuration"));
+                    return Err(proxy::unusable("the configuration"));
                 }
             }
             // Taken out on purpose.
@@ -218,6 +192,12 @@ impl Client {
         RandomState::new().build_hasher().finish()
     }
 
+    /// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.
+    pub(crate) fn now(&self) -> UnixMillis {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
+        UnixMillis::new(now.and_then(|now| i64::try_from(now.as_millis()).ok()).unwrap_or(0))
+    }
+
     /// One attempt at one request, whatever its answer's status.
     ///
     /// # Errors
@@ -257,139 +237,11 @@ impl Client {
         }
         Ok(Response::from_parts(parts, bytes))
     }
-
-    /// Drives a machine to its end, or until the observer stops it. Waits block the thread.
-    pub fn run<M: Machine>(&self, machine: &mut M, observer: &mut impl Observer<M>) -> Driven<M::Outcome> {
-        drive(machine, |request| self.send(request), std::thread::sleep, observer)
-    }
-
-    /// Drives many lanes to their end, or until the observer stops them, each in a thread of its own. Waits block. Where the
-    /// system has no more threads, fewer of them serve all lanes.
-    ///
-    /// # Panics
-    /// When the observer or the agent does: nothing more is sent, requests that are out come to their end, and then the
-    /// first panic is passed on. An observer that has panicked is not called again.
-    pub fn run_fleet<L>(&self, fleet: &mut L, observer: &mut (impl FleetObserver<L> + Send)) -> Driven<L::Outcome>
-    where
-        L: Lanes<Outcome: Send> + Send,
-    {
-        crate::fleet::run(self, fleet, observer)
-    }
-
-    /// Deletes what is selected, page after page; nothing is sent before [`Operation::run`].
-    ///
-    /// `client.delete(Selection::Everything).max(n).run()`
-    pub fn delete(&self, selection: Selection) -> Operation<'_, Delete> {
-        Operation::new(self, selection)
-    }
-
-    /// Goes on with the selected runs where they failed, in one pass.
-    ///
-    /// `client.resume(selection).overrides(overrides).run()`
-    pub fn resume(&self, selection: Selection) -> Operation<'_, Resume> {
-        Operation::new(self, selection)
-    }
-
-    /// Starts the selected runs anew, in one pass.
-    ///
-    /// `client.restart(selection).run()`
-    pub fn restart(&self, selection: Selection) -> Operation<'_, Restart> {
-        Operation::new(self, selection)
-    }
-
-    /// Lists failed runs, page by page or one by one.
-    ///
-    /// `for run in client.list(List::everything()).items() { … }`
-    pub fn list(&self, list: List) -> Pages<'_> {
-        Pages::new(self, list)
-    }
-
-    /// How many failed runs there are of those that `list` would list, on so many lanes at once: `client.count(List::everything(), lanes)?`
-    ///
-    /// # Errors
-    /// The service said no, or could not be reached.
-    pub fn count(&self, list: List, lanes: NonZeroUsize) -> Result<u64, Halt> {
-        let endpoint = self.endpoint.clone();
-        let mut fleet = ListFleet::new(endpoint, list, RetryPolicy::default(), self.seed(), lanes, now());
-        match self.run_fleet(&mut fleet, &mut |_: &ListFleet, _: &Event<ListPage>| ()) {
-            Driven::Done(outcome) => outcome.halted.map_or(Ok(outcome.listed), Err),
-            // A closure never stops the loop.
-            Driven::Stopped => Err(Halt::NoProgress),
-        }
-    }
-
-    /// One call with the default retries; the ones below are shorter.
-    ///
-    /// # Errors
-    /// The service said no, could not be reached, or, for what must not be repeated, gave no answer that tells
-    /// ([`Halt::Unsettled`]).
-    pub fn call<C: Call<Output: Clone>>(&self, call: C) -> Result<C::Output, Halt> {
-        let mut single = Single::new(self.endpoint.clone(), call, RetryPolicy::default(), self.seed());
-        match self.run(&mut single, &mut |_: &Single<C>, _: &Event<()>| ()) {
-            Driven::Done(result) => result,
-            // A closure never stops the loop.
-            Driven::Stopped => Err(Halt::NoProgress),
-        }
-    }
-
-    /// One failed run: `client.get(id)?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub fn get(&self, id: DlqId) -> Result<DlqMessage, Halt> {
-        self.call(GetMessage(id))
-    }
-
-    /// Deletes one run, which must be there: `client.delete_one(id)?`
-    ///
-    /// # Errors
-    /// See [`Self::call`]. After a lost answer a 404 can also mean that it had been deleted.
-    pub fn delete_one(&self, id: DlqId) -> Result<(), Halt> {
-        self.call(DeleteOne(id))
-    }
-
-    /// Goes on with one run: `client.resume_one(id, Overrides::default())?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub fn resume_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(ResumeOne { id, overrides })
-    }
-
-    /// Starts one run anew: `client.restart_one(id, Overrides::default())?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub fn restart_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(RestartOne { id, overrides })
-    }
-
-    /// Sends a failed failure callback again: `client.retry_callback(id)?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub fn retry_callback(&self, id: DlqId) -> Result<StartedRun, Halt> {
-        self.call(RetryCallback(id))
-    }
-
-    /// Cancels a failure callback in progress: `client.cancel_callback(id)?`
-    ///
-    /// # Errors
-    /// See [`Self::call`].
-    pub fn cancel_callback(&self, id: DlqId) -> Result<(), Halt> {
-        self.call(CancelCallback(id))
-    }
 }
 
 /// ureq adds a timeout to the present moment, and panics where that does not fit. Nobody waits for a hundred years.
 fn finite(timeout: Duration) -> Option<Duration> {
     (timeout < Duration::from_secs(100 * 365 * 86_400)).then_some(timeout)
-}
-
-/// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.
-pub(crate) fn now() -> UnixMillis {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|now| i64::try_from(now.as_millis()).ok());
-    UnixMillis::new(now.unwrap_or(0))
 }
 
 impl fmt::Debug for Client {

@@ -1,20 +1,22 @@
 #![doc = include_str!("../README.md")]
 
+mod bulk_request;
 mod client;
 mod connect;
+mod facade;
 mod failure;
-mod fleet;
 mod not_sent;
-mod operation;
 mod pages;
 mod proxy;
 mod resolver;
+mod run;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls;
 #[cfg(feature = "tracing")]
 mod trace;
 
-pub use client::{BuildError, Client, ClientBuilder, MAX_BODY};
-pub use operation::Operation;
+pub use bulk_request::BulkRequest;
+pub use client::{Client, ClientBuilder, MAX_BODY};
 pub use pages::{Items, Pages};
 pub use upstash_dlq_core as core;
+pub use upstash_dlq_core::client::BuildError;

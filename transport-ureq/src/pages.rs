@@ -1,55 +1,56 @@
-//! A listing as an iterator.
+//! A listing, page by page or run by run.
 
-use crate::Client;
+use crate::client::Client;
 use std::ops::ControlFlow;
-use upstash_dlq_core::{DlqMessage, Driven, Event, Halt, List, ListPage, Observer, Pager, RetryPolicy};
+use std::time::Instant;
+use upstash_dlq_core::wire::ListPage;
+use upstash_dlq_core::{DlqMessage, Driven, Event, Halt, Listing, Observer, drive};
 
 /// A listing, page by page. After an error it ends.
 #[derive(Debug)]
 #[must_use = "nothing is sent before `next`"]
-pub struct Pages<'a> {
-    client: &'a Client,
-    pager: Pager,
+pub struct Pages {
+    client: Client,
+    listing: Listing,
     ended: bool,
 }
 
-/// A listing, run by run.
+/// A listing, run by run. After an error it ends.
 #[derive(Debug)]
 #[must_use = "nothing is sent before `next`"]
-pub struct Items<'a> {
-    pages: Pages<'a>,
+pub struct Items {
+    pages: Pages,
     page: std::vec::IntoIter<DlqMessage>,
 }
 
-impl<'a> Pages<'a> {
-    pub(crate) fn new(client: &'a Client, list: List) -> Self {
-        let pager = Pager::new(client.endpoint().clone(), list, RetryPolicy::default(), client.seed());
-        Self { client, pager, ended: false }
+impl Pages {
+    pub(crate) fn new(client: Client, listing: Listing) -> Self {
+        Self { client, listing, ended: false }
     }
 
     /// The runs themselves.
-    pub fn items(self) -> Items<'a> {
+    pub fn items(self) -> Items {
         Items { pages: self, page: Vec::new().into_iter() }
     }
 
-    /// The machine behind it, to be driven on with [`Client::run`] from where it stands.
-    pub fn into_machine(self) -> Pager {
-        self.pager
+    /// The operation behind it, to be driven on with [`Client::run`] from where it stands.
+    pub fn into_operation(self) -> Listing {
+        self.listing
     }
 }
 
-impl Items<'_> {
-    /// See [`Pages::into_machine`]. What is left of the last page is lost.
-    pub fn into_machine(self) -> Pager {
-        self.pages.into_machine()
+impl Items {
+    /// See [`Pages::into_operation`]. What is left of the last page is lost.
+    pub fn into_operation(self) -> Listing {
+        self.pages.into_operation()
     }
 }
 
 /// Stops the loop at each page.
 struct OnePage(Option<ListPage>);
 
-impl Observer<Pager> for OnePage {
-    fn after(&mut self, _: &Pager, event: &Event<ListPage>) -> ControlFlow<()> {
+impl Observer<Listing> for OnePage {
+    fn on_event(&mut self, _: &mut Listing, event: &Event<ListPage>) -> ControlFlow<()> {
         if let Event::Page(page) = event {
             self.0 = Some(page.clone());
             return ControlFlow::Break(());
@@ -58,7 +59,7 @@ impl Observer<Pager> for OnePage {
     }
 }
 
-impl Iterator for Pages<'_> {
+impl Iterator for Pages {
     type Item = Result<ListPage, Halt>;
 
     fn next(&mut self) -> Option<Self::Item> {
@@ -66,17 +67,19 @@ impl Iterator for Pages<'_> {
             return None;
         }
         let mut page = OnePage(None);
-        match self.client.run(&mut self.pager, &mut page) {
+        let start = Instant::now();
+        let (client, now) = (&self.client, || start.elapsed());
+        match drive(&mut self.listing, |request| client.send(request), now, std::thread::sleep, &mut page) {
             Driven::Stopped => page.0.map(Ok),
-            Driven::Done(halt) => {
+            Driven::Done(outcome) => {
                 self.ended = true;
-                halt.map(Err)
+                outcome.halted.map(Err)
             }
         }
     }
 }
 
-impl Iterator for Items<'_> {
+impl Iterator for Items {
     type Item = Result<DlqMessage, Halt>;
 
     fn next(&mut self) -> Option<Self::Item> {

@@ -1,7 +1,7 @@
 //! ureq passes over what it cannot use of the proxies in the environment, and connects directly. Here that is an error.
 
-use crate::client::BuildError;
 use http::Uri;
+use upstash_dlq_core::client::BuildError;
 use ureq::{Proxy, ProxyProtocol};
 
 /// In the order in which ureq looks.
@@ -13,7 +13,7 @@ pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
     let Some((name, value)) = VARIABLES.into_iter().find_map(set) else { return Ok(()) };
     let usable = Proxy::new(&value).is_ok_and(|proxy| is_usable(&proxy));
-    if usable || is_exempt(base_url) { Ok(()) } else { Err(BuildError::proxy(name)) }
+    if usable || is_exempt(base_url) { Ok(()) } else { Err(unusable(name)) }
 }
 
 /// Whether the features are there for it.
@@ -27,4 +27,12 @@ fn is_exempt(base_url: &str) -> bool {
     let stand_in = Proxy::builder(ProxyProtocol::Http).host("proxy.invalid");
     let stand_in = list.split(',').fold(stand_in, |proxy, entry| proxy.no_proxy(entry)).build();
     base_url.parse::<Uri>().is_ok_and(|uri| stand_in.is_ok_and(|proxy| proxy.is_no_proxy(&uri)))
+}
+
+/// Its value may hold a password, so only where it stands is told.
+pub(crate) fn unusable(name: &str) -> BuildError {
+    let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
+    BuildError::new(format!(
+        "{name} holds a proxy that cannot be used here{socks}: set one with http://, or exempt the host with NO_PROXY"
+    ))
 }

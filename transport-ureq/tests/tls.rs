@@ -7,7 +7,7 @@ mod tls;
 
 use std::net::TcpListener;
 use std::process::Command;
-use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
+use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
 use upstash_dlq_ureq::Client;
 
 const TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
@@ -25,7 +25,8 @@ fn ask(endpoint: Endpoint) -> Result<u16, TransportFailure> {
 
 fn ask_with(client: &Client) -> Result<u16, TransportFailure> {
     let endpoint = client.endpoint();
-    let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    let mut operation = BulkDelete::builder(endpoint.clone(), Selection::Everything).build();
+    let Step::Send(_, request) = operation.poll(std::time::Duration::ZERO) else { panic!() };
     client.send(request).map(|response| response.status().as_u16())
 }
 

@@ -60,9 +60,9 @@ fn the_threads_of_many_lanes_are_in_the_span_of_their_caller() {
     let outcome = tracing::subscriber::with_default(subscriber, || {
         let _nightly = tracing::info_span!("nightly_job").entered();
         let lanes = std::num::NonZeroUsize::new(8).unwrap();
-        Client::new(endpoint).unwrap().delete(Selection::Everything).run_on(lanes)
+        Client::new(endpoint).unwrap().delete(Selection::Everything).lanes(lanes).run()
     });
-    assert!(outcome.verified && outcome.totals.runs == 2_000, "{outcome:?}");
+    assert!(outcome.verified && outcome.totals.affected == 2_000, "{outcome:?}");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let answered: Vec<&str> = log.lines().filter(|line| line.contains("answered")).collect();
     assert_eq!(answered.len() as u64, server.with_service(|s| s.requests_total()), "{log}");

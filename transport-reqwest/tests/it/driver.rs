@@ -5,9 +5,11 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::{Request, Response};
 use std::future::Future;
 use std::time::Duration;
+use upstash_dlq_core::operation::Bulk;
+use upstash_dlq_core::wire::{BulkOperation, Call, List, Overrides};
 use upstash_dlq_core::{
-    Bulk, BulkDelete, Call, DlqId, DlqMessage, Driven, Endpoint, Event, Halt, List, Outcome, Overrides, RetryPolicy,
-    Selection, Token, TransportFailure, Verb,
+    BulkDelete, DlqId, DlqMessage, Driven, Endpoint, Event, Halt, Outcome, RetryPolicy, Selection, Token,
+    TransportFailure,
 };
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_reqwest::Client;
@@ -68,11 +70,11 @@ impl suite::Driver for Reqwest {
         block_on(Client::new(endpoint.clone()).unwrap().list(list).items().try_collect())
     }
 
-    fn call<C: Call<Output: Clone + Send> + Sync>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
+    fn call<C: Call>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
         block_on(Client::new(endpoint.clone()).unwrap().call(call))
     }
 
-    fn run<V: Verb>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome) {
+    fn run<V: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome) {
         let mut pages = Vec::new();
         let client = Client::new(endpoint.clone()).unwrap();
         let driven = block_on(client.run(bulk, &mut |_: &Bulk<V>, event: &Event<V::Page>| {
@@ -86,12 +88,12 @@ impl suite::Driver for Reqwest {
 
     fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
         let client = Client::new(endpoint.clone()).unwrap();
-        block_on(client.delete(selection).retry(suite::fast(20)).run_on(lanes.try_into().unwrap()))
+        block_on(client.delete(selection).retry(suite::fast(20)).lanes(lanes.try_into().unwrap()).run())
     }
 
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
         let client = Client::new(endpoint.clone()).unwrap();
-        block_on(client.resume(selection).retry(suite::fast(2)).run_on(lanes.try_into().unwrap()))
+        block_on(client.resume(selection).retry(suite::fast(2)).lanes(lanes.try_into().unwrap()).run())
     }
 
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {
@@ -130,7 +132,7 @@ fn futures_can_be_spawned() {
     let client = Client::new(endpoint).unwrap();
     let outcome =
         runtime.block_on(async move { tokio::spawn(client.delete(Selection::Everything).run()).await.unwrap() });
-    assert_eq!(outcome.totals.runs, 120);
+    assert_eq!(outcome.totals.affected, 120);
 }
 
 #[test]
@@ -140,7 +142,7 @@ fn a_stream_deletes_only_as_far_as_it_is_asked() {
     block_on(async {
         assert_eq!(pages.next().await.unwrap().unwrap().deleted, 100);
         assert_eq!(server.with_service(|s| s.deleted_total()), 100);
-        assert_eq!(pages.machine().totals().runs, 100);
+        assert_eq!(pages.operation().totals().affected, 100);
         let rest: Vec<_> = (&mut pages).try_collect().await.unwrap();
         assert_eq!(rest.iter().map(|page| page.deleted).sum::<u64>(), 150);
         assert!(pages.next().await.is_none());
@@ -152,7 +154,7 @@ fn a_stream_deletes_only_as_far_as_it_is_asked() {
 fn a_dropped_future_counts_as_unknown_and_the_machine_goes_on() {
     let (server, endpoint) = emulator(150);
     let client = Client::new(endpoint.clone()).unwrap();
-    let mut bulk = BulkDelete::new(endpoint, Selection::Everything).build();
+    let mut bulk = BulkDelete::builder(endpoint, Selection::Everything).build();
     let driven = block_on(async {
         // Polled once, so that the request is out, then dropped.
         assert!(client.run(&mut bulk, &mut |_: &_, _: &_| ()).now_or_never().is_none());

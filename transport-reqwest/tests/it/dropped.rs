@@ -7,9 +7,11 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use upstash_dlq_core::operation::{Bulk, InDoubt};
+use upstash_dlq_core::wire::{DeletePage, List, ListPage, Resume, StartedPage};
 use upstash_dlq_core::{
-    Bulk, BulkDelete, BulkResume, Checkpoint, DeletePage, DlqId, Driven, Endpoint, Event, Fleet, Halt, List, Pager,
-    Resume, Selection, Settlement, StartedPage, Token, UnixMillis, Unsettled,
+    BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Driven, Endpoint, Event, Halt, Listing, Selection,
+    Settlement, Token, UnixMillis,
 };
 use upstash_dlq_reqwest::Client;
 
@@ -103,8 +105,8 @@ fn unseen<M, P>(_: &M, _: &Event<P>) {}
 fn a_timeout_around_run_leaves_the_machine_that_knows_of_the_request() {
     let held = Held::start(DELETED);
     let (client, endpoint) = held.client();
-    let mut bulk = BulkDelete::new(endpoint, Selection::Everything).build();
-    let mut observer = unseen::<Bulk, DeletePage>;
+    let mut bulk = BulkDelete::builder(endpoint, Selection::Everything).build();
+    let mut observer = unseen::<BulkDelete, DeletePage>;
     block_on(async {
         let run = client.run(&mut bulk, &mut observer);
         assert!(tokio::time::timeout(Duration::from_millis(100), run).await.is_err());
@@ -120,14 +122,14 @@ async fn with_a_request_out(held: &Held) -> upstash_dlq_reqwest::Pages<Bulk<Resu
     held.let_go(1);
     let mut pages = held.client().0.resume(Selection::Everything).pages();
     assert_eq!(pages.next().await.unwrap().unwrap().started.len(), 1);
-    assert_eq!(pages.machine().totals().unconfirmed, 0);
+    assert_eq!(pages.operation().totals().unconfirmed, 0);
     is_send(&pages);
     tokio::select! {
         page = pages.next() => panic!("{page:?}"),
         () = held.hears(2) => {}
     }
-    let totals = pages.machine().totals();
-    assert_eq!((totals.runs, totals.unconfirmed, totals.requests), (1, 1, 2));
+    let totals = pages.operation().totals();
+    assert_eq!((totals.affected, totals.unconfirmed, totals.requests), (1, 1, 2));
     pages
 }
 
@@ -136,9 +138,9 @@ async fn starts_nothing_twice(held: &Held, bulk: &mut Bulk<Resume>) {
     held.let_go(usize::MAX);
     let client = held.client().0;
     let Driven::Done(outcome) = client.run(bulk, &mut unseen::<Bulk<Resume>, StartedPage>).await else { panic!() };
-    assert!(matches!(outcome.halted, Some(Halt::Unsettled { asked: 50, .. })), "{outcome:?}");
+    assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })), "{outcome:?}");
     assert_eq!((outcome.totals.unconfirmed, held.heard().len()), (1, 2));
-    assert!(matches!(bulk.unsettled(), Some(Unsettled::Listing(_))));
+    assert!(matches!(bulk.in_doubt(), Some(InDoubt::Listing(_))));
     bulk.settle(Settlement::Applied).unwrap();
     let Driven::Done(outcome) = client.run(bulk, &mut unseen::<Bulk<Resume>, StartedPage>).await else { panic!() };
     assert!(outcome.halted.is_none() && outcome.totals.unconfirmed == 1, "{outcome:?}");
@@ -149,7 +151,7 @@ async fn starts_nothing_twice(held: &Held, bulk: &mut Bulk<Resume>) {
 fn a_streams_machine_can_be_had_while_a_request_is_out() {
     block_on(async {
         let held = Held::start(STARTED);
-        let mut bulk = with_a_request_out(&held).await.into_machine();
+        let mut bulk = with_a_request_out(&held).await.into_operation();
         assert_eq!(bulk.totals().unconfirmed, 1);
         starts_nothing_twice(&held, &mut bulk).await;
     });
@@ -160,11 +162,11 @@ fn a_checkpoint_taken_while_a_request_is_out_starts_nothing_twice() {
     block_on(async {
         let held = Held::start(STARTED);
         let pages = with_a_request_out(&held).await;
-        let saved = pages.machine().checkpoint().to_json();
+        let saved = pages.operation().checkpoint().to_json();
         drop(pages);
         let checkpoint = Checkpoint::from_json(saved.as_bytes()).unwrap();
-        let builder = BulkResume::new(held.client().1, Selection::Everything);
-        let mut bulk = builder.restore(checkpoint).unwrap();
+        let builder = BulkResume::builder(held.client().1, Selection::Everything);
+        let mut bulk = builder.resume_from(checkpoint).unwrap();
         starts_nothing_twice(&held, &mut bulk).await;
     });
 }
@@ -176,9 +178,9 @@ fn a_stream_that_is_polled_on_has_lost_nothing() {
         let mut pages = with_a_request_out(&held).await;
         held.let_go(usize::MAX);
         let rest: Vec<usize> = (&mut pages).map(|page| page.unwrap().started.len()).collect().await;
-        assert_eq!((rest, pages.machine().totals().unconfirmed), (vec![1, 0], 0));
-        let bulk = pages.into_machine();
-        assert_eq!((bulk.totals().runs, bulk.totals().unconfirmed, held.heard().len()), (2, 0, 3));
+        assert_eq!((rest, pages.operation().totals().unconfirmed), (vec![1, 0], 0));
+        let bulk = pages.into_operation();
+        assert_eq!((bulk.totals().affected, bulk.totals().unconfirmed, held.heard().len()), (2, 0, 3));
     });
 }
 
@@ -188,18 +190,18 @@ fn many_lanes_that_are_dropped_count_every_request_that_was_out() {
     held.let_go(1);
     let (client, endpoint) = held.client();
     let lanes = NonZeroUsize::new(4).unwrap();
-    let builder = BulkDelete::new(endpoint, Selection::Everything);
-    let mut fleet = builder.build_fleet(lanes, UnixMillis::new(1_764_000_000_000));
+    let builder = BulkDelete::builder(endpoint, Selection::Everything);
+    let mut fleet = builder.lanes(lanes, UnixMillis::new(1_764_000_000_000)).build();
     block_on(async {
-        let mut observer = unseen::<Fleet, DeletePage>;
+        let mut observer = unseen::<BulkDelete, DeletePage>;
         tokio::select! {
-            _ = client.run_fleet(&mut fleet, &mut observer) => panic!("it ended"),
+            _ = client.run(&mut fleet, &mut observer) => panic!("it ended"),
             () = held.hears(5) => {}
         }
         assert_eq!((fleet.totals().unconfirmed, fleet.totals().requests), (4, 5));
         held.let_go(usize::MAX);
-        let Driven::Done(outcome) = client.run_fleet(&mut fleet, &mut observer).await else { panic!() };
-        assert!(outcome.verified && outcome.totals.unconfirmed == 4 && outcome.totals.runs == 100, "{outcome:?}");
+        let Driven::Done(outcome) = client.run(&mut fleet, &mut observer).await else { panic!() };
+        assert!(outcome.verified && outcome.totals.unconfirmed == 4 && outcome.totals.affected == 100, "{outcome:?}");
     });
 }
 
@@ -212,15 +214,16 @@ fn a_listing_goes_on_where_its_stream_stood() {
     block_on(async {
         let mut items = client.list(List::everything()).items();
         assert_eq!(items.next().await.unwrap().unwrap().dlq_id(), Some(DlqId::new("a").unwrap()));
-        let mut pager: Pager = items.into_machine();
+        let mut pager: Listing = items.into_operation();
         let mut rest = Vec::new();
         let driven = client
-            .run(&mut pager, &mut |_: &Pager, event: &Event<upstash_dlq_core::ListPage>| {
+            .run(&mut pager, &mut |_: &Listing, event: &Event<ListPage>| {
                 if let Event::Page(page) = event {
-                    rest.extend(page.messages.iter().filter_map(upstash_dlq_core::DlqMessage::dlq_id));
+                    rest.extend(page.messages.iter().filter_map(DlqMessage::dlq_id));
                 }
             })
             .await;
-        assert_eq!((driven, rest), (Driven::Done(None), vec![DlqId::new("b").unwrap()]));
+        let Driven::Done(outcome) = driven else { panic!() };
+        assert_eq!((outcome.halted, rest), (None, vec![DlqId::new("b").unwrap()]));
     });
 }

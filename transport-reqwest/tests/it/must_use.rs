@@ -3,7 +3,8 @@
 #![deny(unfulfilled_lint_expectations)]
 
 use std::num::NonZeroUsize;
-use upstash_dlq_core::{Bulk, DeletePage, Event, Fleet, List, Selection};
+use upstash_dlq_core::wire::{DeletePage, List};
+use upstash_dlq_core::{BulkDelete, Event, Selection};
 use upstash_dlq_reqwest::Client;
 
 #[expect(unused_must_use, reason = "this is the test")]
@@ -18,17 +19,12 @@ async fn run_with(client: &Client) {
 
 #[expect(unused_must_use, reason = "this is the test")]
 async fn run_on(client: &Client) {
-    client.restart(Selection::Everything).run_on(NonZeroUsize::MIN).await;
+    client.restart(Selection::Everything).lanes(NonZeroUsize::MIN).run().await;
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-async fn run_machine(client: &Client, bulk: &mut Bulk) {
-    client.run(bulk, &mut |_: &Bulk, _: &Event<DeletePage>| ()).await;
-}
-
-#[expect(unused_must_use, reason = "this is the test")]
-async fn run_fleet(client: &Client, fleet: &mut Fleet) {
-    client.run_fleet(fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ()).await;
+async fn run_operation(client: &Client, bulk: &mut BulkDelete) {
+    client.run(bulk, &mut |_: &BulkDelete, _: &Event<DeletePage>| ()).await;
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
@@ -39,12 +35,11 @@ async fn count(client: &Client) {
 #[test]
 fn what_ends_an_operation_must_be_looked_at() {
     // That this compiles is the test.
-    let _ = async |client: &Client, bulk: &mut Bulk, fleet: &mut Fleet| {
+    let _ = async |client: &Client, bulk: &mut BulkDelete| {
         run(client).await;
         run_with(client).await;
         run_on(client).await;
-        run_machine(client, bulk).await;
-        run_fleet(client, fleet).await;
+        run_operation(client, bulk).await;
         count(client).await;
     };
 }

@@ -4,9 +4,8 @@ use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, StartedVerb, sample};
 use upstash_dlq_reqwest::Client;
-use upstash_dlq_reqwest::core::{
-    BulkDelete, DeletePage, Driven, Endpoint, Event, Fleet, FleetObserver, Selection, Token, UnixMillis,
-};
+use upstash_dlq_reqwest::core::wire::DeletePage;
+use upstash_dlq_reqwest::core::{BulkDelete, Driven, Endpoint, Event, Observer, Selection, Token, UnixMillis};
 
 const NOW: i64 = 1_764_000_000_000;
 
@@ -24,12 +23,12 @@ struct Stop {
     pages: u32,
 }
 
-impl FleetObserver<Fleet> for Stop {
-    fn before_send(&mut self, _: &Fleet) -> ControlFlow<()> {
+impl Observer<BulkDelete> for Stop {
+    fn before_send(&mut self, _: &BulkDelete) -> ControlFlow<()> {
         if self.before && self.pages == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
-    fn after(&mut self, _: &Fleet, event: &Event<DeletePage>) -> ControlFlow<()> {
+    fn on_event(&mut self, _: &mut BulkDelete, event: &Event<DeletePage>) -> ControlFlow<()> {
         if let Event::Page(_) = event {
             self.pages = self.pages.saturating_sub(1);
         }
@@ -42,18 +41,18 @@ async fn an_observer_stops_many_lanes() {
     for before in [true, false] {
         let (server, client) = serve(3_000);
         let lanes = NonZeroUsize::new(8).unwrap();
-        let delete = BulkDelete::new(client.endpoint().clone(), Selection::Everything);
-        let mut fleet = delete.page_size(10.try_into().unwrap()).build_fleet(lanes, UnixMillis::new(NOW));
-        let driven = client.run_fleet(&mut fleet, &mut Stop { before, pages: 20 }).await;
+        let delete = BulkDelete::builder(client.endpoint().clone(), Selection::Everything);
+        let mut fleet = delete.page_size(10.try_into().unwrap()).lanes(lanes, UnixMillis::new(NOW)).build();
+        let driven = client.run(&mut fleet, &mut Stop { before, pages: 20 }).await;
         assert!(matches!(driven, Driven::Stopped), "{driven:?}");
         let (requests, left) = server.with_service(|service| (service.requests_total(), service.len()));
         // Those that were out come to their end, one a lane at most.
         assert!((20..20 + 8).contains(&requests), "{requests} requests");
         let totals = fleet.totals();
-        assert_eq!((totals.requests, totals.unconfirmed, totals.runs), (requests, 0, 3_000 - left as u64));
+        assert_eq!((totals.requests, totals.unconfirmed, totals.affected), (requests, 0, 3_000 - left as u64));
         // And it can be driven on.
-        let driven = client.run_fleet(&mut fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ()).await;
-        assert!(matches!(driven, Driven::Done(outcome) if outcome.verified && outcome.totals.runs == 3_000));
+        let driven = client.run(&mut fleet, &mut |_: &BulkDelete, _: &Event<DeletePage>| ()).await;
+        assert!(matches!(driven, Driven::Done(outcome) if outcome.verified && outcome.totals.affected == 3_000));
     }
 }
 
@@ -61,7 +60,7 @@ async fn an_observer_stops_many_lanes() {
 async fn a_restart_starts_each_run_once() {
     let (server, client) = serve(120);
     let outcome = client.restart(Selection::Everything).run().await;
-    assert!(outcome.halted.is_none() && outcome.totals.runs == 120, "{outcome:?}");
+    assert!(outcome.halted.is_none() && outcome.totals.affected == 120, "{outcome:?}");
     let restarted =
         server.with_service(|service| service.started().filter(|run| run.verb == StartedVerb::Restart).count());
     assert_eq!(restarted, 120);

@@ -3,7 +3,7 @@
 use crate::suite::wire::{Answer, Wire, ok, status};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
-use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
+use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
 use upstash_dlq_reqwest::{Client, ClientBuilder};
 
 /// To a name that only the user's client knows.
@@ -11,7 +11,8 @@ fn send(choose: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<http::Res
     let token = Token::new("s3cret/token").unwrap();
     let endpoint =
         Endpoint::builder().allow_plain_http().token_in_query().build("http://service.invalid", token).unwrap();
-    let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    let mut operation = BulkDelete::builder(endpoint.clone(), Selection::Everything).build();
+    let Step::Send(_, request) = operation.poll(std::time::Duration::ZERO) else { panic!() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(choose(Client::builder(endpoint)).build().unwrap().send(request))
 }

@@ -3,9 +3,10 @@
 use crate::suite;
 use http::{Request, Response};
 use std::time::Duration;
+use upstash_dlq_core::operation::Bulk;
+use upstash_dlq_core::wire::{BulkOperation, Call, List, Overrides};
 use upstash_dlq_core::{
-    Bulk, Call, DlqId, DlqMessage, Driven, Endpoint, Event, Halt, List, Outcome, Overrides, RetryPolicy, Selection,
-    TransportFailure, Verb,
+    DlqId, DlqMessage, Driven, Endpoint, Event, Halt, Outcome, RetryPolicy, Selection, TransportFailure,
 };
 use upstash_dlq_ureq::Client;
 use ureq::config::ConfigBuilder;
@@ -50,11 +51,11 @@ impl suite::Driver for Ureq {
         Client::new(endpoint.clone()).unwrap().list(list).items().collect()
     }
 
-    fn call<C: Call<Output: Clone + Send> + Sync>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
+    fn call<C: Call>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
         Client::new(endpoint.clone()).unwrap().call(call)
     }
 
-    fn run<V: Verb>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome) {
+    fn run<V: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome) {
         let mut pages = Vec::new();
         let driven = Client::new(endpoint.clone()).unwrap().run(bulk, &mut |_: &Bulk<V>, event: &Event<V::Page>| {
             if let Event::Page(page) = event {
@@ -70,11 +71,17 @@ impl suite::Driver for Ureq {
             .unwrap()
             .delete(selection)
             .retry(suite::fast(20))
-            .run_on(lanes.try_into().unwrap())
+            .lanes(lanes.try_into().unwrap())
+            .run()
     }
 
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
-        Client::new(endpoint.clone()).unwrap().resume(selection).retry(suite::fast(2)).run_on(lanes.try_into().unwrap())
+        Client::new(endpoint.clone())
+            .unwrap()
+            .resume(selection)
+            .retry(suite::fast(2))
+            .lanes(lanes.try_into().unwrap())
+            .run()
     }
 
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {

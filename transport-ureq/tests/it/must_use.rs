@@ -3,7 +3,8 @@
 #![deny(unfulfilled_lint_expectations)]
 
 use std::num::NonZeroUsize;
-use upstash_dlq_core::{ArchiveDelete, Bulk, DeletePage, Event, Fleet, List, ListFleet, Selection, drive};
+use upstash_dlq_core::wire::{DeletePage, List};
+use upstash_dlq_core::{ArchivedDelete, BulkDelete, Event, Listing, Selection, drive};
 use upstash_dlq_ureq::Client;
 
 #[expect(unused_must_use, reason = "this is the test")]
@@ -18,17 +19,12 @@ fn run_with(client: &Client) {
 
 #[expect(unused_must_use, reason = "this is the test")]
 fn run_on(client: &Client) {
-    client.restart(Selection::Everything).run_on(NonZeroUsize::MIN);
+    client.restart(Selection::Everything).lanes(NonZeroUsize::MIN).run();
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-fn run_machine(client: &Client, bulk: &mut Bulk) {
-    client.run(bulk, &mut |_: &Bulk, _: &Event<DeletePage>| ());
-}
-
-#[expect(unused_must_use, reason = "this is the test")]
-fn run_fleet(client: &Client, fleet: &mut Fleet) {
-    client.run_fleet(fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ());
+fn run_operation(client: &Client, bulk: &mut BulkDelete) {
+    client.run(bulk, &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
@@ -42,29 +38,29 @@ fn pages(client: &Client) {
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-fn driven(bulk: &mut Bulk) {
+fn driven(bulk: &mut BulkDelete) {
     let nothing = |_| Err::<http::Response<&str>, _>(upstash_dlq_core::Delivery::NotSent);
-    drive(bulk, nothing, |_| (), &mut |_: &Bulk, _: &Event<DeletePage>| ());
+    drive(bulk, nothing, || std::time::Duration::ZERO, |_| (), &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-fn archive_outcome(archive: &ArchiveDelete) {
+fn archive_outcome(archive: &ArchivedDelete) {
     archive.outcome_so_far();
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-fn list_outcome(fleet: &ListFleet) {
+fn list_outcome(fleet: &Listing) {
     fleet.outcome_so_far();
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-fn totals(bulk: &Bulk) {
+fn totals(bulk: &BulkDelete) {
     bulk.totals();
 }
 
 #[test]
 fn what_ends_an_operation_must_be_looked_at() {
     // That this compiles is the test.
-    let _ = (run, run_with, run_on, run_machine, run_fleet, count, pages, driven);
+    let _ = (run, run_with, run_on, run_operation, count, pages, driven);
     let _ = (archive_outcome, list_outcome, totals);
 }

@@ -3,7 +3,7 @@
 use crate::suite::wire::{Answer, Wire, ok, status};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
-use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
+use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
 use upstash_dlq_ureq::Client;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
@@ -36,7 +36,8 @@ fn send(
         Endpoint::builder().allow_plain_http().token_in_query().build("http://service.invalid", token).unwrap();
     let config = configure(Agent::config_builder().proxy(None)).build();
     let agent = Agent::with_parts(config, DefaultConnector::default(), To(address));
-    let Step::Send(request) = BulkResume::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    let mut resume = BulkResume::builder(endpoint.clone(), Selection::Everything).build();
+    let Step::Send(_, request) = resume.poll(std::time::Duration::ZERO) else { panic!() };
     Client::builder(endpoint).agent(agent).build().unwrap().send(request)
 }
 

@@ -1,7 +1,8 @@
 //! A listing whose machine is taken back.
 
 use std::collections::BTreeSet;
-use upstash_dlq_core::{DlqMessage, Driven, Endpoint, Event, List, ListPage, Pager, Token};
+use upstash_dlq_core::wire::{List, ListPage};
+use upstash_dlq_core::{DlqMessage, Driven, Endpoint, Event, Listing, Token};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_ureq::Client;
 
@@ -14,12 +15,13 @@ fn a_listing_goes_on_where_its_pages_stood() {
     let ids = |page: &ListPage| page.messages.iter().filter_map(DlqMessage::dlq_id).collect::<Vec<_>>();
     let mut pages = client.list(List::everything().page_size(100));
     let mut seen = ids(&pages.next().unwrap().unwrap());
-    let mut pager = pages.into_machine();
-    let driven = client.run(&mut pager, &mut |_: &Pager, event: &Event<ListPage>| {
+    let mut pager = pages.into_operation();
+    let driven = client.run(&mut pager, &mut |_: &Listing, event: &Event<ListPage>| {
         if let Event::Page(page) = event {
             seen.extend(ids(page));
         }
     });
-    assert_eq!((driven, seen.len()), (Driven::Done(None), 250));
+    let Driven::Done(outcome) = driven else { panic!() };
+    assert_eq!((outcome.halted, outcome.listed, seen.len()), (None, 250, 250));
     assert_eq!(seen.into_iter().collect::<BTreeSet<_>>().len(), 250);
 }

@@ -6,9 +6,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
-use upstash_dlq_core::{
-    BulkDelete, DeletePage, Driven, Endpoint, Event, Fleet, FleetObserver, Selection, Token, UnixMillis,
-};
+use upstash_dlq_core::wire::DeletePage;
+use upstash_dlq_core::{BulkDelete, Driven, Endpoint, Event, Observer, Selection, Token, UnixMillis};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_ureq::Client;
 
@@ -27,10 +26,17 @@ fn endpoint(url: &str) -> Endpoint {
     Endpoint::new(url, Token::new(LOCAL_TOKEN).unwrap()).unwrap()
 }
 
-fn fleet(endpoint: &Endpoint, lanes: usize) -> Fleet {
+fn fleet(endpoint: &Endpoint, lanes: usize) -> BulkDelete {
+    at_a_rate(endpoint, lanes, None)
+}
+
+fn at_a_rate(endpoint: &Endpoint, lanes: usize, rate: Option<u32>) -> BulkDelete {
     let page_size = NonZeroU32::new(20).unwrap();
-    let builder = BulkDelete::new(endpoint.clone(), Selection::Everything).page_size(page_size);
-    builder.build_fleet(NonZeroUsize::new(lanes).unwrap(), UnixMillis::new(NEWEST + 1))
+    let builder = BulkDelete::builder(endpoint.clone(), Selection::Everything).page_size(page_size);
+    builder
+        .lanes(NonZeroUsize::new(lanes).unwrap(), UnixMillis::new(NEWEST + 1))
+        .max_requests_per_second(rate.and_then(NonZeroU32::new))
+        .build()
 }
 
 /// Whatever hangs fails.
@@ -67,18 +73,18 @@ impl Panicking {
     }
 }
 
-impl FleetObserver<Fleet> for Panicking {
-    fn before_send(&mut self, _: &Fleet) -> ControlFlow<()> {
+impl Observer<BulkDelete> for Panicking {
+    fn before_send(&mut self, _: &BulkDelete) -> ControlFlow<()> {
         let go_on = self.at(Hook::BeforeSend);
         self.sent += 1;
         go_on
     }
 
-    fn after(&mut self, _: &Fleet, _: &Event<DeletePage>) -> ControlFlow<()> {
+    fn on_event(&mut self, _: &mut BulkDelete, _: &Event<DeletePage>) -> ControlFlow<()> {
         self.at(Hook::After)
     }
 
-    fn waiting(&mut self) -> ControlFlow<()> {
+    fn while_waiting(&mut self) -> ControlFlow<()> {
         self.at(Hook::Waiting)
     }
 }
@@ -91,10 +97,10 @@ fn a_panic_of_the_observer_stops_all_lanes_and_reaches_the_caller() {
             let client = Client::new(endpoint.clone()).unwrap();
             let mut fleet = fleet(&endpoint, 8);
             if hook == Hook::Waiting {
-                fleet = fleet.rate(NonZeroU32::new(25).unwrap());
+                fleet = at_a_rate(&endpoint, 8, Some(25));
             }
             let mut observer = Panicking { hook, sent: 0, panicked: false, afterwards: 0 };
-            let driven = catch_unwind(AssertUnwindSafe(|| client.run_fleet(&mut fleet, &mut observer)));
+            let driven = catch_unwind(AssertUnwindSafe(|| client.run(&mut fleet, &mut observer)));
             let panic = driven.expect_err("it was passed on");
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"disk full"), "{hook:?}");
             assert_eq!(observer.afterwards, 0, "{hook:?}: the observer was called after its panic");
@@ -102,10 +108,10 @@ fn a_panic_of_the_observer_stops_all_lanes_and_reaches_the_caller() {
             let (sent, deleted) = server.with_service(|s| (s.requests_total(), s.deleted_total()));
             assert_eq!(sent, observer.sent as u64, "{hook:?}: more was sent");
             let totals = fleet.totals();
-            assert_eq!((totals.runs, totals.requests, totals.unconfirmed), (deleted, sent, 0), "{hook:?}");
+            assert_eq!((totals.affected, totals.requests, totals.unconfirmed), (deleted, sent, 0), "{hook:?}");
             // And the fleet can be driven on.
             if hook != Hook::Waiting {
-                let driven = client.run_fleet(&mut fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ());
+                let driven = client.run(&mut fleet, &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
                 assert!(matches!(driven, Driven::Done(outcome) if outcome.verified && outcome.totals.unconfirmed == 0));
             }
         });
@@ -130,7 +136,7 @@ fn a_panic_while_sending_stops_all_lanes_and_reaches_the_caller() {
         let client = Client::builder(endpoint.clone()).agent(config.build().into()).build().unwrap();
         let mut fleet = fleet(&endpoint, 8);
         let mut observer = Panicking { hook: Hook::Nowhere, sent: 0, panicked: false, afterwards: 0 };
-        let driven = catch_unwind(AssertUnwindSafe(|| client.run_fleet(&mut fleet, &mut observer)));
+        let driven = catch_unwind(AssertUnwindSafe(|| client.run(&mut fleet, &mut observer)));
         let panic = driven.expect_err("it was passed on");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"a middleware's own fault"));
         // Nobody holds the lanes while a request is under way: those that were about to take one may have.
@@ -144,8 +150,8 @@ fn a_panic_while_sending_stops_all_lanes_and_reaches_the_caller() {
 /// Counts how often it is asked whether to go on.
 struct Asked(u32);
 
-impl FleetObserver<Fleet> for Asked {
-    fn waiting(&mut self) -> ControlFlow<()> {
+impl Observer<BulkDelete> for Asked {
+    fn while_waiting(&mut self) -> ControlFlow<()> {
         self.0 += 1;
         ControlFlow::Continue(())
     }
@@ -157,10 +163,10 @@ fn a_response_wakes_no_more_threads_than_have_something_to_do() {
     let mut asked = Asked(0);
     let begun = Instant::now();
     // Most of the lanes rest most of the time.
-    let mut fleet = fleet(&endpoint, 64).rate(NonZeroU32::new(400).unwrap());
-    let driven = Client::new(endpoint).unwrap().run_fleet(&mut fleet, &mut asked);
+    let mut fleet = at_a_rate(&endpoint, 64, Some(400));
+    let driven = Client::new(endpoint).unwrap().run(&mut fleet, &mut asked);
     let Driven::Done(outcome) = driven else { panic!("stopped") };
-    assert!(outcome.verified && outcome.totals.runs == RUNS as u64, "{outcome:?}");
+    assert!(outcome.verified && outcome.totals.affected == RUNS as u64, "{outcome:?}");
     // Whoever rests until a request may be sent is one, and asks once; and ten times a second besides.
     let most = 2 * outcome.totals.requests + 20 * (begun.elapsed().as_secs() + 1);
     assert!(u64::from(asked.0) <= most, "asked {} times, {most} would do", asked.0);
@@ -198,9 +204,9 @@ fn where_the_system_has_no_threads_fewer_lanes_do_it() {
         let endpoint = endpoint(&url);
         let mut fleet = fleet(&endpoint, 8);
         let client = Client::new(endpoint).unwrap();
-        let driven = client.run_fleet(&mut fleet, &mut |_: &Fleet, _: &Event<DeletePage>| ());
+        let driven = client.run(&mut fleet, &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
         let Driven::Done(outcome) = driven else { panic!("stopped") };
-        assert!(outcome.verified && outcome.totals.runs == RUNS as u64, "{outcome:?}");
+        assert!(outcome.verified && outcome.totals.affected == RUNS as u64, "{outcome:?}");
         return;
     }
     // Where other users may run it.

@@ -4,10 +4,11 @@ use super::wire::{Answer, Wire, ok, status};
 use super::{Driver, Setup, endpoint};
 use http::{Request, Response};
 use std::time::Duration;
-use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Step, Token, TransportFailure};
+use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
 
 fn request(endpoint: &Endpoint) -> Request<()> {
-    let Step::Send(request) = BulkDelete::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    let mut operation = BulkDelete::builder(endpoint.clone(), Selection::Everything).build();
+    let Step::Send(_, request) = operation.poll(std::time::Duration::ZERO) else { panic!() };
     request
 }
 

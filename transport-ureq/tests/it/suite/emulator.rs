@@ -1,7 +1,10 @@
 //! Against the emulator: whole operations, whatever goes wrong, and many lanes.
 
 use super::{Driver, LONG, endpoint, fast};
-use upstash_dlq_core::{Call, Cursor, Filter, List, Selection};
+use upstash_dlq_core::model::Cursor;
+use upstash_dlq_core::wire::Call as _;
+use upstash_dlq_core::wire::List;
+use upstash_dlq_core::{Filter, Selection};
 use upstash_dlq_emulator::{Config, CursorKind, FaultPlan, Server, ServerOptions, Service, sample};
 
 pub(crate) fn against_the_emulator_whatever_goes_wrong<D: Driver>() {
@@ -26,7 +29,9 @@ pub(crate) fn against_the_emulator_whatever_goes_wrong<D: Driver>() {
         assert!(outcome.halted.is_none() && outcome.verified, "{profile}: {outcome:?}");
         let (truth, left) = server.with_service(|service| (service.deleted_total(), service.len()));
         assert_eq!((truth, left), (matching as u64, 900 - matching), "{profile}");
-        assert!(outcome.totals.runs <= truth && (outcome.totals.unconfirmed > 0 || outcome.totals.runs == truth));
+        assert!(
+            outcome.totals.affected <= truth && (outcome.totals.unconfirmed > 0 || outcome.totals.affected == truth)
+        );
     }
 }
 
@@ -40,7 +45,7 @@ pub(crate) fn many_lanes_delete_everything_once<D: Driver>() {
         assert!(outcome.halted.is_none() && outcome.verified, "{profile}: {outcome:?}");
         server.with_service(|service| {
             assert!(service.is_empty() && service.requests_total() == outcome.totals.requests);
-            assert!(outcome.totals.runs == 3_000 || outcome.totals.unconfirmed > 0);
+            assert!(outcome.totals.affected == 3_000 || outcome.totals.unconfirmed > 0);
         });
         assert!(profile != "none" || (2..=9).contains(&server.connections()), "{} connections", server.connections());
     }
@@ -56,7 +61,7 @@ pub(crate) fn many_lanes_count_and_start_each_run_once<D: Driver>() {
         let filter = Filter::builder().label("nightly").build().unwrap();
         let nightly = D::count(&endpoint, List::matching(filter.clone()), 8).unwrap();
         let outcome = D::resume_on(&endpoint, Selection::Filter(filter), 8);
-        assert!(outcome.halted.is_none() && outcome.totals.runs == nightly, "{outcome:?}");
+        assert!(outcome.halted.is_none() && outcome.totals.affected == nightly, "{outcome:?}");
         // One look at a run is all that a resume gets: it stays where it was, and a second one would start it again.
         let mut started: Vec<String> =
             server.with_service(|service| service.started().map(|started| started.dlq_id.clone()).collect());

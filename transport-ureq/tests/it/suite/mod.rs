@@ -18,11 +18,18 @@ pub(crate) use phases::each_phase_and_its_delivery;
 use http::{Request, Response};
 use std::num::NonZeroU32;
 use std::time::Duration;
+use upstash_dlq_core::engine::Cause;
+use upstash_dlq_core::model::{Cursor, FailureFunctionState};
+use upstash_dlq_core::operation::{Bulk, BulkBuilder};
+use upstash_dlq_core::selection::{FilterBuilder, Ids};
+use upstash_dlq_core::wire::BulkPage as _;
+use upstash_dlq_core::wire::{
+    BulkOperation, Call, ErrorBody, FlowControl, List, Overrides, ResponseError, Restart, RestartOne, Resume,
+    ResumeOne, RetryCallback,
+};
 use upstash_dlq_core::{
-    Bulk, BulkBuilder, BulkDelete, BulkPage, BulkResume, Call, Cause, Cursor, Delivery, DlqId, DlqMessage, Endpoint,
-    ErrorBody, FailureFunctionState, Filter, FlowControl, Halt, Ids, List, Outcome, Overrides, ResponseError, Restart,
-    RestartOne, Resume, ResumeOne, RetryCallback, RetryPolicy, Selection, Settlement, Step, Token, TransportFailure,
-    UnixMillis, Verb,
+    BulkDelete, BulkResume, Delivery, DlqId, DlqMessage, Endpoint, Filter, Halt, Operation, Outcome, RetryPolicy,
+    Selection, Settlement, Step, Token, TransportFailure, UnixMillis,
 };
 use upstash_dlq_emulator::LOCAL_TOKEN;
 use wire::{Answer, Wire, ok, status};
@@ -45,8 +52,8 @@ pub(crate) trait Driver {
     fn debug(endpoint: &Endpoint) -> String;
     fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome;
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt>;
-    fn call<C: Call<Output: Clone + Send> + Sync>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt>;
-    fn run<V: Verb>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome);
+    fn call<C: Call>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt>;
+    fn run<V: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome);
     fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt>;
@@ -91,7 +98,7 @@ fn everything<D: Driver>(wire: &Wire, attempts: u32) -> Outcome {
 
 /// The first request of each selection, as it must stand on the wire.
 fn golden() -> Vec<(Selection, &'static str)> {
-    let filter = |builder: upstash_dlq_core::FilterBuilder| Selection::Filter(builder.build().unwrap());
+    let filter = |builder: FilterBuilder| Selection::Filter(builder.build().unwrap());
     let time = |millis| UnixMillis::new(millis);
     vec![
         (Selection::Everything, "?count=100"),
@@ -160,7 +167,7 @@ pub(crate) fn cursors_base_paths_and_listing_on_the_wire<D: Driver>() {
     let wire = Wire::start(vec![ok("{\"deleted\":1,\"cursor\":\"a/b+c=\\u00e9\"}"), ok("{\"deleted\":0}")]);
     let base = endpoint(&format!("{}/base/", wire.url()));
     let outcome = D::delete(&base, LONG, Selection::Everything, fast(1));
-    assert_eq!((outcome.totals.runs, outcome.totals.requests), (1, 3));
+    assert_eq!((outcome.totals.affected, outcome.totals.requests), (1, 3));
     let lines: Vec<String> = wire.requests().into_iter().map(|head| head[0].clone()).collect();
     let first = "DELETE /base/v2/workflows/dlq?count=100 HTTP/1.1";
     assert_eq!(lines, [first, "DELETE /base/v2/workflows/dlq?count=100&cursor=a%2Fb%2Bc%3D%C3%A9 HTTP/1.1", first]);
@@ -217,7 +224,7 @@ fn with_length(head: &mut Vec<String>, method: &str) {
 }
 
 pub(crate) fn golden_wire_bytes_of_resume_and_restart<D: Driver>() {
-    fn check<D: Driver, V: Verb>(under: &str, build: impl Fn(Endpoint, Selection) -> BulkBuilder<V>) {
+    fn check<D: Driver, V: BulkOperation>(under: &str, build: impl Fn(Endpoint, Selection) -> BulkBuilder<V>) {
         let all = Overrides::builder()
             .retries(5)
             .delay("10s".parse().unwrap())
@@ -234,7 +241,7 @@ pub(crate) fn golden_wire_bytes_of_resume_and_restart<D: Driver>() {
         let filter = Filter::builder().label("l").build().unwrap();
         let mut bulk = build(endpoint.clone(), Selection::Filter(filter)).build();
         let (pages, outcome) = D::run(&endpoint, &mut bulk);
-        assert!(outcome.halted.is_none() && outcome.totals.runs == 1 && !outcome.verified, "{outcome:?}");
+        assert!(outcome.halted.is_none() && outcome.totals.affected == 1 && !outcome.verified, "{outcome:?}");
         assert_eq!(pages.iter().map(|page| page.started().len()).collect::<Vec<_>>(), [1, 0]);
         let head = |query: &str| {
             let mut head =
@@ -266,12 +273,12 @@ pub(crate) fn golden_wire_bytes_of_resume_and_restart<D: Driver>() {
         with_length(&mut head, "POST");
         assert_eq!(wire.requests(), [head]);
     }
-    check::<D, Resume>("resume", BulkBuilder::new);
-    check::<D, Restart>("restart", BulkBuilder::new);
+    check::<D, Resume>("resume", Bulk::builder);
+    check::<D, Restart>("restart", Bulk::builder);
 }
 
 /// `overrides` exists for both verbs that start runs, but not for all.
-fn with_overrides<V: Verb>(builder: BulkBuilder<V>, overrides: Overrides) -> BulkBuilder<V> {
+fn with_overrides<V: BulkOperation>(builder: BulkBuilder<V>, overrides: Overrides) -> BulkBuilder<V> {
     let mut builder: Box<dyn std::any::Any> = Box::new(builder);
     if let Some(resume) = builder.downcast_mut::<BulkBuilder<Resume>>() {
         *resume = resume.clone().overrides(overrides);
@@ -294,9 +301,13 @@ pub(crate) fn the_longest_request_is_sent_whole<D: Driver>() {
         .flow_control(FlowControl::key(&long).parallelism(1))
         .label(&long)
         .failure_callback(format!("https://x/{}", &long[10..]));
-    let filter = Filter::builder().label("y".repeat(Filter::MAX_ENCODED_LEN - "label=".len())).build().unwrap();
+    let ends = (UnixMillis::new(i64::MIN), UnixMillis::new(i64::MIN + 1));
+    let dates = "fromDate=-9223372036854775808&toDate=-9223372036854775807&".len();
+    let label = "y".repeat(Filter::MAX_ENCODED_LEN - dates - "label=&".len());
+    let filter = Filter::builder().label(label).from(ends.0).to(ends.1).build().unwrap();
     let endpoint = Endpoint::new(&wire.url(), Token::new("t".repeat(2_000)).unwrap()).unwrap();
-    let builder = BulkResume::new(endpoint.clone(), Selection::Filter(filter)).overrides(overrides.build().unwrap());
+    let builder =
+        BulkResume::builder(endpoint.clone(), Selection::Filter(filter)).overrides(overrides.build().unwrap());
     let (_, outcome) = D::run(&endpoint, &mut builder.retry(fast(1), 1).build());
     assert!(outcome.halted.is_none(), "{outcome:?}");
     let requests = wire.requests();
@@ -316,9 +327,9 @@ pub(crate) fn nothing_that_starts_runs_is_repeated_by_itself<D: Driver>() {
     for answer in lost {
         let wire = Wire::start(vec![answer.clone()]);
         let endpoint = endpoint(&wire.url());
-        let mut bulk = BulkResume::new(endpoint.clone(), Selection::Everything).retry(fast(5), 0).build();
+        let mut bulk = BulkResume::builder(endpoint.clone(), Selection::Everything).retry(fast(5), 0).build();
         let (_, outcome) = D::run(&endpoint, &mut bulk);
-        assert!(matches!(outcome.halted, Some(Halt::Unsettled { asked: 50, .. })), "{answer:?}: {outcome:?}");
+        assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })), "{answer:?}: {outcome:?}");
         assert_eq!((wire.requests().len(), outcome.totals.unconfirmed), (1, 1), "{answer:?}");
         bulk.settle(Settlement::NotApplied).unwrap();
         let (_, outcome) = D::run(&endpoint, &mut bulk);
@@ -330,7 +341,7 @@ pub(crate) fn nothing_that_starts_runs_is_repeated_by_itself<D: Driver>() {
             D::call(&endpoint, ResumeOne { id: id(), overrides: Overrides::default() }).map(|_| ()),
             D::call(&endpoint, RestartOne { id: id(), overrides: Overrides::default() }).map(|_| ()),
         ] {
-            assert!(matches!(result, Err(Halt::Unsettled { asked: 1, .. })), "{answer:?}: {result:?}");
+            assert!(matches!(result, Err(Halt::InDoubt { asked: 1, .. })), "{answer:?}: {result:?}");
         }
         assert_eq!(wire.requests().len(), before + 3, "{answer:?}");
     }
@@ -399,13 +410,17 @@ pub(crate) fn unreadable_answers_are_asked_again_and_given_up<D: Driver>() {
         let wire = Wire::start(vec![answer.clone()]);
         let outcome = everything::<D>(&wire, 3);
         assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 3, .. })), "{answer:?}: {outcome:?}");
-        assert_eq!((outcome.totals.unconfirmed, outcome.totals.requests, outcome.totals.runs), (3, 3, 0), "{answer:?}");
+        assert_eq!(
+            (outcome.totals.unconfirmed, outcome.totals.requests, outcome.totals.affected),
+            (3, 3, 0),
+            "{answer:?}"
+        );
         assert_eq!(wire.requests().len(), 3, "{answer:?}: the library repeats requests by itself");
         // And when the trouble passes, the count is a lower bound.
         let wire = Wire::start(vec![answer, ok("{\"deleted\":2}"), ok("{\"deleted\":0}")]);
         let outcome = everything::<D>(&wire, 3);
         assert!(outcome.halted.is_none() && outcome.verified, "{outcome:?}");
-        assert_eq!((outcome.totals.runs, outcome.totals.unconfirmed, outcome.totals.retries), (2, 1, 1));
+        assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed, outcome.totals.retries), (2, 1, 1));
     }
 }
 
@@ -437,8 +452,8 @@ pub(crate) fn only_what_was_surely_not_sent_is_called_so<D: Driver>() {
     assert_eq!((outcome.totals.unconfirmed, outcome.totals.requests), (0, 0));
 
     let wire = Wire::start(vec![Answer::Close]);
-    let mut bulk = BulkDelete::new(endpoint(&wire.url()), Selection::Everything).build();
-    let Step::Send(request) = bulk.poll() else { panic!() };
+    let mut bulk = BulkDelete::builder(endpoint(&wire.url()), Selection::Everything).build();
+    let Step::Send(_, request) = bulk.poll(std::time::Duration::ZERO) else { panic!() };
     assert_eq!(D::send(&endpoint(&wire.url()), LONG, request).unwrap_err().delivery, Delivery::Unknown);
 }
 
@@ -454,7 +469,7 @@ pub(crate) fn cursors_that_lead_nowhere_end<D: Driver>() {
     let wire =
         Wire::start(vec![ok("{\"deleted\":3,\"cursor\":\"A\"}"), gone(), ok("{\"deleted\":1}"), ok("{\"deleted\":0}")]);
     let outcome = everything::<D>(&wire, 3);
-    assert!(outcome.halted.is_none() && outcome.verified && outcome.totals.runs == 4, "{outcome:?}");
+    assert!(outcome.halted.is_none() && outcome.verified && outcome.totals.affected == 4, "{outcome:?}");
     let wire = Wire::start(vec![page("A"), gone(), page("A"), gone()]);
     let outcome = everything::<D>(&wire, 3);
     assert!(matches!(outcome.halted, Some(Halt::Refused(_))) && wire.requests().len() == 4, "{outcome:?}");
@@ -467,7 +482,7 @@ pub(crate) fn one_connection_serves_many_pages<D: Driver>() {
         ok("{\"deleted\":1}"),
         ok("{\"deleted\":0}"),
     ]);
-    assert_eq!(everything::<D>(&wire, 1).totals.runs, 3);
+    assert_eq!(everything::<D>(&wire, 1).totals.affected, 3);
     assert_eq!((wire.requests().len(), wire.connections()), (4, 1));
 }
 

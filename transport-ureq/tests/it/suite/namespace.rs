@@ -4,7 +4,7 @@
 use super::{CASE, Driver, Setup, case};
 use std::io::{BufRead, BufReader};
 use std::process::{Command, Output, Stdio};
-use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Selection, Step, Token};
+use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Operation, Selection, Step, Token};
 
 const PEER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../transport-ureq/tests/it/suite/port_unreachable.py");
 
@@ -50,7 +50,8 @@ fn ask<D: Driver>() {
     BufReader::new(peer.stdout.take().unwrap()).read_line(&mut String::new()).unwrap();
     let token = Token::new("t0ken").unwrap();
     let endpoint = Endpoint::builder().allow_plain_http().build("http://10.9.9.2", token).unwrap();
-    let Step::Send(request) = BulkResume::new(endpoint.clone(), Selection::Everything).build().poll() else { panic!() };
+    let mut operation = BulkResume::builder(endpoint.clone(), Selection::Everything).build();
+    let Step::Send(_, request) = operation.poll(std::time::Duration::ZERO) else { panic!() };
     let failure = D::send_with(&endpoint, &Setup::default(), request).unwrap_err();
     peer.kill().unwrap();
     peer.wait().unwrap();

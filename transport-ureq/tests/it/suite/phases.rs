@@ -4,7 +4,7 @@ use super::{Driver, LONG, Setup, endpoint, tls};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Selection, Step, Token};
+use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Operation, Selection, Step, Token};
 
 /// Long enough for a loopback connection, short enough to wait for.
 const SHORT: Duration = Duration::from_millis(200);
@@ -103,8 +103,8 @@ struct Table<D>(Vec<String>, std::marker::PhantomData<D>);
 impl<D: Driver> Table<D> {
     fn row(&mut self, what: &str, endpoint: &Endpoint, setup: &Setup, expected: Delivery) {
         // A POST that starts runs: what all this is for.
-        let mut bulk = BulkResume::new(endpoint.clone(), Selection::Everything).build();
-        let Step::Send(request) = bulk.poll() else { panic!() };
+        let mut bulk = BulkResume::builder(endpoint.clone(), Selection::Everything).build();
+        let Step::Send(_, request) = bulk.poll(std::time::Duration::ZERO) else { panic!() };
         let start = Instant::now();
         let result = D::send_with(endpoint, setup, request);
         // The shorter of the two counts, and neither outcome would show it.
