@@ -9,7 +9,8 @@ use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use upstash_dlq_core::{Period, SelectionError, Shard};
+use upstash_dlq_core::model::{FieldError, Period};
+use upstash_dlq_core::selection::Shard;
 
 /// Clean up the dead-letter queue (DLQ) of Upstash Workflow.
 ///
@@ -205,8 +206,8 @@ fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
 }
 
 /// Parses with the core. Clap itself names the flag and the value.
-fn of_core<T: FromStr<Err = SelectionError>>(text: &str) -> Result<T, String> {
-    text.parse().map_err(|error: SelectionError| error.problem().to_owned())
+fn of_core<T: FromStr<Err = FieldError>>(text: &str) -> Result<T, String> {
+    text.parse().map_err(|error: FieldError| error.problem().to_owned())
 }
 
 fn parse_lanes(text: &str) -> Result<NonZeroUsize, String> {
@@ -277,7 +278,7 @@ pub(crate) struct Start {
     /// What happened to the request whose response was lost: its runs have left the DLQ (applied), or are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
-    /// Has no effect: resume and restart use one lane, so that no run is started twice
+    /// List the runs first, then send N batches of their ids in parallel
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send at most N requests per second

@@ -8,7 +8,8 @@ use crate::input::time::Now;
 use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::output::terminal::Terminal;
-use upstash_dlq_core::{Call, Endpoint, RetryPolicy};
+use upstash_dlq_core::wire::Call;
+use upstash_dlq_core::{Endpoint, RetryPolicy};
 use upstash_dlq_ureq::Client;
 
 pub(crate) struct Context<'a> {
@@ -38,9 +39,9 @@ impl<'a> Context<'a> {
     }
 
     /// Makes one call on one run. Retries get a line each: a call is short, and there is nothing to count.
-    pub(crate) fn call<C: Call<Output: Clone>>(&self, client: &Client, call: C) -> Result<C::Output, CommandError> {
+    pub(crate) fn call<C: Call>(&self, client: &Client, call: C) -> Result<C::Output, CommandError> {
         let mut progress = Progress::in_lines(self.terminal, "");
-        let (_, result) = drive::call(client, self.policy(), None, &mut progress, call);
+        let (_, result) = drive::call(client, self.policy(), &mut progress, call);
         result.map_err(|stopped| stopped.into_error(client.endpoint()))
     }
 

@@ -23,7 +23,7 @@ use crate::output::terminal::{self, Terminal};
 use clap::error::ErrorKind;
 use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
-use upstash_dlq_core::{Restart, Resume};
+use upstash_dlq_core::wire::{Restart, Resume};
 
 fn main() -> ExitCode {
     // `--color` counts also for the message that the command line was not understood.

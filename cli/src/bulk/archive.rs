@@ -3,18 +3,19 @@
 use crate::bulk::archive_file::{ArchiveFile, FoundArchive};
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
 use crate::bulk::context::BulkContext;
-use crate::drive;
+use crate::drive::{self, Handler};
 use crate::input::ids::IdList;
 use crate::input::selection::Resolved;
-use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::output::report::{Ending, Exit, Report};
 use crate::output::text::{self, shown, thousands};
 use crate::output::wording;
 use std::num::NonZeroU32;
+use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
-use upstash_dlq_core::{ArchiveDelete, ArchiveOutcome, ArchiveStep, BulkDelete, Event, OutOfTurn, Selection};
+use upstash_dlq_core::operation::{ArchiveOutcome, ArchivePage, BulkBuilder};
+use upstash_dlq_core::wire::Delete;
+use upstash_dlq_core::{ArchivedDelete, Driven, Selection};
 
 enum Stop {
     Interrupted,
@@ -26,7 +27,7 @@ enum Stop {
 pub(crate) fn run(
     bulk: &BulkContext<'_>,
     resolved: Resolved,
-    build: impl Fn(Selection) -> BulkDelete,
+    build: impl Fn(Selection) -> BulkBuilder<Delete>,
     path: &Path,
     rate: Option<NonZeroU32>,
     report: Report,
@@ -67,11 +68,12 @@ pub(crate) fn run(
         bulk.terminal().note(&format!("removed an incomplete last line from {}", shown(path)));
     }
     let mut progress = Progress::new(bulk.terminal(), expected, "archived and deleted");
-    let mut machine = build(selection).build_with_archive();
+    let build = |selection| build(selection).max_requests_per_second(rate);
+    let mut operation = build(selection).build_archived();
     let (mut archived, mut absent, mut unchecked) = (0, 0, 0);
     let stop = loop {
-        let stop = archive_and_delete(bulk, &mut machine, &mut file, rate, &mut progress);
-        let so_far = machine.outcome_so_far();
+        let stop = archive_and_delete(bulk, &mut operation, &mut file, &mut progress);
+        let so_far = operation.outcome_so_far();
         archived += so_far.archived;
         absent += so_far.absent;
         unchecked += so_far.unchecked;
@@ -80,7 +82,7 @@ pub(crate) fn run(
         match list.as_mut().filter(|_| whole).map(|list| list.part(taken)) {
             Some(Ok(Some(ids))) => {
                 let more = ids.len() as u64;
-                machine = build(Selection::Ids(ids)).part(taken, so_far.totals).build_with_archive();
+                operation = build(Selection::Ids(ids)).part(taken, so_far.totals).build_archived();
                 taken += more;
             }
             Some(Err(sentence)) => break Stop::Broken(sentence),
@@ -125,42 +127,42 @@ pub(crate) fn run(
 
 fn archive_and_delete(
     bulk: &BulkContext<'_>,
-    machine: &mut ArchiveDelete,
+    operation: &mut ArchivedDelete,
     file: &mut ArchiveFile,
-    rate: Option<NonZeroU32>,
     progress: &mut Progress,
 ) -> Stop {
-    loop {
-        if interrupt::requested() {
-            return Stop::Interrupted;
+    let mut keeper = Keeper { file, broken: None };
+    match (drive::run(&bulk.client, operation, progress, &mut keeper), keeper.broken) {
+        (Driven::Done(outcome), _) => Stop::Done(outcome),
+        (Driven::Stopped, Some(sentence)) => Stop::Broken(sentence),
+        (Driven::Stopped, None) => Stop::Interrupted,
+    }
+}
+
+/// Puts each batch on disk before it is deleted.
+struct Keeper<'a> {
+    file: &'a mut ArchiveFile,
+    /// Why the archive cannot be written.
+    broken: Option<String>,
+}
+
+impl Handler<ArchivedDelete, ArchivePage> for Keeper<'_> {
+    fn on_page(
+        &mut self,
+        operation: &mut ArchivedDelete,
+        page: &ArchivePage,
+        progress: &mut Progress,
+    ) -> ControlFlow<()> {
+        if let Some(batch) = &page.batch {
+            let stored = self.file.append(&batch.messages);
+            // The batch waits for this, so it is no invalid state.
+            let stored = stored.and_then(|()| operation.stored(batch.number).map_err(|error| error.to_string()));
+            if let Err(sentence) = stored {
+                self.broken = Some(sentence);
+                return ControlFlow::Break(());
+            }
         }
-        let told: Result<Event<()>, OutOfTurn> = match machine.poll() {
-            ArchiveStep::Done(outcome) => return Stop::Done(outcome),
-            ArchiveStep::Wait(wait) => {
-                interrupt::sleep(wait);
-                continue;
-            }
-            ArchiveStep::Store(messages) => {
-                if let Err(sentence) = file.append(messages) {
-                    return Stop::Broken(sentence);
-                }
-                machine.stored().map(|()| Event::Ended)
-            }
-            ArchiveStep::Send(request) => {
-                let sent = Instant::now();
-                let event = match bulk.client.send(request) {
-                    Ok(response) => machine.on_response(&response),
-                    Err(failure) => machine.on_failure(failure),
-                };
-                drive::hold_back(sent, rate);
-                event
-            }
-        };
-        match told {
-            Ok(Event::Retry(retried)) => progress.on_retry(&retried),
-            Ok(_) => progress.on_page(machine.totals().runs),
-            // Cannot happen: each step gets its response in turn. Continuing could only make it worse.
-            Err(error) => return Stop::Broken(error.to_string()),
-        }
+        progress.on_page(operation.totals().affected);
+        ControlFlow::Continue(())
     }
 }

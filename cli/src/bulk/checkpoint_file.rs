@@ -3,9 +3,9 @@
 use crate::output::wording;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use upstash_dlq_core::CheckpointError;
+use upstash_dlq_core::checkpoint::CheckpointError;
 use upstash_dlq_store as store;
-use upstash_dlq_store::{Problem, StoreError};
+use upstash_dlq_store::{IdSpool, IdSpoolWriter, Problem, StoreError};
 
 /// The lock file of this process, which an interrupt at the question ends without dropping anything.
 static HELD: Mutex<Option<PathBuf>> = Mutex::new(None);
@@ -34,6 +34,16 @@ impl CheckpointFile {
     /// On disk when it returns; whoever reads sees the old or the new one, whole.
     pub(crate) fn write(&self, checkpoint: &str) -> Result<(), String> {
         self.0.write(checkpoint).map_err(|error| sentence(&error))
+    }
+
+    /// A list of ids beside it, to be written.
+    pub(crate) fn new_spool(&self) -> Result<IdSpoolWriter, String> {
+        self.0.new_spool().map_err(|error| sentence(&error))
+    }
+
+    /// The list of ids beside it, if it is the one of this digest.
+    pub(crate) fn spool(&self, digest: &str) -> Result<IdSpool, String> {
+        self.0.spool(digest).map_err(|error| sentence(&error))
     }
 
     pub(crate) fn remove(&self) -> Result<(), String> {

@@ -11,7 +11,9 @@ use crate::output::wording::{self, VerbText};
 use std::io::IsTerminal;
 use std::num::NonZeroU64;
 use std::path::Path;
-use upstash_dlq_core::{BulkBuilder, RetryPolicy, Selection, Totals, Verb};
+use upstash_dlq_core::operation::{Bulk, BulkBuilder};
+use upstash_dlq_core::wire::BulkOperation;
+use upstash_dlq_core::{RetryPolicy, Selection, Totals};
 use upstash_dlq_ureq::Client;
 
 pub(crate) struct BulkContext<'a> {
@@ -50,9 +52,9 @@ impl<'a> BulkContext<'a> {
     }
 
     /// Starts to build the operation: the options that all three share.
-    pub(crate) fn builder<V: Verb>(&self, selection: Selection) -> BulkBuilder<V> {
+    pub(crate) fn builder<V: BulkOperation>(&self, selection: Selection) -> BulkBuilder<V> {
         let fingerprint = self.args.fingerprint(self.client.endpoint(), &selection);
-        BulkBuilder::new(self.client.endpoint().clone(), selection)
+        Bulk::builder(self.client.endpoint().clone(), selection)
             .fingerprint(fingerprint)
             .relative_times(self.args.relative_times())
             .max(self.max)
@@ -62,7 +64,7 @@ impl<'a> BulkContext<'a> {
     /// Notes where the checkpoint left off.
     pub(crate) fn note_continuing(&self, file: &Path, totals: Totals) {
         let (path, done) = (shown(file), self.verb.done);
-        self.terminal().note(&format!("continuing from {path}: {} {done} so far", thousands(totals.runs)));
+        self.terminal().note(&format!("continuing from {path}: {} {done} so far", thousands(totals.affected)));
     }
 
     /// Ends the report of a command that stopped during its preview.

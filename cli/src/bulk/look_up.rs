@@ -4,10 +4,13 @@ use crate::bulk::context::BulkContext;
 use crate::bulk::preview::{self, Preview, SAMPLES};
 use crate::drive::{self, Stopped};
 use crate::input::ids::IdList;
+use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::output::report::Report;
 use std::num::NonZeroU32;
-use upstash_dlq_core::{DlqId, DlqMessage, ErrorBody, GetMessage, Halt, ResponseError};
+use std::time::{Duration, Instant};
+use upstash_dlq_core::wire::{ErrorBody, GetMessage, ResponseError};
+use upstash_dlq_core::{DlqId, DlqMessage, Halt};
 
 pub(crate) enum LookUpError {
     Stopped(Stopped),
@@ -63,8 +66,12 @@ fn one(
     progress: &mut Progress,
     requests: &mut u64,
 ) -> Result<Option<DlqMessage>, Stopped> {
-    let (sent, result) = drive::call(&bulk.client, bulk.policy, rate, progress, GetMessage(id.clone()));
+    let start = Instant::now();
+    let (sent, result) = drive::call(&bulk.client, bulk.policy, progress, GetMessage(id.clone()));
     *requests += sent;
+    // Each call is an operation of its own: the rate between them is kept here.
+    let interval = rate.map_or(Duration::ZERO, |rate| Duration::from_secs(1) / rate.get());
+    interrupt::sleep(interval.saturating_sub(start.elapsed()));
     match result {
         Ok(message) if message.dlq_id().as_ref() == Some(id) => Ok(Some(message)),
         Ok(_) => Err(Stopped::Halted(Halt::UnusableMessage)),

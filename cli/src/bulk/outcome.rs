@@ -4,38 +4,39 @@ use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
 use crate::bulk::reporter::Broken;
 use crate::bulk::settle;
-use crate::bulk::state::BulkState;
 use crate::output::report::{Ending, Exit, Report};
 use crate::output::terminal::Lost;
 use crate::output::text::{absent, runs};
 use crate::output::wording::{self, VerbText};
 use std::num::NonZeroU64;
+use upstash_dlq_core::operation::Bulk;
+use upstash_dlq_core::wire::BulkOperation;
 use upstash_dlq_core::{Driven, Halt, Outcome};
 
 /// `ids` is how many ids were given, if any.
 pub(crate) fn conclude(
     bulk: &BulkContext<'_>,
-    state: &impl BulkState,
+    operation: &Bulk<impl BulkOperation>,
     file: Option<&CheckpointFile>,
     driven: Driven<Outcome>,
     broken: Option<Broken>,
     ids: Option<u64>,
     mut report: Report,
 ) -> Report {
-    report.set_totals(state.totals());
+    report.set_totals(operation.totals());
     let outcome = match driven {
         Driven::Done(outcome) => outcome,
-        Driven::Stopped => return stopped(bulk, state, file, broken, report),
+        Driven::Stopped => return stopped(bulk, operation, file, broken, report),
     };
     report.verified = outcome.verified;
     match outcome.halted {
         Some(halt) => {
-            report.unsettled = state.unsettled().is_some();
+            report.unsettled = operation.in_doubt().is_some();
             let sentence = match &halt {
-                Halt::Unsettled { .. } => settle::how_to(state.unsettled(), &halt, bulk, file.is_some()),
+                Halt::InDoubt { .. } => settle::how_to(operation.in_doubt(), &halt, bulk, file.is_some()),
                 _ => wording::halt(&halt, bulk.client.endpoint()),
             };
-            save(bulk, state, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
+            save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
         }
         None => {
             report.note = note(bulk.verb, ids, bulk.max, &report);
@@ -50,7 +51,7 @@ pub(crate) fn conclude(
 /// The operation was stopped by an interrupt, or by something that could not be written.
 fn stopped(
     bulk: &BulkContext<'_>,
-    state: &impl BulkState,
+    operation: &Bulk<impl BulkOperation>,
     file: Option<&CheckpointFile>,
     broken: Option<Broken>,
     mut report: Report,
@@ -58,14 +59,14 @@ fn stopped(
     match broken {
         // A reader that has gone wanted no more.
         Some(Broken::Output(Lost::NoReader)) => {
-            let runs = runs(state.totals().runs);
+            let runs = runs(operation.totals().affected);
             bulk.terminal().note(&format!("stopped after {runs}: standard output was closed"));
-            save(bulk, state, file, report).end(Ending::Halted, Exit::Success, None)
+            save(bulk, operation, file, report).end(Ending::Halted, Exit::Success, None)
         }
         Some(Broken::Output(Lost::Unwritable(sentence))) => {
             report.output_lost = true;
             let reason = Some(format!("{sentence}; nothing further was sent"));
-            save(bulk, state, file, report).end(Ending::Halted, Exit::Failure, reason)
+            save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, reason)
         }
         // The position on disk is older than what has happened. It stays as it is.
         Some(Broken::Checkpoint(sentence)) => {
@@ -75,14 +76,19 @@ fn stopped(
         None => {
             report.how_on = Some(bulk.verb.after_interrupt.to_owned());
             let reason = Some("interrupted".into());
-            save(bulk, state, file, report).end(Ending::Cancelled, Exit::Interrupted, reason)
+            save(bulk, operation, file, report).end(Ending::Cancelled, Exit::Interrupted, reason)
         }
     }
 }
 
-fn save(bulk: &BulkContext<'_>, state: &impl BulkState, file: Option<&CheckpointFile>, mut report: Report) -> Report {
+fn save(
+    bulk: &BulkContext<'_>,
+    operation: &Bulk<impl BulkOperation>,
+    file: Option<&CheckpointFile>,
+    mut report: Report,
+) -> Report {
     if let Some(file) = file {
-        match file.write(&state.checkpoint()) {
+        match file.write(&operation.checkpoint().to_json()) {
             Ok(()) => report.checkpoint = Some(file.path().display().to_string()),
             Err(sentence) => bulk.terminal().error(&sentence),
         }

@@ -7,7 +7,10 @@ use crate::output::table::Stream;
 use crate::output::terminal::Terminal;
 use crate::output::text::thousands;
 use std::ops::ControlFlow;
-use upstash_dlq_core::{DlqMessage, Escaped, List, Match, RetryPolicy, Selection, UnixMillis};
+use upstash_dlq_core::model::Escaped;
+use upstash_dlq_core::selection::Match;
+use upstash_dlq_core::wire::List;
+use upstash_dlq_core::{DlqMessage, RetryPolicy, Selection, UnixMillis};
 use upstash_dlq_ureq::Client;
 
 /// How many runs are shown.

@@ -3,13 +3,15 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::missing::Missing;
-use crate::bulk::state::BulkState;
 use crate::drive::Handler;
 use crate::output::progress::Progress;
 use crate::output::runs;
 use crate::output::terminal::{Lost, Terminal, json_line, print_line};
 use std::ops::ControlFlow;
-use upstash_dlq_core::{BulkPage, Escaped, StartedRun};
+use upstash_dlq_core::model::Escaped;
+use upstash_dlq_core::operation::Bulk;
+use upstash_dlq_core::wire::BulkPage;
+use upstash_dlq_core::wire::{BulkOperation, StartedRun};
 
 pub(crate) struct BulkReporter<'a> {
     terminal: Terminal,
@@ -45,19 +47,19 @@ impl<'a> BulkReporter<'a> {
     }
 }
 
-impl<S: BulkState, P: BulkPage> Handler<S, P> for BulkReporter<'_> {
+impl<O: BulkOperation> Handler<Bulk<O>, O::Page> for BulkReporter<'_> {
     /// Returns once the position is on disk.
-    fn before_send(&mut self, state: &S, progress: &mut Progress) -> ControlFlow<()> {
-        progress.begin_at(state.totals().runs);
+    fn before_send(&mut self, operation: &Bulk<O>, progress: &mut Progress) -> ControlFlow<()> {
+        progress.begin_at(operation.totals().affected);
         self.unless_broken()?;
-        if let Some(Err(sentence)) = self.file.map(|file| file.write(&state.checkpoint())) {
+        if let Some(Err(sentence)) = self.file.map(|file| file.write(&operation.checkpoint().to_json())) {
             self.broken = Some(Broken::Checkpoint(sentence));
         }
         self.unless_broken()
     }
 
-    fn on_page(&mut self, state: &S, page: &P, progress: &mut Progress) -> ControlFlow<()> {
-        self.missing.iter_mut().for_each(|missing| missing.on_page(state));
+    fn on_page(&mut self, operation: &mut Bulk<O>, page: &O::Page, progress: &mut Progress) -> ControlFlow<()> {
+        self.missing.iter_mut().for_each(|missing| missing.on_page(operation));
         let lines: Vec<String> = page.started().iter().map(|run| self.started_line(run)).collect();
         if !lines.is_empty() {
             let text = lines.join("\n");
@@ -66,7 +68,7 @@ impl<S: BulkState, P: BulkPage> Handler<S, P> for BulkReporter<'_> {
                 self.broken = Some(Broken::Output(lost));
             }
         }
-        progress.on_page(state.totals().runs);
+        progress.on_page(operation.totals().affected);
         self.unless_broken()
     }
 }

@@ -2,50 +2,52 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
-use crate::bulk::state::BulkState;
 use crate::output::suggestion::Suggestion;
 use crate::output::wording;
-use upstash_dlq_core::{Escaped, Halt, Settlement, Unsettled};
+use upstash_dlq_core::model::Escaped;
+use upstash_dlq_core::operation::{Bulk, InDoubt};
+use upstash_dlq_core::wire::BulkOperation;
+use upstash_dlq_core::{Halt, Settlement};
 
 /// Tells the operation what happened, and saves that before anything further is sent. An operation that has not begun has
 /// nothing to settle.
 pub(crate) fn apply(
     settlement: Option<Settlement>,
-    operation: Option<&mut impl BulkState>,
+    operation: Option<&mut Bulk<impl BulkOperation>>,
     file: Option<&CheckpointFile>,
 ) -> Result<(), String> {
     let Some(settlement) = settlement else { return Ok(()) };
     let operation = operation.and_then(|operation| operation.settle(settlement).ok().map(|()| operation));
     let operation = operation.ok_or("--settle: there is no request to settle: leave it out")?;
-    file.map_or(Ok(()), |file| file.write(&operation.checkpoint()))
+    file.map_or(Ok(()), |file| file.write(&operation.checkpoint().to_json()))
 }
 
 /// How to find out what happened, and which command to run then.
 pub(crate) fn how_to(
-    unsettled: Option<Unsettled<'_>>,
+    in_doubt: Option<InDoubt<'_>>,
     halt: &Halt,
     bulk: &BulkContext<'_>,
     has_checkpoint: bool,
 ) -> String {
     let endpoint = bulk.client.endpoint();
-    let Halt::Unsettled { asked, cause } = halt else { return wording::halt(halt, endpoint) };
+    let Halt::InDoubt { asked, cause } = halt else { return wording::halt(halt, endpoint) };
     // A listing does not show which runs were requested.
-    let compare = match unsettled {
-        Some(Unsettled::Ids([first, _, ..])) => {
+    let compare = match in_doubt {
+        Some(InDoubt::Ids([first, _, ..])) => {
             format!(". {} is the first of the {asked} that were requested", Escaped(first.as_str()))
         }
-        Some(Unsettled::Ids(_)) => String::new(),
+        Some(InDoubt::Ids(_)) => String::new(),
         _ => ". A listing does not show which runs were requested: count with `upstash-dlq stats` and the same filters, and compare with the number that matched before".to_owned(),
     };
-    let look = match unsettled {
-        Some(Unsettled::Ids(ids)) => {
+    let look = match in_doubt {
+        Some(InDoubt::Ids(ids)) => {
             ids.first().and_then(|id| Suggestion::new("get", bulk.context.global).id(id.as_str()))
         }
-        unsettled => {
+        in_doubt => {
             let given = bulk.args.filters.as_given().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
             let mut list = given
                 .fold(Suggestion::new("list", bulk.context.global), |list, (name, value)| list.option(name, value));
-            if let Some(Unsettled::Listing(of_lane)) = unsettled {
+            if let Some(InDoubt::Listing(of_lane)) = in_doubt {
                 // The window of the lane whose response was lost.
                 let times = of_lane.filter().map_or((None, None), |filter| (filter.from(), filter.to()));
                 for (name, at) in [("from", times.0), ("to", times.1)] {

@@ -7,7 +7,9 @@ use crate::input::ids;
 use crate::output::runs;
 use crate::output::suggestion::Suggestion;
 use crate::output::terminal::{json_line, print_line};
-use upstash_dlq_core::{Call, CancelCallback, DlqId, Escaped, RetryCallback};
+use upstash_dlq_core::DlqId;
+use upstash_dlq_core::model::Escaped;
+use upstash_dlq_core::wire::{Call, CancelCallback, RetryCallback};
 
 pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, CommandError> {
     let (json, sentence) = match args {
@@ -28,11 +30,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, 
 }
 
 /// Makes the call. If it may have been carried out, the error says how to check.
-fn call<C: Call<Output: Clone>>(
-    context: &Context<'_>,
-    args: &Get,
-    build: impl FnOnce(DlqId) -> C,
-) -> Result<C::Output, CommandError> {
+fn call<C: Call>(context: &Context<'_>, args: &Get, build: impl FnOnce(DlqId) -> C) -> Result<C::Output, CommandError> {
     let id = ids::one(&args.id).map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
     context.call(&client, build(id)).map_err(|mut error| {

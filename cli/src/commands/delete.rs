@@ -2,7 +2,7 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
-use crate::bulk::{archive, by_ids, dry_run, on_lanes};
+use crate::bulk::{archive, by_filter, by_ids, dry_run};
 use crate::cli::Delete;
 use crate::context::Context;
 use crate::drive::Parallelism;
@@ -12,7 +12,9 @@ use crate::input::selection::Resolved;
 use crate::input::time;
 use crate::output::report::Report;
 use crate::output::wording::DELETE;
-use upstash_dlq_core::{Fingerprint, Selection};
+use std::num::NonZeroUsize;
+use upstash_dlq_core::Selection;
+use upstash_dlq_core::checkpoint::Fingerprint;
 
 pub(crate) fn run(context: &Context<'_>, args: &Delete) -> Result<ExitStatus, CommandError> {
     let resolved = combined(args).and_then(|()| args.selection.resolve(context.now));
@@ -35,7 +37,7 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
     }
     let build = |selection: Selection| {
         // Each shard is a selection of its own: its checkpoint must not be taken for that of another shard.
-        let shard = args.shard.map(|_| Fingerprint::of(bulk.client.endpoint(), &selection));
+        let shard = args.shard.map(|_| Fingerprint::from_selection(bulk.client.endpoint(), &selection));
         let builder =
             bulk.builder(selection).page_size(args.page_size).verify(!args.no_verify).trust_server(args.trust_server);
         match shard {
@@ -49,9 +51,12 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
     };
     match (&args.archive, resolved) {
         (Some(path), resolved) => archive::run(&bulk, resolved, build, path, args.rate, report),
-        (None, Resolved::Ids(list)) => by_ids::run(&bulk, list, build, args.rate, file.as_ref(), None, report),
+        (None, Resolved::Ids(list)) => {
+            let parallelism = Parallelism { lanes: NonZeroUsize::MIN, ..parallelism };
+            by_ids::run(&bulk, list, build, parallelism, file.as_ref(), None, report)
+        }
         (None, Resolved::Matching(selection)) => {
-            on_lanes::run(&bulk, build(selection), parallelism, file.as_ref(), None, report)
+            by_filter::run(&bulk, build(selection), parallelism, file.as_ref(), None, report)
         }
     }
 }

@@ -12,9 +12,9 @@ use crate::output::text::{requests, thousands};
 use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::time::Duration;
-use upstash_dlq_core::{
-    Bulk, BulkDelete, DeletePage, Driven, Endpoint, Filter, Ids, RetryPolicy, Selection, Token, Totals,
-};
+use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::wire::DeletePage;
+use upstash_dlq_core::{BulkDelete, Driven, Endpoint, Filter, RetryPolicy, Selection, Token, Totals};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 
 pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, CommandError> {
@@ -59,12 +59,12 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
     let mut total = Totals::default();
     for (what, selection) in steps {
         print_line(&format!("Deleting {what} …"))?;
-        let mut bulk = BulkDelete::new(endpoint.clone(), selection)
+        let mut bulk = BulkDelete::builder(endpoint.clone(), selection)
             .page_size(NonZeroU32::MIN.saturating_add(49))
             .retry(policy, client.seed())
             .build();
         let mut progress = Progress::new(context.terminal, None, "deleted");
-        let driven = drive::in_turn(|request| client.send(request), None, &mut bulk, &mut progress, Count);
+        let driven = drive::run(&client, &mut bulk, &mut progress, Count);
         progress.finish();
         let Driven::Done(outcome) = driven else { return Err(CommandError::interrupted()) };
         if let Some(halt) = outcome.halted {
@@ -72,8 +72,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
         }
         let totals = outcome.totals;
         let deleted = match totals.unconfirmed {
-            0 => format!("{} deleted", thousands(totals.runs)),
-            _ => format!("at least {} deleted, because responses were lost on the way", thousands(totals.runs)),
+            0 => format!("{} deleted", thousands(totals.affected)),
+            _ => format!("at least {} deleted, because responses were lost on the way", thousands(totals.affected)),
         };
         print_line(&format!(
             "  {deleted}; {} ({} retried); verified: {}",
@@ -81,11 +81,11 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
             thousands(totals.retries),
             if outcome.verified { "yes" } else { "no" }
         ))?;
-        total.runs += totals.runs;
+        total.affected += totals.affected;
         total.requests += totals.requests;
     }
     let (truth, left) = server.with_service(|service| (service.deleted_total(), service.len()));
-    print_line(&format!("The client counted {} deleted in {}.", thousands(total.runs), requests(total.requests)))?;
+    print_line(&format!("The client counted {} deleted in {}.", thousands(total.affected), requests(total.requests)))?;
     print_line(&format!("The emulator counted {} deleted, {} left.", thousands(truth), thousands(left as u64)))?;
     if left > 0 || truth != count as u64 {
         return Err(failed("the emulator still holds runs that should be gone"));
@@ -100,9 +100,9 @@ fn failed(error: impl ToString) -> CommandError {
 /// Shows how many were deleted so far.
 struct Count;
 
-impl Handler<Bulk, DeletePage> for Count {
-    fn on_page(&mut self, bulk: &Bulk, _: &DeletePage, progress: &mut Progress) -> ControlFlow<()> {
-        progress.on_page(bulk.totals().runs);
+impl Handler<BulkDelete, DeletePage> for Count {
+    fn on_page(&mut self, bulk: &mut BulkDelete, _: &DeletePage, progress: &mut Progress) -> ControlFlow<()> {
+        progress.on_page(bulk.totals().affected);
         ControlFlow::Continue(())
     }
 }

@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io::BufReader;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
-use upstash_dlq_core::Escaped;
+use upstash_dlq_core::model::Escaped;
 use upstash_dlq_emulator::{Config, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOptions, Service, sample};
 
 pub(crate) fn run(context: &Context<'_>, args: &Emulator) -> Result<ExitStatus, CommandError> {

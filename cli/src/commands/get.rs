@@ -7,7 +7,8 @@ use crate::input::ids;
 use crate::output::terminal::{escaped, json_line, print_line};
 use crate::output::time;
 use unicode_width::UnicodeWidthStr;
-use upstash_dlq_core::{DlqMessage, GetMessage, UnixMillis};
+use upstash_dlq_core::wire::GetMessage;
+use upstash_dlq_core::{DlqMessage, UnixMillis};
 
 /// Where values begin, in cells of the terminal.
 const LEFT: usize = 24;

@@ -2,7 +2,7 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
-use crate::bulk::{by_ids, dry_run, on_lanes};
+use crate::bulk::{by_ids, dry_run, listed};
 use crate::cli::{Settle, Start};
 use crate::context::Context;
 use crate::drive::Parallelism;
@@ -10,10 +10,12 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::input::selection::Resolved;
 use crate::output::report::Report;
 use crate::output::wording::VerbText;
-use upstash_dlq_core::{BulkBuilder, Overrides, Restart, Resume, Selection, Settlement, Verb};
+use upstash_dlq_core::operation::BulkBuilder;
+use upstash_dlq_core::wire::{BulkOperation, Overrides, Restart, Resume};
+use upstash_dlq_core::{Selection, Settlement};
 
 /// Resume and restart take overrides; delete does not.
-pub(crate) trait Starts: Verb {
+pub(crate) trait Starts: BulkOperation {
     fn with(builder: BulkBuilder<Self>, overrides: Overrides) -> BulkBuilder<Self>;
 }
 
@@ -62,9 +64,9 @@ fn start<V: Starts>(context: &Context<'_>, args: &Start, resolved: Resolved, ove
     };
     let settlement = args.settle.map(Settlement::from);
     match resolved {
-        Resolved::Ids(list) => by_ids::run(&bulk, list, build, args.rate, file.as_ref(), settlement, report),
+        Resolved::Ids(list) => by_ids::run(&bulk, list, build, parallelism, file.as_ref(), settlement, report),
         Resolved::Matching(selection) => {
-            on_lanes::run(&bulk, build(selection), parallelism, file.as_ref(), settlement, report)
+            listed::run(&bulk, selection, build, parallelism, file.as_ref(), settlement, report)
         }
     }
 }

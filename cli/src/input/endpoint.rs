@@ -3,6 +3,7 @@
 use crate::cli::Global;
 use crate::output::text::shown;
 use std::io::Read;
+use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::{Endpoint, Token};
 
 fn env(name: &str) -> Option<String> {
@@ -50,6 +51,6 @@ fn parse_region(text: &str) -> Result<(&'static str, &'static str), String> {
     match text.to_ascii_uppercase().replace('-', "_").as_str() {
         "US_EAST_1" => Ok(("US_EAST_1", "https://qstash-us-east-1.upstash.io")),
         "EU_CENTRAL_1" => Ok(("EU_CENTRAL_1", "https://qstash-eu-central-1.upstash.io")),
-        _ => Err(format!("\"{}\" is not a region: give us-east-1 or eu-central-1", upstash_dlq_core::Escaped(text))),
+        _ => Err(format!("\"{}\" is not a region: give us-east-1 or eu-central-1", Escaped(text))),
     }
 }

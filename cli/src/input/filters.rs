@@ -4,7 +4,9 @@ use crate::cli::Filters;
 use crate::input::flag;
 use crate::input::time::{self, End, Now};
 use crate::output::terminal::escaped;
-use upstash_dlq_core::{Filter, FilterBuilder, List};
+use upstash_dlq_core::Filter;
+use upstash_dlq_core::selection::FilterBuilder;
+use upstash_dlq_core::wire::List;
 
 impl Filters {
     pub(crate) fn is_empty(&self) -> bool {

@@ -1,9 +1,9 @@
 //! Words the core's errors about a field with the name of the flag that the field came from.
 
-use upstash_dlq_core::{Escaped, SelectionError};
+use upstash_dlq_core::model::{Escaped, FieldError};
 
 /// The sentence for an id or a filter.
-pub(crate) fn selection(error: &SelectionError) -> String {
+pub(crate) fn selection(error: &FieldError) -> String {
     let flag = match error.field() {
         "dlqIds" => "id",
         "fromDate" => "--from",
@@ -21,7 +21,7 @@ pub(crate) fn selection(error: &SelectionError) -> String {
 }
 
 /// `--label: "a,b" holds a comma`
-pub(crate) fn sentence(flag: &str, error: &SelectionError) -> String {
+pub(crate) fn sentence(flag: &str, error: &FieldError) -> String {
     match error.value() {
         Some(value) => format!("{flag}: \"{}\" {}", Escaped(value), error.problem()),
         None => format!("{flag}: {}", error.problem()),

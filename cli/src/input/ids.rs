@@ -11,7 +11,9 @@ use std::hash::{BuildHasher, RandomState};
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use tempfile::SpooledTempFile;
-use upstash_dlq_core::{DlqId, FingerprintOfMany, Ids};
+use upstash_dlq_core::DlqId;
+use upstash_dlq_core::checkpoint::FingerprintBuilder;
+use upstash_dlq_core::selection::Ids;
 
 /// How many ids are in memory at a time.
 const PART: usize = 10_000;
@@ -27,7 +29,7 @@ pub(crate) struct IdList {
     /// One id per line, none twice, in a file that no other process can reach.
     copy: BufReader<SpooledTempFile>,
     total: u64,
-    fingerprint: FingerprintOfMany,
+    fingerprint: FingerprintBuilder,
     /// Where the last part ended, so that the next one does not read the copy from its start.
     place: Place,
 }
@@ -49,7 +51,7 @@ struct Message<'a> {
 impl IdList {
     /// Reads everything once. An error names the line.
     pub(crate) fn check(given: &[String], from: Option<&Path>) -> Result<Self, String> {
-        let mut copy = Copy::new();
+        let mut copy = IdListWriter::new();
         for id in given {
             copy.add(&one(id)?)?;
         }
@@ -81,7 +83,7 @@ impl IdList {
         self.total
     }
 
-    pub(crate) fn fingerprint(&self) -> &FingerprintOfMany {
+    pub(crate) fn fingerprint(&self) -> &FingerprintBuilder {
         &self.fingerprint
     }
 
@@ -127,37 +129,39 @@ pub(crate) fn one(text: &str) -> Result<DlqId, String> {
 }
 
 /// An [`IdList`] in the making.
-struct Copy {
+pub(crate) struct IdListWriter {
     file: BufWriter<SpooledTempFile>,
     /// Hashes of the ids so far, under a key of this process. Among ten million ids, the chance that two are taken for one is
     /// one in 300,000.
     seen: HashSet<u64>,
     hasher: RandomState,
     total: u64,
-    fingerprint: FingerprintOfMany,
+    fingerprint: FingerprintBuilder,
 }
 
-impl Copy {
-    fn new() -> Self {
+impl IdListWriter {
+    pub(crate) fn new() -> Self {
         Self {
             file: BufWriter::with_capacity(64 * 1024, SpooledTempFile::new(IN_MEMORY)),
             seen: HashSet::new(),
             hasher: RandomState::new(),
             total: 0,
-            fingerprint: FingerprintOfMany::default(),
+            fingerprint: FingerprintBuilder::default(),
         }
     }
 
-    fn add(&mut self, id: &DlqId) -> Result<(), String> {
+    /// Returns whether the id is new.
+    pub(crate) fn add(&mut self, id: &DlqId) -> Result<bool, String> {
         if !self.seen.insert(self.hasher.hash_one(id.as_str())) {
-            return Ok(());
+            return Ok(false);
         }
         self.total += 1;
         self.fingerprint.add(id.as_str());
-        writeln!(self.file, "{id}").map_err(|error| uncopied(&error))
+        writeln!(self.file, "{id}").map_err(|error| uncopied(&error))?;
+        Ok(true)
     }
 
-    fn finish(self) -> Result<IdList, String> {
+    pub(crate) fn finish(self) -> Result<IdList, String> {
         let Self { file, total, fingerprint, .. } = self;
         let file = file.into_inner().map_err(|error| uncopied(error.error()))?;
         Ok(IdList { copy: BufReader::with_capacity(64 * 1024, file), total, fingerprint, place: Place::default() })

@@ -2,7 +2,7 @@
 
 use crate::cli::OverrideArgs;
 use crate::input::flag;
-use upstash_dlq_core::{FlowControl, Overrides};
+use upstash_dlq_core::wire::{FlowControl, Overrides};
 
 impl OverrideArgs {
     pub(crate) fn build(&self) -> Result<Overrides, String> {

@@ -5,7 +5,9 @@ use crate::input::flag;
 use crate::input::ids::IdList;
 use crate::input::time::{self, Now};
 use std::path::Path;
-use upstash_dlq_core::{Endpoint, Fingerprint, RelativeTimes, Selection, UnixMillis};
+use upstash_dlq_core::checkpoint::Fingerprint;
+use upstash_dlq_core::selection::RelativeTimes;
+use upstash_dlq_core::{Endpoint, Selection, UnixMillis};
 
 /// What a command acts on.
 pub(crate) enum Resolved {
@@ -73,9 +75,9 @@ impl SelectionArgs {
     /// The fingerprint of the filters as they were given: "7d" stays "7d" tomorrow.
     pub(crate) fn fingerprint(&self, endpoint: &Endpoint, selection: &Selection) -> Fingerprint {
         match selection {
-            Selection::Ids(_) => Fingerprint::of(endpoint, selection),
-            _ if self.filters.is_empty() => Fingerprint::of(endpoint, &Selection::Everything),
-            _ => Fingerprint::of_pairs(endpoint, self.filters.as_given()),
+            Selection::Ids(_) => Fingerprint::from_selection(endpoint, selection),
+            _ if self.filters.is_empty() => Fingerprint::from_selection(endpoint, &Selection::Everything),
+            _ => Fingerprint::from_pairs(endpoint, self.filters.as_given()),
         }
     }
 }

@@ -4,6 +4,7 @@ use crate::cli::span::parse_span;
 use jiff::Timestamp;
 use jiff::civil::Date;
 use upstash_dlq_core::UnixMillis;
+use upstash_dlq_core::model::Escaped;
 
 /// The present moment, which ages count back from.
 #[derive(Clone, Copy, Debug)]
@@ -33,7 +34,7 @@ const MICROSECONDS: i64 = 100_000_000_000_000;
 const DAY: i64 = 86_400_000;
 
 pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, String> {
-    let shown = upstash_dlq_core::Escaped(text);
+    let shown = Escaped(text);
     let digits = text.strip_prefix('-').unwrap_or(text);
     if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
         let hint = "give milliseconds since 1970, or a date such as 2026-11-24";

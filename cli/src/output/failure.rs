@@ -2,12 +2,14 @@
 
 use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::output::wording;
-use upstash_dlq_core::{Cause, Delivery, Endpoint, Halt, ResponseError};
+use upstash_dlq_core::engine::Cause;
+use upstash_dlq_core::wire::ResponseError;
+use upstash_dlq_core::{Delivery, Endpoint, Halt};
 
 /// The error of a command other than a bulk one, whose report says it.
 pub(crate) fn halted(halt: &Halt, endpoint: &Endpoint) -> CommandError {
     let (code, http_status) = code(halt);
-    let status = ExitStatus::failure(matches!(halt, Halt::Unsettled { .. }));
+    let status = ExitStatus::failure(matches!(halt, Halt::InDoubt { .. }));
     CommandError::Failed(Failure { http_status, status, ..Failure::new(code, wording::halt(halt, endpoint)) })
 }
 
@@ -15,7 +17,7 @@ fn code(halt: &Halt) -> (&'static str, Option<u16>) {
     match halt {
         Halt::Refused(error) => of_response(error),
         Halt::GaveUp { last: cause, .. } | Halt::WaitTooLong { cause, .. } => of_cause(cause),
-        Halt::Unsettled { cause, .. } => ("unsettled", of_cause(cause).1),
+        Halt::InDoubt { cause, .. } => ("unsettled", of_cause(cause).1),
         Halt::NoProgress => ("no_progress", None),
         Halt::UnusableMessage => ("unusable_message", None),
         Halt::Unbuildable(_) => ("internal", None),

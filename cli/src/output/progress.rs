@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use upstash_dlq_core::Retried;
+use upstash_dlq_core::engine::Retried;
 
 /// The time between two plain lines.
 const EVERY: Duration = Duration::from_secs(5);

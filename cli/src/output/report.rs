@@ -7,7 +7,8 @@ use crate::output::wording::VerbText;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::time::{Duration, Instant};
-use upstash_dlq_core::{Escaped, Totals, UnixMillis};
+use upstash_dlq_core::model::Escaped;
+use upstash_dlq_core::{Totals, UnixMillis};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -137,7 +138,7 @@ impl Report {
     }
 
     pub(crate) fn set_totals(&mut self, totals: Totals) {
-        self.runs.count = totals.runs;
+        self.runs.count = totals.affected;
         self.unconfirmed = totals.unconfirmed;
         self.pages = totals.pages;
         self.requests = totals.requests + self.before;

@@ -3,7 +3,8 @@
 use crate::output::table::{Stream, Table, width};
 use crate::output::time;
 use serde::Serialize;
-use upstash_dlq_core::{DlqMessage, StartedRun, UnixMillis};
+use upstash_dlq_core::wire::StartedRun;
+use upstash_dlq_core::{DlqMessage, UnixMillis};
 
 /// A table of runs.
 pub(crate) fn table(stream: Stream) -> Table<7> {

@@ -3,7 +3,7 @@
 use crate::output::terminal::{bold, escaped};
 use std::io::IsTerminal;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-use upstash_dlq_core::Escaped;
+use upstash_dlq_core::model::Escaped;
 
 /// No column is made narrower than this to fit, in cells of the terminal.
 const NARROWEST: usize = 6;

@@ -4,7 +4,7 @@ use crate::cli::{Global, When};
 use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::output::progress_bar;
 use std::io::{ErrorKind, IsTerminal, Write};
-use upstash_dlq_core::Escaped;
+use upstash_dlq_core::model::Escaped;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Terminal {

@@ -1,7 +1,7 @@
 //! Pieces of sentences: counts and paths.
 
 use std::path::Path;
-use upstash_dlq_core::Escaped;
+use upstash_dlq_core::model::Escaped;
 
 /// A path, with nothing in it that steers a terminal.
 pub(crate) fn shown(path: &Path) -> String {

@@ -3,7 +3,11 @@
 use crate::output::text::shown;
 use serde::Deserialize;
 use std::path::Path;
-use upstash_dlq_core::{Cause, CheckpointError, Endpoint, Escaped, Halt, ResponseError, Verb};
+use upstash_dlq_core::checkpoint::CheckpointError;
+use upstash_dlq_core::engine::Cause;
+use upstash_dlq_core::model::Escaped;
+use upstash_dlq_core::wire::{BulkOperation, ResponseError};
+use upstash_dlq_core::{Endpoint, Halt};
 
 /// The words for one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +46,7 @@ const START: VerbText = VerbText {
 };
 
 impl VerbText {
-    pub(crate) fn of<V: Verb>() -> Self {
+    pub(crate) fn of<V: BulkOperation>() -> Self {
         [DELETE, RESUME, RESTART].into_iter().find(|words| words.infinitive == V::NAME).unwrap_or(DELETE)
     }
 }
@@ -103,13 +107,13 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
             format!("{halt}; check QSTASH_TOKEN or --token-file")
         }
         Halt::NoProgress => "the server keeps returning the same pages (no progress)".into(),
-        Halt::Unsettled { asked: 1, cause } => {
+        Halt::InDoubt { asked: 1, cause } => {
             format!("{cause}; it is unknown whether it was carried out, so it was not repeated")
         }
         _ => halt.to_string(),
     };
     match halt {
-        Halt::GaveUp { last: cause, .. } | Halt::WaitTooLong { cause, .. } | Halt::Unsettled { cause, .. } => {
+        Halt::GaveUp { last: cause, .. } | Halt::WaitTooLong { cause, .. } | Halt::InDoubt { cause, .. } => {
             asked(sentence, cause, endpoint)
         }
         _ => sentence,

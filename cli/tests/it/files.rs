@@ -102,8 +102,14 @@ fn what_is_no_checkpoint_is_left_alone() {
         ("#!/bin/sh\necho hello\n", "is not a checkpoint: give another file", false),
         ("{\"name\":\"x\",\"version\":\"1.0.0\"}", "is not a checkpoint: give another file", false),
         ("", "is empty: give another file", false),
-        ("{\"version\":3,\"digest\":\"0", "or remove it to start over", true),
-        ("{\"version\":3}", "or remove it to start over", true),
+        ("{\"version\":5,\"digest\":\"0", "or remove it to start over", true),
+        ("{\"version\":5}", "or remove it to start over", true),
+        ("{\"version\":3}", "was written by another version of upstash-dlq (format 3)", false),
+        (
+            "{\"version\":4,\"digest\":\"0\",\"checkpoint\":{}}",
+            "was written by another version of upstash-dlq (format 4)",
+            false,
+        ),
     ] {
         fs::write(&path, held).unwrap();
         let args = ["--yes", "--checkpoint", position];

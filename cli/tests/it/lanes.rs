@@ -97,12 +97,13 @@ fn a_listing_is_in_order_unless_lanes_are_asked_for() {
     assert_eq!(server.connections(), 1);
 }
 
-/// A window would trust the dates of the server: what starts runs stays in one lane, and says so.
+/// A window would trust the dates of the server: what starts runs lists them first, and starts each by its id.
 #[test]
 fn each_run_is_started_once_whatever_the_server_makes_of_dates() {
     let post = |name| Ignored { method: Some(http::Method::POST), name };
-    let worlds = [Vec::new(), vec![post("fromDate")], vec![post("fromDate"), post("toDate")]];
-    for (verb, ignored) in ["resume", "restart", "resume"].into_iter().zip(worlds) {
+    let any = |name| Ignored { method: None, name };
+    let worlds = [Vec::new(), vec![post("fromDate")], vec![post("fromDate"), post("toDate")], vec![any("toDate")]];
+    for (verb, ignored) in ["resume", "restart", "resume", "restart"].into_iter().zip(worlds) {
         let server = serve(1_200, Config { ignored, started_runs_stay: true, ..Config::default() });
         let output = run(&server.url(), &[verb, "--all", "--yes", "--json", "--parallel", "6"]);
         let (report, lines) = (json(&output), text(&output.stdout));
@@ -112,13 +113,19 @@ fn each_run_is_started_once_whatever_the_server_makes_of_dates() {
         assert_eq!(report["requests"].as_u64(), Some(server.with_service(|s| s.requests_total())));
         let ids: BTreeSet<String> = server.with_service(|s| s.started().map(|run| run.dlq_id.clone()).collect());
         assert_eq!((ids.len(), server.with_service(|s| s.started().count())), (1_200, 1_200), "started twice");
-        assert!(server.connections() == 1 && text(&output.stderr).contains("one lane"), "{}", text(&output.stderr));
+        assert!(server.connections() > 1, "one lane");
     }
 }
 
 /// Answers are lost, again and again; each is looked up where the command says.
 #[test]
 fn lost_responses_are_settled_one_by_one() {
+    for lanes in ["1", "5"] {
+        lost_responses_are_settled(lanes);
+    }
+}
+
+fn lost_responses_are_settled(lanes: &str) {
     for (fault, settle) in [(Fault::LostAnswer, "applied"), (Fault::LostRequest, "not-applied")] {
         let server = serve(5_000, Config::default());
         let script = vec![None, Some(fault), Some(fault), None, None, None, Some(fault)];
@@ -132,7 +139,7 @@ fn lost_responses_are_settled_one_by_one() {
             "--yes",
             "--json",
             "--parallel",
-            "5",
+            lanes,
             "--checkpoint",
             file.to_str().unwrap(),
         ];
@@ -142,7 +149,12 @@ fn lost_responses_are_settled_one_by_one() {
         let (mut settled, mut bounded) = (0, 0);
         while output.status.code() == Some(3) {
             let error = text(&output.stderr);
-            assert!(error.contains("upstash-dlq list --label=nightly --") && error.contains("--limit=50"), "{error}");
+            // Ids name the runs. A filter does not.
+            let looks = match lanes {
+                "1" => error.contains("upstash-dlq list --label=nightly --") && error.contains("--limit=50"),
+                _ => error.contains("Check with `upstash-dlq get ") && error.contains("is the first of the 50"),
+            };
+            assert!(looks && error.contains("up to 50 runs were started"), "{error}");
             settled += 1;
             bounded += usize::from(error.contains(" --to="));
             assert!(settled < 4, "it does not end");
@@ -150,7 +162,10 @@ fn lost_responses_are_settled_one_by_one() {
         }
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let report = json(&output);
-        assert!(settled == 3 && bounded > 0 && !file.exists(), "{settled}, {bounded} with the window");
+        assert!(
+            settled == 3 && (bounded > 0) == (lanes == "1") && !file.exists(),
+            "{settled}, {bounded} with the window"
+        );
         let exact = settle == "not-applied";
         assert_eq!(report["unconfirmed"].as_u64() == Some(0), exact, "{report}");
         assert!(!exact || report["resumed"].as_u64() == Some(matching as u64), "{report}");

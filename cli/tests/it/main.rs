@@ -19,6 +19,7 @@ mod progress;
 mod prompt;
 mod runs;
 mod sentences;
+mod starting;
 mod two_processes;
 mod unreachable;
 mod wording;

@@ -33,7 +33,7 @@ fn suggested(server: &Server, args: &[&str]) -> Option<String> {
 
 /// Whether it may stand on a terminal as it is.
 fn shows(text: &str) -> bool {
-    text.chars().all(|c| upstash_dlq_core::Escaped(&c.to_string()).to_string() == c.to_string())
+    text.chars().all(|c| upstash_dlq_core::model::Escaped(&c.to_string()).to_string() == c.to_string())
 }
 
 /// An id has no white space in it.

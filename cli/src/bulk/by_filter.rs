@@ -1,0 +1,72 @@
+//! Runs a bulk operation on what matches a filter: a delete on as many lanes as are allowed, anything else on one.
+
+use crate::bulk::checkpoint_file::CheckpointFile;
+use crate::bulk::confirm::{Confirmed, confirm, show_window};
+use crate::bulk::context::BulkContext;
+use crate::bulk::outcome::conclude;
+use crate::bulk::reporter::BulkReporter;
+use crate::bulk::settle;
+use crate::drive::{self, Parallelism};
+use crate::input::selection::window;
+use crate::input::time::Now;
+use crate::output::progress::Progress;
+use crate::output::report::Report;
+use crate::output::wording;
+use upstash_dlq_core::operation::{Bulk, BulkBuilder};
+use upstash_dlq_core::wire::BulkOperation;
+use upstash_dlq_core::{Checkpoint, Settlement};
+
+/// Previews, confirms, and drives the lanes to their end.
+pub(crate) fn run<O: BulkOperation>(
+    bulk: &BulkContext<'_>,
+    builder: BulkBuilder<O>,
+    parallelism: Parallelism,
+    file: Option<&CheckpointFile>,
+    settlement: Option<Settlement>,
+    mut report: Report,
+) -> Report {
+    let builder =
+        builder.lanes(parallelism.lanes, Now::from_clock().millis()).max_requests_per_second(parallelism.rate);
+    let restored = restore(bulk, &builder, file).and_then(|mut operation| {
+        settle::apply(settlement, operation.as_mut(), file)?;
+        Ok(operation)
+    });
+    let operation = match restored {
+        Ok(operation) => operation,
+        Err(sentence) => return report.wrong_usage(sentence),
+    };
+    let selection = operation.as_ref().map_or(builder.selection(), Bulk::selection).clone();
+    report.set_window(window(&selection));
+    show_window(bulk, &selection);
+    let (mut expected, mut requests) = (None, 0);
+    // An operation that has to be settled first sends nothing, so there is nothing to confirm.
+    if operation.as_ref().and_then(Bulk::in_doubt).is_none() {
+        let earlier = file.zip(operation.as_ref().map(Bulk::totals));
+        (report, expected, requests) = match confirm(bulk, &selection, None, earlier, report) {
+            Ok(Confirmed { report, expected, requests }) => (report, expected, requests),
+            Err(report) => return *report,
+        };
+    }
+    report.set_requests_before(requests);
+    let mut operation = operation.unwrap_or_else(|| builder.build());
+    let mut progress = Progress::new(bulk.terminal(), expected, bulk.verb.done);
+    let mut reporter = BulkReporter::new(bulk.terminal(), file, None);
+    let driven = drive::run(&bulk.client, &mut operation, &mut progress, &mut reporter);
+    progress.finish();
+    conclude(bulk, &operation, file, driven, reporter.broken, None, report)
+}
+
+/// The operation as the checkpoint left it.
+fn restore<O: BulkOperation>(
+    bulk: &BulkContext<'_>,
+    builder: &BulkBuilder<O>,
+    file: Option<&CheckpointFile>,
+) -> Result<Option<Bulk<O>>, String> {
+    let Some(file) = file else { return Ok(None) };
+    let Some(checkpoint) = file.read(Checkpoint::from_json)? else { return Ok(None) };
+    let totals = checkpoint.totals();
+    let operation = builder.clone().resume_from(checkpoint);
+    let operation = operation.map_err(|error| wording::checkpoint(&error, None, file.path()))?;
+    bulk.note_continuing(file.path(), totals);
+    Ok(Some(operation))
+}

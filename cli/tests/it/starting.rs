@@ -1,0 +1,144 @@
+//! Resume and restart on many lanes: they list first, and start exactly what was listed, each run once.
+
+use crate::common::{json, run, text};
+use crate::going_on::{interrupted, serve};
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use upstash_dlq_emulator::{Config, Ignored, Server};
+
+fn starts(server: &Server) -> BTreeMap<String, u32> {
+    let mut starts = BTreeMap::new();
+    server.with_service(|service| {
+        service.started().for_each(|run| *starts.entry(run.dlq_id.clone()).or_default() += 1);
+    });
+    starts
+}
+
+fn requests(server: &Server) -> u64 {
+    server.with_service(|service| service.requests_total())
+}
+
+/// What lies beside a checkpoint, its own lock file left out.
+fn spool(folder: &Path) -> Option<PathBuf> {
+    let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.find(|path| path.to_str().unwrap().ends_with(".ids"))
+}
+
+/// Interrupted once it starts runs. Listing 3,000 runs takes fewer than 200 requests.
+#[cfg(unix)]
+fn begun(args: &[&str], file: &Path) -> Server {
+    let server = serve(3_000, Config { started_runs_stay: true, ..Config::default() });
+    for stop in [31, 4, 4, 4, 4, 4, 4, 4, 4, 4] {
+        let output = interrupted(&server, args, stop);
+        assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+        if file.exists() {
+            return server;
+        }
+        // It was still listing: this time it is given as many requests as that took, and a few more.
+        let listed = requests(&server);
+        let output = interrupted(&server, args, listed + 40);
+        assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+        if file.exists() {
+            return server;
+        }
+    }
+    panic!("it never began to start runs");
+}
+
+#[test]
+#[cfg(unix)]
+fn another_number_of_lanes_goes_on_with_the_same_ids() {
+    for lanes in ["1", "2", "16"] {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("position");
+        let path = file.to_str().unwrap();
+        let args = ["resume", "--from", "4000d", "--yes", "--json", "--checkpoint", path, "--parallel"];
+        let server = begun(&[&args[..], &["4"]].concat(), &file);
+        let ids = fs::read_to_string(spool(folder.path()).unwrap()).unwrap();
+        assert_eq!(ids.lines().count(), 3_001, "each run, and a line that says what this is");
+        let window = |json: &serde_json::Value| (json["from"].as_i64(), json["to"].as_i64());
+        let saved: serde_json::Value = serde_json::from_str(&fs::read_to_string(&file).unwrap()).unwrap();
+        let listed = saved["checkpoint"]["progress"]["batches"]["listed"]["selection"]["filter"].clone();
+        let before = requests(&server);
+        let output = run(&server.url(), &[&args[..], &[lanes]].concat());
+        let (report, started) = (json(&output), starts(&server));
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(started.len() == 3_000 && started.values().all(|times| *times == 1), "{lanes}: started twice");
+        assert_eq!((report["resumed"].as_u64(), report["verified"].as_bool()), (Some(3_000), Some(false)), "{report}");
+        assert!(report.get("missing").is_none(), "nobody gave ids: {report}");
+        // Times relative to the present are those of the first process.
+        assert_eq!(window(&report), (listed["fromDate"].as_i64(), listed["toDate"].as_i64()));
+        assert!(requests(&server) - before <= 60, "listed again");
+        assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "something was left behind");
+    }
+}
+
+#[test]
+#[cfg(unix)]
+fn a_list_that_was_changed_or_lost_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["restart", "--all", "--yes", "--json", "--parallel", "4", "--checkpoint", file.to_str().unwrap()];
+    let server = begun(&args, &file);
+    let spool = spool(folder.path()).unwrap();
+    let (ids, saved, before) = (fs::read_to_string(&spool).unwrap(), fs::read(&file).unwrap(), requests(&server));
+    let last = ids.lines().last().unwrap();
+    let changed = [
+        ids.replacen(last, &format!("x{last}"), 1),
+        ids.replacen(&format!("{last}\n"), "", 1),
+        format!("{ids}another\n"),
+        ids.to_uppercase(),
+        String::new(),
+    ];
+    for text_of_spool in changed {
+        fs::write(&spool, text_of_spool).unwrap();
+        let output = run(&server.url(), &args);
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("changed"), "{}", text(&output.stderr));
+    }
+    fs::remove_file(&spool).unwrap();
+    let output = run(&server.url(), &args);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    // Nor is it taken for the list of a file of another command.
+    fs::write(&spool, &ids).unwrap();
+    let other = ["resume", "--all", "--yes", "--json", "--parallel", "4", "--checkpoint", file.to_str().unwrap()];
+    assert_eq!(run(&server.url(), &other).status.code(), Some(2));
+    assert_eq!((requests(&server), fs::read(&file).unwrap()), (before, saved), "something was sent, or written");
+    let output = run(&server.url(), &args);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(starts(&server).len(), 3_000);
+}
+
+#[test]
+fn a_listing_that_does_not_match_starts_nothing() {
+    let ignored = vec![Ignored { method: Some(http::Method::GET), name: "label" }];
+    let server = serve(500, Config { ignored, ..Config::default() });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["resume", "--label", "nightly", "--yes", "--json", "--parallel", "4"];
+    for checkpoint in [&[][..], &["--checkpoint", file.to_str().unwrap()][..]] {
+        let output = run(&server.url(), &[&args[..], checkpoint].concat());
+        let (report, error) = (json(&output), text(&output.stderr));
+        assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(1), Some("halted")), "{error}");
+        assert!(error.contains("differs in label") && error.contains("nothing was resumed"), "{error}");
+        assert!(starts(&server).is_empty() && fs::read_dir(folder.path()).unwrap().next().is_none());
+    }
+}
+
+#[test]
+fn a_maximum_and_an_empty_listing() {
+    let server = serve(900, Config::default());
+    let args = ["restart", "--all", "--yes", "--json", "--parallel", "8", "--max", "120"];
+    let output = run(&server.url(), &args);
+    let report = json(&output);
+    assert_eq!((output.status.code(), report["restarted"].as_u64()), (Some(0), Some(120)), "{report}");
+    assert_eq!((starts(&server).len(), report["requests"].as_u64()), (120, Some(requests(&server))));
+    let args: Vec<&str> = args.into_iter().filter(|arg| *arg != "--json").collect();
+    let output = run(&server.url(), &args);
+    let shown = text(&output.stdout) + &text(&output.stderr);
+    assert!(shown.contains("Restarted 120 runs") && shown.contains("the maximum was reached"), "{shown}");
+    let args = ["resume", "--label", "nobody has this", "--yes", "--json", "--parallel", "8"];
+    let output = run(&server.url(), &args);
+    assert_eq!((output.status.code(), json(&output)["resumed"].as_u64()), (Some(0), Some(0)));
+}
