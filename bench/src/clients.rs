@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 use std::num::NonZeroUsize;
-use upstash_dlq_core::{Endpoint, Selection, Token};
+use upstash_dlq_core::{Endpoint, Filter, Selection, Token, UnixMillis};
 
 #[derive(Deserialize)]
 struct Page {
@@ -33,12 +33,13 @@ pub(crate) fn run(kind: &str, url: &str, rest: &[&str]) {
                 .unwrap()
                 .delete(Selection::Everything)
                 .verify(false)
-                .run_on(lanes);
+                .lanes(lanes)
+                .run();
             assert!(outcome.halted.is_none(), "{outcome:?}");
         }
         "ours-reqwest" => runtime().block_on(async {
             let client = upstash_dlq_reqwest::Client::new(endpoint(url)).unwrap();
-            let outcome = client.delete(Selection::Everything).verify(false).run_on(lanes).await;
+            let outcome = client.delete(Selection::Everything).verify(false).lanes(lanes).run().await;
             assert!(outcome.halted.is_none(), "{outcome:?}");
         }),
         "raw" => raw(url, rest[0].parse().unwrap()),
@@ -100,8 +101,8 @@ fn oracle(url: &str, ends: &[i64]) {
     std::thread::scope(|scope| {
         for window in ends.windows(2) {
             scope.spawn(move || {
-                let at = upstash_dlq_core::UnixMillis::new;
-                let filter = upstash_dlq_core::Filter::builder().from(at(window[0])).to(at(window[1] - 1));
+                let at = UnixMillis::new;
+                let filter = Filter::builder().from(at(window[0])).to(at(window[1] - 1));
                 let selection = Selection::Filter(filter.build().unwrap());
                 let outcome =
                     upstash_dlq_ureq::Client::new(endpoint(url)).unwrap().delete(selection).verify(false).run();

@@ -1,12 +1,13 @@
-//! Building one request with six filters and a cursor, and understanding one answer, without a network.
+//! Building one request with six filters and a cursor, and understanding one response, without a network.
 
 use crate::GLOBAL;
 use http::Response;
 use stats_alloc::Region;
 use std::fmt::Write;
 use std::hint::black_box;
-use std::time::Instant;
-use upstash_dlq_core::{Bulk, BulkDelete, DeletePage, Endpoint, Filter, Selection, Step, Token, UnixMillis};
+use std::time::{Duration, Instant};
+use upstash_dlq_core::wire::DeletePage;
+use upstash_dlq_core::{BulkDelete, Endpoint, Filter, Operation, Selection, Step, Token, UnixMillis};
 
 const PAIRS: [(&str, &str); 6] = [
     ("fromDate", "1761408000000"),
@@ -19,7 +20,7 @@ const PAIRS: [(&str, &str); 6] = [
 const CURSOR: &str = "1752829295505-000000000042/k=";
 const URL: &str = "https://qstash.upstash.io/v2/workflows/dlq";
 
-fn bulk() -> Bulk {
+fn bulk() -> BulkDelete {
     let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("a-token").unwrap()).unwrap();
     let filter = Filter::builder()
         .from(UnixMillis::new(1_761_408_000_000))
@@ -28,7 +29,7 @@ fn bulk() -> Bulk {
         .label("nightly")
         .label("red & white")
         .caller_ip("203.0.113.7");
-    BulkDelete::new(endpoint, Selection::Filter(filter.build().unwrap())).build()
+    BulkDelete::builder(endpoint, Selection::Filter(filter.build().unwrap())).build()
 }
 
 /// Nanoseconds and allocations of one, the least of many batches.
@@ -51,7 +52,7 @@ fn cost<T>(mut act: impl FnMut() -> T) -> (f64, f64) {
 
 pub(crate) fn table() -> String {
     let body = format!("{{\"deleted\":100,\"cursor\":\"{CURSOR}\"}}");
-    let answer = Response::new(body.clone());
+    let response = Response::new(body.as_bytes());
     let mut table =
         String::from("| building one request, six filters and a cursor | ns | allocations |\n|---|--:|--:|\n");
     let mut row = |name: &str, (nanos, allocations): (f64, f64)| {
@@ -85,22 +86,22 @@ pub(crate) fn table() -> String {
         }),
     );
     let mut bulk = bulk();
-    let Step::Send(_) = bulk.poll() else { panic!() };
-    bulk.on_response(&answer).unwrap();
+    let Step::Send(id, _) = bulk.poll(Duration::ZERO) else { panic!() };
+    bulk.on_response(id, response.clone()).unwrap();
     let ours = row(
         "ours: `Bulk::poll`, and taken back",
         cost(|| {
-            let Step::Send(request) = bulk.poll() else { panic!() };
-            bulk.withdraw().unwrap();
+            let Step::Send(id, request) = bulk.poll(Duration::ZERO) else { panic!() };
+            bulk.cancel_unsent(id).unwrap();
             request
         }),
     );
     writeln!(table, "\nOurs takes {:.2} of the time of reqwest's builder.\n", ours / theirs).unwrap();
-    table.push_str("| understanding one answer | ns | allocations |\n|---|--:|--:|\n");
+    table.push_str("| understanding one response | ns | allocations |\n|---|--:|--:|\n");
     let mut row = |name: &str, (nanos, allocations): (f64, f64)| {
         writeln!(table, "| {name} | {nanos:.0} | {allocations:.1} |").unwrap();
     };
     row("`serde_json::Value`", cost(|| serde_json::from_str::<serde_json::Value>(&body).unwrap()));
-    row("ours: `DeletePage::parse`", cost(|| DeletePage::parse(&answer).unwrap()));
+    row("ours: `DeletePage::parse`", cost(|| DeletePage::parse(&response).unwrap()));
     table
 }
