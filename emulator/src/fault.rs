@@ -9,7 +9,7 @@ pub enum Fault {
     /// The connection closes. The request was not carried out.
     LostRequest,
     /// The request is carried out, and the connection closes without a response.
-    LostAnswer,
+    LostResponse,
     /// A 429, with `Retry-After` if one is given. The request is not carried out.
     TooManyRequests {
         /// Seconds.
@@ -52,7 +52,7 @@ pub enum Fault {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wire {
     /// Closes it without sending a byte.
-    CloseBeforeAnswer {
+    CloseBeforeResponse {
         /// Whether the request was carried out.
         applied: bool,
     },
@@ -106,14 +106,14 @@ impl FaultPlan {
             "none" => return Some(Self::none()),
             "flaky" => vec![
                 (20, Fault::LostRequest),
-                (20, Fault::LostAnswer),
+                (20, Fault::LostResponse),
                 (20, Fault::TooManyRequests { retry_after_s: None }),
                 (20, Fault::ServerError(503)),
                 (10, Fault::AppliedServerError),
                 (10, Fault::CutBody),
             ],
             "rate-limited" => vec![(300, busy)],
-            "lost-answers" => vec![(300, Fault::LostAnswer)],
+            "lost-answers" => vec![(300, Fault::LostResponse)],
             "garbage" => {
                 vec![(80, Fault::Html), (80, Fault::CutBody), (80, Fault::NoDeleted), (60, Fault::NegativeDeleted)]
             }

@@ -51,8 +51,8 @@ impl Service {
         let cursor = form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes())
             .find_map(|(name, value)| (name == "cursor").then(|| value.into_owned()));
         match fault {
-            Fault::LostRequest => wired(plain(StatusCode::OK, ""), Wire::CloseBeforeAnswer { applied: false }),
-            Fault::LostAnswer => wired(self.serve(now_ms, request), Wire::CloseBeforeAnswer { applied: true }),
+            Fault::LostRequest => wired(plain(StatusCode::OK, ""), Wire::CloseBeforeResponse { applied: false }),
+            Fault::LostResponse => wired(self.serve(now_ms, request), Wire::CloseBeforeResponse { applied: true }),
             Fault::TooManyRequests { retry_after_s } => {
                 let mut response = error(StatusCode::TOO_MANY_REQUESTS, "rate limit exceeded");
                 if let Some(seconds) = retry_after_s {

@@ -233,7 +233,7 @@ async fn respond(request: Request<Incoming>, shared: Arc<Shared>) -> Result<Resp
     }
     let wire = response.extensions_mut().remove::<Wire>();
     match wire {
-        Some(Wire::CloseBeforeAnswer { .. }) => return Err(io::Error::other("closed on purpose")),
+        Some(Wire::CloseBeforeResponse { .. }) => return Err(io::Error::other("closed on purpose")),
         Some(Wire::Silent) => std::future::pending::<()>().await,
         Some(Wire::Delay(millis)) => tokio::time::sleep(Duration::from_millis(millis)).await,
         Some(Wire::CutBody | Wire::Endless) | None => {}

@@ -47,7 +47,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
         Some(Fault::TooManyRequests { retry_after_s: None }),
     ];
     server.with_service(|service| {
-        service.set_faults(FaultPlan::script([faults, vec![None; 8], vec![Some(Fault::LostAnswer)]].concat()));
+        service.set_faults(FaultPlan::script([faults, vec![None; 8], vec![Some(Fault::LostResponse)]].concat()));
     });
 
     let by_label = Filter::builder().label("nightly").label("red & white").to(now).build().map_err(failed)?;

@@ -256,7 +256,7 @@ fn what_was_not_there_is_counted_where_that_is_known() {
     let output = delete(&["a-0", "nobody-0", "nobody-1"]);
     assert_eq!((output.status.code(), missing(&output)), (Some(0), Some(2)));
     // Deleted, and the response is lost: told again that nothing was deleted, nobody knows that it was not there.
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)])));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)])));
     let output = delete(&["b-0"]);
     assert_eq!((output.status.code(), json(&output)["unconfirmed"].as_u64()), (Some(0), Some(1)));
     assert_eq!(missing(&output), Some(0));

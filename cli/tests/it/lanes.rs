@@ -126,7 +126,7 @@ fn lost_responses_are_settled_one_by_one() {
 }
 
 fn lost_responses_are_settled(lanes: &str) {
-    for (fault, settle) in [(Fault::LostAnswer, "applied"), (Fault::LostRequest, "not-applied")] {
+    for (fault, settle) in [(Fault::LostResponse, "applied"), (Fault::LostRequest, "not-applied")] {
         let server = serve(5_000, Config::default());
         let script = vec![None, Some(fault), Some(fault), None, None, None, Some(fault)];
         server.with_service(|s| s.set_faults(FaultPlan::script(script).only(http::Method::POST)));

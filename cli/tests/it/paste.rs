@@ -22,7 +22,7 @@ fn pasted(suggestion: &str) -> Vec<String> {
 
 /// After a lost response.
 fn suggested(server: &Server, args: &[&str]) -> Option<String> {
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
     let output = run(&server.url(), &[&["resume", "--yes", "--json"], args].concat());
     let report = json(&output);
     let reason = report["reason"].as_str().unwrap_or_else(|| panic!("{args:?}: {report}"));
@@ -125,7 +125,7 @@ fn an_id_that_looks_like_an_option_is_looked_up() {
 #[test]
 fn the_place_to_look_is_the_one_that_was_asked() {
     let server = emulator(1);
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
     let output = run("http://127.0.0.1:9", &["resume", "--all", "--yes", "--json", "--url", &server.url()]);
     let report = json(&output);
     let reason = report["reason"].as_str().unwrap();
@@ -143,7 +143,7 @@ fn a_callback_is_looked_at_by_its_id() {
             failure_function_state: Some("CALLBACK_FAIL".into()),
             ..Default::default()
         });
-        s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]));
+        s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]));
     });
     let output = run(&server.url(), &["callback", "retry", "--", id]);
     let error = crate::common::text(&output.stderr);

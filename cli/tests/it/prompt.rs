@@ -143,7 +143,7 @@ fn where_something_is_to_be_settled_nobody_is_asked() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("position");
     let args = ["resume", "--all", "--json", "--parallel", "2", "--checkpoint", file.to_str().unwrap()];
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
     assert_eq!(run(&server.url(), &[&args[..], &["--yes"]].concat()).status.code(), Some(3));
     let requests = server.with_service(|s| s.requests_total());
     let output = Person::types(&server.url(), &args).child.wait_with_output().unwrap();
@@ -320,7 +320,7 @@ fn a_settlement_is_kept_whatever_the_question_brings() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("position");
     let args = ["resume", "--all", "--json", "--checkpoint", file.to_str().unwrap()];
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
     assert_eq!(run(&server.url(), &[&args[..], &["--yes"]].concat()).status.code(), Some(3));
     let mut person = Person::types(&server.url(), &[&args[..], &["--settle", "not-applied"]].concat());
     person.is_asked();

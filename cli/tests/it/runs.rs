@@ -278,7 +278,7 @@ fn wrong_usage_of_resume_and_restart_sends_nothing() {
 
 #[test]
 fn a_lost_response_waits_to_be_settled_and_no_run_starts_twice() {
-    let (lost, settle) = (Fault::LostAnswer, "applied");
+    let (lost, settle) = (Fault::LostResponse, "applied");
     for (fault, settle) in [
         (lost, settle),
         (Fault::LostRequest, "not-applied"),
@@ -332,7 +332,7 @@ fn a_failure_callback_is_retried_and_cancelled() {
     );
     assert_eq!(run(&server.url(), &["callback", "cancel", "nobody"]).status.code(), Some(1));
     // A lost response: not repeated, and said.
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)])));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)])));
     let requests = server.with_service(|s| s.requests_total());
     let lost = run(&server.url(), &["callback", "retry", "1752829295501-0"]);
     assert_eq!((lost.status.code(), server.with_service(|s| s.requests_total())), (Some(3), requests + 1));

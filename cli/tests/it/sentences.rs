@@ -76,7 +76,7 @@ fn the_end_is_told_as_it_was() {
 #[test]
 fn what_is_not_known_is_told_before_the_counts() {
     let server = emulator(20);
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
     let output = run(&server.url(), &["resume", "--all", "--yes"]);
     let error = text(&output.stderr);
     assert!(error.contains("upstash-dlq stats") && error.contains("matched before"), "{error}");
@@ -89,7 +89,7 @@ fn what_is_not_known_is_told_before_the_counts() {
 fn the_first_of_many_ids_is_told_as_such() {
     let server = emulator(20);
     let ids: Vec<String> = server.with_service(|s| s.runs().take(3).map(|run| run.dlq_id.clone()).collect());
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
     let args: Vec<&str> = ["resume", "--yes"].into_iter().chain(ids.iter().map(String::as_str)).collect();
     let error = text(&run(&server.url(), &args).stderr);
     let first = format!("{} is the first of the 3", ids[0]);

@@ -206,7 +206,7 @@ fn what_waits_to_be_settled_is_continued_with_settle() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("position");
     let args = ["resume", "--all", "--yes", "--checkpoint", file.to_str().unwrap()];
-    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostAnswer)]).only(http::Method::POST)));
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
     for output in [run(&server.url(), &args), run(&server.url(), &args)] {
         let shown = text(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{shown}");

@@ -101,7 +101,7 @@ fn matches(kind: u8, run: &Run, at: usize) -> bool {
 fn faults() -> impl Strategy<Value = FaultPlan> {
     let any_fault = prop_oneof![
         Just(Fault::LostRequest),
-        Just(Fault::LostAnswer),
+        Just(Fault::LostResponse),
         Just(Fault::TooManyRequests { retry_after_s: Some(1) }),
         Just(Fault::ServerError(503)),
         Just(Fault::AppliedServerError),

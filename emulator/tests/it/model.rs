@@ -31,15 +31,15 @@ fn ask(service: &mut Service, method: Method, target: &str) -> Response<Vec<u8>>
 }
 
 fn delete(service: &mut Service, query: &str) -> (u16, serde_json::Value) {
-    let answer = ask(service, Method::DELETE, &format!("/v2/workflows/dlq{query}"));
-    (answer.status().as_u16(), serde_json::from_slice(answer.body()).unwrap())
+    let response = ask(service, Method::DELETE, &format!("/v2/workflows/dlq{query}"));
+    (response.status().as_u16(), serde_json::from_slice(response.body()).unwrap())
 }
 
 fn deleted(query: &str) -> u64 {
     let mut service = service(Config::default());
-    let (status, answer) = delete(&mut service, query);
-    assert_eq!(status, 200, "{query}: {answer}");
-    assert_eq!(answer["deleted"].as_u64(), Some(service.deleted_total()));
+    let (status, response) = delete(&mut service, query);
+    assert_eq!(status, 200, "{query}: {response}");
+    assert_eq!(response["deleted"].as_u64(), Some(service.deleted_total()));
     service.deleted_total()
 }
 
@@ -69,8 +69,8 @@ fn filters_are_ored_within_a_name_and_anded_between_names() {
 fn what_is_refused() {
     let mut service = service(Config::default());
     for query in ["?all=true", "?count=0", "?count=x", "?fromDate=x", "?cursor=zzz", "?source=workflow"] {
-        let (status, answer) = delete(&mut service, query);
-        assert!(status == 400 && answer["error"].is_string(), "{query}");
+        let (status, response) = delete(&mut service, query);
+        assert!(status == 400 && response["error"].is_string(), "{query}");
     }
     assert_eq!(ask(&mut service, Method::GET, "/v2/workflows/dlq?count=101").status(), 400);
     assert_eq!(ask(&mut service, Method::PUT, "/v2/workflows/dlq").status(), 405);
@@ -98,8 +98,8 @@ fn a_key_cursor_meets_every_run_and_an_offset_cursor_skips_some() {
 #[test]
 fn listing_takes_nothing_and_ends_with_an_empty_cursor() {
     let mut service = service(Config::default());
-    let answer = ask(&mut service, Method::GET, "/v2/workflows/dlq?label=odd");
-    let page: serde_json::Value = serde_json::from_slice(answer.body()).unwrap();
+    let response = ask(&mut service, Method::GET, "/v2/workflows/dlq?label=odd");
+    let page: serde_json::Value = serde_json::from_slice(response.body()).unwrap();
     assert_eq!((page["messages"].as_array().unwrap().len(), page["cursor"].as_str(), service.len()), (5, Some(""), 10));
 }
 
@@ -109,10 +109,10 @@ fn limits_say_when_they_end() {
     let statuses: Vec<u16> =
         (0..3).map(|_| ask(&mut service, Method::GET, "/v2/workflows/dlq").status().as_u16()).collect();
     assert_eq!(statuses, [200, 200, 429]);
-    let answer = ask(&mut service, Method::GET, "/v2/workflows/dlq");
-    assert_eq!(answer.headers()["burst-ratelimit-reset"], "1764000001");
+    let response = ask(&mut service, Method::GET, "/v2/workflows/dlq");
+    assert_eq!(response.headers()["burst-ratelimit-reset"], "1764000001");
     assert_eq!(
-        (&answer.headers()["retry-after"], &answer.headers()["date"]),
+        (&response.headers()["retry-after"], &response.headers()["date"]),
         (&"1".parse().unwrap(), &"Mon, 24 Nov 2025 16:00:00 GMT".parse().unwrap())
     );
 }
@@ -121,7 +121,7 @@ fn limits_say_when_they_end() {
 fn faults_apply_what_they_say() {
     let applied = [
         (Fault::LostRequest, false),
-        (Fault::LostAnswer, true),
+        (Fault::LostResponse, true),
         (Fault::ServerError(500), false),
         (Fault::AppliedServerError, true),
         (Fault::CutBody, true),
@@ -140,9 +140,9 @@ fn faults_apply_what_they_say() {
     ];
     for (fault, applied) in applied {
         let mut service = service(Config { faults: FaultPlan::script(vec![Some(fault)]), ..Config::default() });
-        let answer = ask(&mut service, Method::DELETE, "/v2/workflows/dlq");
+        let response = ask(&mut service, Method::DELETE, "/v2/workflows/dlq");
         assert_eq!(service.is_empty(), applied, "{fault:?}");
-        if let Some(Wire::CloseBeforeAnswer { applied: said }) = answer.extensions().get() {
+        if let Some(Wire::CloseBeforeResponse { applied: said }) = response.extensions().get() {
             assert_eq!(*said, applied);
         }
     }
@@ -162,16 +162,16 @@ fn samples_look_like_the_real_thing_and_are_the_same_each_time() {
 }
 
 #[test]
-fn the_server_loses_an_answer_when_told_to() {
-    let faults = FaultPlan::script(vec![Some(Fault::LostAnswer)]);
+fn the_server_loses_a_response_on_request() {
+    let faults = FaultPlan::script(vec![Some(Fault::LostResponse)]);
     let server = Server::start(service(Config { faults, ..Config::default() }), ServerOptions::default()).unwrap();
     let request =
         format!("DELETE /v2/workflows/dlq HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {LOCAL_TOKEN}\r\n\r\n");
-    let mut answer = String::new();
+    let mut response = String::new();
     let mut stream = std::net::TcpStream::connect(server.addr()).unwrap();
     stream.write_all(request.as_bytes()).unwrap();
-    stream.read_to_string(&mut answer).unwrap();
-    assert_eq!((answer.as_str(), server.with_service(|s| s.len())), ("", 0));
+    stream.read_to_string(&mut response).unwrap();
+    assert_eq!((response.as_str(), server.with_service(|s| s.len())), ("", 0));
 }
 
 #[test]

@@ -161,12 +161,12 @@ fn the_list_of_the_official_client_knows_more_filters() {
 }
 
 #[test]
-fn a_lost_answer_has_started_its_runs() {
+fn a_request_whose_response_is_lost_has_started_its_runs() {
     let mut service = service(Config::default());
-    let plan = vec![Some(Fault::LostAnswer), Some(Fault::LostRequest), Some(Fault::FreshCursor)];
+    let plan = vec![Some(Fault::LostResponse), Some(Fault::LostRequest), Some(Fault::FreshCursor)];
     service.set_faults(FaultPlan::script(plan));
     let lost = post(&mut service, "resume?count=10");
-    assert_eq!(lost.extensions().get(), Some(&Wire::CloseBeforeAnswer { applied: true }));
+    assert_eq!(lost.extensions().get(), Some(&Wire::CloseBeforeResponse { applied: true }));
     post(&mut service, "resume?count=10");
     assert_eq!(service.started().count(), 10);
     assert_eq!(json(&post(&mut service, "resume"))["workflowRuns"], serde_json::json!([]));

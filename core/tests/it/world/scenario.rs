@@ -178,8 +178,8 @@ impl Scenario {
 fn faults() -> impl Strategy<Value = Vec<(u16, Fault)>> {
     let fault = select(vec![
         Fault::LostRequest,
-        Fault::LostAnswer,
-        Fault::LostAnswer,
+        Fault::LostResponse,
+        Fault::LostResponse,
         Fault::TooManyRequests { retry_after_s: None },
         Fault::TooManyRequests { retry_after_s: Some(3) },
         Fault::ServerError(500),
