@@ -29,7 +29,7 @@ fn of_cause(cause: &Cause) -> (&'static str, Option<u16>) {
     match cause {
         Cause::Response(error) => of_response(error),
         Cause::Transport(failure) if failure.delivery == Delivery::NotSent => ("not_sent", None),
-        Cause::Transport(_) => ("no_response", None),
+        Cause::Transport(_) | Cause::ProcessEnded | Cause::LeftInDoubt => ("no_response", None),
         _ => ("failed", None),
     }
 }

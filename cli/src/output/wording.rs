@@ -106,7 +106,6 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
         Halt::Refused(ResponseError::Status { status, .. }) if status.as_u16() == 401 => {
             format!("{halt}; check QSTASH_TOKEN or --token-file")
         }
-        Halt::NoProgress => "the server keeps returning the same pages (no progress)".into(),
         Halt::InDoubt { asked: 1, cause } => {
             format!("{cause}; it is unknown whether it was carried out, so it was not repeated")
         }

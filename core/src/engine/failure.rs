@@ -1,4 +1,4 @@
-//! Why a request brought no page.
+//! Why a request failed.
 
 use crate::model::text::Escaped;
 use crate::wire::error::ResponseError;
@@ -6,21 +6,21 @@ use alloc::string::{String, ToString};
 use core::fmt;
 use http::StatusCode;
 
-/// What a transport knows about a request that brought no response.
+/// What a transport knows about a request that got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivery {
-    /// No byte of it can have reached the server: the name was not found, or no connection was made.
+    /// No byte of the request can have reached the server: the name was not found, or no connection was made.
     NotSent,
-    /// The server may have carried it out.
+    /// The server may have carried out the request.
     Unknown,
 }
 
-/// A request that brought no response, and why.
+/// Why a request got no response.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportFailure {
-    /// Whether the server may have carried it out.
+    /// Whether the server may have carried out the request.
     pub delivery: Delivery,
-    /// For people. It must not hold a URL with a token.
+    /// A sentence for people. It must not contain a token.
     pub message: String,
 }
 
@@ -28,7 +28,7 @@ impl From<Delivery> for TransportFailure {
     fn from(delivery: Delivery) -> Self {
         let message = match delivery {
             Delivery::NotSent => "the request could not be sent",
-            Delivery::Unknown => "no response came",
+            Delivery::Unknown => "no response arrived",
         };
         Self { delivery, message: message.to_string() }
     }
@@ -42,14 +42,18 @@ impl fmt::Display for TransportFailure {
 
 impl core::error::Error for TransportFailure {}
 
-/// What kept a request from its page.
+/// Why a request failed, or why its result is unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Cause {
-    /// A response that is not the one asked for.
+    /// The response is not the expected one.
     Response(ResponseError),
-    /// No response.
+    /// No response arrived.
     Transport(TransportFailure),
+    /// An earlier process ended while the request was in flight.
+    ProcessEnded,
+    /// An earlier process left the request in doubt.
+    LeftInDoubt,
 }
 
 impl Cause {
@@ -63,6 +67,8 @@ impl fmt::Display for Cause {
         match self {
             Self::Response(error) => error.fmt(f),
             Self::Transport(failure) => failure.fmt(f),
+            Self::ProcessEnded => f.write_str("an earlier process ended before the response arrived"),
+            Self::LeftInDoubt => f.write_str("an earlier process did not learn the result of a request"),
         }
     }
 }

@@ -12,58 +12,57 @@ use core::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Halt {
-    /// An answer that repeating does not change: the service said no, or a redirect came.
+    /// The server refused the request, or redirected it. Sending it again would not change that.
     Refused(ResponseError),
     /// Every attempt at one request failed.
     GaveUp {
-        /// How often it was tried.
+        /// How often the request was sent.
         attempts: u32,
-        /// What happened the last time.
+        /// What happened at the last attempt.
         last: Cause,
     },
-    /// The server asks to wait longer than the policy allows.
+    /// The server asks for a longer wait than [`RetryPolicy::max_wait`](crate::RetryPolicy::max_wait) allows.
     WaitTooLong {
-        /// How long.
+        /// The wait that the server asks for.
         wait: Duration,
-        /// Its answer.
+        /// The response that asks for it.
         cause: Cause,
     },
-    /// The server leads in circles: a cursor came round again, a thousand pages were empty, or pass after pass stayed
-    /// unconfirmed.
+    /// The server keeps returning the same pages: a cursor came again, 1,000 pages in a row were empty, or passes only
+    /// repeated.
     NoProgress,
-    /// The maximum is used up, in part by requests that may or may not have been carried out: whether as many runs are gone
-    /// is not known.
+    /// The maximum is used up, but not all of its requests are confirmed. It is unknown whether as many runs are gone.
     MaximumUnconfirmed,
-    /// A request may have started runs, and nobody knows: it is not sent again before somebody has looked, see
-    /// [`Bulk::settle`](crate::Bulk::settle).
+    /// It is unknown whether a request started runs. It is not sent again before the caller has settled it: see
+    /// [`Bulk::settle`](crate::operation::Bulk::settle).
     InDoubt {
-        /// How many runs it asked for.
+        /// How many runs the request asked for.
         asked: u64,
-        /// Why it is not known.
+        /// Why the result is unknown.
         cause: Cause,
     },
-    /// A message came without an id that can be used, or with another id than the one asked for: it cannot be kept and
-    /// deleted by that id.
+    /// The server sent a message without a usable id, or with another id than the one asked for. It cannot be archived and
+    /// deleted by its id.
     UnusableMessage,
-    /// The server listed a run that does not match the filter it was asked for. It was left alone, and so was the rest of
-    /// its page.
+    /// The server listed a run that does not match the filter. That run and the rest of its page were left alone.
     Mismatch {
         /// The run.
         id: DlqId,
         /// The field of the filter that it does not match, by its name in the API.
         field: &'static str,
     },
-    /// Windows of time were listed side by side, and the server turned out not to keep to their dates when much had been
-    /// listed: what is left is not known. One lane trusts no date.
+    /// The server returned runs from outside the dates it was asked for, after windows of time had been listed in parallel.
+    /// It is unknown which runs are missing. A listing on one lane does not depend on dates.
     DatesIgnored,
-    /// The server still lists runs that it was asked to delete, however often it is asked.
+    /// After every attempt, the server still lists runs that it was asked to delete.
     StillListed,
-    /// A request could not be built; a defect of this library.
+    /// A request could not be built. This is a defect of this library.
     Unbuildable(String),
 }
 
 impl Halt {
-    /// So many passes deleted nothing and yet proved nothing: what kept their results unknown is the reason, where it is known.
+    /// So many passes in a row deleted nothing and proved nothing. The reason is what kept their results unknown, if
+    /// that is known.
     pub(crate) fn barren(passes: u32, last: Option<Cause>) -> Self {
         last.map_or(Self::NoProgress, |last| Self::GaveUp { attempts: passes, last })
     }
@@ -78,29 +77,29 @@ impl fmt::Display for Halt {
             Self::WaitTooLong { wait, cause } => {
                 write!(
                     f,
-                    "the server asks to wait for {} seconds, which is too long to sit out: {cause}",
+                    "the server asks to wait for {} seconds, which is longer than the limit: {cause}",
                     wait.as_secs()
                 )
             }
-            Self::NoProgress => f.write_str("the server leads in circles: its pages come round again (no progress)"),
+            Self::NoProgress => f.write_str("the server keeps returning the same pages (no progress)"),
             Self::MaximumUnconfirmed => {
-                f.write_str("the maximum is used up, in part by requests whose result is unknown: look, then run it again for what is left")
+                f.write_str("the maximum is used up, but the result of some requests is unknown: check what is left, then run it again")
             }
             Self::InDoubt { asked, cause } => {
                 let runs =
                     if *asked == 1 { "1 run was".to_string() } else { alloc::format!("up to {asked} runs were") };
                 write!(
                     f,
-                    "{cause}; nobody knows whether {runs} started, and a second start is not harmless: look, then settle it"
+                    "{cause}; it is unknown whether {runs} started, and sending the request again could start them twice: check, then settle it"
                 )
             }
-            Self::UnusableMessage => f.write_str("the server listed a run without an id that can be used"),
+            Self::UnusableMessage => f.write_str("the server sent a run without a usable id"),
             Self::Mismatch { id, field } => write!(
                 f,
                 "the server listed a run that does not match the filter: {} differs in {field}, so it was left alone",
                 Escaped(id.as_str())
             ),
-            Self::DatesIgnored => f.write_str("the server does not keep to the dates it is asked for: list again on one lane"),
+            Self::DatesIgnored => f.write_str("the server returns runs from outside the dates it was asked for: list again on one lane"),
             Self::StillListed => f.write_str("the server still lists runs that it was asked to delete"),
             Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
         }

@@ -488,19 +488,13 @@ impl<P: Plan> Scheduler<P> {
                 return;
             }
             LeftBehind::InFlight(asked) => {
-                let cause = Cause::Transport(TransportFailure {
-                    delivery: Delivery::Unknown,
-                    message: "an earlier process ended before the response came".to_string(),
-                });
+                let cause = Cause::ProcessEnded;
                 add_one(&mut self.totals.requests);
                 add_one(&mut self.totals.unconfirmed);
                 self.plan.on_unknown(asked, &cause);
                 (asked, cause)
             }
-            LeftBehind::InDoubt(asked) => {
-                let message = "an earlier process did not learn what became of a request".to_string();
-                (asked, Cause::Transport(TransportFailure { delivery: Delivery::Unknown, message }))
-            }
+            LeftBehind::InDoubt(asked) => (asked, Cause::LeftInDoubt),
         };
         match self.slots.get_mut(at).and_then(Option::as_mut) {
             Some(lane) if repeat == Repeat::InDoubt => {

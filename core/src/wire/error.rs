@@ -1,4 +1,4 @@
-//! Responses that are not the one asked for.
+//! Responses that are not the expected one.
 
 use crate::model::endpoint::Endpoint;
 use crate::model::text::Escaped;
@@ -10,37 +10,37 @@ use serde::Deserialize;
 /// How much of a body an error keeps, in bytes.
 const KEPT: usize = 1_024;
 
-/// What came back instead of what was asked for.
+/// A response that is not the expected one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ResponseError {
-    /// The service said no, or that it cannot.
+    /// The service refused the request, or failed.
     Status {
-        /// The answer's status, 4xx or 5xx.
+        /// The response's status, 4xx or 5xx.
         status: StatusCode,
-        /// Its words.
+        /// What the response says.
         body: ErrorBody,
     },
-    /// A redirect, which is never followed: the token would travel along.
+    /// A redirect. It is never followed, because the token would travel along.
     Redirect {
-        /// The answer's status, 3xx.
+        /// The response's status, 3xx.
         status: StatusCode,
     },
     /// A run with another id than the one that was asked for.
     OtherRun {
-        /// The answer's status, 2xx.
+        /// The response's status, 2xx.
         status: StatusCode,
     },
-    /// A success whose body is not what the contract says, as proxies produce it.
+    /// A success whose body is not what the service documents. Proxies produce such responses.
     Unreadable {
-        /// The answer's status, 2xx (or 1xx, which no transport should hand over).
+        /// The response's status, 2xx (or 1xx, which no transport should hand over).
         status: StatusCode,
         /// What is wrong with it.
         problem: String,
     },
 }
 
-/// An error's body, cut to a bound.
+/// The body of an error response, cut to 1,024 bytes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorBody {
@@ -53,7 +53,7 @@ pub enum ErrorBody {
 }
 
 impl ErrorBody {
-    /// Never fails: what cannot be understood is kept as text.
+    /// Reads a body. A body that is not understood is kept as text.
     pub fn parse(body: &[u8]) -> Self {
         #[derive(Deserialize)]
         struct Wire {
@@ -94,7 +94,7 @@ impl ResponseError {
         } else if status.is_redirection() {
             Some(Self::Redirect { status })
         } else if status.is_informational() {
-            Some(Self::Unreadable { status, problem: "not a final answer".into() })
+            Some(Self::Unreadable { status, problem: "not a final response".into() })
         } else {
             Some(Self::Status { status, body: ErrorBody::parse(response.body().as_ref()) })
         }
@@ -104,7 +104,7 @@ impl ResponseError {
         Self::Unreadable { status: response.status(), problem: alloc::format!("{problem}") }
     }
 
-    /// Without the token, should the server or a proxy repeat it.
+    /// The same error without the token, in case the server or a proxy has repeated it.
     pub(crate) fn redacted(self, endpoint: &Endpoint) -> Self {
         match self {
             Self::Status { status, body: ErrorBody::Message(text) } => {
@@ -118,7 +118,7 @@ impl ResponseError {
         }
     }
 
-    /// Whether the service says that it does not know the token's user in this region: a 404 that is no proof that a run
+    /// Whether the service says that it does not know the token's user in this region. Such a 404 does not prove that a run
     /// is gone.
     pub fn is_wrong_region(&self) -> bool {
         match self {
@@ -129,7 +129,7 @@ impl ResponseError {
         }
     }
 
-    /// The answer's status.
+    /// The response's status.
     pub fn status(&self) -> StatusCode {
         match self {
             Self::Status { status, .. }
@@ -143,16 +143,18 @@ impl ResponseError {
 impl fmt::Display for ResponseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Status { status, body: ErrorBody::Empty } => write!(f, "the server answered {status}"),
-            Self::Status { status, body } => write!(f, "the server answered {status}: {}", Escaped(body.as_str())),
+            Self::Status { status, body: ErrorBody::Empty } => write!(f, "the server responded with {status}"),
+            Self::Status { status, body } => {
+                write!(f, "the server responded with {status}: {}", Escaped(body.as_str()))
+            }
             Self::Redirect { status } => {
-                write!(f, "the server answered {status}, a redirect, which is never followed: check the URL")
+                write!(f, "the server responded with {status}, a redirect, which is never followed: check the URL")
             }
             Self::OtherRun { status } => {
-                write!(f, "the server answered {status} with another run than the one that was asked for")
+                write!(f, "the server responded with {status} and another run than the one that was asked for")
             }
             Self::Unreadable { status, problem } => {
-                write!(f, "the server answered {status} with a body that cannot be understood ({})", Escaped(problem))
+                write!(f, "the server responded with {status} and a body that cannot be read ({})", Escaped(problem))
             }
         }
     }
@@ -179,6 +181,6 @@ mod tests {
     fn shown_without_control_characters() {
         let response = Response::builder().status(400).body("{\"error\":\"a\\u001b[2Jb\"}").unwrap();
         let shown = ResponseError::of_status(&response).unwrap().to_string();
-        assert_eq!(shown, "the server answered 400 Bad Request: a\\u{1b}[2Jb");
+        assert_eq!(shown, "the server responded with 400 Bad Request: a\\u{1b}[2Jb");
     }
 }
