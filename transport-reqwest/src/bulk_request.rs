@@ -35,7 +35,7 @@ impl<O: BulkOperation> BulkRequest<O> {
         self.with(|builder| builder.max(Some(max)))
     }
 
-    /// See [`BulkBuilder::lanes`]. One unless set.
+    /// See [`BulkBuilder::lanes`]. The default is one lane.
     pub fn lanes(self, lanes: NonZeroUsize) -> Self {
         let now = self.client.now();
         self.with(|builder| builder.lanes(lanes, now))
@@ -52,17 +52,17 @@ impl<O: BulkOperation> BulkRequest<O> {
         self.with(|builder| builder.retry(policy, seed))
     }
 
-    /// Does it, to the end.
+    /// Runs the operation to its end.
     ///
-    /// The future holds the operation: whoever drops it (a `tokio::time::timeout` or `select!` around it does) loses what had
-    /// been done, and whether requests were in flight. The server may still carry those out.
+    /// The future holds the operation. A drop of the future (by `tokio::time::timeout` or `select!`) loses what had been done,
+    /// and which requests were in flight. The server may still carry those out.
     ///
-    /// - *delete*: begun anew, it deletes what is left. Only the counts are lost; those of the second run begin at zero.
-    /// - *resume*, *restart*: begun anew, it asks for everything again. Runs of a request that was in flight are started
-    ///   twice, and wherever started runs stay listed, so are all others.
+    /// - *delete*: a new delete deletes the rest. Only the counts are lost.
+    /// - *resume*, *restart*: a new operation asks for everything again. Runs of a request that was in flight are started
+    ///   twice, and so are all other runs that are still listed.
     ///
-    /// Nothing is lost with the operation in your hands. It counts a request that was in flight as unconfirmed and, for resume
-    /// and restart, wants it to be settled before it goes on:
+    /// To lose nothing, keep the operation yourself. It counts a request that was in flight as unconfirmed. A resume or restart
+    /// has to be settled before it goes on:
     ///
     /// ```
     /// # use std::time::Duration;
@@ -79,9 +79,10 @@ impl<O: BulkOperation> BulkRequest<O> {
         self.run_with(|_, _| ()).await
     }
 
-    /// The same, and hands over every page and retry as it comes: for resume and restart the runs that were started.
+    /// The same as [`Self::run`], and calls `on_event` with every page and every retry. Pages of a resume or restart hold the
+    /// runs that were started.
     ///
-    /// A drop loses what it loses of [`Self::run`]; the pages that were handed over tell what is known to be done.
+    /// A drop loses the same as with [`Self::run`]. The pages that were handed over tell what is known to be done.
     pub async fn run_with(self, mut on_event: impl FnMut(&Bulk<O>, &Event<O::Page>)) -> Outcome {
         let mut operation = self.builder.build();
         match self.client.run(&mut operation, &mut on_event).await {
@@ -91,13 +92,14 @@ impl<O: BulkOperation> BulkRequest<O> {
         }
     }
 
-    /// Goes as far as the stream is asked for pages, one request at a time. [`Pages::operation`] tells the totals at any time,
-    /// and [`Pages::into_operation`] keeps what a drop of the stream loses.
+    /// A stream that sends one request for each page it is asked for. [`Pages::operation`] has the totals at any time, and
+    /// [`Pages::into_operation`] keeps what a drop of the stream would lose.
     pub fn pages(self) -> Pages<Bulk<O>> {
         Pages::new(self.client, self.builder.build())
     }
 
-    /// The operation itself, for [`Client::run`]: to stop on the way, to keep checkpoints, to settle a lost response, and to lose nothing when the future is dropped.
+    /// Returns the operation, for [`Client::run`]: to stop it, to keep checkpoints, to settle a request in doubt, and to lose
+    /// nothing when the future is dropped.
     pub fn into_operation(self) -> Bulk<O> {
         self.builder.build()
     }

@@ -9,18 +9,18 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use upstash_dlq_core::client::BuildError;
 use upstash_dlq_core::{Delivery, Endpoint, TransportFailure, UnixMillis};
 
-/// No answer is held beyond this many bytes (16 MiB).
+/// The longest response body that is read, in bytes (16 MiB).
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
 /// Idle connections are dropped before the usual servers and proxies drop them, so that a request seldom meets a
 /// connection that has just died.
 const IDLE: Duration = Duration::from_secs(4);
 
-/// A builder's own timeouts cannot be taken away, but set beyond all that is waited for.
+/// The timeouts of a given builder cannot be removed, so they are set to a time that is never reached.
 const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
-/// Sends what the core builds, and awaits the answers; needs a tokio runtime with I/O and time. Cloning shares the
-/// connections.
+/// Sends the requests that the core builds, and awaits the responses. Needs a tokio runtime with I/O and time. Clones share
+/// the connections.
 #[derive(Clone)]
 pub struct Client {
     endpoint: Endpoint,
@@ -31,7 +31,7 @@ pub struct Client {
     timeout: Duration,
 }
 
-/// The less usual choices of a [`Client`].
+/// Collects the settings of a [`Client`] that are not the default.
 #[must_use]
 pub struct ClientBuilder {
     endpoint: Endpoint,
@@ -47,43 +47,43 @@ enum Http {
 }
 
 impl ClientBuilder {
-    /// How long one whole request may take, name lookup and body included; 30 s unless set.
+    /// Sets how long one whole request may take, name lookup and body included. The default is 30 s.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// How long making a connection may take; 10 s unless set, and at most nine tenths of the whole.
+    /// Sets how long making a connection may take, at most nine tenths of [`Self::timeout`]. The default is 10 s.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
 
-    /// A TLS, proxy or pool configuration of your own. Redirects, retries, the referer, all timeouts and how long
-    /// connections idle stay with this client all the same, and so does going past every proxy to this very machine.
+    /// Uses a TLS, proxy or pool configuration of your own. Redirects, retries, the referer, all timeouts and the time that
+    /// connections may idle stay as this client sets them. A loopback endpoint is never reached through a proxy.
     pub fn http(self, http: reqwest::ClientBuilder) -> Self {
         Self { http: Http::Builder(Box::new(http)), ..self }
     }
 
-    /// A client of your own that is ready, to share its connections; for anything else [`Self::http`] does more. The
-    /// timeout of a whole request is set for each, whatever the client says. The rest is the client's alone, and must be
-    /// so:
+    /// Uses an HTTP client of your own, to share its connections. For anything else, [`Self::http`] is the better choice. The
+    /// timeout of a whole request is set for each request, whatever the client says. Everything else must be set in that
+    /// client:
     ///
     /// - `redirect(Policy::none())`: a redirect that was followed is an error, but by then the request went there.
-    /// - `retry(reqwest::retry::never())`: repeating is left to the core, which knows what must not be repeated.
+    /// - `retry(reqwest::retry::never())`: retries are left to the core, which knows what must not be repeated.
     /// - `referer(false)`, no `read_timeout` below the timeout here, and a `connect_timeout`.
     /// - `pool_idle_timeout` of a few seconds, below that of the servers and proxies on the way.
-    /// - `no_proxy()` for an endpoint on this very machine: a proxy sees the token in the clear.
+    /// - `no_proxy()` for a loopback endpoint: a proxy would see the token in the clear.
     ///
-    /// None of this can be seen from outside, so that every failure counts as [`Delivery::Unknown`], a refused connection
-    /// as well.
+    /// This cannot be checked from outside. So every failure counts as [`Delivery::Unknown`], a refused connection among
+    /// them.
     pub fn client(self, client: reqwest::Client) -> Self {
         Self { http: Http::Ready(client), ..self }
     }
 
-    /// The client.
+    /// Builds the client.
     ///
     /// # Errors
-    /// When the HTTP client cannot be set up; an `https` endpoint, and no TLS feature; a proxy in the environment that cannot
-    /// be used.
+    /// Returns a [`BuildError`] if the HTTP client cannot be set up, if the endpoint is `https` and no TLS feature is enabled,
+    /// or if the proxy of the environment cannot be used.
     pub fn build(self) -> Result<Client, BuildError> {
         let is_ours = matches!(self.http, Http::Ours);
         let (http, conduct) = match self.http {
@@ -97,7 +97,7 @@ impl ClientBuilder {
                 let https = self.endpoint.base_url().starts_with("https:");
                 if https && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
                     return Err(BuildError::new(
-                        "https needs TLS: switch on the feature rustls or native-tls of upstash-dlq-reqwest",
+                        "https needs TLS: enable the feature rustls or native-tls of upstash-dlq-reqwest",
                     ));
                 }
                 if !self.endpoint.is_loopback() {
@@ -117,7 +117,7 @@ fn own_client(
     connect_timeout: Duration,
     timeout: Duration,
 ) -> Result<reqwest::Client, BuildError> {
-    // Where both would end at once, this one ends first: it knows that nothing was sent.
+    // If both would end at once, this one must end first, because it knows that nothing was sent.
     let connect_timeout = connect_timeout.min(timeout.saturating_sub(timeout / 10)).min(NEVER);
     let mut http = http
         .redirect(reqwest::redirect::Policy::none())
@@ -136,7 +136,7 @@ fn own_client(
 }
 
 impl Client {
-    /// Connecting may take 10 s, a whole request 30 s.
+    /// A client with the default settings: connecting may take 10 s, a whole request 30 s.
     ///
     /// # Errors
     /// See [`ClientBuilder::build`].
@@ -144,7 +144,7 @@ impl Client {
         Self::builder(endpoint).build()
     }
 
-    /// For the less usual choices.
+    /// Starts with the default settings, to change them.
     pub fn builder(endpoint: Endpoint) -> ClientBuilder {
         ClientBuilder {
             endpoint,
@@ -154,7 +154,7 @@ impl Client {
         }
     }
 
-    /// Where it sends to.
+    /// The endpoint that the client sends to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -164,26 +164,26 @@ impl Client {
         RandomState::new().build_hasher().finish()
     }
 
-    /// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.
+    /// The present, up to which an open window is cut. A clock set before 1970 makes bad windows: slow, but not wrong.
     pub(crate) fn now(&self) -> UnixMillis {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
         UnixMillis::new(now.and_then(|now| i64::try_from(now.as_millis()).ok()).unwrap_or(0))
     }
 
-    /// One attempt at one request, whatever its answer's status.
+    /// Sends one request once. A response of any status is a success here.
     ///
     /// # Errors
-    /// No answer, or none that could be read whole within [`MAX_BODY`] and the timeout. The failure says whether the
-    /// request may have been carried out.
+    /// Returns a [`TransportFailure`] if no response arrived, or none that could be read in whole within [`MAX_BODY`] and the
+    /// timeout. The failure says whether the request may have been carried out.
     pub async fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
         #[cfg(feature = "tracing")]
         {
             use tracing::Instrument;
             let span = crate::trace::span(&request);
             let traced = async {
-                let answer = self.attempt(request).await;
-                crate::trace::answered(&answer);
-                answer
+                let result = self.attempt(request).await;
+                crate::trace::record(&result);
+                result
             };
             traced.instrument(span).await
         }
@@ -200,28 +200,28 @@ impl Client {
         }
         // One clock for the whole request, its body included: reqwest's own would do, but starts anew in some places.
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
-            Ok(answer) => answer,
-            Err(_) => Err(unknown("no answer came in time".into())),
+            Ok(result) => result,
+            Err(_) => Err(unknown("no response arrived in time".into())),
         }
     }
 
     async fn exchange(&self, request: reqwest::Request) -> Result<Response<Vec<u8>>, TransportFailure> {
         let failed = |error: reqwest::Error| classify(&error, &self.endpoint, self.conduct);
         let asked = (self.conduct == Conduct::Unknown).then(|| request.url().clone());
-        let mut response = self.http.execute(request).await.map_err(failed)?;
-        if asked.is_some_and(|asked| asked != *response.url()) {
-            return Err(unknown("the HTTP client followed a redirect: switch that off in it".into()));
+        let mut incoming = self.http.execute(request).await.map_err(failed)?;
+        if asked.is_some_and(|asked| asked != *incoming.url()) {
+            return Err(unknown("the HTTP client followed a redirect: set its redirect policy to none".into()));
         }
-        let mut answer = Response::new(Vec::new());
-        *answer.status_mut() = response.status();
-        std::mem::swap(answer.headers_mut(), response.headers_mut());
-        while let Some(chunk) = response.chunk().await.map_err(failed)? {
-            if answer.body().len() + chunk.len() > MAX_BODY {
-                return Err(unknown("the answer is larger than 16 MiB".into()));
+        let mut response = Response::new(Vec::new());
+        *response.status_mut() = incoming.status();
+        std::mem::swap(response.headers_mut(), incoming.headers_mut());
+        while let Some(chunk) = incoming.chunk().await.map_err(failed)? {
+            if response.body().len() + chunk.len() > MAX_BODY {
+                return Err(unknown("the response is larger than 16 MiB".into()));
             }
-            answer.body_mut().extend_from_slice(&chunk);
+            response.body_mut().extend_from_slice(&chunk);
         }
-        Ok(answer)
+        Ok(response)
     }
 }
 

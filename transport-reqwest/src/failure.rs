@@ -1,28 +1,28 @@
-//! What reqwest's errors say of a request: surely not sent, or unknown.
+//! What reqwest's errors say about a request: certainly not sent, or unknown.
 
 use std::error::Error;
 use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
 
-/// Whether the client is known to send a request once at most, and only where it is told to.
+/// Whether the HTTP client is known to send a request at most once, and only to the URL it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conduct {
     Known,
-    /// It may have followed a redirect, or tried again: an error of its last attempt says nothing of those before.
+    /// It may have followed a redirect, or tried again. The error of its last attempt says nothing about earlier ones.
     Unknown,
 }
 
-/// `NotSent` only where it is certain; all else may have been carried out. reqwest puts the whole way to a connection under
-/// "connect" (name lookup, proxy and TLS as well), and nothing that happens on one that stands, whatever the kind of the
-/// I/O error. Its own text holds the URL, so that only the cause at the end is told.
+/// `NotSent` only if that is certain. In every other case the request may have been carried out. reqwest
+/// reports every error on the way to a connection as "connect" (name lookup, proxy and TLS, too), and no error of an
+/// established one. Its own text holds the URL, so the message has only the innermost cause.
 pub(crate) fn classify(error: &reqwest::Error, endpoint: &Endpoint, conduct: Conduct) -> TransportFailure {
     let connecting = error.is_connect();
     let sure = conduct == Conduct::Known && (connecting || error.is_builder());
     let what = match (connecting, error.is_timeout()) {
-        (true, true) => format!("connecting to {} took too long", authority(endpoint)),
+        (true, true) => format!("the connection to {} timed out", authority(endpoint)),
         (true, false) => format!("no connection to {} could be made", authority(endpoint)),
-        (false, true) => "no answer came in time".to_owned(),
+        (false, true) => "no response arrived in time".to_owned(),
         (false, false) if error.is_builder() => "the URL was not accepted".to_owned(),
-        (false, false) => "no answer came, or it broke off".to_owned(),
+        (false, false) => "no response arrived, or it was cut off".to_owned(),
     };
     let message = match innermost(error) {
         Some(cause) => endpoint.redact(&format!("{what}: {cause}")),

@@ -12,9 +12,9 @@ use upstash_dlq_core::operation::{Bulk, ListingOutcome};
 use upstash_dlq_core::wire::BulkOperation;
 use upstash_dlq_core::{DlqMessage, Event, Halt, Listing, Operation, Outcome, Step, TransportFailure};
 
-/// What a stream of pages can be made from.
+/// An operation that can be a stream of pages.
 pub trait Paged: Operation<Page: Send + Clone, Outcome: Send> + Send + Unpin + 'static {
-    /// Why it was not completed.
+    /// Why the operation was not completed. `None` if it was.
     fn halted(outcome: Self::Outcome) -> Option<Halt>;
 }
 
@@ -30,15 +30,15 @@ impl Paged for Listing {
     }
 }
 
-/// Pages as they come, one request ahead of none: a page is asked for when the stream is. After an error it ends.
+/// A stream of pages. It requests a page only when it is polled for one, and ends after an error.
 ///
-/// It may be dropped at any point, and [`Self::into_operation`] then keeps what a drop loses: how far it has come, and whether
-/// a request was in flight whose result nobody will learn.
+/// The stream may be dropped at any point. A drop loses how far the operation has come, and whether a request was in flight
+/// whose result nobody will learn. [`Self::into_operation`] keeps both.
 ///
-/// - *delete*: begun anew, it deletes what is left. Lost is the count of what is gone.
-/// - *resume*, *restart*: a request that was in flight may have started up to 50 runs. Where started runs stay listed, all of
-///   them would be started again by beginning anew: keep the operation, or a [`Bulk::checkpoint`] of it.
-/// - *list*: lost is where it stood.
+/// - *delete*: a new delete deletes the rest. Only the counts are lost.
+/// - *resume*, *restart*: a request that was in flight may have started up to 50 runs. A new operation would start them again,
+///   and all others that are still listed. Keep the operation, or a [`Bulk::checkpoint`] of it.
+/// - *list*: the position is lost.
 #[must_use = "nothing is sent before the stream is polled"]
 pub struct Pages<O: Paged> {
     client: Client,
@@ -48,7 +48,7 @@ pub struct Pages<O: Paged> {
     ended: bool,
 }
 
-/// What the stream waits for. It knows nothing that the operation does not know.
+/// What the stream waits for.
 enum Awaited {
     Nothing,
     Response(RequestId, BoxFuture<'static, Result<Response<Vec<u8>>, TransportFailure>>),
@@ -60,14 +60,13 @@ impl<O: Paged> Pages<O> {
         Self { client, operation, start: Instant::now(), awaited: Awaited::Nothing, ended: false }
     }
 
-    /// The operation behind it. A request that is in flight is in its totals and in its checkpoint, as one whose result is not
-    /// known.
+    /// The operation. Its totals and its checkpoint count a request in flight as unconfirmed.
     pub fn operation(&self) -> &O {
         &self.operation
     }
 
-    /// The operation, to be driven on with [`Client::run`]. A request that is in flight is given up, and counts as
-    /// [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown): a resume or restart then halts, and wants to be settled before it goes on.
+    /// Returns the operation, to be driven on with [`Client::run`]. A request in flight is given up and counts as
+    /// [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown). A resume or restart then has to be settled before it goes on.
     pub fn into_operation(self) -> O {
         let mut operation = self.operation;
         operation.connection_lost();
@@ -76,7 +75,7 @@ impl<O: Paged> Pages<O> {
 }
 
 impl Pages<Listing> {
-    /// The runs themselves.
+    /// The single runs.
     pub fn items(self) -> Items {
         Items { pages: self, page: Vec::new().into_iter() }
     }
@@ -91,7 +90,7 @@ pub struct Items {
 }
 
 impl Items {
-    /// See [`Pages::into_operation`]. What is left of the last page is lost.
+    /// See [`Pages::into_operation`]. The runs of the last page that were not taken are lost.
     pub fn into_operation(self) -> Listing {
         self.pages.into_operation()
     }

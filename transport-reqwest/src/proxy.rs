@@ -1,12 +1,12 @@
-//! reqwest passes over what it cannot read of the proxies in the environment, and connects directly; what it can read and
-//! not use fails at each request. Here both are an error before anything is sent.
+//! Checks the proxy of the environment. reqwest ignores a proxy that it cannot read, and connects directly. One that it can
+//! read but not use fails each request. Here both are errors before anything is sent.
 
 use http::Uri;
 use hyper_util::client::proxy::matcher::Matcher;
 use upstash_dlq_core::client::BuildError;
 
 /// # Errors
-/// When the proxy of the environment for this URL cannot be used.
+/// Returns a [`BuildError`] if the proxy that the environment names for this URL cannot be used.
 pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     // A server's child process: reqwest takes no proxy from a request's header then.
     if std::env::var_os("REQUEST_METHOD").is_some() {
@@ -22,7 +22,7 @@ pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     let Some((name, value)) = set else { return Ok(()) };
     let Ok(uri) = base_url.parse::<Uri>() else { return Ok(()) };
     let no_proxy = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
-    // Read by what reqwest reads with.
+    // The same code reads it that reqwest uses.
     let exempt = Matcher::builder().all("http://proxy.invalid").no(no_proxy).build().intercept(&uri).is_none();
     let read = Matcher::builder().all(value).build().intercept(&uri);
     let usable = read.is_some_and(|proxy| {
@@ -31,7 +31,7 @@ pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     if usable || exempt { Ok(()) } else { Err(unusable(name)) }
 }
 
-/// Its value may hold a password, so only where it stands is told.
+/// The value may hold a password, so the message gives only the name.
 pub(crate) fn unusable(name: &str) -> BuildError {
     let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
     BuildError::new(format!(

@@ -9,14 +9,15 @@ use tokio::time::Instant;
 use upstash_dlq_core::drive::{NextStep, next_step, report};
 use upstash_dlq_core::{Driven, Observer, Operation};
 
-/// How long it waits at most before the observer is asked whether to go on.
+/// The longest wait before the observer is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(100);
 
 impl Client {
-    /// Drives an operation to its end, or until the observer stops it: as many requests at once as it has lanes.
+    /// Drives an operation to its end, or until the observer stops it. Each lane may have one request in flight.
     ///
-    /// The future may be dropped at any await. The operation then counts what was in flight as lost
-    /// ([`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown)) when it is driven again, and until then in its totals and its checkpoint.
+    /// The future may be dropped at any await. The operation's totals and checkpoint then hold the requests that were in
+    /// flight as unconfirmed. When it is driven again, it counts them as lost
+    /// ([`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown)).
     pub async fn run<O: Operation>(&self, operation: &mut O, observer: &mut impl Observer<O>) -> Driven<O::Outcome> {
         operation.connection_lost();
         let start = Instant::now();
@@ -47,16 +48,16 @@ impl Client {
                 }
             };
             let sleep = pin!(tokio::time::sleep(wait));
-            let answered = if in_flight.is_empty() {
+            let result = if in_flight.is_empty() {
                 sleep.await;
                 None
             } else {
                 match select(in_flight.next(), sleep).await {
-                    Either::Left((answered, _)) => answered,
+                    Either::Left((result, _)) => result,
                     Either::Right(_) => None,
                 }
             };
-            let go_on = match answered {
+            let go_on = match result {
                 Some((id, result)) => report(operation, id, result, observer),
                 None => observer.while_waiting(),
             };

@@ -1,4 +1,4 @@
-//! A span for each request, without anything secret in it: the token is in a header or in the query.
+//! A span for each request. It holds no secret: the token is in a header or in the query, which are left out.
 
 use http::{Request, Response};
 use upstash_dlq_core::TransportFailure;
@@ -7,9 +7,11 @@ pub(crate) fn span(request: &Request<()>) -> tracing::Span {
     tracing::debug_span!("upstash_dlq.request", method = %request.method(), path = request.uri().path())
 }
 
-pub(crate) fn answered(answer: &Result<Response<Vec<u8>>, TransportFailure>) {
-    match answer {
-        Ok(response) => tracing::debug!(status = response.status().as_u16(), bytes = response.body().len(), "answered"),
-        Err(failure) => tracing::warn!(delivery = ?failure.delivery, %failure, "no answer"),
+pub(crate) fn record(result: &Result<Response<Vec<u8>>, TransportFailure>) {
+    match result {
+        Ok(response) => {
+            tracing::debug!(status = response.status().as_u16(), bytes = response.body().len(), "response received")
+        }
+        Err(failure) => tracing::warn!(delivery = ?failure.delivery, %failure, "no response"),
     }
 }

@@ -34,7 +34,7 @@ impl<O: BulkOperation> BulkRequest<O> {
         self.with(|builder| builder.max(Some(max)))
     }
 
-    /// See [`BulkBuilder::lanes`]. One unless set.
+    /// See [`BulkBuilder::lanes`]. The default is one lane.
     pub fn lanes(self, lanes: NonZeroUsize) -> Self {
         let now = self.client.now();
         self.with(|builder| builder.lanes(lanes, now))
@@ -51,12 +51,13 @@ impl<O: BulkOperation> BulkRequest<O> {
         self.with(|builder| builder.retry(policy, seed))
     }
 
-    /// Does it, to the end. Waits block the thread.
+    /// Runs the operation to its end. Waits block the thread.
     pub fn run(self) -> Outcome {
         self.run_with(|_, _| ())
     }
 
-    /// The same, and hands over every page and retry as it comes: for resume and restart the runs that were started.
+    /// The same as [`Self::run`], and calls `on_event` with every page and every retry. Pages of a resume or restart hold the
+    /// runs that were started.
     pub fn run_with(self, mut on_event: impl FnMut(&Bulk<O>, &Event<O::Page>) + Send) -> Outcome {
         let mut operation = self.builder.build();
         match self.client.run(&mut operation, &mut on_event) {
@@ -66,7 +67,7 @@ impl<O: BulkOperation> BulkRequest<O> {
         }
     }
 
-    /// The operation itself, for [`Client::run`]: to stop on the way, to keep checkpoints, to settle a lost response.
+    /// Returns the operation, for [`Client::run`]: to stop it, to keep checkpoints, and to settle a request in doubt.
     pub fn into_operation(self) -> Bulk<O> {
         self.builder.build()
     }

@@ -16,7 +16,7 @@ use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
-/// No answer is held beyond this many bytes (16 MiB).
+/// The longest response body that is read, in bytes (16 MiB).
 pub const MAX_BODY: u64 = 16 * 1024 * 1024;
 
 /// Idle connections are dropped before the usual servers and proxies drop them, so that a request seldom meets a
@@ -25,13 +25,13 @@ const IDLE: Duration = Duration::from_secs(4);
 
 const MAX_IDLE: usize = 256;
 
-/// Every connection keeps both buffers, in bytes. The one for what comes in has room for the longest head of an answer that
-/// ureq takes (64 KiB), the one for what goes out for the longest head that the core can build.
+/// The buffers of every connection, in bytes. The input buffer has room for the longest response head that ureq accepts
+/// (64 KiB). The output buffer has room for the longest request head that the core can build.
 const INPUT_BUFFER: usize = 64 * 1024;
 const OUTPUT_BUFFER: usize = 80 * 1024;
 
-/// What must be so whatever else is configured: said of our own agent once, and of the user's with each request. A macro,
-/// since the two builders have no nameable trait in common.
+/// The settings that no other configuration may change. Our own agent gets them once; the user's agent gets them with each
+/// request. This is a macro because the two builders have no nameable trait in common.
 macro_rules! settled {
     ($config:expr, $endpoint:expr, $timeout:expr, $connect_timeout:expr) => {{
         let config = $config
@@ -56,7 +56,7 @@ macro_rules! settled {
     }};
 }
 
-/// Sends what the core builds, and waits for the answers. Cloning shares the connections.
+/// Sends the requests that the core builds, and waits for the responses. Clones share the connections.
 #[derive(Clone)]
 pub struct Client {
     endpoint: Endpoint,
@@ -67,7 +67,7 @@ pub struct Client {
     connect_timeout: Duration,
 }
 
-/// The less usual choices of a [`Client`].
+/// Collects the settings of a [`Client`] that are not the default.
 #[must_use]
 pub struct ClientBuilder {
     endpoint: Endpoint,
@@ -79,40 +79,42 @@ pub struct ClientBuilder {
 }
 
 impl ClientBuilder {
-    /// How long one whole request may take, name lookup and body included; 30 s unless set.
+    /// Sets how long one whole request may take, name lookup and body included. The default is 30 s.
     pub fn timeout(self, timeout: Duration) -> Self {
         Self { timeout, ..self }
     }
 
-    /// How long making a connection may take; 10 s unless set.
+    /// Sets how long making a connection may take. The default is 10 s.
     pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
         Self { connect_timeout, ..self }
     }
 
-    /// A TLS, proxy or pool configuration of your own, on top of ours:
-    /// `builder.configure(|config| config.proxy(proxy))`. Redirects, errors by status and the timeouts stay with this client
-    /// all the same. Has no effect together with [`Self::agent`].
+    /// Changes the TLS, proxy or pool configuration:
+    /// `builder.configure(|config| config.proxy(proxy))`. Redirects, errors by status and timeouts stay as this client sets
+    /// them. Has no effect together with [`Self::agent`].
     pub fn configure(self, configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>) -> Self {
         Self { config: configure(self.config), configured: true, ..self }
     }
 
-    /// An agent of your own, for connectors, resolvers or a pool that others share; for anything else [`Self::configure`]
-    /// does more. Redirects, errors by status, all timeouts and how long connections idle are set for each request,
-    /// whatever the agent says. Three things are the agent's alone:
+    /// Uses an agent of your own: for connectors, for resolvers, or to share its connections. For anything else,
+    /// [`Self::configure`] is the better choice. This client sets redirects, errors by status, all timeouts and the time that
+    /// connections may idle for each request, whatever the agent says. Three things it cannot set:
     ///
-    /// - No middleware may send a request twice: repeating is left to the core, which knows what must not be repeated.
-    /// - It keeps 3 idle connections unless told otherwise; many lanes want `max_idle_connections_per_host` (and
-    ///   `max_idle_connections`) at their number, and a resolver that does not look the name up for each request.
-    /// - Its connectors do not say whether a connection stood when it failed, so that more failures count as
-    ///   [`Delivery::Unknown`]: a refused connection does.
+    /// - No middleware of the agent may send a request twice. Retries are left to the core, which knows what must not be
+    ///   repeated.
+    /// - An agent keeps 3 idle connections by default. For many lanes, set `max_idle_connections_per_host` (and
+    ///   `max_idle_connections`) to their number, and give it a resolver that does not look the name up for each request.
+    /// - The agent's connectors do not tell whether a failed connection had been established. So more failures count as
+    ///   [`Delivery::Unknown`], a refused connection among them.
     pub fn agent(self, agent: ureq::Agent) -> Self {
         Self { agent: Some(agent), ..self }
     }
 
-    /// The client.
+    /// Builds the client.
     ///
     /// # Errors
-    /// An `https` endpoint, and no TLS feature; a proxy that cannot be used, in the environment or the configuration.
+    /// Returns a [`BuildError`] if the endpoint is `https` and no TLS feature is enabled, or if the proxy of the environment
+    /// or of the configuration cannot be used.
     pub fn build(self) -> Result<Client, BuildError> {
         let Self { endpoint, agent, config, configured, timeout, connect_timeout } = self;
         let is_ours = agent.is_none();
@@ -127,11 +129,11 @@ impl ClientBuilder {
     }
 }
 
-/// What every agent of ours begins with.
+/// The configuration that each of our own agents begins with.
 fn defaults() -> ConfigBuilder<AgentScope> {
     let config = ureq::Agent::config_builder();
     let config = config.input_buffer_size(INPUT_BUFFER).output_buffer_size(OUTPUT_BUFFER);
-    // Every lane of a fleet keeps its connection.
+    // Every lane keeps its connection.
     let config = config.max_idle_connections(MAX_IDLE).max_idle_connections_per_host(MAX_IDLE);
     #[cfg(any(feature = "rustls", feature = "native-tls"))]
     let config = config.tls_config(crate::tls::config());
@@ -141,7 +143,7 @@ fn defaults() -> ConfigBuilder<AgentScope> {
 fn own_agent(endpoint: &Endpoint, config: Config, configured: bool) -> Result<ureq::Agent, BuildError> {
     if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && endpoint.base_url().starts_with("https:") {
         return Err(BuildError::new(
-            "https needs TLS: switch on the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq",
+            "https needs TLS: enable the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq",
         ));
     }
     if !endpoint.is_loopback() {
@@ -162,7 +164,7 @@ fn own_agent(endpoint: &Endpoint, config: Config, configured: bool) -> Result<ur
 }
 
 impl Client {
-    /// Connecting may take 10 s, a whole request 30 s.
+    /// A client with the default settings: connecting may take 10 s, a whole request 30 s.
     ///
     /// # Errors
     /// See [`ClientBuilder::build`].
@@ -170,7 +172,7 @@ impl Client {
         Self::builder(endpoint).build()
     }
 
-    /// For the less usual choices.
+    /// Starts with the default settings, to change them.
     pub fn builder(endpoint: Endpoint) -> ClientBuilder {
         ClientBuilder {
             endpoint,
@@ -182,7 +184,7 @@ impl Client {
         }
     }
 
-    /// Where it sends to.
+    /// The endpoint that the client sends to.
     pub fn endpoint(&self) -> &Endpoint {
         &self.endpoint
     }
@@ -192,29 +194,29 @@ impl Client {
         RandomState::new().build_hasher().finish()
     }
 
-    /// Where an open window is cut from. A clock before 1970 makes bad windows, which are slow, not wrong.
+    /// The present, up to which an open window is cut. A clock set before 1970 makes bad windows: slow, but not wrong.
     pub(crate) fn now(&self) -> UnixMillis {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
         UnixMillis::new(now.and_then(|now| i64::try_from(now.as_millis()).ok()).unwrap_or(0))
     }
 
-    /// One attempt at one request, whatever its answer's status.
+    /// Sends one request once. A response of any status is a success here.
     ///
     /// # Errors
-    /// No answer, or none that could be read whole within [`MAX_BODY`] and the timeout. The failure says whether the
-    /// request may have been carried out.
+    /// Returns a [`TransportFailure`] if no response arrived, or none that could be read in whole within [`MAX_BODY`] and the
+    /// timeout. The failure says whether the request may have been carried out.
     pub fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
         #[cfg(feature = "tracing")]
         let _span = crate::trace::span(&request).entered();
         // A POST with `()` would go out chunked, one with an empty body has its length stated.
-        let answer = if request.method() == Method::POST {
+        let result = if request.method() == Method::POST {
             self.exchange(request.map(|()| Vec::<u8>::new()))
         } else {
             self.exchange(request)
         };
         #[cfg(feature = "tracing")]
-        crate::trace::answered(&answer);
-        answer
+        crate::trace::record(&result);
+        result
     }
 
     fn exchange<S: ureq::AsSendBody>(&self, request: Request<S>) -> Result<Response<Vec<u8>>, TransportFailure> {
@@ -231,9 +233,9 @@ impl Client {
         body.into_reader()
             .take(MAX_BODY + 1)
             .read_to_end(&mut bytes)
-            .map_err(|error| unknown(self.endpoint.redact(&format!("the answer broke off: {error}"))))?;
+            .map_err(|error| unknown(self.endpoint.redact(&format!("the response was cut off: {error}"))))?;
         if bytes.len() as u64 > MAX_BODY {
-            return Err(unknown("the answer is larger than 16 MiB".into()));
+            return Err(unknown("the response is larger than 16 MiB".into()));
         }
         Ok(Response::from_parts(parts, bytes))
     }

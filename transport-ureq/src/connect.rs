@@ -1,4 +1,4 @@
-//! Marks the errors of a chain of connectors. What it connects is not touched.
+//! Marks the errors of connectors. The connections themselves are passed through.
 
 use crate::not_sent::{NotSent, Step};
 use crate::resolver::Names;
@@ -42,7 +42,7 @@ mod tests {
         Err(io::Error::from(ErrorKind::ConnectionRefused).into())
     }
 
-    /// A connection that is refused when it is made, or when it stands: while it writes, or while it reads.
+    /// A connection that is refused while it is made, or once it is established: while it writes, or while it reads.
     #[derive(Clone, Copy, Debug, PartialEq)]
     enum Refused {
         Connecting,
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn only_a_connection_that_never_stood_was_surely_not_used() {
+    fn only_a_connection_that_was_never_made_was_certainly_not_used() {
         let (failure, lookups) = attempts(Refused::Connecting);
         assert_eq!(failure.delivery, Delivery::NotSent);
         assert!(failure.message.contains("h.invalid:81 was refused"), "{failure:?}");

@@ -1,4 +1,4 @@
-//! What a client does, in one call each.
+//! What a client offers, each in one call.
 
 use crate::bulk_request::BulkRequest;
 use crate::client::Client;
@@ -11,7 +11,7 @@ use upstash_dlq_core::wire::{
 use upstash_dlq_core::{DlqId, DlqMessage, Driven, Event, Halt, Listing, RetryPolicy, Selection, SingleCall};
 
 impl Client {
-    /// Deletes what is selected, page after page. Nothing is sent before [`BulkRequest::run`].
+    /// Deletes the selected runs, page after page. Nothing is sent before [`BulkRequest::run`].
     ///
     /// `client.delete(Selection::Everything).max(n).run()`
     pub fn delete(&self, selection: Selection) -> BulkRequest<Delete> {
@@ -40,11 +40,11 @@ impl Client {
         Pages::new(self.clone(), listing.build())
     }
 
-    /// How many failed runs `list` would list, counted on so many lanes at once:
+    /// Counts the failed runs that `list` would list, on `lanes` lanes:
     /// `client.count(List::everything(), lanes)?`
     ///
     /// # Errors
-    /// The service said no, or could not be reached.
+    /// Returns the [`Halt`] if the service refused a request or could not be reached.
     pub fn count(&self, list: List, lanes: NonZeroUsize) -> Result<u64, Halt> {
         let listing = Listing::builder(self.endpoint().clone(), list).retry(RetryPolicy::default(), self.seed());
         let mut listing = listing.lanes(lanes, self.now()).build();
@@ -55,11 +55,11 @@ impl Client {
         }
     }
 
-    /// One call with the default retries. The methods below are shorter.
+    /// Makes one call, with the default retries. The methods below are shorter.
     ///
     /// # Errors
-    /// The service said no, could not be reached, or, for what must not be repeated, gave no response that tells
-    /// ([`Halt::InDoubt`]).
+    /// Returns the [`Halt`] if the service refused the call or could not be reached. For a call that must not be repeated,
+    /// returns [`Halt::InDoubt`] if it is unknown whether it was carried out.
     pub fn call<C: Call>(&self, call: C) -> Result<C::Output, Halt> {
         let call = SingleCall::builder(self.endpoint().clone(), call).retry(RetryPolicy::default(), self.seed());
         match self.run(&mut call.build(), &mut |_: &SingleCall<C>, _: &Event<()>| ()) {
@@ -69,7 +69,7 @@ impl Client {
         }
     }
 
-    /// One failed run: `client.get(id)?`
+    /// Fetches one failed run: `client.get(id)?`
     ///
     /// # Errors
     /// See [`Self::call`].

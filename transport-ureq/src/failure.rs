@@ -1,11 +1,11 @@
-//! What ureq's errors say of a request: surely not sent, or unknown.
+//! What ureq's errors say about a request: certainly not sent, or unknown.
 
 use crate::not_sent::NotSent;
 use std::io::ErrorKind;
 use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
 use ureq::{Error, Timeout};
 
-/// `NotSent` only where it is certain; all else may have been carried out.
+/// `NotSent` only if that is certain. In every other case the request may have been carried out.
 pub(crate) fn classify(error: &Error, endpoint: &Endpoint) -> TransportFailure {
     let (delivery, message) = match NotSent::of(error) {
         Some(before) => (Delivery::NotSent, before.to_string()),
@@ -14,23 +14,23 @@ pub(crate) fn classify(error: &Error, endpoint: &Endpoint) -> TransportFailure {
     TransportFailure { delivery, message: endpoint.redact(&message) }
 }
 
-/// What comes after the connection, and all errors of an agent that is not ours. The library says some things only before
-/// it sends; the kind of an I/O error is none of them.
+/// Errors after the connection, and all errors of the user's own agent. ureq returns some errors only before it sends. The
+/// kind of an I/O error does not tell.
 fn unmarked(error: &Error) -> (Delivery, String) {
     let not_sent = |message: String| (Delivery::NotSent, message);
     match error {
         Error::HostNotFound => not_sent("the host was not found: check the URL and the network".into()),
         Error::ConnectionFailed => not_sent("the connection could not be made".into()),
-        Error::Timeout(Timeout::Resolve | Timeout::Connect) => not_sent("connecting took too long".into()),
+        Error::Timeout(Timeout::Resolve | Timeout::Connect) => not_sent("the connection timed out".into()),
         Error::ConnectProxyFailed(reason) => not_sent(format!("the proxy did not connect: {reason}")),
         Error::TlsRequired => {
-            not_sent("there is no TLS: switch on the feature rustls, platform-verifier or native-tls".into())
+            not_sent("there is no TLS: enable the feature rustls, platform-verifier or native-tls".into())
         }
         Error::RequireHttpsOnly(_) => not_sent("the agent takes https only, and this URL is http".into()),
         Error::BadUri(_) => not_sent("the URL was not accepted".into()),
         error if is_bad_certificate(error) => not_sent(format!("TLS: {error}")),
-        Error::Timeout(_) => (Delivery::Unknown, "no answer came in time".into()),
-        error => (Delivery::Unknown, format!("no answer came: {error}")),
+        Error::Timeout(_) => (Delivery::Unknown, "no response arrived in time".into()),
+        error => (Delivery::Unknown, format!("no response arrived: {error}")),
     }
 }
 

@@ -1,7 +1,8 @@
-//! What went wrong before the first byte of a request: only here is that known for certain.
+//! Marks the errors that happen before the first byte of a request is sent. Only the connector and the resolver know that for
+//! certain.
 //!
-//! An error's kind does not tell: a connection that stands can end as "refused", too, when its host goes away. So every
-//! error on the way to a connection is put into a type of our own, and nothing that comes later is.
+//! An error's kind does not tell: an established connection can also end as "refused", when its host goes away. So every
+//! error on the way to a connection is put into a type of our own, and no later error is.
 
 use http::Uri;
 use std::fmt;
@@ -12,7 +13,7 @@ use ureq::{Error, Timeout};
 #[derive(Debug)]
 pub(crate) struct NotSent {
     step: Step,
-    /// What was to be reached: the service, or a proxy on the way to it.
+    /// The host to connect to: the service, or a proxy on the way to it.
     host: String,
     error: Error,
 }
@@ -24,7 +25,7 @@ pub(crate) enum Step {
 }
 
 impl NotSent {
-    /// The innermost mark stays: it knows more.
+    /// Marks an error. An error that is marked already stays as it is: the inner mark knows more.
     pub(crate) fn mark(step: Step, uri: &Uri, error: Error) -> Error {
         if Self::of(&error).is_some() {
             return error;
@@ -44,13 +45,13 @@ impl fmt::Display for NotSent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let host = &self.host;
         match (self.step, &self.error) {
-            (Step::Lookup, Error::Timeout(_)) => write!(f, "looking up {host} took too long"),
+            (Step::Lookup, Error::Timeout(_)) => write!(f, "looking up {host} timed out"),
             (Step::Lookup, Error::Io(error)) => {
                 write!(f, "{host} was not found ({error}): check the URL and the network")
             }
             (Step::Lookup, _) => write!(f, "{host} was not found: check the URL and the network"),
             (Step::Connect, Error::Timeout(Timeout::Resolve | Timeout::Connect | Timeout::Global)) => {
-                write!(f, "connecting to {host} took too long")
+                write!(f, "the connection to {host} timed out")
             }
             (Step::Connect, Error::Io(error)) if error.kind() == ErrorKind::ConnectionRefused => {
                 write!(f, "the connection to {host} was refused: check the URL, or whether the server runs")

@@ -28,19 +28,19 @@ impl Pages {
         Self { client, listing, ended: false }
     }
 
-    /// The runs themselves.
+    /// The single runs.
     pub fn items(self) -> Items {
         Items { pages: self, page: Vec::new().into_iter() }
     }
 
-    /// The operation behind it, to be driven on with [`Client::run`] from where it stands.
+    /// Returns the listing, to be driven on with [`Client::run`] from where it stands.
     pub fn into_operation(self) -> Listing {
         self.listing
     }
 }
 
 impl Items {
-    /// See [`Pages::into_operation`]. What is left of the last page is lost.
+    /// See [`Pages::into_operation`]. The runs of the last page that were not taken are lost.
     pub fn into_operation(self) -> Listing {
         self.pages.into_operation()
     }

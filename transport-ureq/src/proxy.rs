@@ -1,4 +1,4 @@
-//! ureq passes over what it cannot use of the proxies in the environment, and connects directly. Here that is an error.
+//! Checks the proxy of the environment. ureq ignores a proxy that it cannot use, and connects directly. Here that is an error.
 
 use http::Uri;
 use upstash_dlq_core::client::BuildError;
@@ -8,7 +8,7 @@ use ureq::{Proxy, ProxyProtocol};
 const VARIABLES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy"];
 
 /// # Errors
-/// When the proxy of the environment for this URL cannot be used.
+/// Returns a [`BuildError`] if the proxy that the environment names for this URL cannot be used.
 pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
     let Some((name, value)) = VARIABLES.into_iter().find_map(set) else { return Ok(()) };
@@ -16,7 +16,7 @@ pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     if usable || is_exempt(base_url) { Ok(()) } else { Err(unusable(name)) }
 }
 
-/// Whether the features are there for it.
+/// Whether the enabled features support it.
 pub(crate) fn is_usable(proxy: &Proxy) -> bool {
     cfg!(feature = "socks-proxy") || matches!(proxy.protocol(), ProxyProtocol::Http | ProxyProtocol::Https)
 }
@@ -29,7 +29,7 @@ fn is_exempt(base_url: &str) -> bool {
     base_url.parse::<Uri>().is_ok_and(|uri| stand_in.is_ok_and(|proxy| proxy.is_no_proxy(&uri)))
 }
 
-/// Its value may hold a password, so only where it stands is told.
+/// The value may hold a password, so the message gives only the name.
 pub(crate) fn unusable(name: &str) -> BuildError {
     let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
     BuildError::new(format!(

@@ -13,8 +13,9 @@ use ureq::unversioned::transport::NextTimeout;
 /// How long addresses are kept. A client talks to one host, again and again.
 const KEPT: Duration = Duration::from_secs(30);
 
-/// ureq looks names up anew for every request, also over a connection that stands, and with a timeout in a thread of its
-/// own. Here an address needs no lookup, and what a name's lookup found is kept for a while, or until a connection fails.
+/// A resolver that remembers. ureq looks a name up for every request, even if the connection is open, and starts a thread to
+/// do so within a timeout. Here an address needs no lookup, and the result for a name is kept for a while, or until a
+/// connection fails.
 #[derive(Debug)]
 pub(crate) struct CachingResolver<R = DefaultResolver> {
     inner: R,
@@ -130,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn addresses_answer_for_themselves() {
+    fn addresses_need_no_lookup() {
         for (uri, address) in [
             ("http://127.0.0.1:8080/x", Some("127.0.0.1:8080")),
             ("https://127.0.0.1/x", Some("127.0.0.1:443")),

@@ -1,8 +1,9 @@
 //! Drives an operation: a thread for each request in flight.
 //!
-//! Whoever has nothing to send rests. One thread at most *watches*: it waits until something may be sent, and asks the
-//! observer meanwhile. The others wait to be called. A thread that is about to send calls one other, which polls, sends and
-//! calls the next, or finds nothing and watches. So a response wakes as many threads as have something to do, and one more.
+//! A thread that has nothing to send waits. At most one of them *watches*: it wakes when something may be sent, and asks the
+//! observer from time to time. The others are on *standby* until another thread wakes them. A thread that is about to send
+//! wakes one other, which polls, sends and wakes the next, or finds nothing and watches. So a response wakes as many threads
+//! as have something to do, and one more.
 
 use crate::client::Client;
 use std::any::Any;
@@ -13,20 +14,20 @@ use std::time::{Duration, Instant};
 use upstash_dlq_core::drive::{NextStep, next_step, report};
 use upstash_dlq_core::{Driven, Observer, Operation};
 
-/// How long a thread waits at most before the observer is asked whether to go on.
+/// The longest wait of a thread before the observer is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(100);
 
-/// How long no thread is asked for after the system refused one.
+/// How long no further thread is started after the system refused one.
 const NO_THREADS: Duration = Duration::from_secs(1);
 
 struct Shared<'a, O: Operation, W> {
     client: &'a Client,
     start: Instant,
     state: Mutex<State<'a, O, W>>,
-    /// Where one thread watches.
+    /// Wakes the thread that watches.
     watch: Condvar,
-    /// Where the others wait to be called.
-    bench: Condvar,
+    /// Wakes a thread on standby.
+    standby: Condvar,
     #[cfg(feature = "tracing")]
     context: crate::trace::Context,
 }
@@ -35,14 +36,14 @@ struct State<'a, O: Operation, W> {
     operation: &'a mut O,
     observer: &'a mut W,
     threads: usize,
-    /// How many wait to be called.
-    benched: usize,
-    /// How long the one that watches waits; `None` while nobody watches.
+    /// How many threads are on standby.
+    on_standby: usize,
+    /// Until when the watching thread waits. `None` if no thread watches.
     watched_until: Option<Duration>,
     no_thread_before: Duration,
-    /// Whether the observer or the operation has panicked: neither may be what it should be.
+    /// Whether the observer or the operation has panicked, and may be in a bad state.
     broken: bool,
-    /// How it ended. Requests that are in flight then come to their end.
+    /// How it ended. Requests that are still in flight are awaited.
     ended: Option<Driven<O::Outcome>>,
     /// The first panic.
     panic: Option<Box<dyn Any + Send>>,
@@ -51,12 +52,12 @@ struct State<'a, O: Operation, W> {
 type Guard<'g, 'a, O, W> = MutexGuard<'g, State<'a, O, W>>;
 
 impl Client {
-    /// Drives an operation to its end, or until the observer stops it: as many requests at once as it has lanes, each in a
-    /// thread of its own. Waits block. Where the system has no more threads, fewer of them serve all lanes.
+    /// Drives an operation to its end, or until the observer stops it. Each lane may have one request in flight, in a thread
+    /// of its own. Waits block. If the system refuses more threads, fewer threads serve all lanes.
     ///
     /// # Panics
-    /// If the observer or the agent panics: nothing more is sent, requests that are in flight come to their end, and then the
-    /// first panic is passed on. An observer that has panicked is not called again.
+    /// Panics if the observer or the agent panics: nothing more is sent, the requests in flight are awaited, and then the first
+    /// panic is passed on. An observer that has panicked is not called again.
     pub fn run<O>(&self, operation: &mut O, observer: &mut (impl Observer<O> + Send)) -> Driven<O::Outcome>
     where
         O: Operation<Outcome: Send> + Send,
@@ -66,7 +67,7 @@ impl Client {
             operation,
             observer,
             threads: 1,
-            benched: 0,
+            on_standby: 0,
             watched_until: None,
             no_thread_before: Duration::ZERO,
             broken: false,
@@ -78,7 +79,7 @@ impl Client {
             start: Instant::now(),
             state: Mutex::new(state),
             watch: Condvar::new(),
-            bench: Condvar::new(),
+            standby: Condvar::new(),
             #[cfg(feature = "tracing")]
             context: crate::trace::Context::current(),
         };
@@ -97,7 +98,7 @@ where
     O: Operation<Outcome: Send> + Send,
     W: Observer<O> + Send,
 {
-    /// A panic ends here: it is kept for the caller, and the other threads learn of it.
+    /// Drives until the end. A panic is kept for the caller, and ends the other threads.
     fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.drive(scope))) {
             let mut state = self.lock();
@@ -117,18 +118,18 @@ where
                     return;
                 }
                 NextStep::Wait(until) => {
-                    state = self.rest(state, now, until.unwrap_or(Duration::MAX));
+                    state = self.wait(state, now, until.unwrap_or(Duration::MAX));
                     continue;
                 }
                 NextStep::Send(id, request) => (id, request),
             };
-            self.call_another(scope, &mut state, now);
+            self.wake_another(scope, &mut state, now);
             drop(state);
             let result = self.client.send(request);
             state = self.lock();
             let State { operation, observer, broken, .. } = &mut *state;
             let go_on = if *broken {
-                report(*operation, id, result, &mut Nobody)
+                report(*operation, id, result, &mut NoObserver)
             } else {
                 report(*operation, id, result, *observer)
             };
@@ -138,8 +139,8 @@ where
         }
     }
 
-    /// Somebody else looks whether there is more to send.
-    fn call_another<'scope>(
+    /// Wakes or starts one thread, which looks for more to send.
+    fn wake_another<'scope>(
         &'scope self,
         scope: &'scope Scope<'scope, '_>,
         state: &mut State<'a, O, W>,
@@ -147,8 +148,8 @@ where
     ) {
         if state.watched_until.is_some() {
             self.watch.notify_one();
-        } else if state.benched > 0 {
-            self.bench.notify_one();
+        } else if state.on_standby > 0 {
+            self.standby.notify_one();
         } else if state.threads < state.operation.concurrency() && now >= state.no_thread_before {
             let work = move || {
                 #[cfg(feature = "tracing")]
@@ -158,23 +159,23 @@ where
             };
             match Builder::new().spawn_scoped(scope, work) {
                 Ok(_) => state.threads += 1,
-                // The system has no more: the threads there are serve all lanes in turn.
+                // The system refuses more threads. Those that run serve all lanes in turn.
                 Err(_) => state.no_thread_before = now.saturating_add(NO_THREADS),
             }
         }
     }
 
-    /// Until there may be something to send.
-    fn rest<'g>(&'g self, mut state: Guard<'g, 'a, O, W>, now: Duration, until: Duration) -> Guard<'g, 'a, O, W> {
+    /// Waits until there may be something to send.
+    fn wait<'g>(&'g self, mut state: Guard<'g, 'a, O, W>, now: Duration, until: Duration) -> Guard<'g, 'a, O, W> {
         let until = until.min(now.saturating_add(SLICE));
         if let Some(watched_until) = state.watched_until {
             if until < watched_until {
-                // It looks again, and then waits no longer than that.
+                // The watching thread looks again, and then waits no longer than that.
                 self.watch.notify_one();
             }
-            state.benched += 1;
-            let mut state = self.bench.wait(state).unwrap_or_else(|poisoned| broken(poisoned.into_inner()));
-            state.benched -= 1;
+            state.on_standby += 1;
+            let mut state = self.standby.wait(state).unwrap_or_else(|poisoned| broken(poisoned.into_inner()));
+            state.on_standby -= 1;
             return state;
         }
         state.watched_until = Some(until);
@@ -190,11 +191,11 @@ where
         state
     }
 
-    /// Nothing more is sent, and all threads that rest end.
+    /// Ends the loop: nothing more is sent, and all waiting threads end.
     fn end(&self, state: &mut State<'a, O, W>, driven: Driven<O::Outcome>) {
         state.ended.get_or_insert(driven);
         self.watch.notify_all();
-        self.bench.notify_all();
+        self.standby.notify_all();
     }
 
     fn lock(&self) -> Guard<'_, 'a, O, W> {
@@ -202,12 +203,12 @@ where
     }
 }
 
-/// Looks on where the observer has panicked.
-struct Nobody;
+/// Takes the place of an observer that has panicked.
+struct NoObserver;
 
-impl<O: Operation> Observer<O> for Nobody {}
+impl<O: Operation> Observer<O> for NoObserver {}
 
-/// Somebody panicked who held the state, and may not have come to say so yet.
+/// Marks the state as broken: a thread panicked while it held the lock.
 fn broken<'g, 'a, O: Operation, W>(mut state: Guard<'g, 'a, O, W>) -> Guard<'g, 'a, O, W> {
     state.ended.get_or_insert(Driven::Stopped);
     state.broken = true;

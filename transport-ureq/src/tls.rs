@@ -1,4 +1,4 @@
-//! Which TLS, and whom to trust: ureq follows its configuration, not its features.
+//! Which TLS library is used, and which roots are trusted. ureq follows its configuration, not its features.
 
 use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
 

@@ -64,7 +64,7 @@ fn the_threads_of_many_lanes_are_in_the_span_of_their_caller() {
     });
     assert!(outcome.verified && outcome.totals.affected == 2_000, "{outcome:?}");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
-    let answered: Vec<&str> = log.lines().filter(|line| line.contains("answered")).collect();
-    assert_eq!(answered.len() as u64, server.with_service(|s| s.requests_total()), "{log}");
-    assert!(answered.iter().all(|line| line.contains("nightly_job:upstash_dlq.request")), "{log}");
+    let responses: Vec<&str> = log.lines().filter(|line| line.contains("response received")).collect();
+    assert_eq!(responses.len() as u64, server.with_service(|s| s.requests_total()), "{log}");
+    assert!(responses.iter().all(|line| line.contains("nightly_job:upstash_dlq.request")), "{log}");
 }
