@@ -1,22 +1,6 @@
 //! The one interface of everything that sends requests, and its words.
 //!
-//! ```text
-//!            poll                       a page, more to come
-//!  Ready ------------> InFlight ---------------------------------> Ready
-//!    ^                   |   a page, the last one
-//!    |                   +-----------------------------------------> Finished (the lane is free)
-//!    |                   |   429, not sent; for what is harmless to repeat also: lost, 5xx, unreadable
-//!    +---- Backoff <-----+
-//!    |                   |   a cursor that was given out and is refused (delete only, once per progress)
-//!    +-------------------+
-//!                        |   resume, restart: lost, 5xx, unreadable
-//!                        +-----------------------------------------> InDoubt -- settle --> Ready or Finished
-//!                        |   3xx, other 4xx, attempts used up, no progress
-//!                        +-----------------------------------------> Halted
-//! ```
-//!
-//! This is one request's way. An operation has one such request a lane. When no lane has anything left to do, the
-//! operation is done, or begins another pass. When one lane halts, the others send nothing more.
+//! It knows nothing of who drives an operation. The states of a request are drawn at [`Operation`].
 
 use crate::engine::failure::{Cause, TransportFailure};
 use core::fmt;
@@ -90,6 +74,32 @@ pub struct Retried {
 /// 3. Stop on [`Step::Done`].
 ///
 /// [`drive`](crate::drive()) and [`drive_async`](crate::drive_async) do this for callers with one connection.
+///
+/// # States
+///
+/// ```text
+///            poll                       a page, more to come
+///  Ready ------------> InFlight ---------------------------------> Ready
+///    ^                   |   a page, the last one
+///    |                   +-----------------------------------------> Finished (the lane is free)
+///    |                   |   429, not sent; for what is harmless to repeat also: lost, 5xx, unreadable
+///    +---- Backoff <-----+
+///    |                   |   a cursor that was given out and is refused (delete only, once per progress)
+///    +-------------------+
+///                        |   resume, restart: lost, 5xx, unreadable
+///                        +-----------------------------------------> InDoubt -- settle --> Ready or Finished
+///                        |   3xx, other 4xx, attempts used up, no progress
+///                        +-----------------------------------------> Halted
+/// ```
+///
+/// This is one request's way. An operation has one such request a lane. When one lane halts, the others send nothing more.
+/// When no lane has anything left to do, the operation is done, or begins another pass.
+///
+/// A delete makes passes until one is *clean*: it deleted nothing, and every one of its requests was confirmed. Nobody promises
+/// that a cursor survives a deletion, so only such a pass proves that nothing is left. Resume and restart make exactly one
+/// pass, because a second one could start the same runs again.
+///
+/// # Example
 ///
 /// ```
 /// use std::time::Duration;
