@@ -1,6 +1,6 @@
 //! What the clients of all transports have in common: why one cannot be built.
 //!
-//! Floor 8.
+//! Floor 9.
 
 use alloc::string::String;
 use core::fmt;
