@@ -1,15 +1,15 @@
-//! The time that `poll` is told, across drivers whose clocks differ.
+//! The times that `poll` gets, across drivers with different clocks.
 
 use core::time::Duration;
 
-/// The clock of whoever drives an operation. Whoever drives it next may have another one.
+/// The clock of the driver. The next driver may have another one.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
     last: Duration,
     anew: bool,
 }
 
-/// A clock has taken the place of another one.
+/// A new clock has replaced an old one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Change {
     old: Duration,
@@ -17,12 +17,12 @@ pub(crate) struct Change {
 }
 
 impl Clock {
-    /// The next time is of another clock.
+    /// Says that the next time comes from another clock.
     pub(crate) fn begin_anew(&mut self) {
         self.anew = true;
     }
 
-    /// Takes the time. Returns how to translate earlier times, if this is the first time of another clock.
+    /// Takes the time. Returns how to translate earlier times if this is the first time of another clock.
     pub(crate) fn set(&mut self, now: Duration) -> Option<Change> {
         let old = core::mem::replace(&mut self.last, now);
         core::mem::take(&mut self.anew).then_some(Change { old, new: now })
@@ -30,7 +30,7 @@ impl Clock {
 }
 
 impl Change {
-    /// A time as far ahead on the new clock as `time` was on the old one.
+    /// Translates a time: the result is as far ahead on the new clock as `time` is on the old one.
     pub(crate) fn translate(self, time: Duration) -> Duration {
         self.new.saturating_add(time.saturating_sub(self.old))
     }

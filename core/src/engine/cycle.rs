@@ -1,10 +1,10 @@
-//! Notices a sequence of cursors that repeats.
+//! Detects a sequence of cursors that repeats.
 
 use crate::model::cursor::Cursor;
 use serde::{Deserialize, Serialize};
 
-/// Finds out that a sequence of cursors has become periodic, in constant memory (Brent's algorithm): one remembered
-/// cursor is compared with each that follows, and replaced after 1, 2, 4, 8, … steps.
+/// Detects that a sequence of cursors has become periodic, in constant memory (Brent's algorithm). It compares one remembered
+/// cursor with each that follows, and replaces it after 1, 2, 4, 8, … steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct CycleDetector {
@@ -24,7 +24,7 @@ impl CycleDetector {
         Self { remembered: None, steps: 0, limit: 1 }
     }
 
-    /// True when `cursor` was seen before.
+    /// Takes the next cursor. Returns true if it is the remembered one.
     pub(crate) fn sees_again(&mut self, cursor: &Cursor) -> bool {
         if self.remembered.as_ref() == Some(cursor) {
             return true;

@@ -22,10 +22,10 @@ enum State {
         serial: u64,
         asked: u64,
     },
-    /// The wait has not begun: the next `poll` knows the time.
+    /// The wait has not begun. It begins with the next `poll`, which has the time.
     BackoffFor(Duration),
     BackoffUntil(Duration),
-    /// The request may have been carried out, and must not be repeated before somebody has looked.
+    /// The request may have been carried out. It must not be repeated before it is settled.
     InDoubt {
         asked: u64,
         cause: Cause,
@@ -41,7 +41,7 @@ impl Exchange {
         self.state == State::Ready
     }
 
-    /// Whether the last response was a page, or there was none yet.
+    /// Whether it is ready and the last response was a page, or there was none yet.
     pub(crate) fn is_at_page_boundary(&self) -> bool {
         self.is_ready() && self.attempts.is_fresh() && !self.rate_limited
     }
@@ -73,7 +73,10 @@ impl Exchange {
         self.state = State::InFlight { serial, asked };
     }
 
-    /// The request is no longer in flight. Returns how many runs it asked for.
+    /// Takes the request out of flight. Returns how many runs it asked for.
+    ///
+    /// # Errors
+    /// Returns [`InvalidState`] if no request with this serial number is in flight.
     pub(crate) fn land(&mut self, serial: u64) -> Result<u64, InvalidState> {
         match self.state {
             State::InFlight { serial: current, asked } if current == serial => {
@@ -85,7 +88,7 @@ impl Exchange {
         }
     }
 
-    /// The attempts so far do not count.
+    /// Forgets the failed attempts.
     pub(crate) fn reset_attempts(&mut self) {
         self.attempts.reset();
     }
@@ -94,10 +97,10 @@ impl Exchange {
         self.rate_limited
     }
 
-    /// The attempt failed. Returns how long to wait for the next one.
+    /// Counts a failed attempt. Returns how long to wait before the next one.
     ///
     /// # Errors
-    /// The halt, if there is no next one.
+    /// Returns a [`Halt`] if there is no next attempt.
     pub(crate) fn fail(&mut self, wait: Option<Duration>, cause: &Cause) -> Result<Duration, Halt> {
         self.attempts.fail(wait).map_err(|give_up| match give_up {
             GiveUp::Exhausted { attempts } => Halt::GaveUp { attempts, last: cause.clone() },
@@ -105,18 +108,18 @@ impl Exchange {
         })
     }
 
-    /// Waits by itself.
+    /// Waits before the next attempt, alone.
     pub(crate) fn back_off(&mut self, wait: Duration) {
         self.state = State::BackoffFor(wait);
     }
 
-    /// Waits with all other lanes, by the rate limiter.
+    /// Is ready again after a 429. The rate limiter makes all lanes wait.
     pub(crate) fn clear_backoff(&mut self) {
         self.rate_limited = true;
         self.state = State::Ready;
     }
 
-    /// Its wait begins now. Returns when it ends.
+    /// Begins the wait. Returns when it ends.
     pub(crate) fn begin_backoff(&mut self, now: Duration) -> Option<Duration> {
         let State::BackoffFor(wait) = self.state else { return None };
         let until = now.saturating_add(wait);
@@ -124,7 +127,7 @@ impl Exchange {
         Some(until)
     }
 
-    /// Returns when its wait ends, on the new clock.
+    /// Translates the end of the wait to the new clock, and returns it.
     pub(crate) fn on_clock_change(&mut self, change: Change) -> Option<Duration> {
         let State::BackoffUntil(until) = &mut self.state else { return None };
         *until = change.translate(*until);
@@ -138,7 +141,7 @@ impl Exchange {
         }
     }
 
-    /// Its wait is over, or does not matter any more.
+    /// Ends the wait.
     pub(crate) fn wake(&mut self) {
         if let State::BackoffFor(_) | State::BackoffUntil(_) = self.state {
             self.state = State::Ready;
@@ -149,7 +152,7 @@ impl Exchange {
         self.state = State::InDoubt { asked, cause };
     }
 
-    /// Somebody has looked.
+    /// The request is no longer in doubt: it is ready.
     pub(crate) fn settle(&mut self) {
         self.state = State::Ready;
         self.attempts.reset();

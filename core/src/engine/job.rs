@@ -12,23 +12,23 @@ pub(crate) trait Job: Clone + Debug {
     /// Returns the request for the next page, and how many runs it asks for: at most `allowance`.
     ///
     /// # Errors
-    /// Only a defect of this library makes one: every part of a request is checked where it is made.
+    /// Returns an error only because of a defect in this library: every part of a request is checked where it is made.
     fn request(&self, endpoint: &Endpoint, allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error>;
 
     fn parse(&self, response: &Response<&[u8]>) -> Result<Self::Page, ResponseError>;
 
-    /// Moves on behind the page.
+    /// Moves past the page.
     fn on_page(&mut self, page: &Self::Page) -> Next;
 
-    /// What becomes of the request when nobody knows whether it was carried out.
+    /// Whether the request may be repeated if it is unknown whether it was carried out.
     fn repeat(&self) -> Repeat;
 
-    /// A response that is final. Returns true if the job starts over.
+    /// Takes a final error response. Returns true if the job starts over.
     fn on_refused(&mut self, _error: &ResponseError) -> bool {
         false
     }
 
-    /// Somebody has found out that a request in doubt was carried out.
+    /// Moves on after a request in doubt was settled as carried out.
     fn on_applied(&mut self) -> Next {
         Next::More
     }
@@ -51,10 +51,10 @@ pub(crate) enum Next {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Repeat {
-    /// It changes nothing, so it is sent again.
+    /// The request changes nothing. It is sent again.
     Reads,
-    /// To send it again does no harm. It counts as unconfirmed.
+    /// The request is safe to repeat. It is sent again, and counts as unconfirmed.
     Harmless,
-    /// It must not be sent again before somebody has looked.
+    /// The request must not be sent again before it is settled.
     InDoubt,
 }

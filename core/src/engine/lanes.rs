@@ -9,14 +9,14 @@ pub(crate) struct Lane<J> {
     pub(crate) exchange: Exchange,
 }
 
-/// All lanes. A lane that is in flight can be looked at, and is otherwise left alone.
+/// All lanes. A plan can look at lanes with a request in flight, but must not change them.
 #[derive(Debug)]
 pub(crate) struct Lanes<'a, J> {
     pub(crate) slots: &'a mut [Option<Lane<J>>],
     /// How many lanes may be open.
     pub(crate) limit: usize,
     pub(crate) open: usize,
-    /// Lanes that were closed here.
+    /// Gets the lanes that are closed here.
     pub(crate) closed: &'a mut Vec<usize>,
 }
 
@@ -25,13 +25,13 @@ impl<J> Lanes<'_, J> {
         self.slots.iter().flatten().map(|lane| &lane.job)
     }
 
-    /// Those whose last response was a page, and that have not sent their next request.
+    /// The jobs of lanes whose last response was a page and whose next request is not sent yet.
     pub(crate) fn at_page_boundary(&mut self) -> impl Iterator<Item = &mut J> {
         let idle = self.slots.iter_mut().flatten().filter(|lane| lane.exchange.is_at_page_boundary());
         idle.map(|lane| &mut lane.job)
     }
 
-    /// Closes all lanes that are not in flight. What is left of their jobs is not done.
+    /// Closes all lanes without a request in flight. The rest of their jobs is not done.
     pub(crate) fn close_idle(&mut self) {
         for (at, slot) in self.slots.iter_mut().enumerate() {
             if slot.take_if(|lane| lane.exchange.asked().is_none()).is_some() {

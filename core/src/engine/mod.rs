@@ -1,6 +1,6 @@
-//! Drives requests: retries, rates, lanes, and when to stop.
+//! Schedules requests: retries, rates, lanes, and when to stop.
 //!
-//! Floor 3: it knows nothing about what a page holds, nor about what an operation is for.
+//! Floor 3: it knows neither what a page holds nor what an operation is for.
 
 pub(crate) mod clock;
 pub(crate) mod cycle;

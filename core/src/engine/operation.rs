@@ -1,4 +1,4 @@
-//! The one interface of everything that sends requests, and its words.
+//! The interface of everything that sends requests: its steps and its events.
 //!
 //! It knows nothing of who drives an operation. The states of a request are drawn at [`Operation`].
 
@@ -7,16 +7,16 @@ use core::fmt;
 use core::time::Duration;
 use http::{Request, Response};
 
-/// Names a request that is in flight, for its response.
+/// Identifies a request in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct RequestId {
     pub(crate) lane: usize,
-    /// Counts all requests of an operation: a late response is never taken for that of another request.
+    /// The number of the request in its operation. So a late response is never taken for the response to another request.
     pub(crate) serial: u64,
 }
 
 impl RequestId {
-    /// The number of the request's lane. A lane has one request in flight at most.
+    /// The number of the lane. A lane has at most one request in flight.
     pub fn lane(self) -> usize {
         self.lane
     }
@@ -29,14 +29,13 @@ impl RequestId {
     reason = "a step is taken apart at once; boxing the request would cost an allocation for each"
 )]
 pub enum Step<O> {
-    /// Send this, then report its response or its failure under this name. Poll again before the response comes where
+    /// Send this request, then report its response or its failure with this id. Poll again before the response arrives if
     /// several requests may be in flight at once.
     Send(RequestId, Request<()>),
-    /// Nothing can be sent before this time, unless a response comes first. The time is of the clock that `poll` was
-    /// given.
+    /// Nothing can be sent before this time, unless a response arrives first. The time is on the clock of `poll`.
     WaitUntil(Duration),
-    /// Nothing can be sent before a response comes. For an [`ArchivedDelete`](crate::ArchivedDelete) with no request in
-    /// flight: before the caller says that a batch is stored.
+    /// Nothing can be sent before a response arrives. An [`ArchivedDelete`](crate::ArchivedDelete) without a request in
+    /// flight waits for its caller to store a batch.
     AwaitResponse,
     /// Nothing is left to do, and no request is in flight. Every later `poll` returns the same.
     Done(O),
@@ -46,11 +45,11 @@ pub enum Step<O> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Event<P> {
-    /// A page was understood.
+    /// A page arrived.
     Page(P),
     /// The request will be sent again.
     Retry(Retried),
-    /// The request is not sent again, and there is no page. The operation halts, or its maximum is used up.
+    /// The request failed and is not sent again. The operation halts, or its maximum is used up.
     Ended,
 }
 
@@ -59,7 +58,7 @@ pub enum Event<P> {
 pub struct Retried {
     /// What happened.
     pub cause: Cause,
-    /// How long to wait first. The operation waits by itself.
+    /// How long the operation waits first.
     pub after: Duration,
 }
 
@@ -121,13 +120,13 @@ pub struct Retried {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub trait Operation {
-    /// What one understood response brings.
+    /// What one successful response brings.
     type Page;
     /// How the operation ends.
     type Outcome;
 
-    /// Returns what to do now. `now` is the time since any fixed moment. It never changes what is in flight, but for the
-    /// request that it hands out: that one is in flight from then on.
+    /// Returns what to do now. `now` is the time since any fixed moment. A request that is returned is in flight from then on.
+    /// Requests that were in flight before stay in flight.
     fn poll(&mut self, now: Duration) -> Step<Self::Outcome>;
 
     /// Takes the response to a request.
@@ -136,20 +135,20 @@ pub trait Operation {
     /// Returns [`InvalidState`] if this request is not in flight. Nothing has changed then.
     fn on_response(&mut self, id: RequestId, response: Response<&[u8]>) -> Result<Event<Self::Page>, InvalidState>;
 
-    /// Takes the news that no response will come to a request.
+    /// Takes the failure of a request: no response will arrive.
     ///
     /// # Errors
     /// Returns [`InvalidState`] if this request is not in flight. Nothing has changed then.
     fn on_failure(&mut self, id: RequestId, failure: TransportFailure) -> Result<Event<Self::Page>, InvalidState>;
 
-    /// Takes back a request that `poll` handed out and that was not sent. Nothing is counted, and a later `poll` hands it out
+    /// Takes back a request that `poll` returned and that was not sent. It counts as not sent, and a later `poll` returns it
     /// again.
     ///
     /// # Errors
     /// Returns [`InvalidState`] if this request is not in flight. Nothing has changed then.
     fn cancel_unsent(&mut self, id: RequestId) -> Result<(), InvalidState>;
 
-    /// Whoever drove the operation has gone. Every request in flight counts as lost
+    /// Says that the previous driver is gone. Every request in flight counts as lost
     /// ([`Delivery::Unknown`](crate::Delivery::Unknown)), and the next `poll` may use another clock. Every driver calls this
     /// when it begins.
     fn connection_lost(&mut self);
@@ -157,17 +156,18 @@ pub trait Operation {
     /// How many requests are in flight.
     fn in_flight(&self) -> usize;
 
-    /// How many requests could be in flight at once now, at least one. A driver needs no more connections or threads.
+    /// How many requests could be in flight at once now, at least one. A driver does not need more connections or threads.
     fn concurrency(&self) -> usize;
 }
 
-/// A response or a failure was reported for a request that is not in flight. Nothing has changed.
+/// The operation does not expect this call now: the request is not in flight, or nothing is in doubt or waits to be stored.
+/// Nothing has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidState;
 
 impl fmt::Display for InvalidState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("this is not expected now: the request is not in flight, or nothing waits for it")
+        f.write_str("not expected in this state: the request is not in flight, or nothing waits for this call")
     }
 }
 

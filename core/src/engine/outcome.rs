@@ -1,23 +1,23 @@
-//! What an operation has done, and how it ended.
+//! Counts what an operation has done, and says how it ended.
 
 use crate::engine::halt::Halt;
 use serde::{Deserialize, Serialize};
 
-/// What has happened so far, in counts.
+/// Counts of what has happened so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "asking for the counts changes nothing"]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
 pub struct Totals {
-    /// Runs that the service says it deleted, resumed or restarted. Exact when `unconfirmed` is 0, a lower bound otherwise.
+    /// Runs that the service says it deleted, resumed or restarted. Exact if `unconfirmed` is 0, otherwise a lower bound.
     pub affected: u64,
-    /// Requests that may have changed something, and whose result is not known.
+    /// Requests that may have changed something, and whose result is unknown.
     pub unconfirmed: u64,
-    /// Responses that were understood.
+    /// Successful responses.
     pub pages: u64,
     /// Requests that were sent, or may have been.
     pub requests: u64,
-    /// How often a request was to be sent again.
+    /// How often a request was scheduled to be sent again.
     pub retries: u64,
 }
 
@@ -28,21 +28,21 @@ pub struct Totals {
 pub struct Outcome {
     /// What was done.
     pub totals: Totals,
-    /// For a selection by filter, or everything: a whole pass saw nothing left. For ids: every request was answered.
+    /// For a filter or everything: a whole pass found nothing left. For ids: every request got its response.
     pub verified: bool,
-    /// `None` when complete. Otherwise why not: [`Bulk::checkpoint`](crate::operation::Bulk::checkpoint) then holds what
+    /// `None` if the operation is complete. Otherwise, why it is not: [`Bulk::checkpoint`](crate::operation::Bulk::checkpoint) then holds what
     /// another process needs to go on.
     pub halted: Option<Halt>,
 }
 
 impl Outcome {
-    /// Nothing was done, and why.
+    /// The outcome of an operation that did nothing.
     pub fn nothing(halt: Halt) -> Self {
         Self { totals: Totals::default(), verified: false, halted: Some(halt) }
     }
 }
 
-/// Adds one. Counters come out of files, too, where they can stand at their end.
+/// Adds one, without overflow: a counter from a file may be at its maximum.
 pub(crate) fn add_one(counter: &mut u64) {
     *counter = counter.saturating_add(1);
 }

@@ -11,37 +11,37 @@ use core::time::Duration;
 
 pub(crate) trait Plan {
     type Job: Job;
-    /// What is handed over for each page.
+    /// What the caller gets for each page.
     type Page;
     type Outcome: Clone + Debug;
 
     /// Returns the next job for a free lane.
     ///
     /// # Errors
-    /// A job that cannot be made, which stops the operation.
+    /// Returns a [`Halt`] if the job cannot be made. The operation then stops.
     fn next(&mut self) -> Result<Option<Self::Job>, Halt>;
 
     /// How many jobs wait for a lane.
     fn queued(&self) -> usize;
 
-    /// What is left of the maximum. What requests in flight ask for is not taken off.
+    /// What is left of the maximum, without regard to requests in flight.
     fn budget(&self) -> Option<u64> {
         None
     }
 
-    /// A page came, and the job has moved on as `next` says. The plan may decide otherwise.
+    /// Takes a page. The job has moved on as `next` says, which the plan may change.
     fn on_page(&mut self, job: &mut Self::Job, page: <Self::Job as Job>::Page, next: &mut Next) -> Self::Page;
 
     /// Cuts, restarts or closes lanes that stand at a page boundary. Called after each response.
     fn rebalance(&mut self, _lanes: &mut Lanes<'_, Self::Job>) {}
 
-    /// Nobody knows whether a request that changes something was carried out. It asked for so many runs.
+    /// It is unknown whether a request that asked for so many runs was carried out.
     fn on_unknown(&mut self, _asked: u64, _cause: &Cause) {}
 
-    /// Somebody has found out that such a request was carried out. The job has moved on as `next` says.
+    /// Such a request was settled as carried out. The job has moved on as `next` says.
     fn on_applied(&mut self, _job: &mut Self::Job, _next: &mut Next) {}
 
-    /// Somebody has found out that such a request was not carried out.
+    /// Such a request was settled as not carried out.
     fn on_not_applied(&mut self, _asked: u64) {}
 
     /// The job has started over.

@@ -7,8 +7,8 @@ use http::{HeaderMap, HeaderName};
 
 const LIMIT: HeaderName = HeaderName::from_static("burst-ratelimit-limit");
 
-/// Requests a second, as the caller wants it or the server's headers say it, and how many requests may be in flight at once:
-/// a burst of 429s halves that for all lanes together, and pages let it grow again.
+/// Limits the requests in a second, by what the caller sets and what the server's headers say. Limits how many requests may be
+/// in flight at once: a burst of 429s halves that number for all lanes together, and pages let it grow again.
 #[derive(Clone, Debug)]
 pub(crate) struct RateLimiter {
     interval: Duration,
@@ -41,13 +41,13 @@ impl RateLimiter {
         limiter
     }
 
-    /// At most so many requests a second. The lowest limit counts.
+    /// Allows at most so many requests a second. The lowest limit counts.
     fn limit_to(&mut self, per_second: NonZeroU32) {
         let interval = Duration::from_secs(1).checked_div(per_second.get()).unwrap_or(Duration::from_secs(1));
         self.interval = self.interval.max(interval);
     }
 
-    /// Reads the limit that the server names.
+    /// Reads the limit that the server sends.
     pub(crate) fn on_headers(&mut self, headers: &HeaderMap) {
         let limit =
             headers.get(LIMIT).and_then(|value| value.to_str().ok()).and_then(|value| value.trim().parse().ok());
@@ -60,7 +60,7 @@ impl RateLimiter {
         self.next = change.translate(self.next);
     }
 
-    /// When the next request may go.
+    /// When the next request may be sent.
     pub(crate) fn earliest(&mut self, now: Duration) -> Duration {
         if let Some(wait) = self.wait.take() {
             self.next = self.next.max(now.saturating_add(wait));
@@ -84,8 +84,8 @@ impl RateLimiter {
         }
     }
 
-    /// A request was refused with a 429, and all lanes wait. A burst counts once: whatever was in flight when the first of it
-    /// came (`sent` is the number of requests sent so far) does not cut the concurrency again.
+    /// Takes a 429: all lanes wait. A burst counts once. Requests that were in flight at its first 429 do not cut the concurrency
+    /// again; `sent` is the number of requests sent so far.
     pub(crate) fn on_rate_limited(&mut self, serial: u64, sent: u64, after: Duration) {
         if serial >= self.counted_below {
             self.concurrency = (self.concurrency / 2).max(1);

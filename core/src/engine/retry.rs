@@ -6,17 +6,17 @@ use core::num::NonZeroU32;
 use core::time::Duration;
 use http::{Response, StatusCode};
 
-/// When and how often one request is tried again; plain data. Between attempts lies a random time of up to
-/// `base · 2ⁿ`, at most `max_backoff` (exponential backoff with full jitter); what the server asks for wins over it.
+/// How often one request is sent, and how long to wait in between. The wait before a further attempt is random, between zero and
+/// `base · 2ⁿ`, at most `max_backoff` (exponential backoff with full jitter). A wait that the server asks for replaces it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
-    /// How often one request is sent at most.
+    /// The most times that one request is sent.
     pub max_attempts: NonZeroU32,
     /// The upper bound of the first wait.
     pub base: Duration,
-    /// The upper bound of every wait of our own.
+    /// The upper bound of every random wait.
     pub max_backoff: Duration,
-    /// The longest wait that the server can impose. A longer one (a daily quota) ends the operation instead.
+    /// The longest wait that the server may ask for. A longer one (a daily quota) halts the operation instead.
     pub max_wait: Duration,
 }
 
@@ -103,7 +103,7 @@ impl Attempts {
     }
 }
 
-/// A small, well-known generator: jitter needs no better one, and the same seed gives the same waits everywhere.
+/// A small, well-known generator, good enough for jitter. The same seed gives the same waits on every platform.
 #[derive(Clone, Debug)]
 struct SplitMix64(u64);
 
@@ -116,7 +116,7 @@ impl SplitMix64 {
         z ^ (z >> 31)
     }
 
-    /// From 0 to `max`, both included.
+    /// A number from 0 to `max`, both included.
     fn up_to(&mut self, max: u64) -> u64 {
         let wide = u128::from(self.next()) * (u128::from(max) + 1);
         u64::try_from(wide >> 64).unwrap_or(max)
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_says_it_all() {
+    fn the_same_seed_gives_the_same_waits() {
         let waits = |seed| {
             let mut attempts = Attempts::new(RetryPolicy::default(), seed);
             [attempts.fail(None), attempts.fail(None), attempts.fail(None)]

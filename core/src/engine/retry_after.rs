@@ -1,17 +1,17 @@
-//! How long the server asks to wait, worked out from one answer's headers alone: a date counts against the answer's own
-//! `Date`, so that no clock is needed.
+//! How long the server asks to wait, by the headers of one response. A date is compared with the response's own `Date`, so no
+//! clock is needed.
 
 use core::time::Duration;
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
 
-/// The longest wait that is told apart from "for ever": beyond it the sum would overflow somewhere.
+/// The longest wait, in seconds. A longer one is cut to it, so that sums do not overflow.
 const LONGEST: u64 = 366 * 86_400;
 
-/// `None` when the headers say nothing usable, or that no wait is left.
+/// Returns the wait that the headers ask for. `None` if they ask for none, or for no time.
 pub(crate) fn requested_wait(headers: &HeaderMap, rate_limited: bool) -> Option<Duration> {
-    let told = retry_after(headers).or_else(|| if rate_limited { reset(headers) } else { None })?;
-    (told > 0).then(|| Duration::from_secs(told.min(LONGEST)))
+    let seconds = retry_after(headers).or_else(|| if rate_limited { reset(headers) } else { None })?;
+    (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST)))
 }
 
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
@@ -22,7 +22,7 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
     until(parse_http_date(value)?, headers)
 }
 
-/// Both limits may be reported; the longer wait among those that are used up is the one that helps.
+/// The wait until a limit is reset. Both limits may be reported. The longer wait of those that are used up counts.
 fn reset(headers: &HeaderMap) -> Option<u64> {
     let limit = |remaining: &str, reset: &str| {
         let left = headers.get(remaining).and_then(|v| v.to_str().ok()).and_then(|v| v.trim().parse::<u64>().ok());
@@ -30,7 +30,7 @@ fn reset(headers: &HeaderMap) -> Option<u64> {
             return None;
         }
         let at: i64 = headers.get(reset)?.to_str().ok()?.trim().parse().ok()?;
-        // Seconds in every answer seen; a number this large can only be milliseconds.
+        // The service sends seconds. A number this large can only be milliseconds.
         until(if at > 100_000_000_000 { at / 1_000 } else { at }, headers)
     };
     let burst = limit("burst-ratelimit-remaining", "burst-ratelimit-reset");
@@ -43,7 +43,7 @@ fn until(at: i64, headers: &HeaderMap) -> Option<u64> {
     Some(u64::try_from(at.saturating_sub(now)).unwrap_or(0))
 }
 
-/// Seconds since the epoch of an HTTP date in any of its three forms (RFC 9110, 5.6.7).
+/// Reads an HTTP date in any of its three forms (RFC 9110, 5.6.7). Returns seconds since the epoch.
 pub(crate) fn parse_http_date(text: &str) -> Option<i64> {
     let mut words = text.split([' ', '-']).filter(|word| !word.is_empty());
     let weekday = words.next()?;

@@ -1,7 +1,7 @@
-//! Who sends next: lanes that are ready, in flight or backing off, and the one place where a request is sent, retried, paced
-//! and given up. One lane is a scheduler with one slot.
+//! The scheduler: which lane sends next. This is the one place where a request is sent, retried, paced and given up. An
+//! operation on one lane has a scheduler with one slot.
 //!
-//! It knows nothing of what a job asks for, nor of when an operation is done: that is its plan's business.
+//! It knows neither what a job asks for nor when an operation is done: its plan does.
 
 use crate::engine::clock::Clock;
 use crate::engine::exchange::Exchange;

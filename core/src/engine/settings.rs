@@ -1,4 +1,4 @@
-//! How an operation sends, whatever it sends.
+//! The settings that all operations share: lanes, rate and retries.
 
 use crate::engine::retry::RetryPolicy;
 use crate::model::endpoint::Endpoint;
@@ -8,7 +8,7 @@ use core::num::{NonZeroU32, NonZeroUsize};
 pub(crate) struct Settings {
     pub(crate) endpoint: Endpoint,
     pub(crate) policy: RetryPolicy,
-    /// Decides the random part of the waits between attempts.
+    /// The seed of the random waits between attempts.
     pub(crate) seed: u64,
     pub(crate) lanes: NonZeroUsize,
     /// For all lanes together.

@@ -1,10 +1,10 @@
-//! What became of a request in doubt.
+//! The result of a request in doubt, as its caller found it out.
 
-/// What became of a request whose response was lost, as somebody found out.
+/// Whether a request in doubt was carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Settlement {
-    /// It was carried out: its runs have left the DLQ.
+    /// The request was carried out: its runs have left the DLQ.
     Applied,
-    /// It was not carried out: its runs are still there, as they were.
+    /// The request was not carried out: its runs are still in the DLQ.
     NotApplied,
 }

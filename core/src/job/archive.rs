@@ -24,7 +24,7 @@ pub(crate) enum ArchiveJob {
 #[derive(Debug)]
 pub(crate) enum ArchivePart {
     Listed(ListPage),
-    /// `None` if there is no such run.
+    /// `None` if the run is not in the DLQ.
     Fetched(Option<DlqMessage>),
     Deleted(DeletePage),
 }
@@ -74,7 +74,7 @@ impl Job for ArchiveJob {
     }
 }
 
-/// The service's own words that there is no such run. A proxy's 404, and one that speaks of the region, say nothing about it.
+/// Whether the service itself says that there is no such run. A 404 of a proxy, or one about the region, does not say so.
 fn is_absent(error: &ResponseError) -> bool {
     !error.is_wrong_region()
         && matches!(error, ResponseError::Status { status: StatusCode::NOT_FOUND, body: ErrorBody::Message(_) })

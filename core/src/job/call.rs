@@ -1,4 +1,4 @@
-//! One call: a request that has one response.
+//! One call: one request and its response.
 
 use crate::engine::job::{Job, Next, Repeat};
 use crate::model::endpoint::Endpoint;

@@ -43,7 +43,7 @@ impl Job for ListJob {
         self.list.cursor.clone_from(&page.cursor);
         match &page.cursor {
             None => Next::Finished,
-            // A listing removes nothing: a cursor that comes round again leads round for ever, full pages or not.
+            // A listing removes nothing. After a repeated cursor the same pages would follow for ever.
             Some(cursor) if self.cycle.sees_again(cursor) || self.empty_pages >= MAX_EMPTY_PAGES => {
                 Next::Halt(Halt::NoProgress)
             }

@@ -1,6 +1,6 @@
 //! One lane's work, a page at a time: bulk pages, batches of ids, listings, archives and single calls.
 //!
-//! Floor 4: a job knows no retries, no clock, no other lane and no maximum.
+//! Floor 4: a job knows nothing about retries, time, other lanes or a maximum.
 
 pub(crate) mod archive;
 pub(crate) mod batch;

@@ -1,4 +1,4 @@
-//! A bulk operation on one window, page after page: the cursor, and what a cursor that repeats or is refused means.
+//! A bulk operation on one window, page after page. It follows the cursor, and handles one that repeats or is refused.
 
 use crate::engine::cycle::CycleDetector;
 use crate::engine::halt::Halt;
@@ -17,10 +17,10 @@ use core::marker::PhantomData;
 use http::{Request, Response, StatusCode};
 use serde::{Deserialize, Serialize};
 
-/// After so many empty pages in a row, a server is taken to lead nowhere.
+/// After so many empty pages in a row there is no progress.
 pub(crate) const MAX_EMPTY_PAGES: u32 = 1_000;
 
-/// What a server says that no longer takes a cursor it gave out.
+/// The statuses of a server that no longer accepts a cursor it gave out.
 const CURSOR_GONE: [StatusCode; 4] =
     [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE, StatusCode::PRECONDITION_FAILED];
 
@@ -33,13 +33,13 @@ pub(crate) struct PagesJob<O> {
     prefix: Prefix,
     page_size: u64,
     overrides: Overrides,
-    /// Hashes of the cursors that were given out, where none may be asked with twice. The cycle detector, which a
-    /// checkpoint can hold, finds a cycle only once it has gone round.
+    /// Hashes of the cursors so far, for operations that must not send one twice. The cycle detector, which a checkpoint
+    /// can hold, finds a cycle only after one turn of it.
     cursors: BTreeSet<u64>,
     operation: PhantomData<O>,
 }
 
-/// Where a window stands: what a checkpoint keeps of it.
+/// How far a window has come. A checkpoint keeps this.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Place {
@@ -47,7 +47,7 @@ pub(crate) struct Place {
     empty_pages: u32,
     /// Whether a cursor was refused since the last progress.
     cursor_refused: bool,
-    /// A cursor came round again, and what follows it must not be begun again: no request is left that would not repeat one.
+    /// A cursor came again, and no request may be repeated. So there is no request left to send.
     pub(crate) in_circles: bool,
     cycle: CycleDetector,
 }
@@ -60,7 +60,7 @@ impl<O: BulkOperation> PagesJob<O> {
 }
 
 impl Place {
-    /// The window begins anew.
+    /// Starts the window over.
     fn restart(&mut self) {
         *self = Self { cursor_refused: self.cursor_refused, ..Self::default() };
     }
@@ -102,11 +102,11 @@ impl<O: BulkOperation> Job for PagesJob<O> {
             place.restart();
             Next::Halt(Halt::NoProgress)
         } else if repeats {
-            // The cycle detector stays as it is: a cursor that comes round again would start the same runs again.
+            // The cycle detector stays as it is: requests with a repeated cursor would start the same runs again.
             place.in_circles = true;
             Next::Halt(Halt::NoProgress)
         } else if place.empty_pages >= MAX_EMPTY_PAGES {
-            // The next cursor has not been asked with: whoever goes on begins there.
+            // No request was sent with the next cursor. Going on begins there.
             place.empty_pages = 0;
             Next::Halt(Halt::NoProgress)
         } else {
@@ -118,7 +118,7 @@ impl<O: BulkOperation> Job for PagesJob<O> {
         if O::RETRY_SAFE { Repeat::Harmless } else { Repeat::InDoubt }
     }
 
-    /// A cursor that the server gave out and no longer takes is worth one new start, once per progress.
+    /// If the server refuses a cursor that it gave out, the window starts over, once per progress.
     fn on_refused(&mut self, error: &ResponseError) -> bool {
         if !O::RETRY_SAFE || self.place.cursor.is_none() || !CURSOR_GONE.contains(&error.status()) {
             return false;

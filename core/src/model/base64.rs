@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-/// Standard base64 (RFC 4648, section 4), with or without padding; `None` for anything else.
+/// Decodes standard Base64 (RFC 4648, section 4), with or without padding. Returns `None` for anything else.
 pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     let digits = text.trim_end_matches('=').as_bytes();
     if text.len() - digits.len() > 2 || digits.len() % 4 == 1 {

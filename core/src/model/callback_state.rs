@@ -1,10 +1,10 @@
-//! How far a failure callback has come.
+//! The state of a failure callback.
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
 
-/// How the failure function of a run ended. The four states that the service documents, and any it adds later.
+/// The state of a run's failure function: one of the four that the service documents, or one that it adds later.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FailureFunctionState {
@@ -16,12 +16,12 @@ pub enum FailureFunctionState {
     Fail,
     /// `CALLBACK_CANCELED`
     Canceled,
-    /// A state this version does not know, kept as it is.
+    /// A state that this version does not know, as the service wrote it.
     Other(String),
 }
 
 impl FailureFunctionState {
-    /// The name on the wire.
+    /// The name of the state on the wire.
     pub fn as_str(&self) -> &str {
         match self {
             Self::InProgress => "CALLBACK_INPROGRESS",

@@ -1,11 +1,11 @@
-//! Where the next page begins.
+//! The cursor: where the next page begins.
 
 use alloc::string::String;
 use alloc::sync::Arc;
 use serde::{Deserialize, Serialize};
 
-/// Where the next page begins, as the service gave it. Opaque: never built or changed by a client, and never empty
-/// (the service's empty cursor means the end, which is `Option::None` here). Cloning is cheap.
+/// Where the next page begins. It is opaque: only the service makes one, and a client sends it back unchanged. It is never
+/// empty: the service's empty cursor means the end, which is `None` here. Cloning is cheap.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor(Arc<str>);
@@ -13,9 +13,9 @@ pub struct Cursor(Arc<str>);
 /// Why a cursor cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorError {
-    /// The empty text means the end and is no cursor.
+    /// The text is empty, which means the end.
     Empty,
-    /// Longer than [`Cursor::MAX_LEN`] bytes.
+    /// The text is longer than [`Cursor::MAX_LEN`] bytes.
     TooLong,
 }
 
@@ -29,7 +29,7 @@ impl core::fmt::Display for CursorError {
 }
 
 impl Cursor {
-    /// The longest cursor taken, in bytes: a longer one would not fit a request line.
+    /// The longest cursor that is accepted, in bytes. A longer one would not fit a request line.
     pub const MAX_LEN: usize = 4_096;
 
     pub(crate) fn parse(text: &str) -> Result<Self, CursorError> {

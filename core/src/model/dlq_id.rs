@@ -17,13 +17,17 @@ use serde::{Deserialize, Serialize};
 pub struct DlqId(String);
 
 impl DlqId {
-    /// The longest id taken, in bytes, so that every id fits a request.
+    /// The longest id that is accepted, in bytes. So every id fits a request.
     pub const MAX_LEN: usize = 1_024;
 
+    /// Checks an id.
+    ///
     /// # Errors
-    /// An id that is empty, holds white space, a comma (the service would split it into two ids) or a control character,
-    /// begins with `#`, `{`, `[` or `"` (a comment, or JSON that nobody has read), is a dot segment (`.`, `..`, `%2e`: it
-    /// would climb to another operation) or is longer than [`Self::MAX_LEN`] bytes.
+    /// Returns a [`FieldError`] if the id
+    /// - is empty, or longer than [`Self::MAX_LEN`] bytes,
+    /// - contains white space, a control character, or a comma (at which the service would split it),
+    /// - begins with `#`, `{`, `[` or `"` (a comment, or JSON that was not parsed), or
+    /// - is a dot segment (`.`, `..`, `%2e`), which would address another operation.
     pub fn new(id: impl Into<String>) -> Result<Self, FieldError> {
         let id = id.into();
         let bad = |problem| Err(FieldError::new("dlqIds", &id, problem));
@@ -66,7 +70,7 @@ impl DlqId {
     }
 }
 
-/// `.` and `..`, each dot also in its percent-encoded spelling.
+/// Whether it is `.` or `..`, with each dot as it is or percent-encoded.
 fn is_dot_segment(id: &str) -> bool {
     let dots = id.to_ascii_lowercase().replace("%2e", ".");
     dots == "." || dots == ".."

@@ -1,4 +1,4 @@
-//! Where the service is, and who asks.
+//! Where the service is, and with which token it is called.
 
 use alloc::string::{String, ToString};
 use alloc::{borrow::ToOwned, format};
@@ -8,14 +8,16 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, HeaderValue, USER_AGEN
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
-/// A QStash token. Shown by nothing: `Debug` prints a placeholder, and there is no `Display`.
+/// A QStash token. `Debug` prints a placeholder, and there is no `Display`.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
+    /// Checks a token.
+    ///
     /// # Errors
-    /// A token that is empty, longer than 2,000 bytes, or holds anything but visible ASCII characters, as no HTTP header could
-    /// carry it. The error does not repeat it.
+    /// Returns an [`EndpointError`] if the token is empty, is longer than 2,000 bytes, or contains anything but visible ASCII
+    /// characters, which no HTTP header can carry. The error does not contain the token.
     pub fn new(token: impl Into<String>) -> Result<Self, EndpointError> {
         let token = token.into();
         if token.is_empty() {
@@ -46,7 +48,7 @@ enum Authentication {
     QueryParameter,
 }
 
-/// Where the service is and who asks.
+/// Where the service is, and with which token it is called.
 ///
 /// ```
 /// use upstash_dlq_core::{Endpoint, Token};
@@ -61,12 +63,12 @@ pub struct Endpoint {
     loopback: bool,
     scheme: Scheme,
     authority: Authority,
-    /// What of `base` comes after the authority.
+    /// The part of `base` after the authority.
     base_path: String,
     credentials: Credentials,
 }
 
-/// The token in the one form in which it is sent, made once.
+/// The token in the form in which it is sent.
 #[derive(Clone)]
 enum Credentials {
     Bearer(HeaderValue),
@@ -74,7 +76,7 @@ enum Credentials {
     QueryParameter(String),
 }
 
-/// The less usual choices of an [`Endpoint`].
+/// Collects the settings of an [`Endpoint`] that are not the default.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct EndpointBuilder {
@@ -84,24 +86,26 @@ pub struct EndpointBuilder {
 
 impl EndpointBuilder {
     /// Sends the token as the query parameter `qstash_token` (`bearerAuthQuery` in the service's OpenAPI description)
-    /// instead of a header. Think twice: URLs are written to the logs of proxies and servers, and `http::Request` prints
-    /// its URI, token and all, with `{:?}`. Only for a proxy that strips the `Authorization` header.
+    /// instead of a header. Use it only with a proxy that strips the `Authorization` header. Proxies and servers write URLs to
+    /// their logs, and `http::Request` prints its URI with `{:?}`, the token included.
     pub fn token_in_query(mut self) -> Self {
         self.authentication = Authentication::QueryParameter;
         self
     }
 
-    /// Accepts `http` to a host that is not this machine: token and data then travel in the clear.
+    /// Accepts `http` to a host that is not this machine. Token and data are then sent unencrypted.
     pub fn allow_plain_http(mut self) -> Self {
         self.plain_http = true;
         self
     }
 
+    /// Checks the URL and builds the endpoint.
+    ///
     /// # Errors
-    /// See [`Endpoint::new`].
+    /// As [`Endpoint::new`]. Also returns an [`EndpointError`] if the token is too long for a query parameter.
     pub fn build(self, base_url: &str, token: Token) -> Result<Endpoint, EndpointError> {
         let (base, loopback) = parse_base(base_url, self.plain_http)?;
-        // What `parse_base` lets through, `http` takes as well; should it not, that is an error like any other.
+        // `http` accepts what `parse_base` accepts. If it does not, that is an error like any other.
         let uri = Uri::try_from(base.as_str())
             .map_err(|_| EndpointError::new("url", "is not a URL: give one such as https://qstash.upstash.io"))?;
         let (Some(scheme), Some(authority)) = (uri.scheme().cloned(), uri.authority().cloned()) else {
@@ -129,34 +133,34 @@ impl EndpointBuilder {
 }
 
 impl Endpoint {
-    /// The service's address for Europe, the default of its clients.
+    /// The URL of the service in Europe, which is the default of its clients.
     pub const DEFAULT_URL: &'static str = "https://qstash.upstash.io";
 
-    /// Bearer authentication against `base_url`, whose path, if any, is kept before the API's own.
+    /// An endpoint with bearer authentication. The API's paths are appended to the path of `base_url`.
     ///
     /// # Errors
-    /// A URL that is not `https` (or `http` to this very machine), or has a user, a query, a fragment, dot segments, or
-    /// characters that would be read differently elsewhere.
+    /// Returns an [`EndpointError`] if `base_url` is neither `https` nor `http` to a loopback host, or if it has a user, a query,
+    /// a fragment, dot segments, or characters that other URL parsers read differently.
     pub fn new(base_url: &str, token: Token) -> Result<Self, EndpointError> {
         Self::builder().build(base_url, token)
     }
 
-    /// For the less usual choices.
+    /// Starts with the default settings, to change them.
     pub fn builder() -> EndpointBuilder {
         EndpointBuilder { authentication: Authentication::Bearer, plain_http: false }
     }
 
-    /// The base URL in its normal form, without a slash at its end.
+    /// The base URL in its normal form, without a trailing slash.
     pub fn base_url(&self) -> &str {
         &self.base
     }
 
-    /// Whether the host is this very machine; a transport must not use a proxy then.
+    /// Whether the host is a loopback address or `localhost`. A transport must not use a proxy then.
     pub fn is_loopback(&self) -> bool {
         self.loopback
     }
 
-    /// A request's path up to what changes between pages, with `path` such as `/v2/workflows/dlq`.
+    /// Puts the base path before an API path such as `/v2/workflows/dlq`.
     pub(crate) fn path(&self, path: &str) -> String {
         let mut full = self.base_path.clone();
         full.push_str(path);
@@ -186,8 +190,10 @@ impl Endpoint {
         self.base.len() - self.base_path.len() + self.query_overhead()
     }
 
-    /// Completes a path and query into a request, with room for `more_headers`. Every part was encoded and bounded before,
-    /// so it always parses. If it does not, the error is passed on.
+    /// Builds a request for a path and query, with room for `more_headers`.
+    ///
+    /// # Errors
+    /// Only a defect of this library makes one: every part was encoded and bounded before.
     pub(crate) fn request(
         &self,
         method: Method,
@@ -207,7 +213,7 @@ impl Endpoint {
         headers.insert(ACCEPT, HeaderValue::from_static("application/json"));
         headers.insert(USER_AGENT, HeaderValue::from_static(concat!("upstash-dlq/", env!("CARGO_PKG_VERSION"))));
         if method == Method::POST {
-            // Libraries differ in what they say of a body that is not there; servers may insist on it.
+            // Libraries differ in what they send for an empty body, and servers may require a length.
             headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
         }
         let mut parts = http::uri::Parts::default();
@@ -245,7 +251,7 @@ impl EndpointError {
         self.field
     }
 
-    /// What is wrong and what to do, to follow the name of wherever the value came from.
+    /// What is wrong and what to do. To be shown after the name of where the value came from.
     pub fn problem(&self) -> &'static str {
         self.problem
     }
@@ -259,7 +265,7 @@ impl fmt::Display for EndpointError {
 
 impl core::error::Error for EndpointError {}
 
-/// The base in the one spelling that every URL parser leaves as it is, and whether its host is this machine.
+/// Returns the URL in the spelling that every URL parser leaves unchanged, and whether its host is a loopback host.
 fn parse_base(text: &str, plain_http: bool) -> Result<(String, bool), EndpointError> {
     let bad = |problem| Err(EndpointError::new("url", problem));
     if text.len() > 2_000 {

@@ -1,10 +1,10 @@
-//! The error of a value that was given.
+//! The error of a value that the caller gave.
 
 use crate::model::text::Escaped;
 use alloc::string::{String, ToString};
 use core::fmt;
 
-/// A selection that would not mean what was written. Nothing has been sent.
+/// Why a value cannot be used. Nothing has been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     field: &'static str,
@@ -26,12 +26,12 @@ impl FieldError {
         self.field
     }
 
-    /// The value that was given, where one was; text from outside, not escaped.
+    /// The value, if there is one. It is not escaped: wrap it in [`Escaped`] before it is shown.
     pub fn value(&self) -> Option<&str> {
         self.value.as_deref()
     }
 
-    /// What is wrong and what to do, to follow the value or the name of the field.
+    /// What is wrong and what to do. To be shown after the value or the name of the field.
     pub fn problem(&self) -> &'static str {
         self.problem
     }

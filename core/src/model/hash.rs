@@ -1,4 +1,4 @@
-//! FNV-1a of 128 bits: tells texts and lists of texts apart. It is no defence against whoever wants to deceive.
+//! FNV-1a of 128 bits: tells texts and lists of texts apart. It is no protection against forgery.
 
 use alloc::string::String;
 
@@ -32,7 +32,7 @@ impl Fnv {
     }
 }
 
-/// For telling ids apart where a chance of one in 2⁶⁴ to mistake one is good enough.
+/// Tells ids apart. Two ids are mistaken for one with a probability of one in 2⁶⁴.
 pub(crate) fn hash_of(text: &str) -> u64 {
     let mut hash = Fnv::new();
     hash.bytes(text.as_bytes());
@@ -40,7 +40,7 @@ pub(crate) fn hash_of(text: &str) -> u64 {
     u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default()
 }
 
-/// 128 bits in hexadecimal.
+/// A digest of 128 bits, in hexadecimal.
 pub(crate) fn digest_of(text: &str) -> String {
     let mut hash = Fnv::new();
     hash.bytes(text.as_bytes());

@@ -1,4 +1,4 @@
-//! One failed run, as text: what the service sent is kept as it is, and read where it is asked for.
+//! One failed run. The text that the service sent is kept as it is, and a field is read when it is asked for.
 
 use crate::model::base64;
 use crate::model::callback_state::FailureFunctionState;
@@ -13,15 +13,15 @@ use serde::de::{Deserializer as _, MapAccess, SeqAccess, Visitor};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-/// No more names, and no more values of a name, are read of headers and labels: a hostile list takes no more memory.
+/// The most names, and the most values of a name, that are read of headers and labels. It bounds the memory of a hostile list.
 const MAX_ENTRIES: usize = 1_000;
 
 /// Names and their values.
 type Headers<'a> = Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>;
 
-/// One failed run as the service has it (`WorkflowDLQMessage` in its OpenAPI description). Every field may be missing or
-/// of another type than promised: an accessor then says `None`, and nothing else suffers. All text in it was written by
-/// whoever called the workflow: wrap it in [`Escaped`](crate::model::text::Escaped) before it is shown.
+/// One failed run (`WorkflowDLQMessage` in the service's OpenAPI description). Every field may be missing or of another type
+/// than documented. Its accessor then returns `None`, and all other fields stay readable. All text in a message comes from
+/// outside: wrap it in [`Escaped`](crate::model::Escaped) before it is shown.
 ///
 /// ```
 /// use upstash_dlq_core::DlqMessage;
@@ -34,11 +34,11 @@ type Headers<'a> = Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)>;
 #[derive(Clone, PartialEq)]
 pub struct DlqMessage {
     raw: String,
-    /// Where the values of known fields stand in it, so that a field costs nothing before it is asked for.
+    /// Where in `raw` the values of the known fields are. So a field costs nothing before it is asked for.
     fields: [Span; NAMES.len()],
 }
 
-/// From a byte to another one; empty where there is none.
+/// A range of bytes. Empty if the field is missing.
 #[derive(Clone, Copy, Default, PartialEq)]
 struct Span {
     start: u32,
@@ -89,11 +89,11 @@ fields! {
     ResponseBodyBase64 "responseBodyBase64"
 }
 
-/// How a failure callback went.
+/// The result of a failure callback.
 #[derive(Clone, Copy, PartialEq)]
 pub struct FailureCallbackInfo<'a>(&'a str);
 
-/// Text that is no message: not one JSON object.
+/// Why a text is not a message: it is not one JSON object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct MessageError(String);
 
@@ -106,8 +106,10 @@ impl fmt::Display for MessageError {
 impl core::error::Error for MessageError {}
 
 impl DlqMessage {
+    /// Reads one message.
+    ///
     /// # Errors
-    /// Text that is not one JSON object.
+    /// Returns a [`MessageError`] if the text is not one JSON object.
     pub fn parse(json: &str) -> Result<Self, MessageError> {
         let raw: &RawValue = serde_json::from_str(json).map_err(|error| MessageError(error.to_string()))?;
         if !raw.get().starts_with('{') {
@@ -116,12 +118,12 @@ impl DlqMessage {
         Ok(Self::from_raw(raw))
     }
 
-    /// Takes any JSON; what is not an object has no fields.
+    /// Takes any JSON. A value that is not an object has no fields.
     pub(crate) fn from_raw(raw: &RawValue) -> Self {
         let raw = without_white_space(raw.get());
         let mut fields = [Span::default(); NAMES.len()];
         let begin = raw.as_ptr().addr();
-        // A name that is no text ends it; fields before it would be as good as those of a torn message.
+        // An unreadable name ends the reading. The fields before it are not used either: the message may be torn.
         let read = each_entry(&raw, |name, value| {
             let Some(field) = Field::named(name) else { return };
             let start = value.as_ptr().addr() - begin;
@@ -135,14 +137,14 @@ impl DlqMessage {
         Self { raw, fields }
     }
 
-    /// The message's own JSON text, as it was sent but for white space between its tokens: one line, with numbers, escapes
-    /// and the order of the fields untouched.
+    /// The message as one line of JSON: as it was sent, without the white space between its tokens. Numbers, escapes and the
+    /// order of the fields are unchanged.
     pub fn as_json(&self) -> &str {
         &self.raw
     }
 
-    /// Any field by its name in the API, also one this version does not know. `None` too for a value that a
-    /// [`Value`] cannot hold; [`Self::as_json`] has it.
+    /// Returns any field by its name in the API, also one that this version does not know. Returns `None` if the field is
+    /// missing, or if a [`Value`] cannot hold it. [`Self::as_json`] has it then.
     pub fn get(&self, name: &str) -> Option<Value> {
         serde_json::from_str(entry(&self.raw, name)?).ok()
     }
@@ -164,12 +166,12 @@ impl DlqMessage {
         self.number(field).map(UnixMillis::new)
     }
 
-    /// `dlqId`, when it is usable in a request.
+    /// `dlqId`. `None` if it cannot be used in a request.
     pub fn dlq_id(&self) -> Option<DlqId> {
         DlqId::new(self.text(Field::DlqId)?.into_owned()).ok()
     }
 
-    /// `dlqId` as it stands there, usable or not.
+    /// `dlqId`, usable or not.
     pub(crate) fn dlq_id_text(&self) -> Option<Cow<'_, str>> {
         let raw = self.raw(Field::DlqId).filter(|raw| *raw != "null")?;
         Some(serde_json::from_str(raw).map_or(Cow::Borrowed(raw), |Element(text)| text))
@@ -180,7 +182,7 @@ impl DlqMessage {
         self.text(Field::WorkflowRunId)
     }
 
-    /// `workflowUrl`, or the failed step's `url` where it is missing.
+    /// `workflowUrl`, or the failed step's `url` if it is missing.
     pub fn workflow_url(&self) -> Option<Cow<'_, str>> {
         self.text(Field::WorkflowUrl).or_else(|| self.url())
     }
@@ -190,22 +192,22 @@ impl DlqMessage {
         self.time(Field::WorkflowCreatedAt)
     }
 
-    /// `url`, the failed step's.
+    /// `url`: the URL of the failed step.
     pub fn url(&self) -> Option<Cow<'_, str>> {
         self.text(Field::Url)
     }
 
-    /// `method`, the failed step's.
+    /// `method`: the HTTP method of the failed step.
     pub fn method(&self) -> Option<Cow<'_, str>> {
         self.text(Field::Method)
     }
 
-    /// `header`, what was sent to the step: names and their values.
+    /// `header`: the request headers of the step, by name.
     pub fn header(&self) -> Vec<(Cow<'_, str>, Vec<Cow<'_, str>>)> {
         self.raw(Field::Header).map(headers).unwrap_or_default()
     }
 
-    /// What was sent to the step: `body` or, where that is empty, `bodyBase64` decoded.
+    /// The request body of the step: `body`, or the decoded `bodyBase64` if `body` is empty.
     pub fn body(&self) -> Option<Cow<'_, [u8]>> {
         body(self.raw(Field::Body), self.raw(Field::BodyBase64))
     }
@@ -225,7 +227,7 @@ impl DlqMessage {
         self.time(Field::NotBefore)
     }
 
-    /// `failureCallback`, where a failure is reported to.
+    /// `failureCallback`: the URL that failures are reported to.
     pub fn failure_callback(&self) -> Option<Cow<'_, str>> {
         self.text(Field::FailureCallback)
     }
@@ -245,7 +247,7 @@ impl DlqMessage {
         self.text(Field::CallerIp)
     }
 
-    /// `labels`, or the older `label`.
+    /// `labels`, or the older `label` if there are none.
     pub fn labels(&self) -> Vec<Cow<'_, str>> {
         let labels = self.raw(Field::Labels).filter(|labels| labels.starts_with('[')).map(texts).unwrap_or_default();
         if labels.is_empty() { self.text(Field::Label).into_iter().collect() } else { labels }
@@ -261,12 +263,12 @@ impl DlqMessage {
         self.number(Field::ResponseStatus)
     }
 
-    /// `responseHeader`, what the step answered: names and their values.
+    /// `responseHeader`: the response headers of the step, by name.
     pub fn response_header(&self) -> Vec<(Cow<'_, str>, Vec<Cow<'_, str>>)> {
         self.raw(Field::ResponseHeader).map(headers).unwrap_or_default()
     }
 
-    /// What the step answered: `responseBody` or, where that is empty, `responseBodyBase64` decoded.
+    /// The response body of the step: `responseBody`, or the decoded `responseBodyBase64` if `responseBody` is empty.
     pub fn response_body(&self) -> Option<Cow<'_, [u8]>> {
         body(self.raw(Field::ResponseBody), self.raw(Field::ResponseBodyBase64))
     }
@@ -288,13 +290,13 @@ impl<'a> FailureCallbackInfo<'a> {
         text(entry(self.0, "responseBody")?)
     }
 
-    /// `responseHeaders`: names and their values.
+    /// `responseHeaders`: the response headers, by name.
     pub fn response_headers(&self) -> Vec<(Cow<'a, str>, Vec<Cow<'a, str>>)> {
         entry(self.0, "responseHeaders").map(headers).unwrap_or_default()
     }
 }
 
-/// A JSON string that is not empty.
+/// Reads a JSON string that is not empty.
 fn text(raw: &str) -> Option<Cow<'_, str>> {
     #[derive(Deserialize)]
     struct Text<'a>(#[serde(borrow)] Cow<'a, str>);
@@ -340,7 +342,7 @@ fn body<'a>(plain: Option<&'a str>, encoded: Option<&'a str>) -> Option<Cow<'a, 
     }
 }
 
-/// The value of an object's last entry with this name, as it stands there.
+/// The raw value of an object's last entry with this name.
 fn entry<'a>(object: &'a str, wanted: &str) -> Option<&'a str> {
     let mut found = None;
     each_entry(object, |name, value| {
@@ -352,7 +354,7 @@ fn entry<'a>(object: &'a str, wanted: &str) -> Option<&'a str> {
     found
 }
 
-/// Each entry of a JSON object, one after the other: nothing is kept of it.
+/// Visits each entry of a JSON object, one after the other.
 fn each_entry<'a>(object: &'a str, visit: impl FnMut(&str, &'a str)) -> Result<(), serde_json::Error> {
     struct Entries<F>(F);
     impl<'de, F: FnMut(&str, &'de str)> Visitor<'de> for Entries<F> {
@@ -373,7 +375,7 @@ fn each_entry<'a>(object: &'a str, visit: impl FnMut(&str, &'a str)) -> Result<(
     serde_json::Deserializer::from_str(object).deserialize_map(Entries(visit))
 }
 
-/// Each element of a JSON array.
+/// Visits each element of a JSON array.
 fn each_element<'a>(array: &'a str, visit: impl FnMut(&'a str)) -> Result<(), serde_json::Error> {
     struct Elements<F>(F);
     impl<'de, F: FnMut(&'de str)> Visitor<'de> for Elements<F> {
@@ -393,7 +395,7 @@ fn each_element<'a>(array: &'a str, visit: impl FnMut(&'a str)) -> Result<(), se
     serde_json::Deserializer::from_str(array).deserialize_seq(Elements(visit))
 }
 
-/// JSON without the white space between its tokens.
+/// Removes the white space between the tokens of a JSON text.
 fn without_white_space(json: &str) -> String {
     let mut out = String::with_capacity(json.len());
     let (mut in_string, mut escaped) = (false, false);

@@ -1,6 +1,6 @@
-//! The words of the domain: ids, times, messages, and where the service is.
+//! The basic types: ids, times, messages, and the endpoint.
 //!
-//! Floor 0: it knows nothing of what is asked for.
+//! Floor 0: it knows nothing about selections, requests or operations.
 
 pub(crate) mod base64;
 pub(crate) mod callback_state;

@@ -1,11 +1,11 @@
-//! Lengths of time as the service writes them.
+//! Spans of time in the service's notation.
 
 use crate::model::field_error::FieldError;
 use alloc::string::{String, ToString};
 use core::fmt;
 
-/// A span of time as the service writes it in headers: a whole number and a unit, `s`, `m`, `h` or `d`, such as `10s` or
-/// `5m`. It is sent as it was given.
+/// A span of time in the service's notation: a whole number and a unit, `s`, `m`, `h` or `d`, such as `10s` or `5m`. It is
+/// sent as it was given.
 ///
 /// ```
 /// use upstash_dlq_core::model::Period;
@@ -17,15 +17,15 @@ use core::fmt;
 pub struct Period(String);
 
 impl Period {
-    /// So many seconds.
+    /// A period of this many seconds.
     ///
     /// # Errors
-    /// Zero.
+    /// Returns a [`FieldError`] if `seconds` is zero.
     pub fn from_secs(seconds: u32) -> Result<Self, FieldError> {
         alloc::format!("{seconds}s").parse()
     }
 
-    /// As it is sent.
+    /// The text that is sent.
     pub fn as_str(&self) -> &str {
         &self.0
     }

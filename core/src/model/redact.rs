@@ -1,19 +1,19 @@
-//! What others wrote, made fit to be shown.
+//! Removes secrets from texts that others wrote.
 
 use crate::model::endpoint::Endpoint;
 use alloc::string::String;
 
-/// In place of what must not be shown.
+/// Stands in place of a secret.
 const HIDDEN: char = '…';
 
-/// Fewer characters of a token at the end of a text are chance, and tell nothing.
+/// The shortest part of a token that is hidden at the end of a cut text. Fewer characters may match by chance.
 const MIN_PART: usize = 4;
 
 const PARAMETER: &str = "qstash_token=";
 
 impl Endpoint {
-    /// A text that is not our own, such as an error of an HTTP library, without secrets: the token is hidden in whatever
-    /// form it was sent, and a URL keeps neither user nor query.
+    /// Removes the secrets from a text of others, such as an error of an HTTP library. The token is hidden in every form in
+    /// which it is sent, and so are the user and the query of a URL.
     ///
     /// ```
     /// use upstash_dlq_core::{Endpoint, Token};
@@ -52,7 +52,7 @@ impl Endpoint {
 }
 
 impl Endpoint {
-    /// The same for a text that was cut somewhere, perhaps within the token.
+    /// The same for a text that was cut, perhaps within the token.
     pub(crate) fn redact_cut(&self, text: &str) -> String {
         let mut shown = self.redact(text);
         let token = self.token();
@@ -66,7 +66,7 @@ impl Endpoint {
     }
 }
 
-/// How many bytes of `text` are the token, each of its bytes as it is or percent-encoded.
+/// How many bytes of `text` the token takes at its start, each byte of it plain or percent-encoded.
 fn written(token: &[u8], text: &[u8]) -> Option<usize> {
     if text.starts_with(token) {
         return Some(token.len());
@@ -95,18 +95,18 @@ fn starts_with_parameter(text: &str) -> bool {
     text.get(..PARAMETER.len()).is_some_and(|start| start.eq_ignore_ascii_case(PARAMETER))
 }
 
-/// How many bytes there are up to white space, a quote, a bracket, or one of `also`.
+/// How many bytes come before white space, a quote, a bracket, or one of `also`.
 fn word(text: &str, also: &str) -> usize {
     text.find(|c: char| c.is_whitespace() || "\"'`<>()[]{},;".contains(c) || also.contains(c)).unwrap_or(text.len())
 }
 
-/// How many bytes a user and a password have at the beginning of a URL's authority.
+/// How many bytes the user and the password take at the start of a URL's authority.
 fn user(authority: &str) -> usize {
     let end = authority.find(|c: char| c.is_whitespace() || "/?#\"'<>".contains(c)).unwrap_or(authority.len());
     authority.get(..end).and_then(|authority| authority.rfind('@')).unwrap_or(0)
 }
 
-/// Whether the last word of what is shown so far is a URL, or a path as requests have it.
+/// Whether the last word so far is a URL, or the path of a request.
 fn in_url(shown: &str) -> bool {
     let start = shown.rfind(|c: char| c.is_whitespace() || "\"'`<>()".contains(c)).map_or(0, |at| at + 1);
     shown.get(start..).is_some_and(|word| word.contains("://") || word.starts_with('/'))

@@ -1,11 +1,11 @@
-//! Makes text from others fit for a terminal.
+//! Makes texts of others safe for a terminal.
 
 use core::fmt::{self, Write};
 
-/// Text from outside, made safe to show in a terminal.
+/// Shows a text from outside safely in a terminal.
 ///
-/// Control characters (C0, DEL, C1) and the invisible formatting characters that reorder or hide text are written as
-/// `\u{…}`; text longer than [`Escaped::LIMIT`] characters is cut and ends in `…`.
+/// Control characters (C0, DEL, C1) and invisible characters, which can reorder or hide text, are written as `\u{…}`. A text
+/// longer than [`Escaped::LIMIT`] characters is cut and ends in `…`.
 ///
 /// ```
 /// use upstash_dlq_core::model::Escaped;
@@ -15,11 +15,11 @@ use core::fmt::{self, Write};
 pub struct Escaped<'a>(pub &'a str);
 
 impl Escaped<'_> {
-    /// How many characters are shown at most.
+    /// The most characters that are shown.
     pub const LIMIT: usize = 500;
 }
 
-/// True for what must not reach a terminal as it is.
+/// Whether a character must not reach a terminal as it is.
 fn is_unsafe(c: char) -> bool {
     c.is_control()
         // Unicode's Default_Ignorable_Code_Point, in which the bidirectional controls are …

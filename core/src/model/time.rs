@@ -3,7 +3,7 @@
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// A point in time: milliseconds since 1970-01-01T00:00:00Z, the unit of every time in this API (`format: int64` in the
+/// A point in time, in milliseconds since 1970-01-01T00:00:00Z. Every time in this API has this unit (`format: int64` in the
 /// service's OpenAPI description).
 ///
 /// ```
@@ -18,7 +18,7 @@ pub struct UnixMillis(i64);
 pub(crate) const RETENTION_MS: i64 = 92 * 86_400_000;
 
 impl UnixMillis {
-    /// Milliseconds since the epoch; negative before it.
+    /// A time from milliseconds since the epoch, negative before it.
     pub const fn new(millis: i64) -> Self {
         Self(millis)
     }

@@ -1,4 +1,4 @@
-//! Which runs match, by the fields that the service can filter by.
+//! The filter: which runs match, by the fields that the service can filter by.
 
 use crate::model::callback_state::FailureFunctionState;
 use crate::model::field_error::FieldError;
@@ -8,10 +8,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// Which runs match: the values of one field are alternatives, and all given fields must hold (OR within a field, AND
-/// between fields). A filter without a condition cannot be built.
+/// Which runs match. A run matches if it meets all given fields. It meets a field if it has one of the field's values (OR
+/// within a field, AND between fields). A filter without a condition cannot be built.
 ///
-/// It reads and writes with serde under the API's own field names; reading checks what [`FilterBuilder::build`] checks.
+/// It is serialised with serde under the API's own field names. Deserialising checks what [`FilterBuilder::build`] checks.
 ///
 /// ```
 /// use upstash_dlq_core::{Filter, UnixMillis};
@@ -24,17 +24,17 @@ use serde::{Deserialize, Serialize};
 #[serde(try_from = "FilterBuilder", into = "FilterBuilder")]
 pub struct Filter(FilterBuilder);
 
-/// Which times of a filter were given relative to the present ("7 days ago"), so that a later process resolves the same
-/// words to later ones.
+/// Which times of a filter were given relative to the present ("7 days ago"). A later process resolves the same words to
+/// later times.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct RelativeTimes {
     /// The lower end, [`FilterBuilder::from`].
     pub from: bool,
-    /// The upper end, [`FilterBuilder::to`], also where it is the present itself.
+    /// The upper end, [`FilterBuilder::to`], also if it is the present itself.
     pub to: bool,
 }
 
-/// Collects conditions; [`build`](Self::build) checks them.
+/// Collects the conditions of a [`Filter`]. [`build`](Self::build) checks them.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[must_use]
@@ -60,16 +60,16 @@ pub struct FilterBuilder {
 }
 
 impl Filter {
-    /// How long the encoded filter may be with both of its dates, in bytes, so that a request with a cursor stays within what
-    /// `http` can hold.
+    /// The longest encoded filter that is accepted, in bytes, with room for both dates. So a request with a cursor stays
+    /// within what `http` can hold.
     pub const MAX_ENCODED_LEN: usize = 32_000;
 
-    /// Starts an empty filter, which will not build before it has a condition.
+    /// Starts an empty filter. It needs at least one condition to be built.
     pub fn builder() -> FilterBuilder {
         FilterBuilder::default()
     }
 
-    /// The conditions again, to change them.
+    /// Returns the conditions, to change them.
     pub fn into_builder(self) -> FilterBuilder {
         self.0
     }
@@ -88,9 +88,9 @@ impl Filter {
         self.0.to_date
     }
 
-    /// Whether this is what `given` was in an earlier process: the same conditions, with the times that were given relative
-    /// to the present as they were then. It never reaches beyond the upper end that is given now, where both ends are
-    /// relative both have moved by the same time, and no file is older than the service keeps runs.
+    /// Whether this is what `given` was in an earlier process: the same conditions, with the earlier values of the times that
+    /// are relative to the present. An earlier filter never ends after the one that is given now. If both ends are relative,
+    /// both have moved by the same time. It is not older than the time that the service keeps runs.
     pub(crate) fn is_an_earlier(&self, given: &Self, relative: RelativeTimes) -> bool {
         let (own, now) = (&self.0, &given.0);
         let rest = FilterBuilder { from_date: now.from_date, to_date: now.to_date, ..own.clone() };
@@ -111,8 +111,8 @@ impl Filter {
         rest == *now && to_fits && from_fits
     }
 
-    /// How long the encoded filter is with the longest dates there can be, in bytes: a window of it has both, whether or not
-    /// they were given.
+    /// How long the encoded filter is with the longest possible dates, in bytes. A window of it has both dates, even if the
+    /// filter has none.
     fn longest_encoded_len(&self) -> usize {
         const LONGEST_DATES: usize = "fromDate=&toDate=&".len() + 2 * "-9223372036854775808".len();
         let mut len = LONGEST_DATES;
@@ -125,7 +125,7 @@ impl Filter {
         len
     }
 
-    /// The query's pairs in the order of the service's OpenAPI description.
+    /// Visits the pairs of the query, in the order of the service's OpenAPI description.
     pub(crate) fn for_each_pair(&self, mut pair: impl FnMut(&'static str, &str)) {
         let f = &self.0;
         let time = |name, value: Option<UnixMillis>, pair: &mut dyn FnMut(&'static str, &str)| {
@@ -146,64 +146,69 @@ impl Filter {
 }
 
 impl FilterBuilder {
-    /// Failed at or after this time (`fromDate`, inclusive).
+    /// Runs that failed at or after this time (`fromDate`).
     pub fn from(mut self, from: UnixMillis) -> Self {
         self.from_date = Some(from);
         self
     }
 
-    /// Failed at or before this time (`toDate`, inclusive).
+    /// Runs that failed at or before this time (`toDate`).
     pub fn to(mut self, to: UnixMillis) -> Self {
         self.to_date = Some(to);
         self
     }
 
-    /// Of this workflow; repeatable.
+    /// Runs of this workflow (`workflowUrl`). May be given again for alternatives.
     pub fn workflow_url(mut self, url: impl Into<String>) -> Self {
         self.workflow_url.push(url.into());
         self
     }
 
-    /// Of this run. Older documents of the service call it a prefix match.
+    /// The run with this id (`workflowRunId`). Older documents of the service call it a prefix match.
     pub fn workflow_run_id(mut self, id: impl Into<String>) -> Self {
         self.workflow_run_id = Some(id.into());
         self
     }
 
-    /// Of the run that was created at exactly this time (`workflowCreatedAt`).
+    /// Runs that were created at exactly this time (`workflowCreatedAt`).
     pub fn workflow_created_at(mut self, at: UnixMillis) -> Self {
         self.workflow_created_at = Some(at);
         self
     }
 
-    /// With this label; repeatable.
+    /// Runs with this label (`label`). May be given again for alternatives.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.label.push(label.into());
         self
     }
 
-    /// Whose failure function is in this state; repeatable.
+    /// Runs whose failure function is in this state (`failureFunctionState`). May be given again for alternatives.
     pub fn failure_function_state(mut self, state: &FailureFunctionState) -> Self {
         self.failure_function_state.push(state.as_str().to_string());
         self
     }
 
-    /// Published from this address; repeatable.
+    /// Runs that were published from this address (`callerIp`). May be given again for alternatives.
     pub fn caller_ip(mut self, ip: impl Into<String>) -> Self {
         self.caller_ip.push(ip.into());
         self
     }
 
-    /// With this flow control key; repeatable.
+    /// Runs with this flow control key (`flowControlKey`). May be given again for alternatives.
     pub fn flow_control_key(mut self, key: impl Into<String>) -> Self {
         self.flow_control_key.push(key.into());
         self
     }
 
+    /// Checks the conditions and builds the filter.
+    ///
     /// # Errors
-    /// No condition at all; a value that is empty or blank (the service would drop it and match more); a comma in a value
-    /// (the service would split it); a window that ends before it begins; a filter longer than
-    /// [`Filter::MAX_ENCODED_LEN`] bytes.
+    /// Returns a [`FieldError`] if
+    /// - there is no condition,
+    /// - a value is empty or blank (the service would drop it and match more),
+    /// - a value contains a comma (the service would split it),
+    /// - `from` lies after `to`, or
+    /// - the filter is longer than [`Filter::MAX_ENCODED_LEN`] bytes.
     pub fn build(self) -> Result<Filter, FieldError> {
         let filter = Filter(self);
         let mut pairs = 0_usize;
@@ -220,16 +225,12 @@ impl FilterBuilder {
         if pairs == 0 {
             return Err(FieldError::empty(
                 "filter",
-                "no condition is given: give at least one, or choose everything in so many words",
+                "no condition is given: give at least one, or select everything explicitly",
             ));
         }
         if let (Some(from), Some(to)) = (filter.from(), filter.to()) {
             if from > to {
-                return Err(FieldError::new(
-                    "fromDate",
-                    &from.to_string(),
-                    "lies after toDate: swap them, both are inclusive",
-                ));
+                return Err(FieldError::new("fromDate", &from.to_string(), "lies after toDate: swap them"));
             }
         }
         if filter.longest_encoded_len() > Filter::MAX_ENCODED_LEN {
@@ -247,14 +248,14 @@ fn check_value(field: &'static str, value: &str) -> Result<(), FieldError> {
         return Err(FieldError::new(
             field,
             value,
-            "is empty, which the service takes for no filter at all: leave it out or give a value",
+            "is empty, which the service treats as no filter at all: leave it out or give a value",
         ));
     }
     if value.contains(',') {
         return Err(FieldError::new(
             field,
             value,
-            "holds a comma, at which the service splits values, so that more would match than was asked: give each value by itself",
+            "holds a comma, at which the service splits values, so more runs would match: give each value by itself",
         ));
     }
     Ok(())

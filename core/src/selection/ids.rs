@@ -1,4 +1,4 @@
-//! A list of ids that a request can act on.
+//! A list of ids to act on.
 
 use crate::model::dlq_id::DlqId;
 use crate::model::field_error::FieldError;
@@ -6,15 +6,15 @@ use alloc::collections::BTreeSet;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-/// A list of ids that is never empty and holds no id twice.
+/// A list of ids. It is never empty, and each id is in it once.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ids(Vec<DlqId>);
 
 impl Ids {
-    /// Keeps the order of first mention; a repeated id is taken once.
+    /// Checks ids and removes duplicates. The order stays.
     ///
     /// # Errors
-    /// When there is no id, or one is not valid (see [`DlqId::new`]).
+    /// Returns a [`FieldError`] if there is no id, or if one is not valid (see [`DlqId::new`]).
     ///
     /// ```
     /// use upstash_dlq_core::selection::Ids;
@@ -26,15 +26,15 @@ impl Ids {
         Self::new(ids.into_iter().map(DlqId::new).collect::<Result<Vec<_>, _>>()?)
     }
 
-    /// The same from ids that are valid already.
+    /// The same from ids that were checked before.
     ///
     /// # Errors
-    /// When there is no id.
+    /// Returns a [`FieldError`] if there is no id.
     pub fn new(mut ids: Vec<DlqId>) -> Result<Self, FieldError> {
         if ids.is_empty() {
             return Err(FieldError::empty(
                 "dlqIds",
-                "no id is given: name at least one, or choose everything in so many words",
+                "no id is given: give at least one, or select everything explicitly",
             ));
         }
         let keep: Vec<bool> = {
@@ -46,12 +46,12 @@ impl Ids {
         Ok(Self(ids))
     }
 
-    /// The ids in order.
+    /// The ids, in order.
     pub fn as_slice(&self) -> &[DlqId] {
         &self.0
     }
 
-    /// How many there are; at least one.
+    /// How many ids there are, at least one.
     #[expect(clippy::len_without_is_empty, reason = "a list of ids is never empty")]
     pub fn len(&self) -> usize {
         self.0.len()

@@ -1,27 +1,27 @@
-//! Whether a listed run is one that a filter asks for: what the server says is held against what it was asked.
+//! Checks listed runs against the filter that was sent.
 
 use crate::model::message::DlqMessage;
 use crate::model::time::UnixMillis;
 use crate::selection::filter::Filter;
 
-/// What a message says of a filter.
+/// Whether a message matches a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// It meets every condition.
+    /// The message meets every condition.
     Yes,
-    /// It does not meet the condition on this field, by the field's name in the API.
+    /// The message does not meet the condition on this field. The name is the one in the API.
     No(&'static str),
-    /// It meets every condition that it can be held against; it does not carry this field.
+    /// The message does not have this field, so its condition cannot be checked. The message meets all other conditions.
     Unknown(&'static str),
 }
 
 impl Filter {
-    /// Whether a message meets this filter.
+    /// Whether a message matches this filter.
     ///
-    /// A message without the label, the workflow URL or the run id that is asked for does not meet it. One without
-    /// `callerIP`, `flowControlKey` or a failure function state may. A run id is met by what begins with it, since older
-    /// documents of the service call it a prefix. Which of its times the service holds against `fromDate` and `toDate`
-    /// is not promised: a message meets them if any time that it carries lies within.
+    /// A message without a label, workflow URL or run id does not match a filter for one. A message without `callerIP`,
+    /// `flowControlKey` or a failure function state may match. A run id matches every id that begins with it, because older
+    /// documents of the service call it a prefix. The service does not document which time it compares with `fromDate` and
+    /// `toDate`: a message matches if any of its times lies between them.
     ///
     /// ```
     /// use upstash_dlq_core::{DlqMessage, Filter, selection::Match};
@@ -72,7 +72,7 @@ impl Filter {
             }
         }
         if let (Some(from), Some(to)) = (conditions.from_date, conditions.to_date) {
-            // Each end is met by some time; one and the same has to meet both.
+            // Each end is met by some time. One and the same time has to meet both.
             if any(times, |time| time >= from && time <= to) == Some(false) {
                 return Match::No("fromDate");
             }
@@ -93,7 +93,7 @@ impl Filter {
     }
 }
 
-/// `None` where the message carries no time.
+/// Whether any of the times meets the condition. `None` if the message has no time.
 fn any(times: [Option<UnixMillis>; 3], met: impl Fn(UnixMillis) -> bool) -> Option<bool> {
     let mut carried = times.into_iter().flatten().peekable();
     carried.peek()?;

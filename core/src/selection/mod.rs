@@ -1,6 +1,6 @@
 //! Which runs an operation acts on.
 //!
-//! Floor 1: it knows nothing of requests.
+//! Floor 1: it knows nothing about requests.
 
 pub(crate) mod filter;
 pub(crate) mod ids;

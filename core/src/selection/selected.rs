@@ -1,4 +1,4 @@
-//! What an operation acts on.
+//! The selection: what an operation acts on.
 
 use crate::model::field_error::FieldError;
 use crate::model::message::DlqMessage;
@@ -7,20 +7,20 @@ use crate::selection::filter::Filter;
 use crate::selection::ids::Ids;
 use crate::selection::matches::Match;
 
-/// Which runs an operation acts on. Ids together with filters cannot be written down, nor can "nothing given": an empty
-/// list of ids and an empty filter do not build, and everything is a choice of its own.
+/// Which runs an operation acts on: ids, or a filter, or everything. There is no way to select everything by accident: an
+/// empty list of ids and an empty filter cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
-    /// These runs.
+    /// The runs with these ids.
     Ids(Ids),
-    /// The runs that match.
+    /// The runs that match this filter.
     Filter(Filter),
     /// Every run in the DLQ.
     Everything,
 }
 
 impl Selection {
-    /// Whether a message is of a run that is selected.
+    /// Whether the run of this message is selected.
     pub fn matches(&self, message: &DlqMessage) -> Match {
         match self {
             Self::Ids(ids) => match message.dlq_id() {
@@ -32,11 +32,11 @@ impl Selection {
         }
     }
 
-    /// The same selection with its upper end fixed: runs that fail after `to` are left alone. Ids stay as they are, and
-    /// so does a filter that has an upper end of its own.
+    /// Limits the selection to runs that failed at or before `to`. A list of ids stays as it is, and so does a filter that has
+    /// an upper end already.
     ///
     /// # Errors
-    /// When the filter begins after `to`.
+    /// Returns a [`FieldError`] if the filter begins after `to`.
     pub fn until(self, to: UnixMillis) -> Result<Self, FieldError> {
         match self {
             Self::Ids(ids) => Ok(Self::Ids(ids)),

@@ -1,4 +1,4 @@
-//! One of N parts of a window of time, for one of N machines.
+//! One of N parts of a window of time, for one of N processes.
 
 use crate::model::field_error::FieldError;
 use crate::model::time::UnixMillis;
@@ -7,7 +7,7 @@ use crate::selection::window::Window;
 use core::fmt;
 use core::num::NonZeroU32;
 
-/// One of N equal parts of a window of time, for spreading one operation over machines: `3/8` is the third of eight.
+/// One of N equal parts of a window of time, to spread one operation over several machines: `3/8` is the third of eight.
 ///
 /// ```
 /// use upstash_dlq_core::{Filter, UnixMillis, selection::Shard};
@@ -24,10 +24,10 @@ pub struct Shard {
 }
 
 impl Shard {
-    /// The part of a filter's window, both ends of which must be given: machines have clocks of their own.
+    /// Returns this part of a filter's window. The filter needs both ends, because the clocks of machines differ.
     ///
     /// # Errors
-    /// A filter without `from` or `to`, or a window with fewer milliseconds than shards.
+    /// Returns a [`FieldError`] if the filter has no `from` or no `to`, or if its window has fewer milliseconds than shards.
     pub fn of(&self, filter: Filter) -> Result<Filter, FieldError> {
         let (Some(from), Some(to)) = (filter.from(), filter.to()) else {
             return Err(FieldError::empty(
@@ -42,7 +42,7 @@ impl Shard {
             Some(part) if u32::try_from(parts.len()) == Ok(self.of.get()) => {
                 filter.into_builder().from(UnixMillis::new(part.lo)).to(UnixMillis::new(part.hi)).build()
             }
-            _ => Err(FieldError::empty("shard", "has more shards than the window has milliseconds: take fewer")),
+            _ => Err(FieldError::empty("shard", "has more parts than the window has milliseconds: take fewer")),
         }
     }
 }

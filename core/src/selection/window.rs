@@ -1,4 +1,4 @@
-//! A stretch of time, cut into parts.
+//! A window of time, which can be cut into parts.
 
 use crate::model::field_error::FieldError;
 use crate::model::time::RETENTION_MS;
@@ -8,7 +8,8 @@ use crate::selection::selected::Selection;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};
 
-/// From `lo` to `hi`, both included. An open end is not sent: whatever lies beyond it belongs to the window, too.
+/// From `lo` to `hi`, both included, in milliseconds since 1970. An open end is not sent: all times beyond it belong to the
+/// window, too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Window {
@@ -19,8 +20,8 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// Of a filter's own times; where one is missing, that end is open, and cut as if the service kept runs for 92 days
-    /// up to `now`.
+    /// The window of a selection. If a time is missing, that end is open, and the window is cut as if the service kept runs
+    /// for 92 days up to `now`.
     pub(crate) fn of(selection: &Selection, now: UnixMillis) -> Self {
         let (from, to) = match selection {
             Selection::Filter(filter) => (filter.from(), filter.to()),
@@ -31,14 +32,14 @@ impl Window {
         Self { lo, hi, open_below: from.is_none(), open_above: to.is_none() }
     }
 
-    /// How many milliseconds it has, its open ends aside.
+    /// How many milliseconds there are from `lo` to `hi`.
     pub(crate) fn width(&self) -> i128 {
         i128::from(self.hi) - i128::from(self.lo) + 1
     }
 
-    /// Into `parts` disjoint parts that cover it, as even as they can be; fewer where it has fewer milliseconds. What lies
-    /// beyond an open lower end becomes a part of its own, twice as wide: should the runs lie there after all, they are
-    /// found as fast as they would be anywhere.
+    /// Cuts the window into `parts` disjoint parts that cover it, as even as possible. There are fewer parts if it has fewer
+    /// milliseconds. The time below an open lower end becomes a part of its own, twice as wide, so that it can be cut as fast
+    /// as any other if the runs lie there.
     pub(crate) fn split(&self, parts: usize) -> Vec<Self> {
         if self.open_below && parts > 1 && self.lo > i64::MIN {
             let span = i64::try_from(self.width().saturating_mul(2)).unwrap_or(i64::MAX);
@@ -66,17 +67,17 @@ impl Window {
         (self.open_below || at >= self.lo) && (self.open_above || at <= self.hi)
     }
 
-    /// Whether all of it lies in `whole`.
+    /// Whether this window lies within `whole`.
     pub(crate) fn lies_in(&self, whole: &Self) -> bool {
         self.lo <= self.hi
             && (whole.open_below || (!self.open_below && self.lo >= whole.lo))
             && (whole.open_above || (!self.open_above && self.hi <= whole.hi))
     }
 
-    /// The same selection within this window.
+    /// Narrows a selection to this window.
     pub(crate) fn narrow(&self, selection: &Selection) -> Result<Selection, FieldError> {
         let filter = match selection {
-            // Ids have no window: narrowed to dates they would be a filter of dates and nothing else.
+            // Ids have no window: narrowed to dates, they would become a filter by dates alone.
             Selection::Ids(_) => return Ok(selection.clone()),
             _ if self.open_below && self.open_above => return Ok(selection.clone()),
             Selection::Filter(filter) => filter.clone().into_builder(),

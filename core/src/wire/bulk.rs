@@ -1,4 +1,4 @@
-//! What distinguishes delete, resume and restart; everything else they share.
+//! How delete, resume and restart differ. They share everything else.
 
 use crate::model::cursor::Cursor;
 use crate::wire::error::ResponseError;
@@ -6,28 +6,28 @@ use crate::wire::page::{DeletePage, StartedPage, StartedRun};
 use core::fmt::Debug;
 use http::{Method, Response};
 
-/// Deletes runs: harmless to repeat.
+/// Deletes runs. A request is safe to repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delete;
 
-/// Goes on with runs where they failed: starting one twice is not harmless, so that nothing is repeated by itself.
+/// Resumes runs where they failed. A repeated request could start a run twice, so none is repeated automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Resume;
 
-/// Starts runs anew: starting one twice is not harmless, so that nothing is repeated by itself.
+/// Restarts runs from their beginning. A repeated request could start a run twice, so none is repeated automatically.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Restart;
 
 /// [`Delete`], [`Resume`] or [`Restart`].
 pub trait BulkOperation: sealed::Sealed + Copy + Debug + Send + Sync + Unpin + 'static {
-    /// The answer to one request.
+    /// What the response to one request says.
     type Page: BulkPage;
-    /// As people say it: `delete`.
+    /// The operation in one word, such as `delete`.
     const NAME: &'static str;
-    /// Whether a request may be sent again when nobody knows whether it was carried out, and passes be made until one
-    /// finds nothing left.
+    /// Whether a request may be sent again if it is unknown whether it was carried out. Then passes can be made until one finds
+    /// nothing left, too.
     const RETRY_SAFE: bool;
-    /// The most runs that one request may act on, where the service names a bound.
+    /// The most runs that one request may act on. `None` if the service documents no limit.
     const MAX_PAGE_SIZE: Option<u32>;
     #[doc(hidden)]
     const METHOD: Method;
@@ -37,13 +37,13 @@ pub trait BulkOperation: sealed::Sealed + Copy + Debug + Send + Sync + Unpin + '
     fn parse<B: AsRef<[u8]>>(response: &Response<B>) -> Result<Self::Page, ResponseError>;
 }
 
-/// The answer to one bulk request.
+/// What the response to one bulk request says.
 pub trait BulkPage: Clone + Debug + PartialEq + Send + 'static {
     /// How many runs the request acted on.
     fn affected(&self) -> u64;
-    /// Where the next page begins.
+    /// Where the next page begins. `None` at the end.
     fn cursor(&self) -> Option<&Cursor>;
-    /// The runs that the request started.
+    /// The runs that the request started. Empty for a delete.
     fn started(&self) -> &[StartedRun] {
         &[]
     }
@@ -73,12 +73,12 @@ impl BulkPage for StartedPage {
     }
 }
 
-macro_rules! verb {
-    ($verb:ty, $page:ty, $name:literal, $method:ident, $path:literal, repeatable: $repeatable:literal, max: $max:expr) => {
-        impl BulkOperation for $verb {
+macro_rules! bulk_operation {
+    ($operation:ty, $page:ty, $name:literal, $method:ident, $path:literal, retry_safe: $retry_safe:literal, max: $max:expr) => {
+        impl BulkOperation for $operation {
             type Page = $page;
             const NAME: &'static str = $name;
-            const RETRY_SAFE: bool = $repeatable;
+            const RETRY_SAFE: bool = $retry_safe;
             const MAX_PAGE_SIZE: Option<u32> = $max;
             const METHOD: Method = Method::$method;
             const PATH: &'static str = $path;
@@ -87,13 +87,13 @@ macro_rules! verb {
                 <$page>::parse(response)
             }
         }
-        impl sealed::Sealed for $verb {}
+        impl sealed::Sealed for $operation {}
     };
 }
 
-verb!(Delete, DeletePage, "delete", DELETE, "/v2/workflows/dlq", repeatable: true, max: None);
-verb!(Resume, StartedPage, "resume", POST, "/v2/workflows/dlq/resume", repeatable: false, max: Some(50));
-verb!(Restart, StartedPage, "restart", POST, "/v2/workflows/dlq/restart", repeatable: false, max: Some(50));
+bulk_operation!(Delete, DeletePage, "delete", DELETE, "/v2/workflows/dlq", retry_safe: true, max: None);
+bulk_operation!(Resume, StartedPage, "resume", POST, "/v2/workflows/dlq/resume", retry_safe: false, max: Some(50));
+bulk_operation!(Restart, StartedPage, "restart", POST, "/v2/workflows/dlq/restart", retry_safe: false, max: Some(50));
 
 mod sealed {
     pub trait Sealed {}

@@ -1,4 +1,4 @@
-//! One request and its response.
+//! A call: one request and its response.
 
 use crate::model::endpoint::Endpoint;
 use crate::wire::error::ResponseError;
@@ -7,21 +7,24 @@ use http::{Request, Response};
 
 /// One request and its response. A [`SingleCall`](crate::SingleCall) sends it, with retries.
 pub trait Call: Clone + Debug + Send {
-    /// What the response says.
+    /// What a successful response says.
     type Output: Clone + Debug + Send;
 
     /// Whether the request changes nothing.
     const READ_ONLY: bool;
 
-    /// Whether the request may be sent again when nobody knows whether it was carried out.
+    /// Whether the request may be sent again if it is unknown whether it was carried out.
     const RETRY_SAFE: bool;
 
+    /// Builds the request.
+    ///
     /// # Errors
-    /// Never for values that this crate built: every part is checked and bounded where it is made. The error is passed on
-    /// rather than ruled out by a panic.
+    /// Returns an error only because of a defect in this library: every part of a request is checked where it is made.
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error>;
 
+    /// Reads the response.
+    ///
     /// # Errors
-    /// An answer that is not the one asked for.
+    /// Returns a [`ResponseError`] if the response is not the expected one.
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<Self::Output, ResponseError>;
 }

@@ -37,44 +37,44 @@ pub struct List {
 /// One page of failed runs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ListPage {
-    /// The runs, in the service's order.
+    /// The runs, in the order in which the service sent them.
     pub messages: Vec<DlqMessage>,
-    /// Where the next page begins; `None` at the end.
+    /// Where the next page begins. `None` at the end.
     pub cursor: Option<Cursor>,
 }
 
 impl List {
-    /// The most runs one page may hold, as the service's OpenAPI description has it; also the default.
+    /// The most runs that one page may hold, by the service's OpenAPI description. This is the default.
     pub const MAX_PAGE_SIZE: u32 = 100;
 
-    /// Every run in the DLQ.
+    /// Lists every run in the DLQ.
     pub fn everything() -> Self {
         Self { filter: None, page_size: Self::MAX_PAGE_SIZE, cursor: None }
     }
 
-    /// The runs that match.
+    /// Lists the runs that match a filter.
     pub fn matching(filter: Filter) -> Self {
         Self { filter: Some(filter), ..Self::everything() }
     }
 
-    /// How many runs one page holds, brought into the range from 1 to [`Self::MAX_PAGE_SIZE`].
+    /// Sets how many runs one page holds. A number outside 1 to [`Self::MAX_PAGE_SIZE`] becomes the nearest in that range.
     pub fn page_size(self, page_size: u32) -> Self {
         Self { page_size: page_size.clamp(1, Self::MAX_PAGE_SIZE), ..self }
     }
 
-    /// What the runs have to match; `None` for every run.
+    /// The filter. `None` if every run is listed.
     pub fn filter(&self) -> Option<&Filter> {
         self.filter.as_ref()
     }
 
-    /// Begins where an earlier page ended.
+    /// Begins after the page that this cursor came with.
     pub fn after(self, cursor: Cursor) -> Self {
         Self { cursor: Some(cursor), ..self }
     }
 }
 
 impl List {
-    /// What does not change from page to page.
+    /// The part of the request that does not change from page to page.
     pub(crate) fn prefix(&self, endpoint: &Endpoint) -> Prefix {
         Prefix::new(endpoint.path(PATH), self.filter.as_ref(), self.page_size.into())
     }
@@ -88,7 +88,7 @@ impl List {
         self.filter.clone().map_or(Selection::Everything, Selection::Filter)
     }
 
-    /// The same pages of another filter, from their start.
+    /// Lists another selection with the same page size, from its start.
     pub(crate) fn of(&self, selection: Selection) -> Self {
         let filter = match selection {
             Selection::Filter(filter) => Some(filter),
@@ -98,10 +98,10 @@ impl List {
     }
 }
 
-/// A page may hold more runs than it was asked for, but not any number: each takes memory of its own, however short it is.
+/// The most runs that are read from a page. A server may send more than it was asked for, and each takes memory of its own.
 const MAX_MESSAGES: usize = 10_000;
 
-/// Read one by one, so that nothing but the messages themselves is kept.
+/// The messages of a page. They are read one by one, so only the messages themselves take memory.
 struct Messages(Vec<DlqMessage>);
 
 impl<'de> Deserialize<'de> for Messages {

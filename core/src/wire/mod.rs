@@ -1,6 +1,6 @@
-//! Requests and responses, as the service has them on the wire.
+//! Requests and responses, as they are on the wire.
 //!
-//! Floor 2: it knows nothing of retries, pages to come, or time.
+//! Floor 2: it knows nothing about retries, further pages, or time.
 
 pub(crate) mod bulk;
 pub(crate) mod call;

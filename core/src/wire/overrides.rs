@@ -1,4 +1,4 @@
-//! What a resumed or restarted run gets other than it had.
+//! Settings that resumed and restarted runs get instead of their own.
 
 use crate::model::field_error::FieldError;
 use crate::model::period::Period;
@@ -15,11 +15,11 @@ const FLOW_CONTROL_VALUE: HeaderName = HeaderName::from_static("upstash-flow-con
 const LABEL: HeaderName = HeaderName::from_static("upstash-label");
 const FAILURE_CALLBACK: HeaderName = HeaderName::from_static("upstash-failure-callback");
 
-/// No value is longer, in bytes; servers and proxies bound their headers.
+/// The longest value that is accepted, in bytes. Servers and proxies limit the length of headers.
 const MAX_LEN: usize = 4_096;
 
-/// The settings that resumed and restarted runs get instead of their own; what is not set stays as it was. They travel as
-/// `Upstash-…` headers (the service's OpenAPI description, bulk resume and restart).
+/// Settings that resumed and restarted runs get instead of their own. A setting that is not given stays as it was. They are
+/// sent as `Upstash-…` headers (the service's OpenAPI description, bulk resume and restart).
 ///
 /// ```
 /// use upstash_dlq_core::wire::{FlowControl, Overrides};
@@ -35,7 +35,7 @@ const MAX_LEN: usize = 4_096;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Overrides(Vec<(HeaderName, HeaderValue)>);
 
-/// Collects settings; [`build`](Self::build) checks them.
+/// Collects [`Overrides`]. [`build`](Self::build) checks them.
 #[derive(Clone, Debug, Default)]
 #[must_use]
 pub struct OverridesBuilder {
@@ -47,7 +47,7 @@ pub struct OverridesBuilder {
     failure_callback: Option<String>,
 }
 
-/// A key under which the service bounds how many steps run at once, or how often they start.
+/// A key, and how many steps with this key may run at once or start in a period.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct FlowControl {
@@ -57,22 +57,22 @@ pub struct FlowControl {
 }
 
 impl FlowControl {
-    /// At least one of [`Self::parallelism`] and [`Self::rate`] has to follow.
+    /// Starts with a key. [`Self::parallelism`] or [`Self::rate`] has to follow.
     pub fn key(key: impl Into<String>) -> Self {
         Self { key: key.into(), parallelism: None, rate: None }
     }
 
-    /// How many may run at once; at least one.
+    /// Sets how many steps may run at once, at least one.
     pub fn parallelism(self, parallelism: u32) -> Self {
         Self { parallelism: Some(parallelism), ..self }
     }
 
-    /// How many may start in a period; at least one.
+    /// Sets how many steps may start in a period, at least one.
     pub fn rate(self, rate: u32, period: Period) -> Self {
         Self { rate: Some((rate, Some(period))), ..self }
     }
 
-    /// How many may start in the service's own period, a second.
+    /// Sets how many steps may start in a second, which is the service's default period.
     pub fn rate_per_second(self, rate: u32) -> Self {
         Self { rate: Some((rate, None)), ..self }
     }
@@ -80,7 +80,7 @@ impl FlowControl {
     fn value(&self) -> Result<String, FieldError> {
         let positive = |name, number: u32| {
             NonZeroU32::new(number)
-                .ok_or_else(|| FieldError::new(name, "0", "must be at least 1: leave it out for no bound"))
+                .ok_or_else(|| FieldError::new(name, "0", "must be at least 1: leave it out for no limit"))
         };
         let mut parts = Vec::new();
         if let Some(parallelism) = self.parallelism {
@@ -91,24 +91,24 @@ impl FlowControl {
             parts.extend(period.iter().map(|period| alloc::format!("period={period}")));
         }
         if parts.is_empty() {
-            return Err(FieldError::empty("flowControl", "bounds nothing: give a parallelism or a rate with its key"));
+            return Err(FieldError::empty("flowControl", "sets no limit: give a parallelism or a rate with its key"));
         }
         Ok(parts.join(", "))
     }
 }
 
 impl Overrides {
-    /// Starts with nothing changed.
+    /// Starts without any setting.
     pub fn builder() -> OverridesBuilder {
         OverridesBuilder::default()
     }
 
-    /// Whether nothing is changed.
+    /// Whether there is no setting.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The header names, in lower case, and their values.
+    /// The names of the headers, in lower case, and their values.
     pub fn pairs(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.to_str().unwrap_or_default()))
     }
@@ -123,41 +123,46 @@ impl Overrides {
 }
 
 impl OverridesBuilder {
-    /// How often the remaining steps are retried.
+    /// Sets how often the remaining steps are retried.
     pub fn retries(self, retries: u32) -> Self {
         Self { retries: Some(retries), ..self }
     }
 
-    /// How long to wait before the next step.
+    /// Sets how long the service waits before the next step.
     pub fn delay(self, delay: Period) -> Self {
         Self { delay: Some(delay), ..self }
     }
 
-    /// The expression for the wait between retries, in the service's own language.
+    /// Sets the expression for the wait between retries, in the service's own language.
     pub fn retry_delay(self, expression: impl Into<String>) -> Self {
         Self { retry_delay: Some(expression.into()), ..self }
     }
 
-    /// The flow control of the remaining steps.
+    /// Sets the flow control of the remaining steps.
     pub fn flow_control(self, flow_control: FlowControl) -> Self {
         Self { flow_control: Some(flow_control), ..self }
     }
 
-    /// The label of the runs; may be given again for several.
+    /// Adds a label to the runs. May be given again for several.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.labels.push(label.into());
         self
     }
 
-    /// Where a failure is reported to.
+    /// Sets the URL that failures are reported to.
     pub fn failure_callback(self, url: impl Into<String>) -> Self {
         Self { failure_callback: Some(url.into()), ..self }
     }
 
+    /// Checks the settings and builds the overrides.
+    ///
     /// # Errors
-    /// A value that is empty, blank, longer than 4,096 bytes, or holds what no header can carry (control characters, anything but ASCII); a label
-    /// with a comma, at which the service would split it; a callback that is not an `http` or `https` URL; flow control
-    /// that bounds nothing.
+    /// Returns a [`FieldError`] if
+    /// - a value is empty or blank, begins or ends with white space, or is longer than 4,096 bytes,
+    /// - a value contains a control character or anything but ASCII, which no header can carry,
+    /// - a label contains a comma (the service would split it),
+    /// - the failure callback is not an `http` or `https` URL, or
+    /// - the flow control sets no limit, or a limit of zero.
     pub fn build(self) -> Result<Overrides, FieldError> {
         let mut headers = Vec::new();
         let mut push = |field: &'static str, name: HeaderName, value: &str| {

@@ -1,4 +1,4 @@
-//! What bulk requests return: a page of deleted or started runs.
+//! The pages that bulk requests return: of deleted or started runs.
 
 use crate::model::cursor::{Cursor, CursorError};
 use crate::model::time::UnixMillis;
@@ -10,37 +10,37 @@ use http::Response;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
 
-/// The answer to one bulk delete request.
+/// What the response to one bulk delete request says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeletePage {
     /// How many runs this request deleted.
     pub deleted: u64,
-    /// Where the next page begins; `None` at the end.
+    /// Where the next page begins. `None` at the end.
     pub cursor: Option<Cursor>,
 }
 
-/// A run that a resume, a restart or a retried failure callback has started, or that the callback belongs to.
+/// A run that a resume or a restart has started, or whose failure callback is retried.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StartedRun {
-    /// The run's id, a new one after resume and restart.
+    /// The id of the run. A resumed or restarted run has a new one.
     pub workflow_run_id: String,
-    /// When it was created.
+    /// When the run was created.
     #[serde(default)]
     pub workflow_created_at: Option<UnixMillis>,
 }
 
-/// The answer to one bulk resume or restart request.
+/// What the response to one bulk resume or restart request says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StartedPage {
     /// The runs that this request started.
     pub started: Vec<StartedRun>,
-    /// Where the next page begins; `None` at the end.
+    /// Where the next page begins. `None` at the end.
     pub cursor: Option<Cursor>,
 }
 
-/// A cursor as it stands in an answer, where null and the empty text mean that there is none.
+/// A cursor in a response. Null and the empty text mean that there is none.
 #[derive(Default)]
 pub(crate) struct WireCursor(pub(crate) Option<Cursor>);
 
@@ -80,9 +80,11 @@ pub(crate) fn parse_json<'a, T: Deserialize<'a>, B: AsRef<[u8]>>(
 }
 
 impl DeletePage {
+    /// Reads a response. Unknown fields are ignored, and an empty cursor is the end.
+    ///
     /// # Errors
-    /// Any status but 2xx; a body that is not `{"deleted": int64 ≥ 0, "cursor"?: string}`. Fields that are not known are
-    /// passed over, and an empty cursor is the end.
+    /// Returns a [`ResponseError`] if the status is not 2xx, or if the body is not
+    /// `{"deleted": int64 ≥ 0, "cursor"?: string}`.
     pub fn parse<B: AsRef<[u8]>>(response: &Response<B>) -> Result<Self, ResponseError> {
         #[derive(Deserialize)]
         struct Wire {
@@ -98,9 +100,11 @@ impl DeletePage {
 }
 
 impl StartedPage {
+    /// Reads a response. Unknown fields are ignored, and an empty cursor is the end.
+    ///
     /// # Errors
-    /// Any status but 2xx; a body that is not `{"workflowRuns": [{"workflowRunId": string, …}, …], "cursor"?: string}`.
-    /// Fields that are not known are passed over, and an empty cursor is the end.
+    /// Returns a [`ResponseError`] if the status is not 2xx, or if the body is not
+    /// `{"workflowRuns": [{"workflowRunId": string, …}, …], "cursor"?: string}`.
     pub fn parse<B: AsRef<[u8]>>(response: &Response<B>) -> Result<Self, ResponseError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
@@ -125,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_contract_says() {
+    fn documented_bodies_are_read() {
         let page = parse(r#"{"deleted":3,"cursor":"a\u0041\"","new":[1]}"#).unwrap();
         assert_eq!((page.deleted, page.cursor.unwrap().as_str()), (3, "aA\""));
         for end in [r#"{"deleted":0}"#, r#"{"deleted":0,"cursor":""}"#, r#"{"deleted":0,"cursor":null}"#] {
@@ -135,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_proxies_say() {
+    fn bodies_of_proxies_are_refused() {
         for body in [
             "",
             "{}",

@@ -1,4 +1,4 @@
-//! The query, as `application/x-www-form-urlencoded` has it.
+//! Encodes queries (`application/x-www-form-urlencoded`) and path segments.
 
 use crate::model::cursor::Cursor;
 use crate::model::dlq_id::DlqId;
@@ -7,10 +7,10 @@ use alloc::string::String;
 use core::fmt::Write;
 use form_urlencoded::Serializer;
 
-/// No URL of an id request is longer, in bytes.
+/// The longest URL of a request with ids, in bytes.
 pub(crate) const MAX_ID_URL_LEN: usize = 8_000;
 
-/// `label=a&label=b…`
+/// Encodes a filter: `label=a&label=b…`
 pub(crate) fn filter_query(filter: &Filter) -> String {
     let mut query = Serializer::new(String::new());
     filter.for_each_pair(|name, value| {
@@ -19,12 +19,12 @@ pub(crate) fn filter_query(filter: &Filter) -> String {
     query.finish()
 }
 
-/// Everything of a request's path and query that does not change from page to page, encoded once.
+/// The part of a request's path and query that does not change from page to page. It is encoded once.
 #[derive(Clone, Debug)]
 pub(crate) struct Prefix {
-    /// Up to the page's own part.
+    /// The path and query, up to the page's own part.
     start: String,
-    /// The same with the count of a full page, which most pages ask for.
+    /// The same with the count of a full page, which most requests ask for.
     full: String,
     full_count: u64,
 }
@@ -40,8 +40,8 @@ impl Prefix {
         Self { full: alloc::format!("{start}count={full_count}"), start, full_count }
     }
 
-    /// One page's path and query in one allocation, with room for exactly `more` bytes: `http` takes a text that fills its
-    /// buffer as it is, and allocates once more for any other.
+    /// Writes one page's path and query in one allocation, with room for exactly `more` bytes. `http` takes a text that fills
+    /// its buffer as it is, and allocates again for any other.
     pub(crate) fn page(&self, count: u64, cursor: Option<&Cursor>, more: usize) -> String {
         let cursor = cursor.map(|cursor| cursor.as_str().as_bytes());
         let encode = form_urlencoded::byte_serialize;
@@ -64,10 +64,10 @@ impl Prefix {
     }
 }
 
-/// Appends a path segment, encoded so that no parser can take it for anything else.
+/// Appends a path segment. It is encoded, so no parser can read it as anything else.
 pub(crate) fn push_segment(path: &mut String, segment: &str) {
     path.push('/');
-    // The query's encoding is the path's, but for the space.
+    // A path is encoded like a query, except for the space.
     path.extend(form_urlencoded::byte_serialize(segment.as_bytes()).map(|part| if part == "+" { "%20" } else { part }));
 }
 
@@ -79,8 +79,8 @@ pub(crate) fn push_pair(url: &mut String, name: &str, value: &str) {
     url.extend(form_urlencoded::byte_serialize(value.as_bytes()));
 }
 
-/// How many of `ids` fit into one URL that already has `used` bytes; at least one, because an id is far shorter than the
-/// bound less the longest base URL and token.
+/// How many of `ids` fit into one URL that already has `used` bytes. At least one fits: an id is far shorter than the limit
+/// without the longest base URL and token.
 pub(crate) fn ids_that_fit(used: usize, ids: &[DlqId]) -> usize {
     let mut len = used;
     let mut fit = 0;

@@ -1,11 +1,11 @@
-//! Puts a method, a target and the settings of started runs into one request.
+//! Builds a request from a method, a target and overrides.
 
 use crate::model::endpoint::Endpoint;
 use crate::wire::overrides::Overrides;
 use alloc::string::String;
 use http::{Method, Request};
 
-/// `target` is the path and the query, encoded.
+/// Builds a request. `target` is the encoded path and query.
 pub(crate) fn build(
     endpoint: &Endpoint,
     method: Method,

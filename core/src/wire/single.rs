@@ -1,4 +1,4 @@
-//! The operations on one run: each a request and its answer.
+//! The calls on one run: each is one request and its response.
 
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
@@ -28,7 +28,7 @@ fn build(
     request::build(endpoint, method, path, overrides)
 }
 
-/// One failed run: `GET /v2/workflows/dlq/{dlqId}`.
+/// Fetches one failed run: `GET /v2/workflows/dlq/{dlqId}`.
 ///
 /// ```
 /// use upstash_dlq_core::{DlqId, Endpoint, Token, wire::{Call, GetMessage}};
@@ -40,12 +40,12 @@ fn build(
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct GetMessage(pub DlqId);
 
-/// Deletes one run: `DELETE /v2/workflows/dlq/{dlqId}`. A run that is not there is an error here (404); a bulk delete by id
-/// takes it as done.
+/// Deletes one run: `DELETE /v2/workflows/dlq/{dlqId}`. A run that is not there is an error here (404), but
+/// none for a bulk delete by id.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteOne(pub DlqId);
 
-/// Goes on with one run where it failed: `POST /v2/workflows/dlq/resume/{dlqId}`.
+/// Resumes one run where it failed: `POST /v2/workflows/dlq/resume/{dlqId}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumeOne {
     /// The entry in the DLQ.
@@ -54,7 +54,7 @@ pub struct ResumeOne {
     pub overrides: Overrides,
 }
 
-/// Starts one run anew: `POST /v2/workflows/dlq/restart/{dlqId}`.
+/// Restarts one run from its beginning: `POST /v2/workflows/dlq/restart/{dlqId}`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestartOne {
     /// The entry in the DLQ.
@@ -67,8 +67,8 @@ pub struct RestartOne {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryCallback(pub DlqId);
 
-/// Cancels a failure callback in progress: `DELETE /v2/workflows/dlq/callback/{dlqId}`. The service says yes with a 302,
-/// which leads nowhere.
+/// Cancels a failure callback in progress: `DELETE /v2/workflows/dlq/callback/{dlqId}`. The service confirms it with a 302
+/// that names no usable location.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelCallback(pub DlqId);
 
@@ -87,7 +87,7 @@ impl Call for GetMessage {
             return Err(ResponseError::unreadable(response, &"not a JSON object"));
         }
         let message = DlqMessage::from_raw(raw);
-        // One without an id is not another: every field may be missing.
+        // Every field may be missing: a run without an id is not another run.
         if message.dlq_id_text().is_some_and(|id| id != self.0.as_str()) {
             return Err(ResponseError::OtherRun { status: response.status() });
         }
@@ -105,7 +105,7 @@ impl Call for DeleteOne {
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<(), ResponseError> {
-        // The body is empty, and is not looked at.
+        // The body is empty, and is not read.
         ResponseError::of_status(response).map_or(Ok(()), Err)
     }
 }
@@ -154,8 +154,8 @@ impl Call for RetryCallback {
 
 impl Call for CancelCallback {
     type Output = ();
-    /// Done twice it would be refused, which would look as if it had never been done.
     const READ_ONLY: bool = false;
+    /// A second one would be refused, as if the first had never been carried out.
     const RETRY_SAFE: bool = false;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
@@ -202,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn answers() {
+    fn responses() {
         let id = || DlqId::new("a").unwrap();
         let with = |status: u16, body: &'static str| Response::builder().status(status).body(body).unwrap();
         assert!(
