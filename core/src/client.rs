@@ -1,16 +1,16 @@
-//! What the clients of all transports have in common: why one cannot be built.
+//! What the clients of all transports share: why one cannot be built.
 //!
 //! Floor 9.
 
 use alloc::string::String;
 use core::fmt;
 
-/// Why a client cannot be built. Nothing was sent.
+/// Why a client cannot be built. Nothing has been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BuildError(String);
 
 impl BuildError {
-    /// For transports. The message says what is wrong and what to do, and holds no secret.
+    /// Makes an error, for transports. The message says what is wrong and what to do, and must not contain a secret.
     pub fn new(message: impl Into<String>) -> Self {
         Self(message.into())
     }

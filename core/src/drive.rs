@@ -1,4 +1,4 @@
-//! The loop around an operation, for callers that have a way to send and a way to sleep.
+//! Drives an operation: the loop, for callers that can send and sleep.
 //!
 //! Floor 8. [`next_step`] and [`report`] are its two halves, for drivers with many connections.
 
@@ -9,21 +9,21 @@ use core::ops::ControlFlow;
 use core::time::Duration;
 use http::{Request, Response};
 
-/// Looks on while an operation is driven, and may stop it. Every method has a default that lets it go on. A closure over the
-/// event is an observer, too.
+/// Observes an operation while it is driven, and may stop it. The default of every method lets it continue. A closure that takes
+/// an event is an observer, too.
 pub trait Observer<O: Operation> {
-    /// A request is about to be sent, and is in flight for the operation: the moment to write a checkpoint. On `Break` it is
-    /// not sent, and neither is any other. Requests that are in flight come to their end.
+    /// Called before a request is sent. The operation already counts it as in flight, so this is the moment to write a
+    /// checkpoint. On `Break`, neither this nor any further request is sent. Requests in flight are awaited.
     fn before_send(&mut self, _operation: &O) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// A response came, or did not. On `Break` nothing more is sent.
+    /// Called after a response or a failure. On `Break`, nothing more is sent.
     fn on_event(&mut self, _operation: &mut O, _event: &Event<O::Page>) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
 
-    /// Called again and again while there is nothing to do but to wait, by drivers that can. On `Break` nothing more is sent.
+    /// Called repeatedly while the driver only waits, if the driver supports it. On `Break`, nothing more is sent.
     fn while_waiting(&mut self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }
@@ -40,9 +40,9 @@ impl<O: Operation, F: FnMut(&O, &Event<O::Page>)> Observer<O> for F {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use = "only this tells whether all of it was done"]
 pub enum Driven<O> {
-    /// The operation has come to its end.
+    /// The operation has ended, with this outcome.
     Done(O),
-    /// The observer stopped it, or it waits for its caller. It can be driven on.
+    /// The observer stopped the operation, or the operation waits for its caller. It can be driven on.
     Stopped,
 }
 
@@ -53,11 +53,11 @@ pub enum Driven<O> {
     reason = "it is taken apart at once; boxing the request would cost an allocation for each"
 )]
 pub enum NextStep<O> {
-    /// Send this, then [`report`].
+    /// Send this request, then [`report`].
     Send(RequestId, Request<()>),
-    /// Wait until this time at most, and for a response if a request is in flight. `None` is for ever.
+    /// Wait until this time, or until a response arrives. `None` means without a limit.
     Wait(Option<Duration>),
-    /// Send nothing more. Await the responses of the requests in flight and report them, then end.
+    /// Send nothing more. Await the responses to the requests in flight, report them, and end.
     End(Driven<O>),
 }
 
@@ -70,7 +70,7 @@ pub fn next_step<O: Operation>(
     match operation.poll(now) {
         Step::Done(outcome) => NextStep::End(Driven::Done(outcome)),
         Step::WaitUntil(until) => NextStep::Wait(Some(until)),
-        // An archived delete waits for its caller, who does not come back before this ends.
+        // An archived delete waits for its caller, who gets control back only when this ends.
         Step::AwaitResponse if operation.in_flight() == 0 => NextStep::End(Driven::Stopped),
         Step::AwaitResponse => NextStep::Wait(None),
         Step::Send(id, request) => {
@@ -97,7 +97,7 @@ impl<O: Operation> Drop for Unsent<'_, O> {
     }
 }
 
-/// Reports what became of a request, and asks the observer whether to go on.
+/// Reports the response or the failure of a request, and asks the observer whether to go on.
 pub fn report<O, B, E>(
     operation: &mut O,
     id: RequestId,
@@ -118,13 +118,13 @@ where
     };
     match event {
         Ok(event) => observer.on_event(operation, &event),
-        // Cannot happen: the request was in flight. Stopping is the safe reading of the impossible.
+        // This cannot happen, since the request was in flight. Stopping is safe in any case.
         Err(InvalidState) => ControlFlow::Break(()),
     }
 }
 
-/// Drives an operation to its end with a blocking way to send and to sleep, one request at a time. `now` is the time since
-/// any fixed moment.
+/// Drives an operation to its end, one request at a time. `send` and `sleep` block. `now` returns the time since any fixed
+/// moment.
 ///
 /// ```
 /// # use std::time::{Duration, Instant};
@@ -155,7 +155,7 @@ where
         let time = now();
         match next_step(operation, time, observer) {
             NextStep::End(driven) => return driven,
-            // Nothing is in flight here: there is a time, or nothing to do.
+            // Nothing is in flight here, so there is a time, or nothing to do.
             NextStep::Wait(until) => match until {
                 Some(until) => sleep(until.saturating_sub(time)),
                 None => return Driven::Stopped,
@@ -169,8 +169,8 @@ where
     }
 }
 
-/// The same with futures. It may be dropped at any await, and nothing is lost: a request that was in flight then counts as
-/// [`Delivery::Unknown`](crate::Delivery::Unknown), and a wait holds for whoever drives the operation next.
+/// The same as [`drive`] with futures. The future may be dropped at any await. A request that was in flight then counts as
+/// [`Delivery::Unknown`](crate::Delivery::Unknown), and a wait still holds for the next driver.
 pub async fn drive_async<O, B, E, SendFuture, SleepFuture>(
     operation: &mut O,
     mut send: impl FnMut(Request<()>) -> SendFuture,

@@ -1,4 +1,4 @@
-//! Why an operation cannot go on from a checkpoint.
+//! Why a checkpoint cannot be used.
 
 use crate::checkpoint::version::VERSION;
 use crate::model::field_error::FieldError;
@@ -6,19 +6,19 @@ use crate::model::text::Escaped;
 use alloc::string::{String, ToString};
 use core::fmt;
 
-/// Why an operation cannot go on from a checkpoint. Nothing has been sent.
+/// Why an operation cannot continue from a checkpoint. Nothing has been sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CheckpointError {
-    /// It is not a checkpoint, or not a whole one.
+    /// It is not a complete checkpoint. The text says what is wrong.
     Damaged(String),
-    /// Another version of this program wrote it.
+    /// It has another format, of this version.
     Version(u32),
-    /// It belongs to another operation, which this names.
+    /// It belongs to another operation, of this name.
     OtherOperation(String),
     /// It belongs to another endpoint, selection or overrides.
     OtherSelection,
-    /// It belongs to the same selection with another page size, maximum or verification.
+    /// It has another page size, another maximum or another verification.
     OtherOptions,
 }
 
@@ -27,16 +27,16 @@ impl fmt::Display for CheckpointError {
         match self {
             Self::Damaged(problem) => write!(
                 f,
-                "checkpoint: cannot be read ({}): give another file, or remove it to start anew",
+                "checkpoint: cannot be read ({}): give another file, or remove it to start over",
                 Escaped(problem)
             ),
             Self::Version(version) => write!(
                 f,
-                "checkpoint: has version {version}, this program knows {VERSION}: use the program that wrote it"
+                "checkpoint: has format {version}, this program reads format {VERSION}: use the program that wrote it"
             ),
             Self::OtherOperation(operation) => write!(
                 f,
-                "checkpoint: belongs to a {}: give the same command again, or another file",
+                "checkpoint: belongs to a {}: repeat the operation that it was taken of, or give another file",
                 Escaped(operation)
             ),
             Self::OtherSelection => f.write_str(

@@ -1,4 +1,4 @@
-//! Tells whether a checkpoint belongs to the operation that wants to go on from it.
+//! The fingerprint: tells whether a checkpoint belongs to an operation.
 
 use crate::model::endpoint::Endpoint;
 use crate::model::hash::Fnv;
@@ -7,14 +7,14 @@ use alloc::string::String;
 use core::fmt;
 use serde::{Deserialize, Serialize};
 
-/// Tells whether a checkpoint belongs to a command: a hash (FNV-1a, 128 bits) of the endpoint's base URL and the
-/// selection *as it was given*, before relative times became absolute. It holds no secret.
+/// Tells whether a checkpoint belongs to an operation: a hash (FNV-1a, 128 bits) of the endpoint's base URL and the selection
+/// *as it was given*, before relative times became absolute. It contains no secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fingerprint(String);
 
 impl Fingerprint {
-    /// Of a selection as it stands.
+    /// The fingerprint of a selection as it is.
     pub fn from_selection(endpoint: &Endpoint, selection: &Selection) -> Self {
         let mut hash = Fnv::new();
         hash.text(endpoint.base_url());
@@ -26,7 +26,7 @@ impl Fingerprint {
         Self(hash.finish())
     }
 
-    /// Of whatever the caller's words were, for instance `("from", "7d")`; the order counts.
+    /// The fingerprint of the caller's own words, such as `("from", "7d")`. Their order matters.
     pub fn from_pairs<'a>(endpoint: &Endpoint, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut hash = Fnv::new();
         hash.text(endpoint.base_url());
@@ -34,7 +34,7 @@ impl Fingerprint {
         Self(hash.finish())
     }
 
-    /// Of this and more.
+    /// The fingerprint of this one and further pairs.
     pub(crate) fn and<'a>(&self, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut hash = Fnv::new();
         hash.text(&self.0);
@@ -43,7 +43,7 @@ impl Fingerprint {
     }
 }
 
-/// Makes a [`Fingerprint`] of a list too long to hold, one value at a time.
+/// Makes a [`Fingerprint`] of a long list, one value at a time.
 #[derive(Clone, Debug)]
 pub struct FingerprintBuilder(Fnv);
 
@@ -54,12 +54,12 @@ impl Default for FingerprintBuilder {
 }
 
 impl FingerprintBuilder {
-    /// The next value; the order counts.
+    /// Adds the next value. The order of values matters.
     pub fn add(&mut self, value: &str) {
         self.0.text(value);
     }
 
-    /// Of all of them, at an endpoint.
+    /// The fingerprint of all values, at an endpoint.
     pub fn at(&self, endpoint: &Endpoint) -> Fingerprint {
         Fingerprint::from_pairs(endpoint, [("many", self.0.finish().as_str())])
     }

@@ -1,4 +1,4 @@
-//! What stands in a checkpoint file, and what must hold between its parts.
+//! The format of a checkpoint file, and how its parts must fit together.
 
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::fingerprint::Fingerprint;
@@ -16,13 +16,13 @@ use alloc::vec::Vec;
 use core::num::{NonZeroU32, NonZeroU64};
 use serde::{Deserialize, Serialize};
 
-/// Far more lanes than anybody needs: a file with more is damaged.
+/// The most lanes in a file. It is far more than anybody needs, so a file with more is damaged.
 const MAX_LANES: usize = 100_000;
 
-/// Where an operation stood: what a later process needs to go on, with as many lanes as it likes. It holds no token and no
-/// ids. Who gives ids gives them again, and the fingerprint tells whether they are the same.
+/// Everything that a later process needs to continue an operation, with any number of lanes. It contains no token and no ids. A
+/// caller with ids gives them again, and the fingerprint tells whether they are the same.
 ///
-/// Whatever stands in a checkpoint, no request asks for a run outside the selection that is given with it.
+/// The file is not trusted: whatever it contains, no request asks for a run outside the selection that is given with it.
 ///
 /// ```
 /// use upstash_dlq_core::{BulkDelete, Checkpoint, Endpoint, Selection, Token};
@@ -35,7 +35,7 @@ const MAX_LANES: usize = 100_000;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint(pub(crate) Saved);
 
-/// What stands in the file.
+/// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Saved {
@@ -45,18 +45,18 @@ pub(crate) struct Saved {
     pub(crate) page_size: NonZeroU32,
     pub(crate) max: Option<NonZeroU64>,
     pub(crate) verify: bool,
-    /// Requests in flight are left out: they stand with their lanes.
+    /// Without the requests in flight, which are saved with their lanes.
     pub(crate) totals: Totals,
     pub(crate) progress: Progress,
 }
 
-/// How far it has come.
+/// How far the operation has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Progress {
-    /// By filter, or everything.
+    /// For a filter or everything.
     Windows(Windows),
-    /// By ids.
+    /// For ids.
     Batches(Batches),
 }
 
@@ -70,7 +70,7 @@ pub(crate) struct Windows {
     pub(crate) lanes: Vec<WindowLane>,
 }
 
-/// A window that is not empty yet, as far as is known.
+/// A window that may still have runs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct WindowLane {
@@ -82,13 +82,13 @@ pub(crate) struct WindowLane {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Batches {
-    /// How many ids of a longer list lay before these.
+    /// How many ids of the same list come before these.
     pub(crate) before: u64,
-    /// What was listed to find the ids, where the list lies beside the checkpoint.
+    /// What was listed to find the ids, if their list lies beside the checkpoint.
     pub(crate) listed: Option<Listed>,
     /// How many of the ids are in batches that were begun.
     pub(crate) begun: usize,
-    /// The batches that were begun and are not answered.
+    /// The batches that were begun and have no response yet.
     pub(crate) lanes: Vec<BatchLane>,
 }
 
@@ -96,20 +96,20 @@ pub(crate) struct Batches {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Listed {
     pub(crate) selection: SavedSelection,
-    /// Of the list of ids.
+    /// The digest of the list of ids.
     pub(crate) digest: String,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct BatchLane {
-    /// The places of its first id and of the one after its last, in the list of ids.
+    /// The index of its first id, and the index after its last id, in the list of ids.
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) request: SavedRequest,
 }
 
-/// A lane's request when the checkpoint was taken, with how many runs it asked for.
+/// The state of a lane's request, with how many runs it asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SavedRequest {
@@ -127,7 +127,8 @@ impl Checkpoint {
     /// Reads what [`Self::to_json`] wrote.
     ///
     /// # Errors
-    /// Text that is not a checkpoint, one of another version, or one that was changed since it was written.
+    /// Returns [`CheckpointError::Version`] if it has another format, and [`CheckpointError::Damaged`] if it is not a complete
+    /// checkpoint or was changed since it was written.
     pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
         let saved: Saved = seal::open(VERSION, json)?;
         let is_delete = saved.operation == Delete::NAME;
@@ -142,7 +143,7 @@ impl Checkpoint {
         if fits { Ok(Self(saved)) } else { Err(CheckpointError::Damaged("its parts do not fit together".into())) }
     }
 
-    /// The resolved times, for people: the lower and the upper end.
+    /// The resolved times of the selection, the lower and the upper end, to be shown.
     pub fn window(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
         let selection = match &self.0.progress {
             Progress::Batches(Batches { listed: Some(listed), .. }) => &listed.selection,
@@ -154,7 +155,7 @@ impl Checkpoint {
         }
     }
 
-    /// How many ids of a longer list lay before the part that this is of; see
+    /// How many ids of the list come before the part that this checkpoint is of. See
     /// [`BulkBuilder::part`](crate::operation::BulkBuilder::part).
     pub fn ids_before(&self) -> u64 {
         match &self.0.progress {
@@ -163,7 +164,7 @@ impl Checkpoint {
         }
     }
 
-    /// The digest of the list that the ids come from, if that is kept beside the checkpoint; see
+    /// The digest of the list that the ids come from, if it is kept beside the checkpoint. See
     /// [`BulkBuilder::listed`](crate::operation::BulkBuilder::listed).
     pub fn id_list(&self) -> Option<&str> {
         match &self.0.progress {
@@ -172,12 +173,12 @@ impl Checkpoint {
         }
     }
 
-    /// Whether it is of ids. Otherwise it is of a filter, or everything.
+    /// Whether the operation acts on ids. Otherwise it acts on a filter or everything.
     pub fn is_of_ids(&self) -> bool {
         matches!(self.0.progress, Progress::Batches(_))
     }
 
-    /// What had happened. Requests that were in flight count as unconfirmed.
+    /// What the operation had done. Requests that were in flight count as unconfirmed.
     pub fn totals(&self) -> Totals {
         let mut totals = self.0.totals;
         for _ in self.0.requests().filter(|request| matches!(request, SavedRequest::InFlight(_))) {
@@ -218,7 +219,7 @@ impl Windows {
             && self.are_disjoint()
     }
 
-    /// Otherwise runs would be started twice.
+    /// Whether no two windows overlap. Otherwise runs could be started twice.
     fn are_disjoint(&self) -> bool {
         let mut windows: Vec<Window> = self.lanes.iter().map(|lane| lane.window).collect();
         windows.sort_unstable_by_key(|window| window.lo);

@@ -1,6 +1,6 @@
-//! Where an operation stood: what a later process needs to go on. One format for every bulk operation, on one lane or many.
+//! Checkpoints: what a later process needs to continue an operation. One format for every bulk operation, on one lane or many.
 //!
-//! Floor 6: it knows what plans keep, and nothing about who builds an operation from it.
+//! Floor 6: it knows what plans keep, but not how an operation is built from it.
 
 pub(crate) mod error;
 pub(crate) mod fingerprint;

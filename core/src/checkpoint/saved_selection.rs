@@ -1,11 +1,11 @@
-//! The selection of a checkpoint, which is held against the one that is given.
+//! The selection in a checkpoint, which is compared with the one that is given.
 
 use crate::checkpoint::error::CheckpointError;
 use crate::selection::filter::{Filter, RelativeTimes};
 use crate::selection::selected::Selection;
 use serde::{Deserialize, Serialize};
 
-/// The selection with its times resolved. A checkpoint holds no ids: who gives ids gives them again.
+/// The selection with its times resolved. A checkpoint contains no ids, only their number.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SavedSelection {
@@ -23,8 +23,11 @@ impl SavedSelection {
         }
     }
 
-    /// What was given, with the saved times. Everything else must be the same, and no end of the window may have gone or be
-    /// wider than what was given: the file is not trusted with what gets deleted.
+    /// Returns the given selection with the saved times. Everything else must be the same, and the saved window must not be
+    /// wider than the given one: the file is not trusted with what is deleted.
+    ///
+    /// # Errors
+    /// Returns [`CheckpointError::OtherSelection`] if they do not fit together.
     pub(crate) fn apply_to(self, given: Selection, relative: RelativeTimes) -> Result<Selection, CheckpointError> {
         match (self, given) {
             (Self::Ids(saved), Selection::Ids(ids)) if saved == ids.len() => Ok(Selection::Ids(ids)),

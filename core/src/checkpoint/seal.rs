@@ -1,5 +1,5 @@
-//! A checkpoint's text with a digest over it, so that any change of the file is noticed. The digest is no secret: whoever
-//! forges it gets no further than what the selection that is given allows.
+//! Seals a checkpoint's text with a digest, so that a change of the file is noticed. The digest is no protection against
+//! forgery. A forged checkpoint cannot reach beyond the selection that is given with it.
 
 use crate::checkpoint::error::CheckpointError;
 use crate::model::hash::digest_of;
@@ -24,7 +24,7 @@ fn digest(version: u32, checkpoint: &str) -> String {
     digest_of(&alloc::format!("{version} {checkpoint}"))
 }
 
-/// One line of JSON. Plain structs with string keys: nothing in them can fail to serialize.
+/// Writes one line of JSON. Plain structs with string keys cannot fail to serialise.
 pub(crate) fn seal(version: u32, checkpoint: &impl Serialize) -> String {
     let text = serde_json::to_string(checkpoint).unwrap_or_default();
     let sealed = serde_json::from_str::<&RawValue>(&text).map(|checkpoint| Sealed {
@@ -35,7 +35,7 @@ pub(crate) fn seal(version: u32, checkpoint: &impl Serialize) -> String {
     sealed.and_then(|sealed| serde_json::to_string(&sealed)).unwrap_or_default()
 }
 
-/// Which version the file says it has.
+/// Reads the version of the file.
 pub(crate) fn version(json: &[u8]) -> Result<u32, CheckpointError> {
     #[derive(Deserialize)]
     struct Version {
@@ -44,7 +44,7 @@ pub(crate) fn version(json: &[u8]) -> Result<u32, CheckpointError> {
     serde_json::from_slice(json).map(|Version { version }| version).map_err(|error| damaged(&error))
 }
 
-/// What was sealed as this version.
+/// Reads what was sealed as this version.
 pub(crate) fn open<'a, T: Deserialize<'a>>(expected: u32, json: &'a [u8]) -> Result<T, CheckpointError> {
     let found = version(json)?;
     if found != expected {

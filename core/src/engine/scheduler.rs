@@ -29,20 +29,20 @@ pub(crate) struct Scheduler<P: Plan> {
     pub(crate) plan: P,
     slots: Vec<Option<Lane<P::Job>>>,
     free: Vec<usize>,
-    /// Lanes in the order in which they send. An entry whose lane has changed since is passed over.
+    /// Lanes in the order in which they send. An entry whose lane is no longer ready is skipped.
     ready: VecDeque<usize>,
     /// Lanes that wait, by the end of their wait.
     waiting: BTreeSet<(Duration, usize)>,
-    /// Lanes whose wait has not begun: the next `poll` knows the time.
+    /// Lanes whose wait has not begun. It begins with the next `poll`, which has the time.
     backed_off: Vec<usize>,
     in_flight: usize,
     /// How many runs the requests in flight ask for.
     reserved: u64,
     /// Whether a lane was refused with a 429 since the last page.
     any_rate_limited: bool,
-    /// How many requests were handed out.
+    /// How many requests `poll` has returned.
     sent: u64,
-    /// How many lanes were opened: each gets a seed of its own.
+    /// How many lanes were opened. Each gets a seed of its own.
     opened: u64,
     /// Before this time no job is begun.
     paused_until: Option<Duration>,
@@ -79,7 +79,7 @@ impl<P: Plan> Scheduler<P> {
     }
 
     pub(crate) fn poll(&mut self, now: Duration) -> Step<P::Outcome> {
-        self.tell_time(now);
+        self.set_time(now);
         loop {
             if let Some(outcome) = &self.done {
                 return Step::Done(outcome.clone());
@@ -97,7 +97,7 @@ impl<P: Plan> Scheduler<P> {
             }
             let left = self.plan.budget().map(|budget| budget.saturating_sub(self.reserved));
             if left == Some(0) && self.in_flight > 0 {
-                // What others have asked for may come back.
+                // The requests in flight may act on fewer runs than they asked for.
                 return Step::AwaitResponse;
             }
             if left != Some(0) {
@@ -119,7 +119,7 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// Returns `None` if nothing is to be sent and nothing is awaited.
+    /// Returns the next step, or `None` if there is nothing to send and nothing to wait for.
     fn send_or_wait(&mut self, left: Option<u64>, now: Duration) -> Option<Step<P::Outcome>> {
         self.wake(now);
         let mut until = self.next_wake();
@@ -165,7 +165,7 @@ impl<P: Plan> Scheduler<P> {
         RequestId { lane: at, serial }
     }
 
-    /// Puts idle lanes to work.
+    /// Opens lanes for the jobs of the plan.
     fn open_lanes(&mut self, now: Duration) -> Result<(), Halt> {
         if self.paused_until.is_some_and(|until| until > now) {
             return Ok(());
@@ -216,8 +216,8 @@ impl<P: Plan> Scheduler<P> {
         None
     }
 
-    /// Waits begin and end with the time that `poll` is told.
-    fn tell_time(&mut self, now: Duration) {
+    /// Takes the time of `poll`. Waits that were ordered since the last one begin now.
+    fn set_time(&mut self, now: Duration) {
         if let Some(change) = self.clock.set(now) {
             self.limiter.on_clock_change(change);
             self.paused_until = self.paused_until.map(|until| change.translate(until));
@@ -366,7 +366,7 @@ impl<P: Plan> Scheduler<P> {
                 }
                 if repeat == Repeat::InDoubt {
                     lane.exchange.doubt(asked, cause.clone());
-                    // It wins over any other halt: somebody has to look.
+                    // It replaces any other halt, because the caller has to settle it.
                     if !matches!(self.halted, Some(Halt::InDoubt { .. })) {
                         self.halted = Some(Halt::InDoubt { asked, cause });
                     }
@@ -399,7 +399,7 @@ impl<P: Plan> Scheduler<P> {
         Event::Retry(Retried { cause, after })
     }
 
-    /// Nothing more is sent. The lane stays as it is, so that a checkpoint has it.
+    /// Halts: nothing more is sent. The lane stays as it is, so that a checkpoint has it.
     fn stop(&mut self, at: usize, halt: Halt) -> Event<P::Page> {
         self.ready.push_back(at);
         self.halted.get_or_insert(halt);
@@ -416,7 +416,7 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// What was refused for the sake of other lanes is no failed attempt while those get on.
+    /// After a page, a 429 before it does not count as a failed attempt: other lanes make progress.
     fn reset_rate_limited(&mut self) {
         if core::mem::take(&mut self.any_rate_limited) {
             let lanes = self.slots.iter_mut().flatten().filter(|lane| lane.exchange.is_rate_limited());
@@ -445,7 +445,7 @@ impl<P: Plan> Scheduler<P> {
         self.open().saturating_add(self.plan.queued()).min(self.settings.lanes.get()).max(1)
     }
 
-    /// What has happened. A request in flight counts as one whose result is not known, until its response comes.
+    /// What has been done. A request in flight counts as unconfirmed until its response arrives.
     pub(crate) fn totals(&self) -> Totals {
         let mut totals = self.totals;
         for lane in self.slots.iter().flatten().filter(|lane| lane.exchange.asked().is_some()) {
@@ -457,19 +457,19 @@ impl<P: Plan> Scheduler<P> {
         totals
     }
 
-    /// How it ended, or how it stands.
+    /// The outcome, or the present state.
     pub(crate) fn outcome_so_far(&self) -> P::Outcome {
         self.done.clone().unwrap_or_else(|| self.plan.outcome(self.totals(), self.halted.clone()))
     }
 }
 
-/// What a checkpoint keeps and brings back.
+/// What a checkpoint saves and restores.
 impl<P: Plan> Scheduler<P> {
     pub(crate) fn lanes(&self) -> impl Iterator<Item = &Lane<P::Job>> {
         self.slots.iter().flatten()
     }
 
-    /// What had happened, requests in flight left out: those stand with their lanes.
+    /// What has been done, without the requests in flight, which are saved with their lanes.
     pub(crate) fn totals_without_in_flight(&self) -> Totals {
         self.totals
     }
@@ -478,7 +478,7 @@ impl<P: Plan> Scheduler<P> {
         self.totals = totals;
     }
 
-    /// Opens a lane that another process left behind.
+    /// Opens a lane that another process has left.
     pub(crate) fn resume_lane(&mut self, job: P::Job, left: LeftBehind) {
         let repeat = job.repeat();
         let at = self.open_lane(job);
@@ -510,17 +510,17 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// Nothing is sent.
+    /// Halts before anything is sent.
     pub(crate) fn halt(&mut self, halt: Halt) {
         self.halted.get_or_insert(halt);
     }
 
-    /// The request that somebody has to look after, how many runs it asked for, and what happened to it.
+    /// The job of a request in doubt, and how many runs the request asked for.
     pub(crate) fn in_doubt(&self) -> Option<(&P::Job, u64)> {
         self.lanes().find_map(|lane| lane.exchange.in_doubt().map(|(asked, _)| (&lane.job, asked)))
     }
 
-    /// Somebody has looked. Several requests may be in doubt: nothing is sent before each is settled.
+    /// Settles one request in doubt. If there are several, nothing is sent before each is settled.
     pub(crate) fn settle(&mut self, settlement: Settlement) -> Result<(), InvalidState> {
         let in_doubt =
             |slot: &Option<Lane<P::Job>>| slot.as_ref().is_some_and(|lane| lane.exchange.in_doubt().is_some());
@@ -549,12 +549,12 @@ impl<P: Plan> Scheduler<P> {
     }
 }
 
-/// What became of a lane's request when its process ended.
+/// The state of a lane's request when its process ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeftBehind {
     Nothing,
-    /// It was in flight, and asked for so many runs.
+    /// The request was in flight, and asked for so many runs.
     InFlight(u64),
-    /// It was in doubt already.
+    /// The request was in doubt, and asked for so many runs.
     InDoubt(u64),
 }

@@ -10,8 +10,8 @@ use crate::plan::archive::{Archive, ArchiveOutcome, ArchivePage, ArchiveScope};
 use crate::selection::selected::Selection;
 use core::num::NonZeroUsize;
 
-/// Deletes runs that the caller has stored first: it lists a page, hands it over as a batch, waits for
-/// [`stored`](Self::stored), and deletes exactly those ids. There is no way to a delete but through `stored`. Built by
+/// Deletes runs that the caller has stored first. It lists a page, hands it over as a batch, waits for
+/// [`stored`](Self::stored), and then deletes exactly those ids. Nothing is deleted without `stored`. Built by
 /// [`BulkBuilder::build_archived`](crate::operation::BulkBuilder::build_archived).
 ///
 /// ```
@@ -54,15 +54,15 @@ impl ArchivedDelete {
         Self { scheduler }
     }
 
-    /// Says that a batch is where a crash cannot take it. Its runs are then deleted.
+    /// Says that a batch is stored, so that a crash can no longer lose it. Its runs are then deleted.
     ///
     /// # Errors
-    /// Returns [`InvalidState`] if no batch of this number waits to be stored.
+    /// Returns [`InvalidState`] if no batch with this number waits to be stored.
     pub fn stored(&mut self, number: u64) -> Result<(), InvalidState> {
         self.scheduler.plan.stored(number)
     }
 
-    /// What has happened so far. A deletion in flight counts as unconfirmed, until its response comes.
+    /// What has been done so far. A deletion in flight counts as unconfirmed until its response arrives.
     pub fn totals(&self) -> Totals {
         self.scheduler.totals()
     }
@@ -72,7 +72,7 @@ impl ArchivedDelete {
         &self.scheduler.plan.scope.selection
     }
 
-    /// How it ended, or how it stands: then it is not verified.
+    /// The outcome, or the present state of an operation that has not ended. That is never verified.
     pub fn outcome_so_far(&self) -> ArchiveOutcome {
         self.scheduler.outcome_so_far()
     }

@@ -30,10 +30,10 @@ use http::Response;
 
 /// A bulk delete, resume or restart. Built by [`Bulk::builder`].
 ///
-/// With ids, each request takes as many as fit, and lanes share the list. With a filter or everything, a *delete* goes on page
-/// after page until a whole pass has found nothing left; lanes share windows of time. A *resume* or *restart* makes exactly
-/// one pass in one lane: it trusts no date, and never repeats a request that may have started runs. To start runs on many
-/// lanes, list them first and give their ids.
+/// With ids, each request takes as many as fit, and the lanes share the list. With a filter or everything, a *delete* goes on
+/// page after page until a whole pass has found nothing left, and its lanes share windows of time. A *resume* or *restart* makes
+/// exactly one pass in one lane. It does not depend on dates, and never repeats a request that may have started runs. To start
+/// runs on many lanes, list them first and give their ids.
 #[derive(Clone, Debug)]
 pub struct Bulk<O: BulkOperation> {
     config: BulkConfig,
@@ -61,7 +61,7 @@ pub type BulkDelete = Bulk<Delete>;
 /// ```
 pub type BulkResume = Bulk<Resume>;
 
-/// Starts failed runs anew: `POST /v2/workflows/dlq/restart`.
+/// Restarts failed runs from their beginning: `POST /v2/workflows/dlq/restart`.
 pub type BulkRestart = Bulk<Restart>;
 
 #[derive(Clone, Debug)]
@@ -70,16 +70,16 @@ enum Kind<O: BulkOperation> {
     Batches(Box<Scheduler<Batches<O>>>),
 }
 
-/// Where to look to find out what became of a request in doubt.
+/// Where to look to find out whether a request in doubt was carried out.
 #[derive(Clone, Debug, PartialEq)]
 pub enum InDoubt<'a> {
-    /// Whether these runs are still in the DLQ.
+    /// Look whether these runs are still in the DLQ.
     Ids(&'a [DlqId]),
-    /// Whether this listing still shows the runs that failed.
+    /// Look whether this listing still shows the runs that were asked for.
     Listing(List),
 }
 
-/// The same call for both kinds.
+/// Makes the same call for both kinds.
 macro_rules! either {
     ($plan:expr, $scheduler:ident => $call:expr) => {
         match $plan {
@@ -207,7 +207,7 @@ impl<O: BulkOperation> Bulk<O> {
         scheduler.resume_totals(totals);
         let open: usize = saved.lanes.iter().map(|lane| lane.to.saturating_sub(lane.from)).sum();
         scheduler.plan.begun = saved.begun;
-        scheduler.plan.answered = saved.begun.saturating_sub(open);
+        scheduler.plan.done = saved.begun.saturating_sub(open);
         for lane in saved.lanes {
             let job = scheduler.plan.job(lane.from..lane.to);
             scheduler.resume_lane(job, left_behind(lane.request));
@@ -215,8 +215,7 @@ impl<O: BulkOperation> Bulk<O> {
         Ok(scheduler)
     }
 
-    /// What has happened so far. Requests in flight count as unconfirmed, until their responses come: whoever drops what
-    /// drives the operation finds them here.
+    /// What has been done so far. A request in flight counts as unconfirmed until its response arrives.
     pub fn totals(&self) -> Totals {
         either!(&self.plan, scheduler => scheduler.totals())
     }
@@ -226,26 +225,26 @@ impl<O: BulkOperation> Bulk<O> {
         &self.config.selection
     }
 
-    /// What was listed to find the ids, with its times resolved; see
+    /// The selection that was listed to find the ids, with its times resolved. See
     /// [`BulkBuilder::listed`](crate::operation::BulkBuilder::listed).
     pub fn listed(&self) -> Option<&Selection> {
         self.config.listed.as_ref().map(|(selection, _)| selection)
     }
 
-    /// How many of the ids the server has dealt with, those of earlier parts of the list included. Zero where there are none.
+    /// How many of the ids the server has handled, those of earlier parts of the list included. Zero if there are no ids.
     pub fn ids_done(&self) -> u64 {
         match &self.plan {
-            Kind::Batches(scheduler) => self.config.before.saturating_add(scheduler.plan.answered as u64),
+            Kind::Batches(scheduler) => self.config.before.saturating_add(scheduler.plan.done as u64),
             Kind::Windows(_) => 0,
         }
     }
 
-    /// How it ended, or how it stands: then it is not verified.
+    /// The outcome, or the present state of an operation that has not ended. That is never verified.
     pub fn outcome_so_far(&self) -> Outcome {
         either!(&self.plan, scheduler => scheduler.outcome_so_far())
     }
 
-    /// Where to look to find out what became of the request in doubt. `None` if none is.
+    /// Where to look to find out whether the request in doubt was carried out. `None` if no request is in doubt.
     pub fn in_doubt(&self) -> Option<InDoubt<'_>> {
         match &self.plan {
             Kind::Batches(scheduler) => scheduler.in_doubt().map(|(job, _)| InDoubt::Ids(job.ids())),
@@ -264,12 +263,14 @@ impl<O: BulkOperation> Bulk<O> {
         }
     }
 
-    /// Tells what became of the request in doubt ([`Halt::InDoubt`]), after a look at [`Self::in_doubt`]. The operation then
-    /// goes on. Several requests may be in doubt: nothing is sent before each is settled.
+    /// Says whether the request in doubt ([`Halt::InDoubt`]) was carried out. Look at [`Self::in_doubt`] first. The operation
+    /// then continues. If several requests are in doubt, nothing is sent before each is settled.
     ///
-    /// Applied: its runs have left the DLQ. They stay unconfirmed and count against the maximum. Not applied: it is as if the
-    /// request had not been sent, and it is sent again. Runs that were started and are still listed would be started twice by
-    /// going on: wait until they have left.
+    /// - [`Settlement::Applied`]: the runs have left the DLQ. The request stays unconfirmed, and its runs count against the
+    ///   maximum.
+    /// - [`Settlement::NotApplied`]: the request counts as not sent, and is sent again.
+    ///
+    /// Runs that were started but are still listed would be started twice. Wait until they have left the DLQ.
     ///
     /// # Errors
     /// Returns [`InvalidState`] if no request is in doubt.
@@ -277,7 +278,7 @@ impl<O: BulkOperation> Bulk<O> {
         either!(&mut self.plan, scheduler => scheduler.settle(settlement))
     }
 
-    /// Everything that a later process needs to go on from here, whatever has happened. A request in flight is in it.
+    /// Everything that a later process needs to continue from here, requests in flight included. May be taken at any time.
     pub fn checkpoint(&self) -> Checkpoint {
         let BulkConfig { selection, page_size, max, verify, .. } = &self.config;
         let progress = match &self.plan {

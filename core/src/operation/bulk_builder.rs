@@ -1,4 +1,4 @@
-//! Collects what a bulk operation acts on, and how.
+//! The builder of bulk operations.
 
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::fingerprint::Fingerprint;
@@ -19,7 +19,7 @@ use alloc::string::String;
 use core::marker::PhantomData;
 use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 
-/// What to act on, and how. Made by [`Bulk::builder`]; nothing is sent before the operation is driven.
+/// Collects what a bulk operation acts on, and how. Made by [`Bulk::builder`]. Nothing is sent before the operation is driven.
 ///
 /// ```
 /// use std::time::Duration;
@@ -39,8 +39,8 @@ pub struct BulkBuilder<O> {
 }
 
 impl<O: BulkOperation> Bulk<O> {
-    /// Pages of 100 (50 for resume and restart), no maximum, one lane, no limit of the rate, a verification pass for delete,
-    /// and the default retry policy with seed 0.
+    /// Starts with the defaults: pages of 100 runs (50 for resume and restart), no maximum, one lane, no rate limit, a
+    /// verification pass for delete, and the default retry policy with seed 0.
     pub fn builder(endpoint: Endpoint, selection: Selection) -> BulkBuilder<O> {
         let config = BulkConfig {
             fingerprint: Fingerprint::from_selection(&endpoint, &selection),
@@ -62,109 +62,108 @@ impl<O: BulkOperation> Bulk<O> {
 }
 
 impl<O: BulkOperation> BulkBuilder<O> {
-    /// How many requests may be in flight at once. `now` is the present: milliseconds since 1970. An open window of time is
-    /// cut up to there. Any number is accepted. By filter, a resume or restart stays in one lane.
+    /// Sets how many requests may be in flight at once. Any number is accepted. An open window of time is cut up to `now`, the
+    /// present. By filter, a resume or restart stays in one lane.
     pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
         self.config.settings.lanes = lanes;
         self.config.now = now;
         self
     }
 
-    /// How many requests may be sent in a second, all lanes together. `None` for no limit but the server's own.
+    /// Sets how many requests may be sent in a second, all lanes together. `None` means no limit but the server's own.
     pub fn max_requests_per_second(mut self, limit: Option<NonZeroU32>) -> Self {
         self.config.settings.max_requests_per_second = limit;
         self
     }
 
-    /// How many runs one request may act on (`count`), brought down to [`BulkOperation::MAX_PAGE_SIZE`]. Without effect on
-    /// ids.
+    /// Sets how many runs one request may act on (`count`), at most [`BulkOperation::MAX_PAGE_SIZE`]. Has no effect on ids.
     pub fn page_size(mut self, page_size: NonZeroU32) -> Self {
         let max = O::MAX_PAGE_SIZE.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX);
         self.config.page_size = page_size.min(max);
         self
     }
 
-    /// How many runs may be asked for in all. `None` for no maximum.
+    /// Sets how many runs may be asked for in all. `None` means no maximum.
     pub fn max(mut self, max: Option<NonZeroU64>) -> Self {
         self.config.max = max;
         self
     }
 
-    /// How requests are repeated. The seed decides the random part of the waits.
+    /// Sets how requests are retried. The random waits depend on `seed` alone.
     pub fn retry(mut self, policy: RetryPolicy, seed: u64) -> Self {
         self.config.settings.policy = policy;
         self.config.settings.seed = seed;
         self
     }
 
-    /// What a checkpoint is recognised by, where the selection was given in other words than the resolved ones ("7 days
-    /// ago"). By default the fingerprint of the selection itself.
+    /// Sets the fingerprint that a checkpoint is recognised by. It is needed if the selection was given in other words than the
+    /// resolved ones ("7 days ago"). The default is the fingerprint of the selection.
     pub fn fingerprint(mut self, fingerprint: Fingerprint) -> Self {
         self.config.fingerprint = fingerprint;
         self
     }
 
-    /// Which times of the selection were given relative to the present. A checkpoint's may lie before them. All others must
-    /// be the same.
+    /// Says which times of the selection were given relative to the present. Those in a checkpoint may be earlier. All other
+    /// times must be the same.
     pub fn relative_times(mut self, relative_times: RelativeTimes) -> Self {
         self.config.relative_times = relative_times;
         self
     }
 
-    /// Says that the ids are a later part of a longer list, of which `before` ids have been dealt with. Totals go on from
-    /// `totals`, and the maximum counts over all parts. So a list of any length takes no more memory than one part.
+    /// Says that the ids are a part of a longer list, whose first `before` ids have been handled. Totals continue from `totals`,
+    /// and the maximum counts over all parts. So a list of any length takes no more memory than one part.
     pub fn part(mut self, before: u64, totals: Totals) -> Self {
         self.config.before = before;
         self.config.carried = totals;
         self
     }
 
-    /// Says that the ids are those that `selection` listed, and that they are kept in a list beside the checkpoint, with a digest
-    /// to recognise it. A checkpoint keeps both ([`Checkpoint::id_list`], [`Checkpoint::window`]), and goes on with no other
-    /// list, and with no other selection. Its resolved times win over the ones given here.
+    /// Says that a listing of `selection` found the ids, and that their list is kept beside the checkpoint. `digest` identifies
+    /// the list. A checkpoint keeps both ([`Checkpoint::id_list`], [`Checkpoint::window`]), and continues with no other list or
+    /// selection. Its resolved times replace the ones given here.
     pub fn listed(mut self, selection: Selection, digest: impl Into<String>) -> Self {
         self.config.listed = Some((selection, digest.into()));
         self
     }
 
-    /// What is acted on.
+    /// The selection.
     pub fn selection(&self) -> &Selection {
         &self.config.selection
     }
 
-    /// The operation, at its start.
+    /// Builds the operation, at its start.
     pub fn build(self) -> Bulk<O> {
         Bulk::new(self.config)
     }
 
-    /// The operation, where the checkpoint was taken. The number of lanes may be another. The checkpoint's resolved times win
-    /// over the ones given here. A request that was in flight counts as unconfirmed: a delete sends it again, a resume or
+    /// Builds the operation, where the checkpoint was taken. The number of lanes may differ. The checkpoint's resolved times
+    /// replace the ones given here. A request that was in flight counts as unconfirmed: a delete sends it again, a resume or
     /// restart has to be settled first ([`Bulk::settle`]).
     ///
     /// # Errors
-    /// A checkpoint of another endpoint, selection, operation or overrides, or one that was taken with another page size,
-    /// maximum or verification.
+    /// Returns a [`CheckpointError`] if the checkpoint belongs to another operation, endpoint, selection or overrides, or if it
+    /// was taken with another page size, maximum or verification.
     pub fn resume_from(self, checkpoint: Checkpoint) -> Result<Bulk<O>, CheckpointError> {
         Bulk::resume(self.config, checkpoint)
     }
 }
 
 impl BulkBuilder<Delete> {
-    /// Whether to go on until a whole pass has found nothing left.
+    /// Sets whether passes are made until a whole pass has found nothing left. The default is yes.
     pub fn verify(mut self, verify: bool) -> Self {
         self.config.verify = verify;
         self
     }
 
-    /// Whether an archived delete takes the server's word that the runs it lists match the filter. Unless it does, a listed
-    /// run that does not match ends the operation ([`Halt::Mismatch`](crate::Halt::Mismatch)). For a service that changes the
-    /// values that filters speak of.
+    /// Sets whether an archived delete trusts the server that all runs it lists match the filter. Otherwise a listed run that
+    /// does not match halts the operation ([`Halt::Mismatch`](crate::Halt::Mismatch)). The default is no. It is meant for a
+    /// service that normalises the values that are compared.
     pub fn trust_server(mut self, trust_server: bool) -> Self {
         self.config.trust_server = trust_server;
         self
     }
 
-    /// The operation that deletes nothing before the caller has stored it. It has one lane.
+    /// Builds an operation that deletes no run before the caller has stored it. It has one lane.
     pub fn build_archived(self) -> ArchivedDelete {
         ArchivedDelete::new(self.config)
     }

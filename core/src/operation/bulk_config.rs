@@ -1,4 +1,4 @@
-//! What a bulk operation is built from, and must be built from again to go on from a checkpoint.
+//! The settings of a bulk operation. To continue from a checkpoint it must be built with the same ones.
 
 use crate::checkpoint::fingerprint::Fingerprint;
 use crate::engine::outcome::Totals;
@@ -16,18 +16,19 @@ pub(crate) struct BulkConfig {
     pub(crate) selection: Selection,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) relative_times: RelativeTimes,
-    /// Where an open window is cut from.
+    /// The present, up to which an open window is cut.
     pub(crate) now: UnixMillis,
     pub(crate) page_size: NonZeroU32,
     pub(crate) max: Option<NonZeroU64>,
     pub(crate) verify: bool,
-    /// Whether an archived delete takes the server's word that what it lists matches.
+    /// Whether an archived delete trusts the server that all runs it lists match.
     pub(crate) trust_server: bool,
     pub(crate) overrides: Overrides,
-    /// Ids of the same list that earlier parts have dealt with, and what that came to.
+    /// How many ids of the same list earlier parts have handled.
     pub(crate) before: u64,
-    /// What was listed to find the ids, and a digest of the list, which lies beside the checkpoint.
+    /// The selection that was listed to find the ids, and a digest of their list, which lies beside the checkpoint.
     pub(crate) listed: Option<(Selection, String)>,
+    /// The totals of earlier parts.
     pub(crate) carried: Totals,
 }
 

@@ -10,10 +10,10 @@ use crate::plan::found::{Found, ListingOutcome};
 use crate::wire::list::{List, ListPage};
 use core::num::{NonZeroU32, NonZeroUsize};
 
-/// A listing, page after page. With one lane, pages come in the service's order. With many, disjoint windows of time are
-/// listed side by side, for whoever does not mind the order: to count, to sum up. Each run is handed over once, provided that
-/// the server keeps to dates. If it does not, everything is listed in one lane ([`ListingOutcome::dates_ignored`]), or the
-/// listing halts ([`Halt::DatesIgnored`](crate::Halt::DatesIgnored)).
+/// A listing, page after page. On one lane, pages arrive in the service's order. On many lanes, disjoint windows of time are
+/// listed in parallel, and pages arrive in any order. Each run is handed over once, provided that the server keeps to dates. If
+/// it does not, everything is listed in one lane ([`ListingOutcome::dates_ignored`]), or the listing halts
+/// ([`Halt::DatesIgnored`](crate::Halt::DatesIgnored)).
 ///
 /// ```
 /// use std::time::Duration;
@@ -37,7 +37,7 @@ pub struct Listing {
     scheduler: Scheduler<Found>,
 }
 
-/// What to list, and how. Made by [`Listing::builder`]; nothing is sent before the listing is driven.
+/// Collects what to list, and how. Made by [`Listing::builder`]. Nothing is sent before the listing is driven.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ListingBuilder {
@@ -47,28 +47,28 @@ pub struct ListingBuilder {
 }
 
 impl ListingBuilder {
-    /// How many requests may be in flight at once. `now` is the present: milliseconds since 1970. An open window of time is
-    /// cut up to there. Any number is accepted. A listing that begins at a cursor stays in one lane.
+    /// Sets how many requests may be in flight at once. Any number is accepted. An open window of time is cut up to `now`, the
+    /// present. A listing that begins at a cursor stays in one lane.
     pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
         self.settings.lanes = lanes;
         self.now = now;
         self
     }
 
-    /// How many requests may be sent in a second, all lanes together. `None` for no limit but the server's own.
+    /// Sets how many requests may be sent in a second, all lanes together. `None` means no limit but the server's own.
     pub fn max_requests_per_second(mut self, limit: Option<NonZeroU32>) -> Self {
         self.settings.max_requests_per_second = limit;
         self
     }
 
-    /// How requests are repeated. The seed decides the random part of the waits.
+    /// Sets how requests are retried. The random waits depend on `seed` alone.
     pub fn retry(mut self, policy: RetryPolicy, seed: u64) -> Self {
         self.settings.policy = policy;
         self.settings.seed = seed;
         self
     }
 
-    /// The listing, at its start.
+    /// Builds the listing, at its start.
     pub fn build(self) -> Listing {
         let Self { list, settings, now } = self;
         let plan = Found::new(&settings.endpoint, list, settings.lanes.get(), now);
@@ -77,12 +77,12 @@ impl ListingBuilder {
 }
 
 impl Listing {
-    /// One lane, no limit of the rate, and the default retry policy with seed 0.
+    /// Starts with the defaults: one lane, no rate limit, and the default retry policy with seed 0.
     pub fn builder(endpoint: Endpoint, list: List) -> ListingBuilder {
         ListingBuilder { list, settings: Settings::new(endpoint), now: UnixMillis::new(0) }
     }
 
-    /// How it ended, or how it stands.
+    /// The outcome, or the present state of a listing that has not ended.
     pub fn outcome_so_far(&self) -> ListingOutcome {
         self.scheduler.outcome_so_far()
     }

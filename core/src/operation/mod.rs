@@ -1,6 +1,6 @@
 //! What a caller holds: bulk operations, listings, archived deletes and single calls, their builders and outcomes.
 //!
-//! Floor 7: an operation puts a plan into a scheduler. It knows nothing about who drives it.
+//! Floor 7: an operation is a scheduler with a plan. It does not know who drives it.
 
 pub(crate) mod archived_delete;
 pub(crate) mod bulk;

@@ -1,4 +1,4 @@
-//! The [`Operation`](crate::engine::operation::Operation) of everything that is one scheduler and nothing else.
+//! Implements [`Operation`](crate::engine::operation::Operation) for operations that are one scheduler and nothing else.
 
 /// Implements the trait for a struct with a field `scheduler`: every method is the scheduler's.
 macro_rules! scheduled {

@@ -11,8 +11,8 @@ use crate::plan::once::Once;
 use crate::wire::call::Call;
 use core::num::NonZeroU32;
 
-/// One [`Call`], with its retries. It is repeated by the rules of all operations: always when it was surely not carried out,
-/// and otherwise only when [`Call::RETRY_SAFE`].
+/// One [`Call`], with its retries. It is retried if it was certainly not carried out. If that is unknown, it is retried only if
+/// it is [`RETRY_SAFE`](Call::RETRY_SAFE).
 ///
 /// ```
 /// use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct SingleCall<C: Call> {
     scheduler: Scheduler<Once<C>>,
 }
 
-/// What to call, and how. Made by [`SingleCall::builder`]; nothing is sent before the call is driven.
+/// Collects what to call, and how. Made by [`SingleCall::builder`]. Nothing is sent before the call is driven.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SingleCallBuilder<C> {
@@ -39,34 +39,34 @@ pub struct SingleCallBuilder<C> {
 }
 
 impl<C: Call> SingleCallBuilder<C> {
-    /// How many requests may be sent in a second, which retries keep to. `None` for no limit but the server's own.
+    /// Sets how many requests may be sent in a second, retries included. `None` means no limit but the server's own.
     pub fn max_requests_per_second(mut self, limit: Option<NonZeroU32>) -> Self {
         self.settings.max_requests_per_second = limit;
         self
     }
 
-    /// How the request is repeated. The seed decides the random part of the waits.
+    /// Sets how the request is retried. The random waits depend on `seed` alone.
     pub fn retry(mut self, policy: RetryPolicy, seed: u64) -> Self {
         self.settings.policy = policy;
         self.settings.seed = seed;
         self
     }
 
-    /// The call, at its start.
+    /// Builds the operation, at its start.
     pub fn build(self) -> SingleCall<C> {
         SingleCall { scheduler: Scheduler::new(self.settings, Once::new(self.call)) }
     }
 }
 
 impl<C: Call> SingleCall<C> {
-    /// No limit of the rate, and the default retry policy with seed 0.
+    /// Starts with the defaults: no rate limit, and the default retry policy with seed 0.
     pub fn builder(endpoint: Endpoint, call: C) -> SingleCallBuilder<C> {
         SingleCallBuilder { call, settings: Settings::new(endpoint) }
     }
 }
 
 impl<C: Call> SingleCall<C> {
-    /// What was sent so far.
+    /// Counts of what was sent so far.
     pub fn totals(&self) -> Totals {
         self.scheduler.totals()
     }

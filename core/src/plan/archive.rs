@@ -1,11 +1,11 @@
 //! Deletes only what the caller has stored.
 //!
 //! ```text
-//!         page or messages      stored()          all answered
+//!         page or messages      stored()          all responded
 //! Fetch ------------------> Store -----> Delete -------------> Fetch (the listing from its start again)
-//!   |  nothing left but ids that were asked for before: the listing lags, and is looked at again, within the attempts
+//!   |  nothing left but ids whose deletion was requested: the listing lags, and is fetched again, within the attempts
 //!   +-----------------------------------------------------> Fetch
-//!   |  nothing left; ids: all dealt with; maximum reached
+//!   |  nothing left; ids: all handled; maximum reached
 //!   +-----------------------------------------------------> Done: complete
 //!   |  a message without an id, or one that does not match; refused; attempts used up
 //!   +-----------------------------------------------------> Done: halted
@@ -41,24 +41,24 @@ use alloc::vec::Vec;
 use core::mem;
 use core::num::{NonZeroU32, NonZeroU64};
 
-/// Fetched one by one, so many runs are stored and deleted at a time, …
+/// The most runs of a batch whose runs are fetched one by one, …
 const BATCH: usize = 100;
-/// … and fewer where their text is longer than this many bytes in all.
+/// … and the length of its messages in bytes at which it is complete, too.
 const BATCH_BYTES: usize = 4 * 1024 * 1024;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Archive {
     pub(crate) scope: ArchiveScope,
-    /// Given by hand, and how many of them have been fetched.
+    /// How many of the given ids have been fetched.
     fetched: usize,
-    /// How many of the ids may be deleted.
+    /// How many of the given ids may be deleted.
     limit: usize,
-    /// Hashes of the ids that were asked to be deleted.
+    /// Hashes of the ids whose deletion was requested.
     asked: BTreeSet<u64>,
     /// What is left of the maximum.
     left: Option<u64>,
     phase: Phase,
-    /// Messages that are fetched one by one, for the next batch.
+    /// Messages for the next batch, if they are fetched one by one.
     messages: Vec<DlqMessage>,
     bytes: usize,
     /// How many batches were handed over.
@@ -68,11 +68,11 @@ pub(crate) struct Archive {
     archived: u64,
     absent: u64,
     unchecked: u64,
-    /// Whether this listing has shown runs that were asked to be deleted before.
+    /// Whether this listing has shown runs whose deletion was requested before.
     is_stale: bool,
-    /// Looks at a listing that shows nothing else.
+    /// Counts the attempts at a listing that shows nothing but such runs.
     looks: Attempts,
-    /// Batches in a row of which the server says that it deleted nothing.
+    /// How many batches in a row deleted nothing, by what the server says.
     barren: u32,
     is_verified: bool,
 }
@@ -84,7 +84,7 @@ pub(crate) struct ArchiveScope {
     pub(crate) selection: Selection,
     pub(crate) page_size: NonZeroU32,
     pub(crate) max: Option<NonZeroU64>,
-    /// Ids of the same list that earlier operations have dealt with.
+    /// How many ids of the same list earlier operations have handled.
     pub(crate) before: u64,
     pub(crate) verify: bool,
     pub(crate) trust_server: bool,
@@ -92,10 +92,10 @@ pub(crate) struct ArchiveScope {
 
 #[derive(Clone, Debug)]
 enum Phase {
-    /// A listing, or the next id, is to be asked for.
+    /// The next listing or the next id is to be requested.
     Begin,
     Fetching,
-    /// The batch of this number is with the caller.
+    /// The caller stores the batch of this number.
     Storing {
         number: u64,
         ids: Ids,
@@ -107,21 +107,21 @@ enum Phase {
     },
 }
 
-/// Runs to be stored, and then deleted.
+/// Runs to be stored, which are then deleted.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Say [`ArchivedDelete::stored`](crate::ArchivedDelete::stored) with this number when they are where a crash cannot take
-    /// them. Before that, none of them is deleted.
+    /// The number for [`ArchivedDelete::stored`](crate::ArchivedDelete::stored). Call that once a crash can no longer lose the
+    /// messages. None of the runs is deleted before.
     pub number: u64,
-    /// The runs, as the server sent them. Never empty.
+    /// The messages of the runs, as the server sent them. Never empty.
     pub messages: Vec<DlqMessage>,
 }
 
-/// What one response brought.
+/// What one response of an archived delete brought.
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct ArchivePage {
-    /// Runs to be stored. `None` if the response brought no batch: a run that was fetched for the next batch, or a deletion.
+    /// Runs to be stored. `None` if the response completed no batch: it brought one run of the next batch, or a deletion.
     pub batch: Option<Batch>,
 }
 
@@ -130,17 +130,17 @@ pub struct ArchivePage {
 #[must_use = "only this tells whether all of it was done"]
 #[non_exhaustive]
 pub struct ArchiveOutcome {
-    /// What was done. `pages` counts listings and deletions alike.
+    /// What was done. `pages` counts the responses to listings and to deletions.
     pub totals: Totals,
-    /// How many messages the caller stored.
+    /// How many messages the caller has stored.
     pub archived: u64,
-    /// How many of the ids given by hand were not there.
+    /// How many of the given ids were not in the DLQ.
     pub absent: u64,
-    /// How many of the runs did not carry a field that the filter asks for, so that it could not be checked.
+    /// How many of the runs lacked a field that the filter speaks of, so that it could not be checked.
     pub unchecked: u64,
-    /// The last listing showed nothing left. For ids: every request was answered.
+    /// For a filter or everything: the last listing showed nothing left. For ids: every request got its response.
     pub verified: bool,
-    /// `None` when complete. Otherwise why not.
+    /// `None` if the operation is complete. Otherwise, why it is not.
     pub halted: Option<Halt>,
 }
 
@@ -174,7 +174,7 @@ impl Archive {
         }
     }
 
-    /// The batch is where a crash cannot take it.
+    /// Begins to delete the batch, which the caller has stored.
     pub(crate) fn stored(&mut self, number: u64) -> Result<(), InvalidState> {
         let ids = match &self.phase {
             Phase::Storing { number: current, ids } if *current == number => ids.clone(),
@@ -188,7 +188,7 @@ impl Archive {
         Ok(())
     }
 
-    /// Whether there is something to ask for.
+    /// Whether there is anything left to request.
     fn has_more(&self) -> bool {
         match &self.scope.selection {
             Selection::Ids(_) => self.fetched < self.limit,
@@ -198,7 +198,7 @@ impl Archive {
         }
     }
 
-    /// What is asked for next. `None` when nothing is.
+    /// The next request for messages. `None` if there is none.
     fn begin(&self) -> Option<ArchiveJob> {
         if !self.has_more() {
             return None;
@@ -224,7 +224,7 @@ impl Archive {
 
     fn hand_over(&mut self, messages: Vec<DlqMessage>) -> Option<Batch> {
         let ids: Vec<DlqId> = messages.iter().filter_map(DlqMessage::dlq_id).collect();
-        // There is at least one, and none twice.
+        // There is at least one id, and none twice.
         let ids = Ids::new(ids).ok()?;
         let number = self.batches;
         self.batches = self.batches.wrapping_add(1);
@@ -232,7 +232,7 @@ impl Archive {
         Some(Batch { number, messages })
     }
 
-    /// Takes out of a page what is to be deleted.
+    /// Takes from a page the runs that are to be deleted.
     fn on_listed(&mut self, page: ListPage, next: &mut Next) -> Option<Batch> {
         let mut batch = Vec::with_capacity(page.messages.len());
         let mut unchecked = Vec::new();
@@ -247,7 +247,7 @@ impl Archive {
                 continue;
             }
             if !shown.insert(id.clone()) {
-                // Twice on one page is once in the archive.
+                // A run that is on the page twice is archived once.
                 continue;
             }
             match self.scope.selection.matches(&message) {
@@ -260,7 +260,7 @@ impl Archive {
             batch.push(message);
         }
         if batch.is_empty() {
-            // The listing lags behind, or is not at its end. What is new may come on its next page.
+            // The listing lags, or is not at its end. Its next page may have new runs.
             return None;
         }
         self.looks.reset();
@@ -298,7 +298,7 @@ impl Archive {
         self.hand_over(messages)
     }
 
-    /// The listing shows nothing but runs that were asked to be deleted: it may lag behind.
+    /// Fetches the listing again: it may lag, since it shows nothing but runs whose deletion was requested.
     fn look_again(&mut self) -> Drained {
         self.is_stale = false;
         match self.looks.fail(None) {
@@ -315,7 +315,7 @@ impl Archive {
         if self.barren >= MAX_EMPTY_PAGES {
             return Drained::Halt(Halt::NoProgress);
         }
-        // What was asked for counts, whatever the server says became of it.
+        // The runs of the request count, whatever the server says it deleted.
         self.left = self.left.map(|left| left.saturating_sub(size));
         self.phase = Phase::Begin;
         self.again_or_done()
@@ -377,7 +377,7 @@ impl Plan for Archive {
             Phase::Begin => self.again_or_done(),
             Phase::Fetching if self.is_stale => self.look_again(),
             Phase::Fetching => {
-                // The listing came to its end, and showed nothing.
+                // The listing ended, and showed nothing.
                 self.is_verified = true;
                 Drained::Done
             }

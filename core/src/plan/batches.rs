@@ -1,4 +1,4 @@
-//! Ids, cut into batches: each is one request.
+//! The batches of a list of ids. Each batch is one request.
 
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
@@ -19,21 +19,21 @@ use core::ops::Range;
 pub(crate) struct Batches<O> {
     ids: Arc<Ids>,
     overrides: Overrides,
-    /// How long a request's URL is without ids, in bytes.
+    /// The length of a request's URL without ids, in bytes.
     url_len: usize,
-    /// How many of the ids may be sent. To send an id again asks for no further run, so the maximum is a matter of which ids
-    /// are sent at all.
+    /// How many of the ids may be sent. An id that is sent again asks for no further run, so the maximum only limits which
+    /// ids are sent at all.
     pub(crate) limit: usize,
     /// How many of the ids are in batches that were begun.
     pub(crate) begun: usize,
-    /// How many of the ids the server has dealt with.
-    pub(crate) answered: usize,
+    /// How many of the ids the server has handled.
+    pub(crate) done: usize,
     is_verified: bool,
     operation: PhantomData<O>,
 }
 
 impl<O: BulkOperation> Batches<O> {
-    /// `before` is how many ids of the same list earlier operations have dealt with: they count against the maximum.
+    /// `before` is how many ids of the same list earlier operations have handled. They count against the maximum.
     pub(crate) fn new(
         endpoint: &Endpoint,
         ids: Ids,
@@ -48,7 +48,7 @@ impl<O: BulkOperation> Batches<O> {
             ids: Arc::new(ids),
             overrides,
             begun: 0,
-            answered: 0,
+            done: 0,
             is_verified: false,
             operation: PhantomData,
         }
@@ -82,12 +82,12 @@ impl<O: BulkOperation> Plan for Batches<O> {
     }
 
     fn on_page(&mut self, job: &mut BatchJob<O>, page: O::Page, _next: &mut Next) -> O::Page {
-        self.answered = self.answered.saturating_add(job.range.len());
+        self.done = self.done.saturating_add(job.range.len());
         page
     }
 
     fn on_applied(&mut self, job: &mut BatchJob<O>, _next: &mut Next) {
-        self.answered = self.answered.saturating_add(job.range.len());
+        self.done = self.done.saturating_add(job.range.len());
     }
 
     fn drained(&mut self, _totals: Totals) -> Drained {

@@ -1,4 +1,4 @@
-//! A maximum of runs, and what is left of it.
+//! The budget of an operation: the maximum of runs, and what is left of it.
 
 use core::num::NonZeroU64;
 
@@ -13,7 +13,7 @@ impl Budget {
         Self { max, left: max.map(NonZeroU64::get) }
     }
 
-    /// What another process left of it.
+    /// The budget that another process has left.
     pub(crate) fn resume(max: Option<NonZeroU64>, left: Option<u64>) -> Self {
         Self { max, left }
     }
@@ -35,7 +35,7 @@ impl Budget {
         self.left == Some(0)
     }
 
-    /// Whether it is spent in part on requests whose result is not known.
+    /// Whether it is spent, but in part on requests whose result is unknown.
     pub(crate) fn is_spent_short_of_max(self, affected: u64) -> bool {
         self.is_spent() && self.max.is_some_and(|max| affected < max.get())
     }

@@ -1,9 +1,9 @@
 //! The windows of a bulk operation by filter.
 //!
-//! A delete begins with one window, the whole. Each page that is not the last of its window opens further lanes: a window is
-//! cut where runs lie, and a lane that is done takes part of the window of one that is not. Cutting a window forgets its
-//! cursor, which is harmless for a delete and for nothing else. When all windows are empty, the whole is asked for again,
-//! until a pass finds nothing left. A resume or restart has one window and makes one pass: it trusts no date.
+//! A delete begins with the whole window. Each page that is not the last of its window allows more lanes: the window is cut where
+//! runs lie, and a lane that is done takes a part of the window of another one. A cut forgets the window's cursor, which is safe
+//! for a delete only. When all windows are empty, another pass over the whole begins, until a pass finds nothing left. A resume
+//! or restart has one window and makes one pass, so it does not depend on dates.
 
 use crate::engine::failure::Cause;
 use crate::engine::halt::Halt;
@@ -24,7 +24,7 @@ use alloc::string::ToString;
 use core::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
-/// So many lanes may be open for each page that was not the last of its window: a short delete costs no request more.
+/// How many lanes each page allows that is not the last of its window. So a short delete needs no further requests.
 const OPENED_BY_A_PAGE: u64 = 4;
 
 #[derive(Clone, Debug)]
@@ -34,13 +34,13 @@ pub(crate) struct Cut<O> {
     pub(crate) budget: Budget,
     pub(crate) pass: Pass,
     queue: VecDeque<Window>,
-    /// What last kept a request's result unknown, to be told if passes only repeat.
+    /// Why the last unconfirmed request stayed so. It is the reason of a halt if passes only repeat.
     last_unknown: Option<Cause>,
     is_verified: bool,
     operation: core::marker::PhantomData<O>,
 }
 
-/// What every window is cut from.
+/// What all windows of the operation share.
 #[derive(Clone, Debug)]
 pub(crate) struct Scope {
     pub(crate) endpoint: Endpoint,
@@ -49,26 +49,26 @@ pub(crate) struct Scope {
     pub(crate) overrides: Overrides,
     /// Whether passes go on until one finds nothing left.
     pub(crate) verify: bool,
-    /// How many passes may find nothing and prove nothing.
+    /// How many passes in a row may affect nothing and prove nothing.
     pub(crate) max_passes: u32,
 }
 
-/// What is known of the pass that is under way.
+/// What is known about the current pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Pass {
     affected: bool,
     unconfirmed: bool,
-    /// Passes in a row that affected nothing and proved nothing.
+    /// How many passes in a row affected nothing and proved nothing.
     barren: u32,
-    /// Pages that were not the last of their window.
+    /// How many pages were not the last of their window.
     full_pages: u64,
-    /// The last page has come of what must not be begun again.
+    /// Whether the last page of a resume or restart has arrived. It must not begin again.
     pub(crate) finished: bool,
 }
 
 impl Pass {
-    /// Whether it has found nothing, and knows it.
+    /// Whether the pass has affected nothing and left nothing unconfirmed.
     fn is_clean(self) -> bool {
         !self.affected && !self.unconfirmed
     }
@@ -80,13 +80,13 @@ impl<O: BulkOperation> Cut<O> {
         Self { scope, whole, budget, pass, queue, last_unknown: None, is_verified: false, operation }
     }
 
-    /// The whole, from its start.
+    /// Begins a pass over the whole.
     pub(crate) fn begin_pass(&mut self) {
         self.pass = Pass { barren: self.pass.barren, finished: self.pass.finished, ..Pass::default() };
         self.queue.push_back(self.whole);
     }
 
-    /// Whoever goes on after too many passes proved nothing wants it tried again.
+    /// Begins another pass if the operation had halted after too many passes that proved nothing. Returns whether it did.
     pub(crate) fn begin_pass_if_barren(&mut self) -> bool {
         let is_barren = O::RETRY_SAFE && self.pass.barren >= self.scope.max_passes;
         if is_barren {
@@ -96,13 +96,15 @@ impl<O: BulkOperation> Cut<O> {
         is_barren
     }
 
-    /// Windows that wait for a lane, for a checkpoint.
+    /// The windows that wait for a lane.
     pub(crate) fn queue(&self) -> impl Iterator<Item = Window> {
         self.queue.iter().copied()
     }
 
+    /// Makes the job of one window.
+    ///
     /// # Errors
-    /// The window does not lie in the selection's own, which only a defect or a forged file makes.
+    /// Returns a [`Halt`] if the window does not lie in the selection's own. Only a defect or a forged file does that.
     pub(crate) fn job(&self, window: Window, place: Place) -> Result<PagesJob<O>, Halt> {
         let Scope { endpoint, selection, page_size, overrides, .. } = &self.scope;
         let selection = window.narrow(selection).map_err(|error| Halt::Unbuildable(error.to_string()))?;
@@ -160,7 +162,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
         if rest.is_empty() {
             return;
         }
-        // A part of a window that was valid is one, too: if it is not, the window stays whole.
+        // A part of a valid window is valid, too. If it is not, the window stays whole.
         if let Ok(job) = self.job(*first, Place::default()) {
             *widest = job;
             self.queue.extend(rest);
@@ -179,7 +181,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
 
     fn on_restarted(&mut self, job: &PagesJob<O>) {
         if job.window == self.whole {
-            // This is a whole pass, whatever came before.
+            // The window is the whole, so the pass starts over.
             self.pass.affected = false;
             self.pass.unconfirmed = false;
         }
@@ -188,7 +190,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
     fn drained(&mut self, totals: Totals) -> Drained {
         let is_clean = self.pass.is_clean();
         if !O::RETRY_SAFE {
-            // Exactly one pass, whatever it found: a second one could start the same runs again.
+            // It makes exactly one pass: a second one could start the same runs again.
             self.is_verified = is_clean && self.pass.finished;
             return Drained::Done;
         }

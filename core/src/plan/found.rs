@@ -1,12 +1,12 @@
 //! The windows of a listing, found by looking.
 //!
-//! A listing begins in one lane. One that goes on for more than a few pages is cut into windows. Those that hold more than a
-//! page are cut again before anything of them is handed over, until there is work for every lane. From then on the windows
-//! stay as they are: a cursor is opaque and belongs to its window.
+//! A listing begins in one lane. If it goes on for more than a few pages, it is cut into windows. Windows with more than one
+//! page are cut again before any of their runs is handed over, until there is work for every lane. From then on the windows
+//! stay as they are, because a cursor belongs to its window.
 //!
-//! Each window is judged by the runs it shows, at both ends. A window between runs that were seen is asked for first: a
-//! server that does not keep to dates shows some of them, and is listed in one lane. One that stops keeping to dates later
-//! ends the listing. Each run is handed over once.
+//! The runs of each window are compared with both of its ends. The first window is a probe, between runs that were seen. A
+//! server that ignores dates returns some of them, and is listed in one lane. A server that begins to ignore dates later ends
+//! the listing. Each run is handed over once.
 
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
@@ -26,34 +26,35 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::mem;
 
-/// So many pages are listed in one lane before others open: a short listing costs no request more.
+/// How many pages are listed in one lane before others open. So a short listing needs no further requests.
 const ALONE: u32 = 8;
-/// So many windows a lane are wanted: they stay as they are and end at different times, and the last ones should be short.
+/// How many windows are wanted for each lane. They are not cut later and end at different times, so each should be short.
 const WINDOWS_A_LANE: usize = 4;
-/// No more windows than so many a lane are looked at, but always enough to find an hour within months.
+/// The most windows that are requested to find the runs, for each lane …
 const LOOKS_A_LANE: usize = 8;
+/// … and at least so many in all, which are enough to find an hour within months.
 const LOOKS: usize = 96;
 
-/// What the service holds dates against is not promised: official texts name several times.
+/// The times of a message that the service may compare with dates. Its documents name several.
 const TIMES: [fn(&DlqMessage) -> Option<UnixMillis>; 2] = [DlqMessage::created_at, DlqMessage::workflow_created_at];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Found {
     endpoint: Endpoint,
-    /// What is listed, without windows.
+    /// The listing as it was given.
     list: List,
     whole: Window,
     /// How many lanes may be open.
     limit: usize,
     queue: VecDeque<Part>,
     stage: Stage,
-    /// Pages that were listed in one lane.
+    /// How many pages were listed in one lane.
     alone: u32,
-    /// The runs that were handed over before windows were taken as they are, and when those of the first pages failed.
+    /// The runs that were handed over before the windows were fixed. Those of the first pages have the times when they failed.
     seen: BTreeMap<DlqId, i64>,
-    /// Which of a message's times the server may hold windows against, by their places in [`TIMES`].
+    /// Which of the [`TIMES`] the server may compare with windows.
     times: [bool; TIMES.len()],
-    /// Whether all runs have an id and a time. Without them it cannot be told whether the server keeps to windows.
+    /// Whether all runs have an id and a time. Without these, nothing shows whether the server keeps to windows.
     dated: bool,
     /// How many windows were made so far.
     made: usize,
@@ -68,25 +69,25 @@ pub(crate) struct Found {
 enum Part {
     /// The listing as it was given.
     Whole,
-    /// What follows the pages that were listed in one lane.
+    /// The pages after those that were listed in one lane.
     Rest(Cursor),
     Window(Window),
 }
 
 #[derive(Clone, Debug)]
 enum Stage {
-    /// One lane, from the start of everything.
+    /// The first pages, in one lane.
     Alone,
-    /// One window that holds nothing, between runs that were seen: whatever the server shows of them tells that it does not
-    /// keep to dates.
+    /// One window that should be empty, between runs that were seen. A server that returns any of those does not keep to
+    /// dates.
     Probe { rest: Cursor },
     /// The first page of each window.
     Split { rest: Cursor },
-    /// Windows that are listed to their ends.
+    /// The windows, each to its end.
     Through,
-    /// The server does not keep to dates: pages of windows that are still in flight are passed over.
+    /// The server does not keep to dates, or the probe proved nothing. Pages of windows that are still in flight are ignored.
     Drain { rest: Cursor },
-    /// The rest is listed in one lane.
+    /// The rest, in one lane.
     Rest,
 }
 
@@ -97,16 +98,16 @@ enum Stage {
 pub struct ListingOutcome {
     /// How many runs were handed over.
     pub listed: u64,
-    /// What was sent. A listing affects no run.
+    /// Counts of what was sent. A listing affects no run.
     pub totals: Totals,
-    /// Whether the server does not keep to the dates of a window, so that everything was listed in one lane.
+    /// Whether the server ignored the dates of a window. Everything was then listed in one lane, or the listing halted.
     pub dates_ignored: bool,
-    /// `None` when everything was listed. Otherwise why not.
+    /// `None` if everything was listed. Otherwise, why it was not.
     pub halted: Option<Halt>,
 }
 
 impl Found {
-    /// `now` is where an open window is cut from. A listing that begins at a cursor stays in one lane.
+    /// An open window is cut up to `now`. A listing that begins at a cursor stays in one lane.
     pub(crate) fn new(endpoint: &Endpoint, list: List, lanes: usize, now: UnixMillis) -> Self {
         Self {
             endpoint: endpoint.clone(),
@@ -141,7 +142,7 @@ impl Found {
         }
         self.alone += 1;
         for message in &page.messages {
-            // A time that not even the first runs carry tells nothing about windows.
+            // A time that the first runs lack tells nothing about windows.
             self.times.iter_mut().zip(TIMES).for_each(|(held, time)| *held &= time(message).is_some());
             match (message.dlq_id(), message.created_at()) {
                 (Some(id), Some(at)) => drop(self.seen.insert(id, at.get())),
@@ -159,11 +160,11 @@ impl Found {
         }
     }
 
-    /// The narrowest window that holds nothing of what was seen, with runs before and after it. Where runs fail in every
-    /// millisecond, one that holds as few as possible.
+    /// The narrowest window without any of the runs that were seen, between two of them. If runs failed in every millisecond,
+    /// the window with the fewest of them.
     fn probe(&self) -> Option<Window> {
         let mut seen: BTreeMap<i64, usize> = BTreeMap::new();
-        // What a server shows from beyond the listing's own dates is no reason to ask there.
+        // Runs from outside the listing's own dates do not count.
         let within = self.seen.values().filter(|at| self.whole.contains(**at));
         within.for_each(|at| *seen.entry(*at).or_default() += 1);
         let window = |lo, hi| Window { lo, hi, open_below: false, open_above: false };
@@ -177,8 +178,8 @@ impl Found {
         inner.min_by_key(|(_, runs)| **runs).map(|(at, _)| window(*at, *at))
     }
 
-    /// Whether every run of the page lies in its window, by a time that holds for all pages so far: then each run is in one
-    /// window and in no other. A run that does not carry the time says nothing against it.
+    /// Whether every run of the page lies in its window, by one of the times that fit all pages so far. Then each run is in one
+    /// window and in no other. A run without that time fits.
     fn keeps_to(&mut self, window: Window, page: &ListPage) -> bool {
         for (held, time) in self.times.iter_mut().zip(TIMES) {
             let inside = |message: &DlqMessage| time(message).is_none_or(|at| window.contains(at.get()));
@@ -192,7 +193,7 @@ impl Found {
             self.dates_ignored = true;
             Stage::Drain { rest }
         } else if page.cursor.is_some() {
-            // It holds more than was seen of it, and so proves nothing.
+            // The window has more than one page, so it proves nothing.
             Stage::Drain { rest }
         } else {
             let windows = self.whole.split(self.limit);
@@ -202,11 +203,11 @@ impl Found {
         }
     }
 
-    /// Cuts the windows that hold more than a page while there are not enough of them for all lanes, and then takes them as
-    /// they are. Returns whether there is more to do.
+    /// Cuts the windows with more than one page, until there are enough for all lanes. Then lists them to their ends. Returns
+    /// whether there is more to do.
     fn next_windows(&mut self) -> bool {
         if let Stage::Drain { rest } = &self.stage {
-            // Goes on as if nothing had been tried.
+            // The listing goes on as if windows had not been tried.
             self.queue.push_back(Part::Rest(rest.clone()));
             self.stage = Stage::Rest;
             return true;
@@ -217,7 +218,7 @@ impl Found {
         let wanted = self.limit.saturating_mul(WINDOWS_A_LANE);
         let full = self.full.len();
         let affordable = self.limit.saturating_mul(LOOKS_A_LANE).max(LOOKS).saturating_sub(self.made) / full;
-        // Few of them hold it all, wherever in them it lies: these are cut to find it, not to share it.
+        // A few windows hold all runs. They are cut to find where, not yet to share the work.
         let aim = if full < self.limit { wanted / 2 } else { wanted };
         let parts = aim.div_ceil(full).min(affordable).max(1);
         let cut: Vec<Window> = self.full.iter().flat_map(|window| window.split(parts)).collect();
@@ -246,7 +247,7 @@ impl Plan for Found {
             Part::Rest(cursor) => (self.whole, self.list.clone().after(cursor)),
             Part::Window(window) => {
                 let selection = window.narrow(&self.list.selection());
-                // A part of a window that was valid is one, too. If it is not, the error is passed on.
+                // A part of a valid window is valid, too. If it is not, the listing halts.
                 (window, self.list.of(selection.map_err(|error| Halt::Unbuildable(error.to_string()))?))
             }
         };
@@ -268,12 +269,12 @@ impl Plan for Found {
             Stage::Probe { rest } => {
                 *next = Next::Finished;
                 self.stage = self.on_probe(window, &page, rest);
-                // They come again, with the rest of their windows.
+                // These runs come again, with their windows.
                 page.messages.clear();
             }
             Stage::Split { rest } if self.keeps_to(window, &page) => {
                 if page.cursor.is_some() {
-                    // The window may be cut: nothing of it is handed over unless this is all of it.
+                    // The window may be cut. Its runs are handed over only if this page has all of them.
                     *next = Next::Finished;
                     self.full.push(window);
                     page.messages.clear();
@@ -289,7 +290,7 @@ impl Plan for Found {
             }
             Stage::Through if self.keeps_to(window, &page) => self.stage = Stage::Through,
             Stage::Through => {
-                // Too late to begin anew: what was handed over is not remembered.
+                // It is too late to start over: the runs that were handed over are not remembered.
                 self.dates_ignored = true;
                 *next = Next::Halt(Halt::DatesIgnored);
                 page.messages.clear();
@@ -304,7 +305,7 @@ impl Plan for Found {
         }
         page.messages.retain(|message| message.dlq_id().is_none_or(|id| !self.seen.contains_key(&id)));
         if let Stage::Split { .. } = self.stage {
-            // If another window shows that the server ignores dates, all of it is listed again.
+            // If another window shows that the server ignores dates, these runs are listed again.
             let ids = page.messages.iter().filter_map(DlqMessage::dlq_id);
             self.seen.extend(ids.map(|id| (id, 0)));
         }

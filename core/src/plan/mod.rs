@@ -1,6 +1,6 @@
 //! Which lanes an operation has, and when it is done.
 //!
-//! Floor 5: a plan knows the jobs of its lanes, and nothing about who sends them.
+//! Floor 5: a plan knows the jobs of its lanes, but not who sends their requests.
 
 pub(crate) mod archive;
 pub(crate) mod batches;

@@ -1,4 +1,4 @@
-//! One call, once.
+//! A single call: one lane, one job.
 
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
@@ -44,7 +44,7 @@ impl<C: Call> Plan for Once<C> {
         match (halted, &self.output) {
             (Some(halt), _) => Err(halt),
             (None, Some(output)) => Ok(output.clone()),
-            // The call is not done.
+            // The call has no result yet.
             (None, None) => Err(Halt::NoProgress),
         }
     }
