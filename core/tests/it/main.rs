@@ -8,14 +8,14 @@ mod cases;
 mod checkpoints;
 mod corpus;
 mod driving;
-mod fleet;
+mod faulty_service;
 #[path = "../../../fuzz/src/lib.rs"]
 pub mod fuzz;
 mod guarantees;
-mod list_fleet;
-mod machines;
+mod lanes;
+mod listing;
 mod one_lane;
 mod query;
 mod scenarios;
-mod start_fleet;
+mod starting;
 mod world;
