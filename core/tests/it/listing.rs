@@ -449,3 +449,28 @@ fn what_nobody_waits_for_is_asked_again() {
     assert!(outcome.halted.is_none() && outcome.listed == 20_000 && seen.each_once() && seen.0.len() == 20_000);
     assert_eq!(outcome.totals.requests, world.requests);
 }
+
+/// One lane waits to try again when another shows that the server ignores dates: the rest does not wait for it.
+#[test]
+fn a_lane_that_is_closed_while_it_waits_holds_nothing_up() {
+    let mut listing = fleet(List::everything(), 2);
+    let mut clock = Duration::ZERO;
+    let page = |n: i64, cursor: &str| Response::new(format!(r#"{{"messages":[{}],"cursor":"{cursor}"}}"#, message(n)));
+    for n in 0..8 {
+        let id = next(&mut listing, &mut clock);
+        listing.respond(id, &page(n * DAY, &format!("c{n}"))).unwrap();
+    }
+    let probe = next(&mut listing, &mut clock);
+    listing.respond(probe, &Response::new(r#"{"messages":[]}"#.to_owned())).unwrap();
+    let (waits, shows) = (next(&mut listing, &mut clock), next(&mut listing, &mut clock));
+    let busy = Response::builder().status(503).header("retry-after", "50").body(String::new()).unwrap();
+    listing.respond(waits, &busy).unwrap();
+    assert!(matches!(listing.poll(clock), Step::AwaitResponse | Step::WaitUntil(_)));
+    // Runs from the past of all windows.
+    listing.respond(shows, &page(-5_000 * DAY, "x")).unwrap();
+    let Step::Send(id, request) = listing.poll(clock) else { panic!("it waits for a lane that is closed") };
+    assert_eq!(request.uri().query(), Some("count=100&cursor=c7"));
+    listing.respond(id, &page(9 * DAY, "")).unwrap();
+    let Step::Done(outcome) = listing.poll(clock) else { panic!() };
+    assert!(outcome.dates_ignored && outcome.listed == 9, "{outcome:?}");
+}
