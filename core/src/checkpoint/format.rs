@@ -6,6 +6,7 @@ use crate::checkpoint::saved_selection::SavedSelection;
 use crate::checkpoint::seal;
 use crate::checkpoint::version::VERSION;
 use crate::engine::outcome::{Totals, add_one};
+use crate::engine::settings::MAX_LANES;
 use crate::job::pages::Place;
 use crate::model::time::UnixMillis;
 use crate::plan::cut::Pass;
@@ -15,9 +16,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::num::{NonZeroU32, NonZeroU64};
 use serde::{Deserialize, Serialize};
-
-/// The most lanes in a file. It is far more than anybody needs, so a file with more is damaged.
-const MAX_LANES: usize = 100_000;
 
 /// Everything that a later process needs to continue an operation, with any number of lanes. It contains no token and no ids. A
 /// caller with ids gives them again, and the fingerprint tells whether they are the same.
@@ -213,7 +211,7 @@ impl Windows {
     fn fit(&self, max: Option<NonZeroU64>) -> bool {
         self.left.is_some() == max.is_some()
             && self.left <= max.map(NonZeroU64::get)
-            && self.lanes.len() <= MAX_LANES
+            && self.lanes.len() <= MAX_LANES.get()
             && self.whole.lo <= self.whole.hi
             && self.lanes.iter().all(|lane| lane.window.lies_in(&self.whole))
             && self.are_disjoint()
@@ -234,7 +232,7 @@ impl Batches {
     fn fit(&self) -> bool {
         let mut ranges: Vec<(usize, usize)> = self.lanes.iter().map(|lane| (lane.from, lane.to)).collect();
         ranges.sort_unstable();
-        ranges.len() <= MAX_LANES
+        ranges.len() <= MAX_LANES.get()
             && ranges.iter().all(|(from, to)| from < to && *to <= self.begun)
             && ranges.iter().zip(ranges.iter().skip(1)).all(|((_, to), (from, _))| to <= from)
     }

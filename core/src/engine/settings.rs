@@ -4,6 +4,9 @@ use crate::engine::retry::RetryPolicy;
 use crate::model::endpoint::Endpoint;
 use core::num::{NonZeroU32, NonZeroUsize};
 
+/// Far more lanes than anybody needs. Who wants more gets so many.
+pub(crate) const MAX_LANES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(99_999);
+
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
     pub(crate) endpoint: Endpoint,

@@ -5,7 +5,7 @@ use crate::checkpoint::fingerprint::Fingerprint;
 use crate::checkpoint::format::Checkpoint;
 use crate::engine::outcome::Totals;
 use crate::engine::retry::RetryPolicy;
-use crate::engine::settings::Settings;
+use crate::engine::settings::{MAX_LANES, Settings};
 use crate::model::endpoint::Endpoint;
 use crate::model::time::UnixMillis;
 use crate::operation::archived_delete::ArchivedDelete;
@@ -62,10 +62,10 @@ impl<O: BulkOperation> Bulk<O> {
 }
 
 impl<O: BulkOperation> BulkBuilder<O> {
-    /// Sets how many requests may be in flight at once. Any number is accepted. An open window of time is cut up to `now`, the
+    /// Sets how many requests may be in flight at once. Any number is accepted, and at most 100,000 are used. An open window of time is cut up to `now`, the
     /// present. By filter, a resume or restart stays in one lane.
     pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
-        self.config.settings.lanes = lanes;
+        self.config.settings.lanes = lanes.min(MAX_LANES);
         self.config.now = now;
         self
     }

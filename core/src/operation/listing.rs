@@ -2,7 +2,7 @@
 
 use crate::engine::retry::RetryPolicy;
 use crate::engine::scheduler::Scheduler;
-use crate::engine::settings::Settings;
+use crate::engine::settings::{MAX_LANES, Settings};
 use crate::model::endpoint::Endpoint;
 use crate::model::time::UnixMillis;
 use crate::operation::scheduled::scheduled;
@@ -47,10 +47,10 @@ pub struct ListingBuilder {
 }
 
 impl ListingBuilder {
-    /// Sets how many requests may be in flight at once. Any number is accepted. An open window of time is cut up to `now`, the
+    /// Sets how many requests may be in flight at once. Any number is accepted, and at most 100,000 are used. An open window of time is cut up to `now`, the
     /// present. A listing that begins at a cursor stays in one lane.
     pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
-        self.settings.lanes = lanes;
+        self.settings.lanes = lanes.min(MAX_LANES);
         self.now = now;
         self
     }
