@@ -70,6 +70,8 @@ pub(crate) struct Archive {
     unchecked: u64,
     /// Whether this listing has shown runs whose deletion was requested before.
     is_stale: bool,
+    /// How many pages showed nothing new since the server last deleted something.
+    stale_pages: u32,
     /// Counts the attempts at a listing that shows nothing but such runs.
     looks: Attempts,
     /// How many batches in a row deleted nothing, by what the server says.
@@ -168,6 +170,7 @@ impl Archive {
             absent: 0,
             unchecked: 0,
             is_stale: false,
+            stale_pages: 0,
             looks,
             barren: 0,
             is_verified: false,
@@ -261,6 +264,10 @@ impl Archive {
         }
         if batch.is_empty() {
             // The listing lags, or is not at its end. Its next page may have new runs.
+            self.stale_pages = self.stale_pages.saturating_add(1);
+            if self.is_stale && self.stale_pages >= MAX_EMPTY_PAGES && *next == Next::More {
+                *next = Next::Halt(Halt::StillListed);
+            }
             return None;
         }
         self.looks.reset();
@@ -312,6 +319,9 @@ impl Archive {
 
     fn on_deleted(&mut self, size: u64, deleted: u64) -> Drained {
         self.barren = if deleted > 0 { 0 } else { self.barren.saturating_add(1) };
+        if deleted > 0 {
+            self.stale_pages = 0;
+        }
         if self.barren >= MAX_EMPTY_PAGES {
             return Drained::Halt(Halt::NoProgress);
         }
