@@ -544,6 +544,8 @@ impl<P: Plan> Scheduler<P> {
         self.done = None;
         let left = self.lanes().find_map(|lane| lane.exchange.in_doubt().map(|(asked, cause)| (asked, cause.clone())));
         self.halted = left.map(|(asked, cause)| Halt::InDoubt { asked, cause });
+        // Whoever goes on has all attempts, as a later process would.
+        self.slots.iter_mut().flatten().for_each(|lane| lane.exchange.reset_attempts());
         self.go_on(at, next);
         Ok(())
     }
