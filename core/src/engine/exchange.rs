@@ -88,6 +88,14 @@ impl Exchange {
         }
     }
 
+    /// The request was not sent. Everything is as before. Returns how many runs it asked for.
+    pub(crate) fn cancel(&mut self, serial: u64) -> Result<u64, InvalidState> {
+        let rate_limited = self.rate_limited;
+        let asked = self.land(serial)?;
+        self.rate_limited = rate_limited;
+        Ok(asked)
+    }
+
     /// Forgets the failed attempts.
     pub(crate) fn reset_attempts(&mut self) {
         self.attempts.reset();

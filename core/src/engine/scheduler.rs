@@ -301,7 +301,9 @@ impl<P: Plan> Scheduler<P> {
     }
 
     pub(crate) fn cancel_unsent(&mut self, id: RequestId) -> Result<(), InvalidState> {
-        self.land(id)?;
+        let lane = self.slots.get_mut(id.lane).and_then(Option::as_mut).ok_or(InvalidState)?;
+        let asked = lane.exchange.cancel(id.serial)?;
+        self.leave_flight(asked);
         self.ready.push_front(id.lane);
         Ok(())
     }
@@ -320,9 +322,13 @@ impl<P: Plan> Scheduler<P> {
     fn land(&mut self, id: RequestId) -> Result<u64, InvalidState> {
         let lane = self.slots.get_mut(id.lane).and_then(Option::as_mut).ok_or(InvalidState)?;
         let asked = lane.exchange.land(id.serial)?;
+        self.leave_flight(asked);
+        Ok(asked)
+    }
+
+    fn leave_flight(&mut self, asked: u64) {
         self.in_flight = self.in_flight.saturating_sub(1);
         self.reserved = self.reserved.saturating_sub(asked);
-        Ok(asked)
     }
 
     fn on_error(
