@@ -9,9 +9,11 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::engine::RequestId;
-use upstash_dlq_core::wire::List;
+use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::wire::{GetMessage, List};
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Delivery, Halt, Listing, Operation, RetryPolicy, Selection, Step, UnixMillis,
+    BulkDelete, BulkRestart, BulkResume, Delivery, DlqId, Halt, Listing, Operation, RetryPolicy, Selection, SingleCall,
+    Step, UnixMillis,
 };
 
 /// What the server says to one request.
@@ -23,6 +25,8 @@ enum Word {
     },
     /// Another run is listed, and nothing was done.
     Listed,
+    /// A run that was listed before is listed again, and there is more.
+    Stale,
     /// Something was done, and there is more.
     Progress,
     Status(u16, &'static str),
@@ -36,6 +40,7 @@ fn word() -> impl Strategy<Value = Word> {
         3 => prop_oneof![1..5_u64, 1..2_000_u64].prop_map(|cursors| Word::Empty { cursors: Some(cursors) }),
         3 => Just(Word::Empty { cursors: None }),
         2 => Just(Word::Listed),
+        2 => Just(Word::Stale),
         4 => prop::sample::select(statuses).prop_map(|(status, body)| Word::Status(status, body)),
         2 => prop::sample::select(vec![Delivery::NotSent, Delivery::Unknown]).prop_map(Word::Lost),
     ]
@@ -62,10 +67,11 @@ impl Adversary {
         };
         // One body for each operation: each reads its own part of it.
         let page = |runs: u32, cursor: String| {
-            let messages = if runs > 0 || matches!(word, Word::Listed) {
-                format!(r#"{{"dlqId":"m{}","createdAt":{NOW}}}"#, self.turn)
-            } else {
-                String::new()
+            let messages = match word {
+                Word::Stale => format!(r#"{{"dlqId":"m0","createdAt":{NOW}}}"#),
+                Word::Listed => format!(r#"{{"dlqId":"m{}","createdAt":{NOW}}}"#, self.turn),
+                _ if runs > 0 => format!(r#"{{"dlqId":"m{}","createdAt":{NOW}}}"#, self.turn),
+                _ => String::new(),
             };
             let started = if runs > 0 { format!(r#"{{"workflowRunId":"w{}"}}"#, self.turn) } else { String::new() };
             Response::new(format!(
@@ -77,6 +83,7 @@ impl Adversary {
                 Ok(page(0, format!("c{}", cursors.map_or(self.turn, |cursors| self.turn % cursors))))
             }
             Word::Listed => Ok(page(0, String::new())),
+            Word::Stale => Ok(page(0, format!("s{}", self.turn))),
             Word::Progress => Ok(page(1, format!("p{}", self.turn))),
             Word::Status(status, body) => Ok(Response::builder().status(*status).body((*body).to_owned()).unwrap()),
             Word::Lost(delivery) => Err(*delivery),
@@ -124,15 +131,18 @@ proptest! {
     #[test]
     fn lanes_end_against_every_server(
         words in prop::collection::vec(word(), 1..5), deletions in 0..60_u32, random in any::<u64>(), n in 1_usize..9,
-        attempts in 1..4_u32, verify in any::<bool>(), max in prop::option::of(1..200_u64), kind in 0..4_u8,
+        attempts in 1..4_u32, verify in any::<bool>(), max in prop::option::of(1..200_u64), kind in 0..8_u8,
     ) {
         let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
         let now = UnixMillis::new(NOW);
         let max = max.and_then(NonZeroU64::new);
+        // A listing hands over whatever is listed, and goes on for as long as the server lists runs.
+        let words = if kind == 2 { words.into_iter().map(|word| if matches!(word, Word::Stale) { Word::Listed } else { word }).collect() } else { words };
         let mut server = Adversary { words, deletions, turn: 0, random };
         // So many rounds at most stay barren, each of whose windows has a thousand empty pages at most, so many attempts each
         // and a wait each; and each deletion opens windows.
         let bound = 100_000 * u64::from(attempts + 3) * (n as u64 + 1);
+        let ids = || Selection::Ids(Ids::parse((0..300).map(|n| format!("m{n}{}", "x".repeat(n % 200)))).unwrap());
         let delete = || BulkDelete::builder(endpoint(), Selection::Everything).max(max).verify(verify).retry(policy, 1);
         match kind {
             0 => {
@@ -152,8 +162,26 @@ proptest! {
                 let outcome = server.drive(&mut fleet, bound);
                 prop_assert!(outcome.is_some(), "a listing does not end: {} requests", server.turn);
             }
-            _ => {
-                let mut archive = delete().build_archived().one();
+            3 => {
+                let mut bulk = BulkDelete::builder(endpoint(), ids()).max(max).retry(policy, 1).lanes(lanes(n), now).build();
+                let outcome = server.drive(&mut bulk, bound);
+                prop_assert!(outcome.is_some(), "a delete of ids does not end: {} requests", server.turn);
+                prop_assert!(!outcome.unwrap().verified || max.is_none_or(|max| max.get() >= 300));
+            }
+            4 => {
+                let mut bulk = BulkRestart::builder(endpoint(), ids()).max(max).retry(policy, 1).lanes(lanes(n), now).build();
+                let outcome = server.drive(&mut bulk, bound);
+                prop_assert!(outcome.is_some(), "a restart of ids does not end: {} requests", server.turn);
+            }
+            5 => {
+                let get = GetMessage(DlqId::new("m1").unwrap());
+                let mut call = SingleCall::builder(endpoint(), get).retry(policy, 1).build();
+                prop_assert!(server.drive(&mut call, bound).is_some(), "a call does not end: {} requests", server.turn);
+            }
+            kind => {
+                let selected = if kind == 6 { Selection::Everything } else { ids() };
+                let delete = BulkDelete::builder(endpoint(), selected).max(max).verify(verify).retry(policy, 1);
+                let mut archive = delete.build_archived().one();
                 let mut ended = false;
                 for _ in 0..bound {
                     match archive.poll() {

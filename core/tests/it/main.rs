@@ -8,10 +8,12 @@ mod cases;
 mod checkpoints;
 mod corpus;
 mod driving;
+mod engine;
 mod faulty_service;
 #[path = "../../../fuzz/src/lib.rs"]
 pub mod fuzz;
 mod guarantees;
+mod interleavings;
 mod lanes;
 mod listing;
 mod one_lane;
