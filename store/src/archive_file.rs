@@ -1,4 +1,4 @@
-//! The archive: one message a line, on disk and still at its place before anybody is told that it is stored.
+//! The archive file: one message a line. A message counts as stored once it is on disk and the file is still in its place.
 
 use crate::archive_tail::{self, ArchiveTail};
 use crate::disk::{Access, Disk, Entry, Kind, Reader, append_all, folder, is_there, read};
@@ -8,18 +8,18 @@ use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use upstash_dlq_core::model::DlqMessage;
 
-/// No line is longer, in bytes: a message comes in a response of at most 16 MiB.
+/// The longest line, in bytes. A message comes in a response of at most 16 MiB.
 const MAX_LINE: u64 = 17 * 1024 * 1024;
 const CHUNK: u64 = 64 * 1024;
 
-/// A place for an archive. Nothing has been written or created, so that a person can still be asked and say no.
+/// A place for an archive. Nothing has been written or created, so a person can still be asked.
 ///
-/// A file that is there is an archive, and is locked until this is dropped.
+/// If the file exists, it is an archive, and is locked until this is dropped.
 #[derive(Debug)]
 pub struct FoundArchive<D: Disk = RealDisk> {
     disk: D,
     path: PathBuf,
-    /// What is there, locked.
+    /// The existing file, locked.
     existing: Option<D::File>,
 }
 
@@ -40,7 +40,7 @@ pub struct ArchiveFile<D: Disk = RealDisk> {
 }
 
 impl FoundArchive {
-    /// Looks at `path` and says what speaks against an archive there. Changes nothing.
+    /// Checks whether an archive can be at `path`. Changes nothing.
     ///
     /// # Errors
     /// Returns [`Problem::InUse`] if another process has it, [`Problem::NotAnArchive`] if it holds something else,
@@ -84,7 +84,7 @@ impl<D: Disk> FoundArchive<D> {
     /// As [`FoundArchive::find`], since the file may have changed in between; [`Problem::Moved`] if it has gone.
     pub fn open(self) -> Result<ArchiveFile<D>, StoreError> {
         let Self { disk, path, existing } = self;
-        // Somebody may have made one in between.
+        // Another process may have created the file in between.
         let existing = match existing {
             None if disk.kind(&path).map_err(|error| Problem::Write(error).at(&path))?.is_some() => {
                 Self::find_on(disk.clone(), &path)?.existing
@@ -110,7 +110,7 @@ fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D:
         }
     };
     let regular = disk.entry(&file).map_err(Problem::Write)?.kind == Kind::File;
-    // Looked at anew: the lock keeps out only those who ask for one, and what `find` saw is old.
+    // The file is checked again: the lock excludes only processes that ask for it, and `find` may be long ago.
     let (mut len, mut repaired) = (0, false);
     if regular {
         is_in_place(disk, &file, path)?;
@@ -139,7 +139,7 @@ fn take<D: Disk>(disk: &D, file: &D::File) -> Result<(), Problem> {
     if disk.try_lock(file).map_err(Problem::Write)? { Ok(()) } else { Err(Problem::InUse) }
 }
 
-/// A file that was taken away before it was locked is nobody's.
+/// Checks that the file was not removed or replaced before it was locked.
 fn is_in_place<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(), Problem> {
     if disk.is_at(file, path).map_err(Problem::Write)? { Ok(()) } else { Err(Problem::Moved) }
 }
@@ -160,8 +160,8 @@ impl<D: Disk> ArchiveFile<D> {
     /// # Errors
     /// Returns [`Problem::Write`] if they cannot be written or synced (a full disk); what was written of them is cut off
     /// again where that is possible. Returns [`Problem::Moved`], [`Problem::Changed`] or [`Problem::Unverifiable`] if
-    /// somebody has taken, replaced or written to the file: then nothing must be deleted on the strength of it. After an
-    /// error every further append is refused.
+    /// another program has moved, replaced or changed the file. No run must be deleted then. After an error, every further
+    /// append is refused.
     pub fn append(&mut self, messages: &[DlqMessage]) -> Result<(), StoreError> {
         if self.broken {
             return Err(Problem::Broken.at(&self.path));
@@ -179,8 +179,8 @@ impl<D: Disk> ArchiveFile<D> {
         }
         let (written, result) = append_all(&self.disk, &self.file, lines.as_bytes());
         if let Err(error) = result.and_then(|()| self.disk.sync(&self.file)) {
-            // Best effort: what cannot be taken back now is repaired when the file is opened again. If somebody else has
-            // written in between, nothing is taken back.
+            // Best effort: what cannot be removed now is repaired when the file is opened again. If another program has
+            // written in between, nothing is removed.
             let is_as_written = |now: Entry| now.kind == Kind::File && now.len == self.len + written;
             if self.disk.entry(&self.file).is_ok_and(is_as_written) {
                 let _ = self.disk.truncate(&self.file, self.len);
@@ -216,12 +216,12 @@ impl<D: Disk> ArchiveFile<D> {
 enum Tail {
     Whole,
     Unterminated,
-    /// So many bytes are part of a message.
+    /// The last so many bytes are the beginning of a message.
     Torn(u64),
 }
 
 /// How long the file is and how it ends, if it is an archive: its first line is a message whose id can be used, and its
-/// last line is one or the beginning of one. If nobody can tell, the file is somebody else's.
+/// last line is one or the beginning of one. In doubt it is not an archive.
 fn inspect<D: Disk>(disk: &D, file: &D::File) -> Result<(u64, Tail), Problem> {
     let len = disk.entry(file).map_err(Problem::Write)?.len;
     if len == 0 {
@@ -254,7 +254,7 @@ fn first_line<D: Disk>(disk: &D, file: &D::File) -> std::io::Result<Vec<u8>> {
     Ok(line)
 }
 
-/// Where what follows the last newline begins. `None` if that is longer than any line.
+/// Where the text after the last newline begins. `None` if it is longer than any line.
 fn last_line_start<D: Disk>(disk: &D, file: &D::File, len: u64) -> std::io::Result<Option<u64>> {
     let mut end = len;
     while end > 0 && len - end <= MAX_LINE {

@@ -20,9 +20,9 @@ pub enum ArchiveTail {
     Whole,
     /// A whole message that lacks its newline: write that first.
     Unterminated,
-    /// The beginning of a message. Nothing was deleted on its account: cut it off.
+    /// The beginning of a message. Its run was not deleted: cut it off.
     Torn,
-    /// Neither a message nor the beginning of one: the file is somebody else's.
+    /// Neither a message nor the beginning of one: the file is not an archive.
     Foreign,
 }
 
@@ -80,7 +80,7 @@ pub(crate) fn part_has_id(part: &[u8]) -> bool {
         }
     }
     let mut has_id = false;
-    // It ends in an error, as it is cut.
+    // It always ends in an error, because the text is cut.
     let _ = Id(&mut has_id).deserialize(&mut serde_json::Deserializer::from_slice(part));
     has_id
 }

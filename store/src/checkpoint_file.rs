@@ -1,4 +1,4 @@
-//! The checkpoint: always whole, on disk before what it speaks of happens, and this process's alone.
+//! The checkpoint file: always complete, on disk before the request it describes is sent, and locked for one process.
 
 use crate::disk::{Access, Disk, Kind, append_all, folder, is_there, read, remove_if_there};
 use crate::error::{Problem, StoreError};
@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 
 /// A checkpoint's file, which need not be there yet, held for this process until this is dropped.
 ///
-/// What stands in it is the caller's: this crate keeps bytes. The lock is an empty sibling, `.NAME.lock`, which the drop
-/// removes.
+/// Its contents are up to the caller. The lock is an empty sibling, `.NAME.lock`, which the drop removes.
 #[derive(Debug)]
 pub struct CheckpointFile<D: Disk = RealDisk> {
     disk: D,
     path: PathBuf,
     lock: D::File,
     beside: Beside,
-    /// One that held something before was never ours, and stays.
+    /// Whether the drop removes the lock file. One that was not empty is not ours, and stays.
     lock_is_ours: bool,
 }
 
@@ -50,7 +49,7 @@ impl Beside {
 }
 
 impl CheckpointFile {
-    /// Takes the file for this process. What an earlier process left half written beside it is removed.
+    /// Locks the file for this process. Removes what an earlier process left half written beside it.
     ///
     /// # Errors
     /// Returns [`Problem::InUse`] if another process has it; [`Problem::NotAFile`], [`Problem::SymbolicLink`],
@@ -62,7 +61,7 @@ impl CheckpointFile {
 }
 
 impl<D: Disk> CheckpointFile<D> {
-    /// No checkpoint that is longer, in bytes, is read. Far above what many lanes with the longest filter and cursors need.
+    /// The longest checkpoint that is read, in bytes. It is far above what many lanes with the longest filter and cursors need.
     pub const MAX_LEN: u64 = 256 * 1024 * 1024;
 
     /// The same as [`CheckpointFile::open`], on another disk.
@@ -120,8 +119,8 @@ impl<D: Disk> CheckpointFile<D> {
         read().map_err(|problem| problem.at(&self.path))
     }
 
-    /// Puts a new checkpoint, one line of text, in the place of the old one. It is on disk when this returns; whoever reads
-    /// sees the old or the new one, whole, also after a crash.
+    /// Puts a new checkpoint, one line of text, in the place of the old one. It is on disk when this returns. A reader
+    /// sees the old or the new one, complete, also after a crash.
     ///
     /// # Errors
     /// Returns [`Problem::Write`] if it cannot be written, synced or put in place: then the old one is still there.
@@ -175,7 +174,7 @@ impl<D: Disk> CheckpointFile<D> {
     ///
     /// # Errors
     /// Returns [`Problem::HasCheckpoint`] if there is a checkpoint, which may need the list that is there;
-    /// [`Problem::NotASpool`] if a file of somebody else's has the name; [`Problem::Moved`] as for [`Self::write`];
+    /// [`Problem::NotASpool`] if a file that is not a list of ids has the name; [`Problem::Moved`] as for [`Self::write`];
     /// [`Problem::Write`] if nothing can be written.
     pub fn new_spool(&self) -> Result<IdSpoolWriter<D>, StoreError> {
         self.check_lock()?;
@@ -196,7 +195,7 @@ impl<D: Disk> CheckpointFile<D> {
 }
 
 impl<D: Disk> Drop for CheckpointFile<D> {
-    /// Removed while it is locked: whoever opened it meanwhile sees that it is gone, and makes a new one.
+    /// Removes the lock file while it is locked. A process that opened it meanwhile sees that it is gone, and makes a new one.
     fn drop(&mut self) {
         if self.lock_is_ours && self.check_lock().is_ok() {
             // One that stays is taken again by the next process.
@@ -222,7 +221,7 @@ fn lock<D: Disk>(disk: &D, path: &Path) -> Result<D::File, Problem> {
         if !disk.try_lock(&file).map_err(Problem::Write)? {
             return Err(Problem::InUse);
         }
-        // The process that had it may have removed it in between: then this lock keeps nobody out.
+        // The process that had it may have removed it in between. Then this lock excludes no other process.
         if disk.is_at(&file, path).map_err(Problem::Write)? {
             return Ok(file);
         }

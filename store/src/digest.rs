@@ -1,4 +1,4 @@
-//! A digest (FNV-1a, 128 bits) that notices a change, not a forgery: whoever can write the file can also write its digest.
+//! A digest (FNV-1a, 128 bits). It detects a change, but is no protection against forgery.
 
 /// A digest in the making.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,8 +38,8 @@ pub trait Disk: Clone {
     /// Returns [`ErrorKind::AlreadyExists`] if anything is there, a symbolic link included, or the system's error.
     fn create_new(&self, path: &Path) -> Result<Self::File>;
 
-    /// Gives a file another name in the same folder, and replaces what had that name. Whoever looks sees the old or the
-    /// new file, also after a crash.
+    /// Gives a file another name in the same folder, and replaces what had that name. A reader sees the old or the new
+    /// file, also after a crash.
     ///
     /// # Errors
     /// Returns the system's error; then nothing was replaced.

@@ -1,11 +1,11 @@
-//! What can go wrong with a file, as data. Names no option of any command: whoever shows an error adds what to do.
+//! What can go wrong with a file, as data. It names no option of any command. The caller adds what to do about it.
 
 use std::fmt;
 use std::io::Error;
 use std::path::{Path, PathBuf};
 use upstash_dlq_core::model::Escaped;
 
-/// A file and what is wrong with it. Shown as a sentence without an end: `runs.ndjson is in use by another process`.
+/// A file and what is wrong with it. Displayed as `runs.ndjson is in use by another process`.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StoreError {
@@ -21,9 +21,9 @@ pub struct StoreError {
 pub enum Problem {
     /// Another process has it locked.
     InUse,
-    /// It is a file of somebody else's, not an archive. It was left as it was.
+    /// It is not an archive. It was left unchanged.
     NotAnArchive(NotAnArchive),
-    /// What lies where an [`IdSpool`](crate::IdSpool) belongs was not written by this crate. It was left as it was.
+    /// It has the name of an [`IdSpool`](crate::IdSpool), but is none. It was left unchanged.
     NotASpool,
     /// It is a folder, a device or a socket.
     NotAFile,
@@ -35,9 +35,9 @@ pub enum Problem {
     NoName,
     /// It is longer than this many bytes, and was not read.
     TooLong(u64),
-    /// A checkpoint is there already, and may speak of the ids that are beside it.
+    /// A checkpoint exists already, and may refer to the ids beside it.
     HasCheckpoint,
-    /// It should be there and is not.
+    /// It does not exist, but should.
     Missing,
     /// It was moved, replaced or removed while it was open.
     Moved,
@@ -45,7 +45,7 @@ pub enum Problem {
     Changed,
     /// An earlier append failed, so the end of the file is unknown until it is opened again.
     Broken,
-    /// The system cannot tell any more what became of it.
+    /// The system cannot tell whether it is still in place.
     Unverifiable(Error),
     /// It cannot be read.
     Read(Error),
@@ -95,12 +95,12 @@ impl fmt::Display for Problem {
             Self::Pipe => f.write_str("cannot be written: it is a pipe"),
             Self::NoName => f.write_str("cannot be written: it names no file"),
             Self::TooLong(limit) => write!(f, "cannot be read: it is longer than {limit} bytes"),
-            Self::HasCheckpoint => f.write_str("is there already, and may need the ids that lie beside it"),
+            Self::HasCheckpoint => f.write_str("exists already, and may need the ids beside it"),
             Self::Missing => f.write_str("is missing"),
             Self::Moved => f.write_str("was moved, replaced or removed by somebody else"),
             Self::Changed => f.write_str("was changed by somebody else"),
             Self::Broken => f.write_str("cannot be written: an earlier write failed"),
-            Self::Unverifiable(error) => write!(f, "cannot be looked at any more: {error}"),
+            Self::Unverifiable(error) => write!(f, "cannot be checked any more: {error}"),
             Self::Read(error) => write!(f, "cannot be read: {error}"),
             Self::Write(error) => write!(f, "cannot be written: {error}"),
             Self::Remove(error) => write!(f, "cannot be removed: {error}"),

@@ -1,4 +1,4 @@
-//! The ids that a checkpoint speaks of, too many to stand in it: written once, then read part by part.
+//! The ids of a checkpoint, which are too many to be in it. They are written once, and then read in parts.
 
 use crate::digest::Digest;
 use crate::disk::{Access, Disk, Reader, append_all, folder, is_there, read, remove_if_there};
@@ -10,11 +10,11 @@ use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use upstash_dlq_core::model::DlqId;
 
-/// The first line. No id begins with `#`, and no list of anybody else's begins like this.
+/// The first line of the file. No id begins with `#`, and no other list begins like this.
 const HEADER: &[u8] = b"# ids of an upstash-dlq checkpoint: do not change, do not remove\n";
 /// An id and its newline.
 const MAX_LINE: u64 = DlqId::MAX_LEN as u64 + 1;
-/// So many ids are read and checked at a time.
+/// How many ids are read and checked at a time.
 const BLOCK: u64 = 1_024;
 const BUFFER: usize = 64 * 1024;
 
@@ -113,7 +113,7 @@ impl<D: Disk> IdSpool<D> {
     }
 
     /// A digest of the list, 32 hexadecimal digits, for the checkpoint to keep. It is no secret, and no protection against
-    /// somebody who can write both files.
+    /// forgery.
     pub fn digest(&self) -> String {
         self.index.digest()
     }
@@ -253,7 +253,7 @@ pub(crate) fn is_spool<D: Disk>(disk: &D, path: &Path) -> std::io::Result<bool> 
     Ok(read(disk, &file, 0, HEADER.len() as u64)? == HEADER)
 }
 
-/// Reads it all, as far as it is a list of ids.
+/// Reads the whole list, and checks its form.
 fn index<D: Disk>(disk: &D, file: &D::File) -> Result<Index, Problem> {
     let mut lines = BufReader::with_capacity(BUFFER, Reader { disk, file, offset: 0 });
     let mut index = Index::new();

@@ -8,7 +8,7 @@ use std::path::Path;
 /// The operating system's files.
 ///
 /// What it creates has mode 0600. It locks with `flock` on Unix and `LockFileEx` on Windows; on a network file system that
-/// keeps no locks, [`try_lock`](Disk::try_lock) fails or keeps nobody out.
+/// keeps no locks, [`try_lock`](Disk::try_lock) fails or has no effect.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RealDisk;
 
@@ -87,7 +87,7 @@ impl Disk for RealDisk {
             let open = file.metadata()?;
             Ok((open.dev(), open.ino()) == (there.dev(), there.ino()))
         }
-        // The standard library tells no identity there.
+        // The standard library has no file identity there.
         #[cfg(not(unix))]
         {
             let _ = file;
