@@ -132,13 +132,13 @@ impl Service {
             (&Method::GET, Route::Dlq | Route::Messages) => self.list(&query.map_err(bad)?),
             (&Method::GET, Route::One(id)) => self.get(&id),
             (&Method::DELETE, Route::One(id)) => self.delete_one(&id),
-            (&Method::POST, Route::Start(verb)) => {
+            (&Method::POST, Route::Start(started_by)) => {
                 let overrides = overrides(request.headers()).map_err(bad)?;
-                self.start_many(now_ms, verb, &query.map_err(bad)?, &overrides)
+                self.start_many(now_ms, started_by, &query.map_err(bad)?, &overrides)
             }
-            (&Method::POST, Route::StartOne(verb, id)) => {
+            (&Method::POST, Route::StartOne(started_by, id)) => {
                 let overrides = overrides(request.headers()).map_err(bad)?;
-                self.start_one(now_ms, verb, &id, &overrides)
+                self.start_one(now_ms, started_by, &id, &overrides)
             }
             (&Method::POST, Route::Callback(id)) => self.retry_callback(&id),
             (&Method::DELETE, Route::Callback(id)) => self.cancel_callback(&id),

@@ -25,4 +25,4 @@ pub use load::{LoadError, load};
 pub use model::{LoggedRequest, Service};
 pub use run::{FailureCallbackInfo, Run};
 pub use server::{Clock, RecordedRequest, Server, ServerOptions};
-pub use started::{Started, StartedVerb};
+pub use started::{Started, StartedBy};

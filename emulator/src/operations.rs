@@ -4,7 +4,7 @@ use crate::model::{Key, Service};
 use crate::query::Query;
 use crate::response::{Refusal, json, plain};
 use crate::run::Run;
-use crate::started::{Started, StartedVerb};
+use crate::started::{Started, StartedBy};
 use http::{Response, StatusCode};
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -68,20 +68,20 @@ impl Service {
     pub(crate) fn start_one(
         &mut self,
         now_ms: i64,
-        verb: StartedVerb,
+        started_by: StartedBy,
         id: &str,
         overrides: &BTreeMap<String, String>,
     ) -> Served {
         if self.run(id).is_none() {
             return Err(absent());
         }
-        Ok(json(&self.start(now_ms, verb, id, overrides)))
+        Ok(json(&self.start(now_ms, started_by, id, overrides)))
     }
 
     pub(crate) fn start_many(
         &mut self,
         now_ms: i64,
-        verb: StartedVerb,
+        started_by: StartedBy,
         query: &Query,
         overrides: &BTreeMap<String, String>,
     ) -> Served {
@@ -95,14 +95,14 @@ impl Service {
         } else {
             (query.dlq_ids.clone(), None)
         };
-        let runs: Vec<serde_json::Value> = ids.iter().map(|id| self.start(now_ms, verb, id, overrides)).collect();
+        let runs: Vec<serde_json::Value> = ids.iter().map(|id| self.start(now_ms, started_by, id, overrides)).collect();
         Ok(json(&serde_json::json!({ "workflowRuns": runs, "cursor": cursor.unwrap_or_default() })))
     }
 
     fn start(
         &mut self,
         now_ms: i64,
-        verb: StartedVerb,
+        started_by: StartedBy,
         id: &str,
         overrides: &BTreeMap<String, String>,
     ) -> serde_json::Value {
@@ -110,7 +110,7 @@ impl Service {
             self.remove(id);
         }
         let started = Started {
-            verb,
+            started_by,
             dlq_id: id.to_owned(),
             workflow_run_id: format!("wfr_{now_ms:x}_{:06}", self.started.len() + 1),
             workflow_created_at: now_ms,
@@ -129,7 +129,7 @@ impl Service {
         }
         run.set_callback_state("CALLBACK_INPROGRESS");
         let started = Started {
-            verb: StartedVerb::Callback,
+            started_by: StartedBy::Callback,
             dlq_id: id.to_owned(),
             workflow_run_id: run.workflow_run_id.clone(),
             workflow_created_at: run.workflow_created_at,

@@ -1,6 +1,6 @@
 //! Which operation a path means.
 
-use crate::started::StartedVerb;
+use crate::started::StartedBy;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Route {
@@ -8,8 +8,8 @@ pub(crate) enum Route {
     /// The list as the official JavaScript client asks for it.
     Messages,
     One(String),
-    Start(StartedVerb),
-    StartOne(StartedVerb, String),
+    Start(StartedBy),
+    StartOne(StartedBy, String),
     Callback(String),
 }
 
@@ -32,10 +32,10 @@ impl Route {
         let segments = segments?;
         let segments: Vec<&str> = segments.iter().map(String::as_str).collect();
         match *segments.as_slice() {
-            ["resume"] => Some(Self::Start(StartedVerb::Resume)),
-            ["restart"] => Some(Self::Start(StartedVerb::Restart)),
-            ["resume", id] => Some(Self::StartOne(StartedVerb::Resume, id.to_owned())),
-            ["restart", id] => Some(Self::StartOne(StartedVerb::Restart, id.to_owned())),
+            ["resume"] => Some(Self::Start(StartedBy::Resume)),
+            ["restart"] => Some(Self::Start(StartedBy::Restart)),
+            ["resume", id] => Some(Self::StartOne(StartedBy::Resume, id.to_owned())),
+            ["restart", id] => Some(Self::StartOne(StartedBy::Restart, id.to_owned())),
             ["callback", id] => Some(Self::Callback(id.to_owned())),
             [id] => Some(Self::One(id.to_owned())),
             _ => None,
@@ -53,8 +53,8 @@ mod tests {
             ("/v2/workflows/dlq", Some(Route::Dlq)),
             ("/v2/dlq", Some(Route::Messages)),
             ("/v2/workflows/dlq/a%2Fb%20c", Some(Route::One("a/b c".into()))),
-            ("/v2/workflows/dlq/resume", Some(Route::Start(StartedVerb::Resume))),
-            ("/v2/workflows/dlq/restart/x", Some(Route::StartOne(StartedVerb::Restart, "x".into()))),
+            ("/v2/workflows/dlq/resume", Some(Route::Start(StartedBy::Resume))),
+            ("/v2/workflows/dlq/restart/x", Some(Route::StartOne(StartedBy::Restart, "x".into()))),
             ("/v2/workflows/dlq/callback/x", Some(Route::Callback("x".into()))),
             ("/v2/workflows/dlq/", None),
             ("/v2/workflows/dlq/..", None),

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-/// What was started.
+/// The operation that started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartedVerb {
-    /// The run went on where it failed.
+pub enum StartedBy {
+    /// The run was resumed where it failed.
     Resume,
-    /// The run began anew.
+    /// The run was restarted from its beginning.
     Restart,
     /// The failure callback was sent again.
     Callback,
@@ -16,8 +16,8 @@ pub enum StartedVerb {
 /// A run that was started, or a failure callback that was sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Started {
-    /// By which operation.
-    pub verb: StartedVerb,
+    /// The operation that started it.
+    pub started_by: StartedBy,
     /// The entry in the DLQ.
     pub dlq_id: String,
     /// The run's id, a new one but for a callback.

@@ -113,8 +113,9 @@ fn what_is_no_checkpoint_is_left_alone() {
     ] {
         fs::write(&path, held).unwrap();
         let args = ["--yes", "--checkpoint", position];
-        for (verb, selection) in [("delete", "--all"), ("resume", "--all"), ("delete", "a-0"), ("restart", "a-0")] {
-            let output = run(&server.url(), &[&[verb, selection], &args[..]].concat());
+        for (subcommand, selection) in [("delete", "--all"), ("resume", "--all"), ("delete", "a-0"), ("restart", "a-0")]
+        {
+            let output = run(&server.url(), &[&[subcommand, selection], &args[..]].concat());
             let shown = text(&output.stderr);
             assert_eq!(output.status.code(), Some(2), "{held}: {shown}");
             assert!(shown.contains(sentence) && shown.contains("remove it") == remove, "{held}: {shown}");

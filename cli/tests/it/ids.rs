@@ -112,8 +112,8 @@ fn a_line_that_is_no_id_is_named_and_nothing_is_sent() {
         }
     }
     for id in ["#a", "# a", "foo bar", "\"a-0\"", "{\"dlqId\":\"a-0\"}", "[a"] {
-        for verb in ["delete", "resume", "restart"] {
-            let output = run(&server.url(), &[verb, "--yes", id]);
+        for subcommand in ["delete", "resume", "restart"] {
+            let output = run(&server.url(), &[subcommand, "--yes", id]);
             assert_eq!(output.status.code(), Some(2), "{id}: {}", text(&output.stderr));
         }
     }
@@ -191,9 +191,9 @@ fn an_id_that_occurs_twice_counts_once() {
 
 #[test]
 fn a_dry_run_looks_each_id_up() {
-    for verb in ["delete", "resume", "restart"] {
+    for subcommand in ["delete", "resume", "restart"] {
         let server = serve(["a-0", "b-0", "c-0"].map(str::to_owned).into_iter());
-        let ask = |more: &[&str]| run(&server.url(), &[&[verb, "--dry-run", "--json"], more].concat());
+        let ask = |more: &[&str]| run(&server.url(), &[&[subcommand, "--dry-run", "--json"], more].concat());
         let output = ask(&["a-0", "nobody-0", "c-0", "a-0", "nobody-1"]);
         let report = json(&output);
         let counts = ["matching", "missing", "requests"].map(|name| report[name].as_u64());
@@ -201,7 +201,7 @@ fn a_dry_run_looks_each_id_up() {
         assert_eq!((report["outcome"].as_str(), report["reason"].is_null()), (Some("dry-run"), true));
         let error = text(&output.stderr);
         assert!(error.contains("a-0") && error.contains("c-0") && !error.contains("b-0"), "{error}");
-        let shown = text(&run(&server.url(), &[verb, "--dry-run", "a-0", "nobody-0"]).stdout);
+        let shown = text(&run(&server.url(), &[subcommand, "--dry-run", "a-0", "nobody-0"]).stdout);
         assert!(shown.starts_with("Dry run: 1 run matches, 1 of the ids was not found, nothing was "), "{shown}");
         // Filters are listed.
         let output = ask(&["--all"]);
@@ -302,7 +302,7 @@ fn what_was_not_there_is_counted_from_a_checkpoint_on() {
 fn ids_from_standard_input_are_asked_about_on_the_terminal() {
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use std::io::Read;
-    for verb in ["delete", "resume"] {
+    for subcommand in ["delete", "resume"] {
         for (keys, code, remaining) in [("y\n", 0, 1), ("n\n", 1, 3)] {
             let server = serve(["a-0", "b-0", "c-0"].map(str::to_owned).into_iter());
             let folder = tempfile::tempdir().unwrap();
@@ -314,7 +314,7 @@ fn ids_from_standard_input_are_asked_about_on_the_terminal() {
             // The first terminal that a session opens is its own.
             let script = "exec 3<>\"$0\" && exec \"$@\" --ids-from - <\"$IDS\"";
             let mut child = std::process::Command::new("setsid")
-                .args(["--wait", "sh", "-c", script, &theirs, env!("CARGO_BIN_EXE_upstash-dlq"), verb, "--json"])
+                .args(["--wait", "sh", "-c", script, &theirs, env!("CARGO_BIN_EXE_upstash-dlq"), subcommand, "--json"])
                 .env("IDS", &path)
                 .env("QSTASH_URL", server.url())
                 .env("QSTASH_TOKEN", upstash_dlq_emulator::LOCAL_TOKEN)
@@ -337,7 +337,7 @@ fn ids_from_standard_input_are_asked_about_on_the_terminal() {
             assert_eq!(server.connections(), 0, "asked first");
             terminal.write_all(keys.as_bytes()).unwrap();
             let status = child.wait().unwrap();
-            assert_eq!((status.code(), left(&server).len()), (Some(code), remaining), "{verb} {keys:?}");
+            assert_eq!((status.code(), left(&server).len()), (Some(code), remaining), "{subcommand} {keys:?}");
         }
     }
     // Without a terminal nobody can be asked.

@@ -103,12 +103,12 @@ fn each_run_is_started_once_whatever_the_server_makes_of_dates() {
     let post = |name| Ignored { method: Some(http::Method::POST), name };
     let any = |name| Ignored { method: None, name };
     let worlds = [Vec::new(), vec![post("fromDate")], vec![post("fromDate"), post("toDate")], vec![any("toDate")]];
-    for (verb, ignored) in ["resume", "restart", "resume", "restart"].into_iter().zip(worlds) {
+    for (subcommand, ignored) in ["resume", "restart", "resume", "restart"].into_iter().zip(worlds) {
         let server = serve(1_200, Config { ignored, started_runs_stay: true, ..Config::default() });
-        let output = run(&server.url(), &[verb, "--all", "--yes", "--json", "--parallel", "6"]);
+        let output = run(&server.url(), &[subcommand, "--all", "--yes", "--json", "--parallel", "6"]);
         let (report, lines) = (json(&output), text(&output.stdout));
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        assert_eq!(report[format!("{verb}ed").replace("resumeed", "resumed")].as_u64(), Some(1_200));
+        assert_eq!(report[format!("{subcommand}ed").replace("resumeed", "resumed")].as_u64(), Some(1_200));
         assert_eq!(lines.lines().filter(|line| line.contains("workflowRunId")).count(), 1_200);
         assert_eq!(report["requests"].as_u64(), Some(server.with_service(|s| s.requests_total())));
         let ids: BTreeSet<String> = server.with_service(|s| s.started().map(|run| run.dlq_id.clone()).collect());
@@ -238,7 +238,7 @@ fn interrupted(lanes: &str) {
 #[test]
 fn wrong_lanes_send_nothing() {
     let server = emulator(10);
-    for verb in [
+    for subcommand in [
         &["stats"][..],
         &["list"],
         &["resume", "--all", "--yes"],
@@ -246,7 +246,7 @@ fn wrong_lanes_send_nothing() {
         &["delete", "--all", "--yes"],
     ] {
         for wrong in [["--parallel", "0"], ["--parallel", "257"], ["--parallel", "x"], ["--rate", "0"]] {
-            let output = run(&server.url(), &[verb, &wrong[..]].concat());
+            let output = run(&server.url(), &[subcommand, &wrong[..]].concat());
             assert!(
                 output.status.code() == Some(2) && text(&output.stderr).contains(wrong[0]),
                 "{}",

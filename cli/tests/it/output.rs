@@ -148,13 +148,13 @@ fn a_callback_that_cannot_be_told_is_exit_3() {
 #[test]
 fn a_resume_whose_runs_cannot_be_printed_stops() {
     let folder = tempfile::tempdir().unwrap();
-    for (n, verb) in ["resume", "restart"].into_iter().enumerate() {
+    for (n, subcommand) in ["resume", "restart"].into_iter().enumerate() {
         for json in [true, false] {
             for lanes in ["1", "8"] {
                 let server = emulator(1_000);
                 let file = folder.path().join(format!("{n}{json}{lanes}"));
                 let mut args =
-                    vec![verb, "--all", "--yes", "--parallel", lanes, "--checkpoint", file.to_str().unwrap()];
+                    vec![subcommand, "--all", "--yes", "--parallel", lanes, "--checkpoint", file.to_str().unwrap()];
                 args.extend(json.then_some("--json"));
                 let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
                 let output = with_output(&server.url(), &args, full.into());
@@ -174,10 +174,11 @@ fn a_resume_whose_runs_cannot_be_printed_stops() {
 #[cfg(target_os = "linux")]
 #[test]
 fn runs_that_were_started_are_told_where_standard_output_takes_nothing() {
-    for (verb, json) in [("resume", true), ("resume", false), ("restart", true)] {
+    for (subcommand, json) in [("resume", true), ("resume", false), ("restart", true)] {
         for out in unwritable() {
             let server = emulator(100);
-            let args = [&[verb, "--all", "--max", "5", "--yes"][..], if json { &["--json"] } else { &[] }].concat();
+            let args =
+                [&[subcommand, "--all", "--max", "5", "--yes"][..], if json { &["--json"] } else { &[] }].concat();
             let output = with_output(&server.url(), &args, out);
             let error = text(&output.stderr);
             assert_eq!(output.status.code(), Some(3), "{args:?}: {error}");

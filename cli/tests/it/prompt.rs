@@ -129,8 +129,8 @@ fn whoever_says_no_gets_no_file_and_keeps_the_one_that_is_there() {
 #[test]
 fn where_nobody_can_be_asked_nothing_is_sent() {
     let server = emulator(3);
-    for verb in ["delete", "resume", "restart"] {
-        let output = run(&server.url(), &[verb, "--all"]);
+    for subcommand in ["delete", "resume", "restart"] {
+        let output = run(&server.url(), &[subcommand, "--all"]);
         assert!(output.status.code() == Some(2) && text(&output.stderr).contains("--yes"), "{}", text(&output.stderr));
     }
     assert_eq!(server.connections(), 0);
@@ -169,11 +169,11 @@ fn what_the_server_says_does_not_steer_the_terminal() {
 
 #[test]
 fn an_interrupt_at_the_question_ends_at_once() {
-    for verb in ["delete", "resume"] {
+    for subcommand in ["delete", "resume"] {
         let server = emulator(250);
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("position");
-        let mut person = Person::types(&server.url(), &[verb, "--all", "--checkpoint", file.to_str().unwrap()]);
+        let mut person = Person::types(&server.url(), &[subcommand, "--all", "--checkpoint", file.to_str().unwrap()]);
         person.is_asked();
         let requests = server.with_service(|s| s.requests_total());
         let signal = Command::new("kill").args(["-INT", &person.child.id().to_string()]).status().unwrap();
@@ -189,8 +189,8 @@ fn an_interrupt_at_the_question_ends_at_once() {
 #[test]
 fn a_no_is_no_error() {
     let server = emulator(250);
-    for (verb, done) in [("delete", "deleted"), ("resume", "resumed")] {
-        let mut person = Person::types(&server.url(), &[verb, "--all"]);
+    for (subcommand, done) in [("delete", "deleted"), ("resume", "resumed")] {
+        let mut person = Person::types(&server.url(), &[subcommand, "--all"]);
         person.is_asked();
         let screen = std::mem::replace(&mut person.screen, channel().1);
         let output = person.answers("n\n");
@@ -333,12 +333,12 @@ fn a_settlement_is_kept_whatever_the_question_brings() {
 
 #[test]
 fn where_nothing_matches_any_more_going_on_is_complete() {
-    for (verb, done) in [("delete", "deleted"), ("resume", "resumed"), ("restart", "restarted")] {
+    for (subcommand, done) in [("delete", "deleted"), ("resume", "resumed"), ("restart", "restarted")] {
         for json_too in [true, false] {
             let server = emulator(450);
             let folder = tempfile::tempdir().unwrap();
             let file = folder.path().join("position");
-            let args = [verb, "--all", "--parallel", "1", "--json", "--checkpoint", file.to_str().unwrap()];
+            let args = [subcommand, "--all", "--parallel", "1", "--json", "--checkpoint", file.to_str().unwrap()];
             let before = begun(&server, &args, done);
             assert!(file.exists());
             assert_eq!(run(&server.url(), &["delete", "--all", "--yes"]).status.code(), Some(0));

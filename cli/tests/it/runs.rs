@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
-use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOptions, Service, StartedVerb};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOptions, Service, StartedBy};
 
 use crate::common::{command, emulator, json, run, text};
 
@@ -159,13 +159,13 @@ fn canned(response: &'static str) -> String {
 
 #[test]
 fn resume_and_restart_start_each_run_once() {
-    for (verb, done) in [("resume", "resumed"), ("restart", "restarted")] {
+    for (subcommand, done) in [("resume", "resumed"), ("restart", "restarted")] {
         let server = emulator(270);
         let matching: BTreeSet<String> = server.with_service(|s| {
             s.runs().filter(|run| run.labels.iter().any(|l| l == "nightly")).map(|run| run.dlq_id.clone()).collect()
         });
         let args = [
-            verb,
+            subcommand,
             "--label",
             "nightly",
             "--yes",
@@ -212,8 +212,8 @@ fn resume_and_restart_start_each_run_once() {
             assert_eq!(started.iter().map(|run| run.dlq_id.clone()).collect::<BTreeSet<_>>(), matching);
             assert_eq!(started.iter().map(|run| run.workflow_run_id.clone()).collect::<BTreeSet<_>>(), ids);
             assert_eq!(started.len(), matching.len(), "started twice");
-            let verb_seen = if verb == "resume" { StartedVerb::Resume } else { StartedVerb::Restart };
-            assert!(started.iter().all(|run| run.verb == verb_seen && run.overrides.len() == 7));
+            let started_by = if subcommand == "resume" { StartedBy::Resume } else { StartedBy::Restart };
+            assert!(started.iter().all(|run| run.started_by == started_by && run.overrides.len() == 7));
             let overrides = &started[0].overrides;
             assert_eq!(overrides["upstash-flow-control-value"], "parallelism=3, rate=10, period=1m");
             assert_eq!(overrides["upstash-label"], "again,b c");
@@ -225,8 +225,8 @@ fn resume_and_restart_start_each_run_once() {
 fn an_id_that_is_not_there_starts_nothing() {
     let server = emulator(10);
     let id = server.with_service(|s| s.runs().next().unwrap().dlq_id.clone());
-    for verb in ["resume", "restart"] {
-        let output = run(&server.url(), &[verb, &id, "nobody-0", "--yes", "--json"]);
+    for subcommand in ["resume", "restart"] {
+        let output = run(&server.url(), &[subcommand, &id, "nobody-0", "--yes", "--json"]);
         assert_eq!((output.status.code(), json(&output)["outcome"].as_str()), (Some(1), Some("halted")));
         assert!(text(&output.stderr).contains("some dlq messages were not found"));
     }
@@ -266,11 +266,11 @@ fn wrong_usage_of_resume_and_restart_sends_nothing() {
         (&["a", "--label", "x", "--yes"], "cannot be combined"),
     ];
     for (args, sentence) in cases {
-        for verb in ["resume", "restart"] {
-            let output = run(&server.url(), &[&[verb], *args].concat());
+        for subcommand in ["resume", "restart"] {
+            let output = run(&server.url(), &[&[subcommand], *args].concat());
             let error = text(&output.stderr);
-            assert_eq!(output.status.code(), Some(2), "{verb} {args:?}: {error}");
-            assert!(error.contains(sentence), "{verb} {args:?}: {error}");
+            assert_eq!(output.status.code(), Some(2), "{subcommand} {args:?}: {error}");
+            assert!(error.contains(sentence), "{subcommand} {args:?}: {error}");
         }
     }
     assert_eq!(server.connections(), 0, "something was sent");
@@ -301,6 +301,9 @@ fn a_lost_response_waits_to_be_settled_and_no_run_starts_twice() {
         let requests = server.with_service(|s| s.requests_total());
         let again = run(&server.url(), &args);
         assert_eq!((again.status.code(), json(&again)["unconfirmed"].as_u64()), (Some(3), Some(1)));
+        // This process asked no host, so none is named.
+        let reason = text(&again.stderr);
+        assert!(reason.contains("an earlier process did not learn") && !reason.contains("(asked"), "{reason}");
         assert_eq!(server.with_service(|s| s.requests_total()), requests);
         let output = run(&server.url(), &[&args[..], &["--settle", settle]].concat());
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

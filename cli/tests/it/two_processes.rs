@@ -89,7 +89,7 @@ fn many_at_once_lose_nothing() {
 
 #[test]
 fn a_checkpoint_has_one_process() {
-    for verb in ["delete", "resume", "restart"] {
+    for subcommand in ["delete", "resume", "restart"] {
         let server = emulator(400);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("position.json");
@@ -97,8 +97,8 @@ fn a_checkpoint_has_one_process() {
         let others = |run: &&Run| !run.labels.iter().any(|label| label == "nightly");
         let ids: Vec<String> =
             server.with_service(|s| s.runs().filter(others).take(3).map(|run| run.dlq_id.clone()).collect());
-        let filter = [verb, "--label", "nightly", "--yes", "--json", "--checkpoint", file];
-        let by_id = [verb, &ids[0], &ids[1], &ids[2], "--yes", "--json", "--checkpoint", file];
+        let filter = [subcommand, "--label", "nightly", "--yes", "--json", "--checkpoint", file];
+        let by_id = [subcommand, &ids[0], &ids[1], &ids[2], "--yes", "--json", "--checkpoint", file];
         for (first, second) in [(&filter[..], &by_id[..]), (&by_id, &filter), (&filter, &filter)] {
             let (first, second) = second_while_first(&server, first, second);
             is_refused(&second, file);

@@ -28,9 +28,9 @@ fn nothing_was_started(output: &Output, words: &str) {
 
 #[test]
 fn a_host_that_does_not_exist_started_nothing() {
-    for verb in ["resume", "restart"] {
+    for subcommand in ["resume", "restart"] {
         for ids in [&["1752829295505-0"][..], &["--all"]] {
-            let args = [&[verb, "--yes", "--json", "--max-attempts=2"][..], ids].concat();
+            let args = [&[subcommand, "--yes", "--json", "--max-attempts=2"][..], ids].concat();
             let output = without_proxies(&nowhere(), &args).output().unwrap();
             nothing_was_started(&output, "was not found");
             assert!(!text(&output.stderr).contains("--settle"), "{}", text(&output.stderr));

@@ -149,8 +149,8 @@ fn times_are_told_as_they_were_given() {
         (&["--from", "2026-01-02", "--to", "2026-01-01"], "--from 2026-01-02 is later than --to 2026-01-01"),
         (&["--from", "2099-01-01"], "--from 2099-01-01 is later than --to, which is now"),
     ] {
-        for verb in [&["list"][..], &["delete", "--yes"], &["stats"]] {
-            let shown = text(&run("http://127.0.0.1:9", &[verb, args].concat()).stderr);
+        for subcommand in [&["list"][..], &["delete", "--yes"], &["stats"]] {
+            let shown = text(&run("http://127.0.0.1:9", &[subcommand, args].concat()).stderr);
             assert!(shown.contains(sentence) && !shown.contains("17"), "{shown}");
         }
     }

@@ -1,7 +1,7 @@
 //! Every operation and each refusal, through the model.
 
 use http::{Method, Request, Response};
-use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Service, StartedVerb, Wire, load, sample};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Service, StartedBy, Wire, load, sample};
 
 const NOW: i64 = 1_764_000_000_000;
 
@@ -48,7 +48,7 @@ fn one_run_is_shown_and_deleted() {
 
 #[test]
 fn a_page_is_started_and_leaves() {
-    for (verb, name) in [(StartedVerb::Resume, "resume"), (StartedVerb::Restart, "restart")] {
+    for (started_by, name) in [(StartedBy::Resume, "resume"), (StartedBy::Restart, "restart")] {
         let mut service = service(Config::default());
         let mut started = 0;
         let mut query = String::new();
@@ -61,7 +61,7 @@ fn a_page_is_started_and_leaves() {
             }
         }
         assert_eq!((started, service.len(), service.started().count()), (120, 0, 120));
-        assert!(service.started().all(|run| run.verb == verb && run.workflow_created_at == NOW));
+        assert!(service.started().all(|run| run.started_by == started_by && run.workflow_created_at == NOW));
         let ids: std::collections::BTreeSet<&str> = service.started().map(|run| run.workflow_run_id.as_str()).collect();
         assert_eq!((ids.len(), service.deleted_total()), (120, 0));
     }

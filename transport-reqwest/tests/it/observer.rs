@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
-use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, StartedVerb, sample};
+use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, StartedBy, sample};
 use upstash_dlq_reqwest::Client;
 use upstash_dlq_reqwest::core::wire::DeletePage;
 use upstash_dlq_reqwest::core::{BulkDelete, Driven, Endpoint, Event, Observer, Selection, Token, UnixMillis};
@@ -42,16 +42,16 @@ async fn an_observer_stops_many_lanes() {
         let (server, client) = serve(3_000);
         let lanes = NonZeroUsize::new(8).unwrap();
         let delete = BulkDelete::builder(client.endpoint().clone(), Selection::Everything);
-        let mut fleet = delete.page_size(10.try_into().unwrap()).lanes(lanes, UnixMillis::new(NOW)).build();
-        let driven = client.run(&mut fleet, &mut Stop { before, pages: 20 }).await;
+        let mut operation = delete.page_size(10.try_into().unwrap()).lanes(lanes, UnixMillis::new(NOW)).build();
+        let driven = client.run(&mut operation, &mut Stop { before, pages: 20 }).await;
         assert!(matches!(driven, Driven::Stopped), "{driven:?}");
         let (requests, left) = server.with_service(|service| (service.requests_total(), service.len()));
         // Those that were out come to their end, one a lane at most.
         assert!((20..20 + 8).contains(&requests), "{requests} requests");
-        let totals = fleet.totals();
+        let totals = operation.totals();
         assert_eq!((totals.requests, totals.unconfirmed, totals.affected), (requests, 0, 3_000 - left as u64));
         // And it can be driven on.
-        let driven = client.run(&mut fleet, &mut |_: &BulkDelete, _: &Event<DeletePage>| ()).await;
+        let driven = client.run(&mut operation, &mut |_: &BulkDelete, _: &Event<DeletePage>| ()).await;
         assert!(matches!(driven, Driven::Done(outcome) if outcome.verified && outcome.totals.affected == 3_000));
     }
 }
@@ -62,6 +62,6 @@ async fn a_restart_starts_each_run_once() {
     let outcome = client.restart(Selection::Everything).run().await;
     assert!(outcome.halted.is_none() && outcome.totals.affected == 120, "{outcome:?}");
     let restarted =
-        server.with_service(|service| service.started().filter(|run| run.verb == StartedVerb::Restart).count());
+        server.with_service(|service| service.started().filter(|run| run.started_by == StartedBy::Restart).count());
     assert_eq!(restarted, 120);
 }
