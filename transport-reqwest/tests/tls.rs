@@ -28,7 +28,7 @@ fn ask(endpoint: Endpoint) -> Result<u16, TransportFailure> {
 fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || listener.incoming().for_each(|stream| tls::answer_one(stream.unwrap())));
+    std::thread::spawn(move || listener.incoming().for_each(|stream| tls::serve_one(stream.unwrap())));
     url
 }
 
@@ -55,8 +55,8 @@ fn a_server_that_nobody_vouches_for_gets_no_request() {
 fn the_roots_of_the_operating_system_count_where_they_should() {
     const URL: &str = "UPSTASH_DLQ_TEST_URL";
     if let Ok(url) = std::env::var(URL) {
-        let answered = ask(endpoint(&url));
-        assert_eq!(answered.is_ok(), SYSTEM_ROOTS, "{answered:?}");
+        let result = ask(endpoint(&url));
+        assert_eq!(result.is_ok(), SYSTEM_ROOTS, "{result:?}");
     } else if TLS {
         let mut again = Command::new(std::env::current_exe().unwrap());
         again.args(["the_roots_of_the_operating_system_count_where_they_should", "--exact"]);

@@ -33,7 +33,7 @@ fn ask_with(client: &Client) -> Result<u16, TransportFailure> {
 fn server() -> String {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("https://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || listener.incoming().for_each(|stream| tls::answer_one(stream.unwrap())));
+    std::thread::spawn(move || listener.incoming().for_each(|stream| tls::serve_one(stream.unwrap())));
     url
 }
 
@@ -62,12 +62,12 @@ fn the_roots_of_the_operating_system_count_where_they_should_and_are_read_once()
     const ROOTS: &str = "SSL_CERT_FILE";
     if let Ok(url) = std::env::var(URL) {
         let client = Client::new(endpoint(&url)).unwrap();
-        let answered = ask_with(&client);
-        assert_eq!(answered.is_ok(), SYSTEM_ROOTS, "{answered:?}");
+        let result = ask_with(&client);
+        assert_eq!(result.is_ok(), SYSTEM_ROOTS, "{result:?}");
         // Another connection: the server closes each.
         std::fs::remove_file(std::env::var(ROOTS).unwrap()).unwrap();
-        let answered = ask_with(&client);
-        assert_eq!(answered.is_ok(), SYSTEM_ROOTS, "{answered:?}");
+        let result = ask_with(&client);
+        assert_eq!(result.is_ok(), SYSTEM_ROOTS, "{result:?}");
     } else if TLS {
         let roots = std::env::temp_dir().join(format!("upstash-dlq-roots-{}.pem", std::process::id()));
         std::fs::write(&roots, tls::CA).unwrap();

@@ -139,27 +139,27 @@ proptest! {
         // A listing hands over whatever is listed, and goes on for as long as the server lists runs.
         let words = if kind == 2 { words.into_iter().map(|word| if matches!(word, Word::Stale) { Word::Listed } else { word }).collect() } else { words };
         let mut server = Adversary { words, deletions, turn: 0, random };
-        // So many rounds at most stay barren, each of whose windows has a thousand empty pages at most, so many attempts each
+        // So many passes at most stay barren, each of whose windows has a thousand empty pages at most, so many attempts each
         // and a wait each; and each deletion opens windows.
         let bound = 100_000 * u64::from(attempts + 3) * (n as u64 + 1);
         let ids = || Selection::Ids(Ids::parse((0..300).map(|n| format!("m{n}{}", "x".repeat(n % 200)))).unwrap());
         let delete = || BulkDelete::builder(endpoint(), Selection::Everything).max(max).verify(verify).retry(policy, 1);
         match kind {
             0 => {
-                let mut fleet = delete().lanes(lanes(n), now).build();
-                let outcome = server.drive(&mut fleet, bound);
+                let mut operation = delete().lanes(lanes(n), now).build();
+                let outcome = server.drive(&mut operation, bound);
                 prop_assert!(outcome.is_some(), "a delete does not end: {} requests", server.turn);
                 prop_assert!(max.is_none_or(|max| outcome.unwrap().totals.affected <= max.get()));
             }
             1 => {
                 let resume = BulkResume::builder(endpoint(), Selection::Everything).max(max).retry(policy, 1);
-                let mut fleet = resume.lanes(lanes(n), now).build();
-                let outcome = server.drive(&mut fleet, bound);
+                let mut operation = resume.lanes(lanes(n), now).build();
+                let outcome = server.drive(&mut operation, bound);
                 prop_assert!(outcome.is_some(), "a resume does not end: {} requests", server.turn);
             }
             2 => {
-                let mut fleet = Listing::builder(endpoint(), List::everything()).retry(policy, 1).lanes(lanes(n), now).build();
-                let outcome = server.drive(&mut fleet, bound);
+                let mut operation = Listing::builder(endpoint(), List::everything()).retry(policy, 1).lanes(lanes(n), now).build();
+                let outcome = server.drive(&mut operation, bound);
                 prop_assert!(outcome.is_some(), "a listing does not end: {} requests", server.turn);
             }
             3 => {
@@ -220,14 +220,14 @@ fn a_server_that_only_fails_is_given_up() {
 
 /// One lane gets on while another meets nothing but 5xx: its attempts are not given back by the others' pages.
 #[test]
-fn one_lane_that_fails_ends_although_others_get_on() {
+fn a_lane_that_fails_halts_although_others_make_progress() {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(3).unwrap(), ..RetryPolicy::default() };
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
-    let mut fleet = delete.lanes(lanes(2), UnixMillis::new(NOW)).build();
+    let mut operation = delete.lanes(lanes(2), UnixMillis::new(NOW)).build();
     let (mut clock, mut first, mut pages, mut out) = (Duration::ZERO, None, 0, Vec::new());
     let outcome = loop {
         assert!(pages < 1_000, "it does not end");
-        match fleet.poll(clock) {
+        match operation.poll(clock) {
             Step::Done(outcome) => break outcome,
             Step::Send(lane, _) => {
                 out.push(lane);
@@ -240,10 +240,10 @@ fn one_lane_that_fails_ends_although_others_get_on() {
             clock += Duration::from_millis(20);
             if *first.get_or_insert(lane) == lane {
                 pages += 1;
-                fleet.respond(lane, &Response::new(format!(r#"{{"deleted":1,"cursor":"c{pages}"}}"#))).unwrap();
+                operation.respond(lane, &Response::new(format!(r#"{{"deleted":1,"cursor":"c{pages}"}}"#))).unwrap();
             } else {
                 let unavailable = Response::builder().status(503).body(String::new()).unwrap();
-                fleet.respond(lane, &unavailable).unwrap();
+                operation.respond(lane, &unavailable).unwrap();
             }
         }
     };
@@ -253,18 +253,18 @@ fn one_lane_that_fails_ends_although_others_get_on() {
 /// A window that deletes nothing is not cut: cutting forgets its cursor, and the scan would begin again.
 #[test]
 fn empty_pages_are_not_cut() {
-    let mut fleet =
+    let mut operation =
         BulkDelete::builder(endpoint(), Selection::Everything).lanes(lanes(8), UnixMillis::new(NOW)).build();
     let mut sent = 0_u64;
     let outcome = loop {
-        match fleet.poll(Duration::ZERO) {
+        match operation.poll(Duration::ZERO) {
             Step::Done(outcome) => break outcome,
             Step::Send(lane, request) => {
                 let cursor = if sent == 0 { "count=100".to_owned() } else { format!("count=100&cursor=c{sent}") };
                 assert_eq!(request.uri().query(), Some(cursor.as_str()));
                 sent += 1;
-                fleet.respond(lane, &Response::new(format!(r#"{{"deleted":0,"cursor":"c{sent}"}}"#))).unwrap();
-                assert_eq!(fleet.concurrency(), 1, "cut");
+                operation.respond(lane, &Response::new(format!(r#"{{"deleted":0,"cursor":"c{sent}"}}"#))).unwrap();
+                assert_eq!(operation.concurrency(), 1, "cut");
             }
             other => panic!("{other:?}"),
         }

@@ -25,22 +25,22 @@ fn labelled(label: &str) -> BulkBuilder<Delete> {
 }
 
 /// To the end against the emulator's model; what was stored comes back, too.
-fn run(mut machine: OneArchive, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
+fn run(mut archived: OneArchive, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
     let mut stored = Vec::new();
     for _ in 0..10_000 {
-        match machine.poll() {
+        match archived.poll() {
             ArchiveStep::Done(outcome) => return (outcome, stored),
             ArchiveStep::Wait => {}
             ArchiveStep::Store(messages) => {
                 stored.extend(messages.iter().map(|message| message.dlq_id().unwrap().to_string()));
-                machine.stored().unwrap();
+                archived.stored().unwrap();
             }
             ArchiveStep::Send(request) => {
                 let mut arriving = http::Request::new(Vec::new());
                 *arriving.method_mut() = request.method().clone();
                 *arriving.uri_mut() = request.uri().clone();
                 *arriving.headers_mut() = request.headers().clone();
-                machine.on_response(&service.handle(NOW, arriving)).unwrap();
+                archived.on_response(&service.handle(NOW, arriving)).unwrap();
             }
         }
     }
@@ -69,15 +69,15 @@ fn a_run_that_does_not_match_is_left_alone() {
 
 /// What cannot be held against the filter is taken, and counted.
 #[test]
-fn what_a_message_does_not_carry_is_counted() {
+fn fields_that_a_message_lacks_are_counted() {
     let filter = Filter::builder().flow_control_key("k").build().unwrap();
-    let mut machine = BulkDelete::builder(endpoint(), Selection::Filter(filter)).build_archived().one();
-    let ArchiveStep::Send(_) = machine.poll() else { panic!() };
+    let mut archived = BulkDelete::builder(endpoint(), Selection::Filter(filter)).build_archived().one();
+    let ArchiveStep::Send(_) = archived.poll() else { panic!() };
     let page = r#"{"messages":[{"dlqId":"a","flowControlKey":"k"},{"dlqId":"b"}]}"#;
-    machine.on_response(&Response::new(page)).unwrap();
-    let ArchiveStep::Store(messages) = machine.poll() else { panic!() };
+    archived.on_response(&Response::new(page)).unwrap();
+    let ArchiveStep::Store(messages) = archived.poll() else { panic!() };
     assert_eq!(messages.len(), 2);
-    assert_eq!(machine.outcome_so_far().unchecked, 1);
+    assert_eq!(archived.outcome_so_far().unchecked, 1);
 }
 
 /// A listing may show runs for a while after they were deleted: it is looked at again, within the attempts.
@@ -98,7 +98,7 @@ fn a_listing_that_lags_is_looked_at_again() {
 
 #[test]
 fn pages_of_deleted_runs_hide_none_that_is_new() {
-    let mut machine = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
+    let mut archived = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
     let mut asked = Vec::new();
     // Each listing, and what is stored of it.
     for (page, stored) in [
@@ -106,31 +106,31 @@ fn pages_of_deleted_runs_hide_none_that_is_new() {
         (r#"{"messages":[{"dlqId":"a"},{"dlqId":"b"}],"cursor":"2"}"#, vec![]),
         (r#"{"messages":[{"dlqId":"b"},{"dlqId":"c"}]}"#, vec!["c"]),
     ] {
-        let ArchiveStep::Send(request) = machine.poll() else { panic!() };
+        let ArchiveStep::Send(request) = archived.poll() else { panic!() };
         asked.push(request.uri().query().unwrap().to_owned());
-        machine.on_response(&Response::new(page)).unwrap();
+        archived.on_response(&Response::new(page)).unwrap();
         if stored.is_empty() {
             continue;
         }
-        let ArchiveStep::Store(messages) = machine.poll() else { panic!() };
+        let ArchiveStep::Store(messages) = archived.poll() else { panic!() };
         let ids: Vec<String> = messages.iter().map(|message| message.dlq_id().unwrap().to_string()).collect();
         assert_eq!(ids, stored);
-        machine.stored().unwrap();
-        let ArchiveStep::Send(request) = machine.poll() else { panic!() };
+        archived.stored().unwrap();
+        let ArchiveStep::Send(request) = archived.poll() else { panic!() };
         assert_eq!(request.method(), "DELETE");
-        machine.on_response(&Response::new(r#"{"deleted":1}"#)).unwrap();
+        archived.on_response(&Response::new(r#"{"deleted":1}"#)).unwrap();
     }
     assert_eq!(asked, ["count=100", "count=100", "count=100&cursor=2"]);
 }
 
 #[test]
 fn a_run_that_is_listed_twice_is_archived_once() {
-    let mut machine =
+    let mut archived =
         BulkDelete::builder(endpoint(), Selection::Everything).max(std::num::NonZeroU64::new(2)).build_archived().one();
-    let ArchiveStep::Send(_) = machine.poll() else { panic!() };
+    let ArchiveStep::Send(_) = archived.poll() else { panic!() };
     let page = r#"{"messages":[{"dlqId":"a"},{"dlqId":"a"},{"dlqId":"b"},{"dlqId":"c"}],"cursor":"c"}"#;
-    machine.on_response(&Response::new(page)).unwrap();
-    let ArchiveStep::Store(messages) = machine.poll() else { panic!() };
+    archived.on_response(&Response::new(page)).unwrap();
+    let ArchiveStep::Store(messages) = archived.poll() else { panic!() };
     let ids: Vec<String> = messages.iter().map(|message| message.dlq_id().unwrap().to_string()).collect();
     assert_eq!(ids, ["a", "b"]);
 }
@@ -138,19 +138,19 @@ fn a_run_that_is_listed_twice_is_archived_once() {
 /// Always another run, and none is ever deleted.
 #[test]
 fn an_archive_ends_against_a_server_that_deletes_nothing() {
-    let mut machine = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
+    let mut archived = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
     let mut listed = 0;
     let outcome = loop {
-        match machine.poll() {
+        match archived.poll() {
             ArchiveStep::Done(outcome) => break outcome,
             ArchiveStep::Wait => {}
-            ArchiveStep::Store(_) => machine.stored().unwrap(),
+            ArchiveStep::Store(_) => archived.stored().unwrap(),
             ArchiveStep::Send(request) if request.method() == "GET" => {
                 listed += 1;
                 assert!(listed <= 1_000, "it does not end");
-                machine.on_response(&Response::new(format!(r#"{{"messages":[{{"dlqId":"x{listed}"}}]}}"#))).unwrap();
+                archived.on_response(&Response::new(format!(r#"{{"messages":[{{"dlqId":"x{listed}"}}]}}"#))).unwrap();
             }
-            ArchiveStep::Send(_) => machine.on_response(&Response::new(r#"{"deleted":0}"#)).unwrap(),
+            ArchiveStep::Send(_) => archived.on_response(&Response::new(r#"{"deleted":0}"#)).unwrap(),
         }
     };
     assert_eq!(outcome.halted, Some(Halt::NoProgress));
@@ -209,7 +209,7 @@ proptest! {
     #![proptest_config(cases(300, 15_000))]
 
     #[test]
-    fn a_filter_is_read_as_the_contract_has_it(scenario in scenario(), gone in prop::collection::vec(0_usize..9, 0..4)) {
+    fn a_filter_matches_as_the_contract_says(scenario in scenario(), gone in prop::collection::vec(0_usize..9, 0..4)) {
         let Selection::Filter(filter) = scenario.target.selection() else { return Ok(()) };
         for run in sample::runs(scenario.runs, scenario.seed, crate::world::NOW) {
             let mut message: Value = serde_json::from_str(&run.to_json()).unwrap();
@@ -231,7 +231,7 @@ proptest! {
 }
 
 #[test]
-fn a_date_is_missed_only_by_all_times_that_are_carried() {
+fn a_date_is_missed_only_if_every_time_misses_it() {
     let at = UnixMillis::new;
     let filter = Filter::builder().from(at(10)).to(at(20)).build().unwrap();
     for (message, expected) in [

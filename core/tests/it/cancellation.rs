@@ -1,4 +1,4 @@
-//! Whoever drops what drives a machine finds the request that was in flight in its totals, its outcome and its file.
+//! Whoever drops what drives a operation finds the request that was in flight in its totals, its outcome and its file.
 
 use crate::one_lane::{ArchiveStep, One, OneStep, Respond};
 use http::Response;
@@ -38,19 +38,19 @@ fn a_request_counts_from_the_moment_it_is_handed_out() {
 }
 
 #[test]
-fn requests_of_lanes_count_too() {
+fn requests_of_many_lanes_count_too() {
     let lanes = NonZeroUsize::new(4).unwrap();
     let now = UnixMillis::new(1_764_000_000_000);
-    let mut fleet = BulkDelete::builder(endpoint(), Selection::Everything).lanes(lanes, now).build();
-    let Step::Send(first, _) = fleet.poll(Duration::ZERO) else { panic!() };
-    assert_eq!(counted(fleet.totals()), (1, 1, 0));
-    fleet.respond(first, &Response::new(r#"{"deleted":100,"cursor":"c"}"#)).unwrap();
-    assert_eq!(counted(fleet.totals()), (1, 0, 100));
+    let mut operation = BulkDelete::builder(endpoint(), Selection::Everything).lanes(lanes, now).build();
+    let Step::Send(first, _) = operation.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(counted(operation.totals()), (1, 1, 0));
+    operation.respond(first, &Response::new(r#"{"deleted":100,"cursor":"c"}"#)).unwrap();
+    assert_eq!(counted(operation.totals()), (1, 0, 100));
     for out in 1..=4 {
-        let Step::Send(..) = fleet.poll(Duration::ZERO) else { panic!() };
-        assert_eq!(counted(fleet.totals()), (1 + out, out, 100));
-        assert_eq!(counted(fleet.outcome_so_far().totals), (1 + out, out, 100));
-        let saved = Checkpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
+        let Step::Send(..) = operation.poll(Duration::ZERO) else { panic!() };
+        assert_eq!(counted(operation.totals()), (1 + out, out, 100));
+        assert_eq!(counted(operation.outcome_so_far().totals), (1 + out, out, 100));
+        let saved = Checkpoint::from_json(operation.checkpoint().to_json().as_bytes()).unwrap();
         assert_eq!(counted(saved.totals()), (1 + out, out, 100));
     }
 }

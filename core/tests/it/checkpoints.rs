@@ -31,7 +31,7 @@ fn of_window(from: i64, to: i64) -> BulkBuilder<Delete> {
     BulkDelete::builder(endpoint(), Selection::Filter(window(from, to).build().unwrap()))
 }
 
-fn restore_fleet(delete: &BulkBuilder<Delete>, file: &str) -> Result<BulkDelete, CheckpointError> {
+fn resume_on_lanes(delete: &BulkBuilder<Delete>, file: &str) -> Result<BulkDelete, CheckpointError> {
     Checkpoint::from_json(file.as_bytes()).and_then(|saved| delete.clone().lanes(lanes(4), NOW).resume_from(saved))
 }
 
@@ -57,7 +57,7 @@ fn any_change_of_a_file_is_noticed() {
 }
 
 #[test]
-fn a_file_of_an_earlier_version_is_told_by_its_version() {
+fn a_file_of_an_earlier_version_is_refused_by_its_version() {
     for version in [1, 2, 3, 4, 6] {
         let old = format!("{{\"version\":{version},\"operation\":\"delete\"}}");
         assert_eq!(Checkpoint::from_json(old.as_bytes()), Err(CheckpointError::Version(version)));
@@ -75,12 +75,12 @@ fn ids_are_never_narrowed_to_dates() {
     let progress = |file: &str| file.split_once("\"progress\":").unwrap().1.strip_suffix("}}").unwrap().to_owned();
     let (of_ids, of_all) = (file(ids()), file(Selection::Everything));
     for (selected, file, other) in [(ids(), &of_ids, &of_all), (Selection::Everything, &of_all, &of_ids)] {
-        assert!(restore_fleet(&delete(selected.clone()), file).is_ok());
+        assert!(resume_on_lanes(&delete(selected.clone()), file).is_ok());
         let changed = forged(file, &progress(file), &progress(other));
-        assert!(restore_fleet(&delete(selected), &changed).is_err(), "{changed}");
+        assert!(resume_on_lanes(&delete(selected), &changed).is_err(), "{changed}");
     }
-    let mut fleet = restore_fleet(&delete(ids()), &of_ids).unwrap();
-    let Step::Send(_, request) = fleet.poll(Duration::ZERO) else { panic!() };
+    let mut operation = resume_on_lanes(&delete(ids()), &of_ids).unwrap();
+    let Step::Send(_, request) = operation.poll(Duration::ZERO) else { panic!() };
     assert_eq!(request.uri().query(), Some("dlqIds=a&dlqIds=b"));
 }
 
@@ -89,11 +89,11 @@ fn ids_are_never_narrowed_to_dates() {
 fn a_forged_file_of_ids_starts_no_run_twice() {
     let ids = Selection::Ids(Ids::parse((0..300).map(|n| format!("id-{n}"))).unwrap());
     let resume = BulkResume::builder(endpoint(), ids).lanes(lanes(4), NOW);
-    let mut fleet = resume.clone().build();
+    let mut operation = resume.clone().build();
     for _ in 0..3 {
-        let Step::Send(..) = fleet.poll(Duration::ZERO) else { panic!() };
+        let Step::Send(..) = operation.poll(Duration::ZERO) else { panic!() };
     }
-    let file = fleet.checkpoint().to_json();
+    let file = operation.checkpoint().to_json();
     let restore =
         |file: &str| Checkpoint::from_json(file.as_bytes()).and_then(|saved| resume.clone().resume_from(saved));
     assert!(restore(&sealed_again(&file)).is_ok());
@@ -114,7 +114,7 @@ fn a_forged_file_of_ids_starts_no_run_twice() {
 
 /// Twice the same lane would start the same runs twice.
 #[test]
-fn what_has_one_lane_is_restored_on_one_lane() {
+fn a_checkpoint_of_one_lane_continues_on_one_lane() {
     let resume = BulkResume::builder(endpoint(), Selection::Filter(window(1_000, 2_000).build().unwrap()));
     let file = resume.clone().lanes(lanes(4), NOW).build().checkpoint().to_json();
     let (head, lane) = file.split_once("\"lanes\":[").unwrap();
@@ -133,7 +133,7 @@ fn what_has_one_lane_is_restored_on_one_lane() {
 fn a_forged_file_of_lanes_deletes_nothing_else() {
     let delete = of_window(1_000, 2_000);
     let file = delete.clone().lanes(lanes(4), NOW).build().checkpoint().to_json();
-    assert!(restore_fleet(&delete, &sealed_again(&file)).is_ok());
+    assert!(resume_on_lanes(&delete, &sealed_again(&file)).is_ok());
     for (from, to) in [
         ("\"lo\":1000", "\"lo\":999"),
         ("\"hi\":2000", "\"hi\":2001"),
@@ -148,7 +148,7 @@ fn a_forged_file_of_lanes_deletes_nothing_else() {
         ("\"delete\"", "\"resume\""),
         ("{\"filter\":", "{\"filters\":"),
     ] {
-        assert!(restore_fleet(&delete, &forged(&file, from, to)).is_err(), "{to}");
+        assert!(resume_on_lanes(&delete, &forged(&file, from, to)).is_err(), "{to}");
     }
 }
 
@@ -190,8 +190,8 @@ fn a_file_says_nothing_that_widens_what_is_given() {
         };
         let restored = build(&given).resume_from(build(&saved).build().checkpoint());
         assert_eq!(restored.is_ok(), fits, "{saved:?} for {given:?} with {times:?}");
-        let fleet = build(&saved).lanes(lanes(4), NOW).build().checkpoint().to_json();
-        assert_eq!(restore_fleet(&build(&given), &fleet).is_ok(), fits, "{saved:?} for {given:?} with {times:?}");
+        let operation = build(&saved).lanes(lanes(4), NOW).build().checkpoint().to_json();
+        assert_eq!(resume_on_lanes(&build(&given), &operation).is_ok(), fits, "{saved:?} for {given:?} with {times:?}");
         if let Ok(bulk) = restored {
             // With the times of the file.
             let OneStep::Send(request) = bulk.one().poll() else { panic!() };
@@ -212,29 +212,29 @@ fn the_file_of_a_single_lane_keeps_its_times_on_many() {
             .relative_times(RelativeTimes { from: true, to: true })
     };
     let file = build(1_000, 2_000).build().checkpoint().to_json();
-    let mut fleet = restore_fleet(&build(1_500, 2_500), &file).unwrap();
-    let Step::Send(_, request) = fleet.poll(Duration::ZERO) else { panic!() };
+    let mut operation = resume_on_lanes(&build(1_500, 2_500), &file).unwrap();
+    let Step::Send(_, request) = operation.poll(Duration::ZERO) else { panic!() };
     assert_eq!(request.uri().query(), Some("fromDate=1000&toDate=2000&count=10"));
-    let Selection::Filter(filter) = fleet.selection() else { panic!() };
+    let Selection::Filter(filter) = operation.selection() else { panic!() };
     assert_eq!((filter.from(), filter.to()), (Some(UnixMillis::new(1_000)), Some(UnixMillis::new(2_000))));
 }
 
-/// What a later process is told is what was left, not that all is well.
+/// A later process learns what was left, not that all is well.
 #[test]
 fn a_maximum_that_was_not_confirmed_is_not_confirmed_by_going_on() {
     for (verify, n) in [(true, 1), (false, 1), (true, 4), (false, 4)] {
         let delete = || BulkDelete::builder(endpoint(), Selection::Everything).max(NonZeroU64::new(100)).verify(verify);
-        let mut fleet = delete().lanes(lanes(n), NOW).build();
+        let mut operation = delete().lanes(lanes(n), NOW).build();
         for _ in 0..3 {
             let halted = loop {
-                match fleet.poll(Duration::ZERO) {
+                match operation.poll(Duration::ZERO) {
                     Step::Done(outcome) => break outcome.halted,
-                    Step::Send(lane, _) => drop(fleet.fail(lane, Delivery::Unknown).unwrap()),
+                    Step::Send(lane, _) => drop(operation.fail(lane, Delivery::Unknown).unwrap()),
                     other => panic!("{other:?}"),
                 }
             };
             assert_eq!(halted, Some(Halt::MaximumUnconfirmed), "verify: {verify}");
-            fleet = restore_fleet(&delete(), &fleet.checkpoint().to_json()).unwrap();
+            operation = resume_on_lanes(&delete(), &operation.checkpoint().to_json()).unwrap();
         }
         let mut bulk = delete().one();
         for _ in 0..3 {
@@ -270,9 +270,9 @@ fn a_last_page_does_not_make_an_unconfirmed_maximum_a_success() {
 fn a_delete_that_gave_up_is_tried_again() {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), ..RetryPolicy::default() };
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
-    let (mut fleet, mut clock, mut turn) = (delete.clone().lanes(lanes(4), NOW).build(), Duration::ZERO, 0);
+    let (mut operation, mut clock, mut turn) = (delete.clone().lanes(lanes(4), NOW).build(), Duration::ZERO, 0);
     loop {
-        match fleet.poll(clock) {
+        match operation.poll(clock) {
             Step::Done(outcome) => {
                 assert!(matches!(outcome.halted, Some(Halt::GaveUp { .. })), "{outcome:?}");
                 break;
@@ -282,30 +282,30 @@ fn a_delete_that_gave_up_is_tried_again() {
             Step::Send(lane, _) => {
                 turn += 1;
                 if turn % 2 == 1 {
-                    fleet.fail(lane, Delivery::Unknown).unwrap();
+                    operation.fail(lane, Delivery::Unknown).unwrap();
                 } else {
-                    fleet.respond(lane, &http::Response::new(r#"{"deleted":0}"#)).unwrap();
+                    operation.respond(lane, &http::Response::new(r#"{"deleted":0}"#)).unwrap();
                 }
             }
         }
     }
-    let mut fleet = restore_fleet(&delete, &fleet.checkpoint().to_json()).unwrap();
+    let mut operation = resume_on_lanes(&delete, &operation.checkpoint().to_json()).unwrap();
     for deleted in [1, 0] {
-        let Step::Send(lane, _) = fleet.poll(clock) else { panic!("nothing is asked") };
-        fleet.respond(lane, &http::Response::new(format!("{{\"deleted\":{deleted}}}"))).unwrap();
+        let Step::Send(lane, _) = operation.poll(clock) else { panic!("nothing is asked") };
+        operation.respond(lane, &http::Response::new(format!("{{\"deleted\":{deleted}}}"))).unwrap();
     }
-    assert!(matches!(fleet.poll(clock), Step::Done(outcome) if outcome.verified && outcome.halted.is_none()));
+    assert!(matches!(operation.poll(clock), Step::Done(outcome) if outcome.verified && outcome.halted.is_none()));
 }
 
-/// A request of one lane whose response nobody knows waits to be settled on many lanes, too, also at the maximum.
+/// A request in doubt of one lane waits to be settled on many lanes, too, also at the maximum.
 #[test]
 fn a_single_lanes_lost_request_waits_on_many() {
     let resume = || BulkResume::builder(endpoint(), Selection::Everything).max(NonZeroU64::new(50));
     let mut bulk = resume().one();
     let OneStep::Send(_) = bulk.poll() else { panic!() };
     let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
-    let mut fleet = resume().lanes(lanes(4), NOW).resume_from(saved).unwrap();
-    let Step::Done(outcome) = fleet.poll(Duration::ZERO) else { panic!("sent") };
+    let mut operation = resume().lanes(lanes(4), NOW).resume_from(saved).unwrap();
+    let Step::Done(outcome) = operation.poll(Duration::ZERO) else { panic!("sent") };
     assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })), "{outcome:?}");
 }
 

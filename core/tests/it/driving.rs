@@ -71,25 +71,25 @@ fn a_wait_belongs_to_no_clock() {
 #[test]
 fn a_rate_belongs_to_no_clock() {
     let rate = NonZeroU32::new(1).unwrap();
-    let mut fleet = BulkDelete::builder(endpoint(), Selection::Everything)
+    let mut operation = BulkDelete::builder(endpoint(), Selection::Everything)
         .lanes(LANES, NOW)
         .max_requests_per_second(Some(rate))
         .build();
-    let lane = sent(&mut fleet, HOUR);
-    fleet.fail(lane, Delivery::NotSent).unwrap();
-    fleet.connection_lost();
-    assert!(until(&mut fleet, Duration::ZERO) <= Duration::from_secs(1));
+    let lane = sent(&mut operation, HOUR);
+    operation.fail(lane, Delivery::NotSent).unwrap();
+    operation.connection_lost();
+    assert!(until(&mut operation, Duration::ZERO) <= Duration::from_secs(1));
 }
 
-/// A server that closes the connection at the first attempt at each request and serves the second is told by that, not as
+/// A server that closes the connection at the first attempt at each request and serves the second is known by that, not as
 /// one that leads in circles.
 #[test]
-fn what_keeps_passes_unconfirmed_is_told() {
+fn the_halt_has_the_cause_of_unconfirmed_passes() {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(3).unwrap(), ..RetryPolicy::default() };
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
-    let (mut fleet, mut now, mut turn) = (delete.clone().lanes(LANES, NOW).build(), HOUR, 0);
+    let (mut operation, mut now, mut turn) = (delete.clone().lanes(LANES, NOW).build(), HOUR, 0);
     let halt = loop {
-        match fleet.poll(now) {
+        match operation.poll(now) {
             Step::Done(outcome) => break outcome.halted.unwrap(),
             Step::WaitUntil(at) => now = at,
             Step::AwaitResponse => panic!(),
@@ -97,9 +97,9 @@ fn what_keeps_passes_unconfirmed_is_told() {
                 turn += 1;
                 if turn % 2 == 1 {
                     let message = "connection reset by peer".into();
-                    fleet.on_failure(lane, TransportFailure { delivery: Delivery::Unknown, message }).unwrap();
+                    operation.on_failure(lane, TransportFailure { delivery: Delivery::Unknown, message }).unwrap();
                 } else {
-                    fleet.respond(lane, &Response::new(r#"{"deleted":0}"#)).unwrap();
+                    operation.respond(lane, &Response::new(r#"{"deleted":0}"#)).unwrap();
                 }
             }
         }

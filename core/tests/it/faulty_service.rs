@@ -1,4 +1,5 @@
-//! The archive machine and the one-pass machines: any sequence of steps, and whole runs against a faulty service.
+//! Archived deletes, and the one pass of resume and restart: any sequence of steps, and whole operations against a faulty
+//! service.
 
 use crate::cases::cases;
 use crate::one_lane::{ArchiveStep, One, OneArchive, OneStep};
@@ -112,19 +113,19 @@ fn faults() -> impl Strategy<Value = FaultPlan> {
     prop::collection::vec(one, 0..40).prop_map(FaultPlan::script)
 }
 
-fn archive(machine: &mut OneArchive, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
+fn archive(operation: &mut OneArchive, service: &mut Service) -> (ArchiveOutcome, Vec<String>) {
     let mut lines = Vec::new();
     for _ in 0..100_000 {
-        match machine.poll() {
+        match operation.poll() {
             ArchiveStep::Done(outcome) => return (outcome, lines),
             ArchiveStep::Wait => {}
             ArchiveStep::Store(messages) => {
                 lines.extend(messages.iter().map(|message| message.as_json().to_owned()));
-                machine.stored().unwrap();
+                operation.stored().unwrap();
             }
             ArchiveStep::Send(request) => match deliver(service, &request) {
-                Some(response) => machine.on_response(&response).unwrap(),
-                None => machine.on_failure(Delivery::Unknown).unwrap(),
+                Some(response) => operation.on_response(&response).unwrap(),
+                None => operation.on_failure(Delivery::Unknown).unwrap(),
             },
         }
     }
@@ -136,7 +137,7 @@ proptest! {
 
     /// Whatever goes wrong on the way: what matched is archived once, as it was served, and gone; nothing else is.
     #[test]
-    fn an_archive_is_whole(kind in 0_u8..3, plan in faults(), size in 1_u32..60, max in prop::option::of(1_u64..90), offset in any::<bool>(), lag in 0_u32..4, bound_cursors in any::<bool>()) {
+    fn an_archive_is_complete(kind in 0_u8..3, plan in faults(), size in 1_u32..60, max in prop::option::of(1_u64..90), offset in any::<bool>(), lag in 0_u32..4, bound_cursors in any::<bool>()) {
         let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
         let config = Config { token: TOKEN.into(), cursors, listing_lag: lag, bound_cursors, ..Config::default() };
         let mut service = Service::new(config);
@@ -145,12 +146,12 @@ proptest! {
         let all: Vec<Run> = service.runs().cloned().collect();
         let matching: Vec<&Run> = all.iter().enumerate().filter(|(at, run)| matches(kind, run, *at)).map(|(_, run)| run).collect();
         service.set_faults(plan);
-        let mut machine = BulkDelete::builder(endpoint(), selected)
+        let mut operation = BulkDelete::builder(endpoint(), selected)
             .page_size(NonZeroU32::new(size).unwrap())
             .max(max.and_then(NonZeroU64::new))
             .retry(policy(), 1)
             .build_archived().one();
-        let (outcome, lines) = archive(&mut machine, &mut service);
+        let (outcome, lines) = archive(&mut operation, &mut service);
         prop_assert!(outcome.halted.is_none(), "{outcome:?}");
         let gone: BTreeSet<String> = all.iter().filter(|run| !service.contains(&run.dlq_id)).map(Run::to_json).collect();
         let kept: BTreeSet<String> = lines.iter().cloned().collect();
@@ -179,7 +180,7 @@ proptest! {
         }
     }
 
-    /// Nobody settles: what was started stays started once, and the machine says what it does not know.
+    /// Nobody settles: what was started stays started once, and the operation says what it does not know.
     #[test]
     fn no_run_starts_twice_by_itself(kind in 0_u8..3, plan in faults(), size in 1_u32..60, stay in any::<bool>()) {
         let mut service = service(120, CursorKind::Key, stay);
@@ -209,7 +210,7 @@ proptest! {
     }
 }
 
-fn start_all<V: BulkOperation>(kind: u8, plan: FaultPlan, size: u32) -> Result<(), TestCaseError> {
+fn start_all<O: BulkOperation>(kind: u8, plan: FaultPlan, size: u32) -> Result<(), TestCaseError> {
     let mut service = service(120, CursorKind::Key, false);
     let selected = selection(kind, &service);
     let wanted: BTreeSet<String> = service
@@ -219,7 +220,7 @@ fn start_all<V: BulkOperation>(kind: u8, plan: FaultPlan, size: u32) -> Result<(
         .map(|(_, run)| run.dlq_id.clone())
         .collect();
     service.set_faults(plan);
-    let builder = Bulk::<V>::builder(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap()).retry(policy(), 1);
+    let builder = Bulk::<O>::builder(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap()).retry(policy(), 1);
     let mut bulk = builder.clone().one();
     let mut before = 0;
     loop {
@@ -287,30 +288,30 @@ fn what_was_not_applied_does_not_count_against_the_maximum() {
 }
 
 #[test]
-fn a_message_that_cannot_be_addressed_halts_before_anything_of_its_page_goes() {
+fn a_message_without_a_usable_id_halts_before_its_page_is_deleted() {
     for message in ["{}", r#"{"dlqId":""}"#, r#"{"dlqId":"a,b"}"#, r#"{"dlqId":7}"#, "7"] {
-        let mut machine = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
-        let ArchiveStep::Send(_) = machine.poll() else { panic!() };
+        let mut operation = BulkDelete::builder(endpoint(), Selection::Everything).build_archived().one();
+        let ArchiveStep::Send(_) = operation.poll() else { panic!() };
         let page = format!("{{\"messages\":[{{\"dlqId\":\"fine\"}},{message}]}}");
-        machine.on_response(&Response::new(page)).unwrap();
-        let ArchiveStep::Done(outcome) = machine.poll() else { panic!("{message}") };
+        operation.on_response(&Response::new(page)).unwrap();
+        let ArchiveStep::Done(outcome) = operation.poll() else { panic!("{message}") };
         assert_eq!((outcome.halted, outcome.archived), (Some(Halt::UnusableMessage), 0), "{message}");
     }
-    // Asked for one, given another; or told that the whole region is another.
+    // The response has another run, or says that the whole region is another.
     let ids = || Selection::Ids(Ids::parse(["a"]).unwrap());
     for (status, body) in
         [(200, r#"{"dlqId":"b"}"#), (404, r#"{"error":"user not found in this region"}"#), (404, "<html>")]
     {
-        let mut machine = BulkDelete::builder(endpoint(), ids()).build_archived().one();
-        let ArchiveStep::Send(_) = machine.poll() else { panic!() };
-        machine.on_response(&Response::builder().status(status).body(body).unwrap()).unwrap();
-        let ArchiveStep::Done(outcome) = machine.poll() else { panic!("{body}") };
+        let mut operation = BulkDelete::builder(endpoint(), ids()).build_archived().one();
+        let ArchiveStep::Send(_) = operation.poll() else { panic!() };
+        operation.on_response(&Response::builder().status(status).body(body).unwrap()).unwrap();
+        let ArchiveStep::Done(outcome) = operation.poll() else { panic!("{body}") };
         assert!(outcome.halted.is_some() && outcome.absent == 0, "{body}");
     }
 }
 
 #[test]
-fn a_resume_does_not_follow_a_cursor_round_and_round() {
+fn a_resume_does_not_follow_a_repeated_cursor() {
     let mut bulk = Bulk::<Resume>::builder(endpoint(), Selection::Everything).one();
     let mut sent = 0;
     let outcome = loop {
@@ -349,7 +350,7 @@ fn a_resume_does_not_follow_a_cursor_round_and_round() {
 
 /// Wherever a cycle begins and however long it is, no page is asked for twice: its runs may still be there.
 #[test]
-fn a_resume_asks_with_no_cursor_twice() {
+fn a_resume_sends_no_cursor_twice() {
     for (tail, length) in [(0, 1), (0, 2), (0, 3), (1, 1), (2, 3), (5, 7), (13, 40)] {
         let mut bulk = Bulk::<Resume>::builder(endpoint(), Selection::Everything).one();
         let (mut sent, mut asked) = (0, BTreeSet::new());
@@ -372,9 +373,9 @@ fn a_resume_asks_with_no_cursor_twice() {
 
 /// However sparse the scan: whoever goes on gets another thousand pages, from the cursor on that has not been asked for.
 #[test]
-fn empty_pages_are_gone_on_with() {
-    fn scan<V: BulkOperation>(page: impl Fn(u64) -> String) {
-        let builder = Bulk::<V>::builder(endpoint(), Selection::Everything);
+fn going_on_after_empty_pages_begins_at_the_next_cursor() {
+    fn scan<O: BulkOperation>(page: impl Fn(u64) -> String) {
+        let builder = Bulk::<O>::builder(endpoint(), Selection::Everything);
         let (mut bulk, mut sent) = (builder.clone().one(), 0);
         for process in 1..4 {
             let outcome = loop {

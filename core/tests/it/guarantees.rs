@@ -1,5 +1,5 @@
-//! What the machine guarantees, tried in worlds full of faults: against the emulator's model of the service, with crashes,
-//! dropped futures and lost answers at any point.
+//! What the operation guarantees, tried in worlds full of faults: against the emulator's model of the service, with crashes,
+//! dropped futures and lost responses at any point.
 
 use proptest::prelude::*;
 use std::collections::BTreeSet;
@@ -15,7 +15,7 @@ use upstash_dlq_core::{
 
 use crate::cases::cases;
 use crate::fuzz::forge::sealed_again;
-use crate::one_lane::{Machine, One, OneStep, next_request, nothing_is_in_flight, response, resume};
+use crate::one_lane::{One, OneDelete, OneStep, next_request, nothing_is_in_flight, response, resume};
 use crate::world::history::{Report, run, run_checked};
 use crate::world::scenario::{Scenario, Target, scenario};
 
@@ -135,22 +135,22 @@ proptest! {
     #[test]
     fn a_later_process_sends_what_would_have_come_next(scenario in scenario()) {
         let mut failure = None;
-        run_checked(&scenario, &mut |machine: &Machine, delete: &BulkBuilder<Delete>, _: bool| {
+        run_checked(&scenario, &mut |operation: &OneDelete, delete: &BulkBuilder<Delete>, _: bool| {
             if failure.is_some() {
                 return;
             }
-            let goes_on = next_request(&mut machine.clone());
-            let mut resumed = resume(machine, delete);
-            let now = machine.totals();
+            let goes_on = next_request(&mut operation.clone());
+            let mut resumed = resume(operation, delete);
+            let now = operation.totals();
             let again = next_request(&mut resumed);
             failure = match (goes_on, again) {
                 (Ok(expected), Ok(sent)) if expected == sent => None,
                 // Ended by its maximum.
                 (Err(one), Err(other)) if one == other => None,
-                // The machine is done, or its attempts are used up; a later process has new ones. Its counts go on.
+                // The operation is done, or its attempts are used up; a later process has new ones. Its counts go on.
                 (Err(outcome), again) => {
                     let counted = resumed.totals().affected == now.affected && resumed.totals().pages == now.pages;
-                    let used_up = outcome.halted.is_some() || scenario_is_over(machine);
+                    let used_up = outcome.halted.is_some() || scenario_is_over(operation);
                     (!(counted && used_up)).then(|| format!("{outcome:?} but then {again:?}"))
                 }
                 (expected, sent) => Some(format!("{expected:?} but {sent:?}")),
@@ -160,15 +160,15 @@ proptest! {
     }
 
     #[test]
-    fn an_answer_out_of_turn_changes_nothing(scenario in scenario()) {
-        run_checked(&scenario, &mut |machine: &Machine, _: &BulkBuilder<Delete>, in_flight: bool| {
+    fn a_response_to_no_request_changes_nothing(scenario in scenario()) {
+        run_checked(&scenario, &mut |operation: &OneDelete, _: &BulkBuilder<Delete>, in_flight: bool| {
             if in_flight {
-                let mut told = machine.clone();
-                told.cancel_unsent().unwrap();
-                nothing_is_in_flight(&told);
+                let mut taken_back = operation.clone();
+                taken_back.cancel_unsent().unwrap();
+                nothing_is_in_flight(&taken_back);
             } else {
-                nothing_is_in_flight(machine);
-                let mut done = machine.clone();
+                nothing_is_in_flight(operation);
+                let mut done = operation.clone();
                 if let OneStep::Done(outcome) = done.poll() {
                     nothing_is_in_flight(&done);
                     assert!(matches!(done.poll(), OneStep::Done(again) if again == outcome));
@@ -178,19 +178,19 @@ proptest! {
     }
 
     #[test]
-    fn nothing_in_a_file_tells_the_token(scenario in scenario()) {
+    fn no_checkpoint_contains_the_token(scenario in scenario()) {
         let scenario = Scenario { chaos: Vec::new(), ..scenario };
         let delete = scenario.delete("a-very-secret-token");
-        let mut machine = delete.clone().one();
-        machine.poll();
-        let shown = format!("{machine:?} {delete:?} {}", machine.checkpoint().to_json());
+        let mut operation = delete.clone().one();
+        operation.poll();
+        let shown = format!("{operation:?} {delete:?} {}", operation.checkpoint().to_json());
         prop_assert!(!shown.contains("secret"));
     }
 
     #[test]
-    fn it_ends_however_the_server_leads_on(
+    fn every_operation_ends_whatever_the_server_does(
         seed: u64,
-        answers in prop::collection::vec(adversary(), 1..6),
+        responses in prop::collection::vec(adversary(), 1..6),
         deletions in prop::collection::vec((0..5_u64, prop::option::of("[a-c]{1,2}")), 0..20),
         attempts in 1..4_u32,
         verify: bool,
@@ -224,7 +224,7 @@ proptest! {
             }
             turn += 1;
             random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            let adversary = &answers[usize::try_from(random >> 33).unwrap() % answers.len()];
+            let adversary = &responses[usize::try_from(random >> 33).unwrap() % responses.len()];
             match adversary {
                 Adversary::Cycle(length) => {
                     let page = format!("{{\"deleted\":0,\"cursor\":\"c{}\"}}", turn % length);
@@ -233,7 +233,7 @@ proptest! {
                 Adversary::Fresh => {
                     bulk.on_response(&response(200, &format!("{{\"deleted\":0,\"cursor\":\"f{turn}\"}}"))).unwrap();
                 }
-                Adversary::Answer(status, body) => drop(bulk.on_response(&response(*status, body)).unwrap()),
+                Adversary::Respond(status, body) => drop(bulk.on_response(&response(*status, body)).unwrap()),
                 Adversary::Lost(delivery) => drop(bulk.on_failure(*delivery).unwrap()),
                 Adversary::Dropped => {}
             }
@@ -243,7 +243,7 @@ proptest! {
 
 /// Properties about worlds in which nothing happens say nothing.
 #[test]
-fn the_worlds_are_worth_a_look() {
+fn the_generated_worlds_reach_what_they_should() {
     use proptest::strategy::{Strategy, ValueTree};
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let mut seen = [0_u32; 8];
@@ -267,21 +267,21 @@ fn the_worlds_are_worth_a_look() {
 }
 
 /// Done before it was polled: nothing is left but to say so.
-fn scenario_is_over(machine: &Machine) -> bool {
-    matches!(machine.clone().poll(), OneStep::Done(_))
+fn scenario_is_over(operation: &OneDelete) -> bool {
+    matches!(operation.clone().poll(), OneStep::Done(_))
 }
 
 #[derive(Clone, Debug)]
 enum Adversary {
     Cycle(u64),
     Fresh,
-    Answer(u16, &'static str),
+    Respond(u16, &'static str),
     Lost(Delivery),
     Dropped,
 }
 
 fn adversary() -> impl Strategy<Value = Adversary> {
-    let answers = vec![
+    let responses = vec![
         (200, "{\"deleted\":0}"),
         (200, "{\"deleted\":0,\"cursor\":\"\"}"),
         (200, "{\"deleted\":"),
@@ -295,7 +295,7 @@ fn adversary() -> impl Strategy<Value = Adversary> {
     prop_oneof![
         3 => prop_oneof![1..5_u64, 1..2_000_u64].prop_map(Adversary::Cycle),
         3 => Just(Adversary::Fresh),
-        3 => prop::sample::select(answers).prop_map(|(status, body)| Adversary::Answer(status, body)),
+        3 => prop::sample::select(responses).prop_map(|(status, body)| Adversary::Respond(status, body)),
         1 => prop::sample::select(vec![Delivery::NotSent, Delivery::Unknown]).prop_map(Adversary::Lost),
         1 => Just(Adversary::Dropped),
     ]

@@ -1,4 +1,4 @@
-//! Many lanes against a faulty service, in virtual time, with answers in any order.
+//! Deletes on many lanes against a faulty service, in virtual time, with responses in any order.
 
 use crate::cases::cases;
 use crate::one_lane::{One, OneStep, Respond, windows};
@@ -18,8 +18,8 @@ use upstash_dlq_core::{
 use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, RateLimit, Run, Service};
 
 /// Disjoint, and open at one end each at most once.
-fn check_windows(fleet: &BulkDelete) {
-    let mut windows = windows(fleet);
+fn check_windows(operation: &BulkDelete) {
+    let mut windows = windows(operation);
     windows.sort_unstable();
     for pair in windows.windows(2) {
         assert!(pair[0].1 < pair[1].0 && !pair[0].3 && !pair[1].2, "{windows:?}");
@@ -30,7 +30,7 @@ proptest! {
     #![proptest_config(cases(120, 6_000))]
 
     #[test]
-    fn what_matches_goes_and_the_count_is_true(
+    fn all_matching_runs_are_deleted_and_the_count_is_exact(
         kind in 0_u8..4, n in 1_usize..20, size in 1_u32..40, max in prop::option::of(1_u64..300), plan in faults(),
         offset in any::<bool>(), ignore_dates in any::<bool>(), seed in any::<u64>(),
         bound_cursors in any::<bool>(), crashes in prop::collection::vec((1_usize..60, any::<bool>()), 0..5),
@@ -47,25 +47,25 @@ proptest! {
             .page_size(NonZeroU32::new(size).unwrap())
             .max(max.and_then(NonZeroU64::new))
             .retry(policy(), 1);
-        let mut fleet = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
+        let mut operation = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
         let mut crashed = 0;
         let mut outcome = None;
         for (steps, dies) in crashes.into_iter().chain([(1_000_000, false)]) {
-            outcome = world.run(&mut fleet, steps, |fleet, _| check_windows(fleet));
+            outcome = world.run(&mut operation, steps, |operation, _| check_windows(operation));
             if outcome.is_some() {
                 break;
             }
             if !dies {
-                crashed += world.another_driver(&mut fleet);
+                crashed += world.another_driver(&mut operation);
                 continue;
             }
             // The process dies with its requests out; another goes on with another number of lanes.
             crashed += world.in_flight.len() as u64;
             world.in_flight.clear();
-            let saved = Checkpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
-            prop_assert_eq!(saved.totals(), fleet.totals());
-            fleet = delete.clone().lanes(lanes(1 + (n + steps) % 17), UnixMillis::new(NOW + 1_000)).resume_from(saved).unwrap();
-            check_windows(&fleet);
+            let saved = Checkpoint::from_json(operation.checkpoint().to_json().as_bytes()).unwrap();
+            prop_assert_eq!(saved.totals(), operation.totals());
+            operation = delete.clone().lanes(lanes(1 + (n + steps) % 17), UnixMillis::new(NOW + 1_000)).resume_from(saved).unwrap();
+            check_windows(&operation);
         }
         let outcome = outcome.expect("it does not end");
         let gone: BTreeSet<&str> = all.iter().map(|run| run.dlq_id.as_str()).filter(|id| !world.service.contains(id)).collect();
@@ -107,16 +107,16 @@ proptest! {
         let policy = RetryPolicy { max_attempts: NonZeroU32::new(50).unwrap(), ..RetryPolicy::default() };
         let delete = BulkDelete::builder(endpoint(), Selection::Everything)
             .page_size(NonZeroU32::new(size).unwrap()).verify(false).retry(policy, 1);
-        let mut fleet = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
+        let mut operation = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
         let mut outcome = None;
         for steps in crashes.into_iter().chain([1_000_000]) {
-            outcome = world.run(&mut fleet, steps, |_, _| ());
+            outcome = world.run(&mut operation, steps, |_, _| ());
             if outcome.is_some() {
                 break;
             }
             world.in_flight.clear();
-            let saved = Checkpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
-            fleet = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).resume_from(saved).unwrap();
+            let saved = Checkpoint::from_json(operation.checkpoint().to_json().as_bytes()).unwrap();
+            operation = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).resume_from(saved).unwrap();
         }
         prop_assert_eq!(outcome.unwrap().halted, None);
         prop_assert_eq!(world.service.len(), 0, "a lane was forgotten");
@@ -165,15 +165,15 @@ fn delete_all(runs: Vec<Run>, n: usize, size: u32, selected: Selection) -> (u64,
     runs.into_iter().for_each(|run| service.insert(run));
     let mut world = World::new(service, 7);
     let delete = BulkDelete::builder(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap());
-    let mut fleet = delete.lanes(lanes(n), UnixMillis::new(NOW)).build();
-    let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
+    let mut operation = delete.lanes(lanes(n), UnixMillis::new(NOW)).build();
+    let outcome = world.run(&mut operation, 1_000_000, |operation, _| check_windows(operation)).unwrap();
     assert!(world.service.is_empty() && outcome.verified);
     (world.requests, outcome)
 }
 
-/// The fleet asks little more than one lane, however the runs lie.
+/// The operation asks little more than one lane, however the runs lie.
 #[test]
-fn many_lanes_ask_little_more_than_one() {
+fn many_lanes_need_few_more_requests_than_one() {
     const DAY: i64 = 86_400_000;
     let even = || runs_at((0..20_000).map(|n| NOW - 90 * DAY + n * (90 * DAY / 20_000)));
     let peak = || {
@@ -188,16 +188,16 @@ fn many_lanes_ask_little_more_than_one() {
 
 /// Nothing is that old, as far as anybody knows; if it is, lanes find it all the same.
 #[test]
-fn runs_beyond_what_is_kept_are_shared_out_too() {
+fn runs_older_than_the_retention_are_shared_among_lanes() {
     let runs = runs_at((0..20_000).map(|n| NOW - 400 * 86_400_000 + n * 60_000));
     let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
     runs.into_iter().for_each(|run| service.insert(run));
     let mut world = World::new(service, 7);
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
-    let mut fleet = delete.lanes(lanes(16), UnixMillis::new(NOW)).build();
+    let mut operation = delete.lanes(lanes(16), UnixMillis::new(NOW)).build();
     let mut full = 0;
-    while world.run(&mut fleet, 100, |fleet, _| check_windows(fleet)).is_none() {
-        let widest = windows(&fleet).len();
+    while world.run(&mut operation, 100, |operation, _| check_windows(operation)).is_none() {
+        let widest = windows(&operation).len();
         full = full.max(widest);
     }
     assert!(full == 16 && world.most_in_flight == 16 && world.service.is_empty());
@@ -205,7 +205,7 @@ fn runs_beyond_what_is_kept_are_shared_out_too() {
 }
 
 #[test]
-fn a_small_delete_costs_no_request_more() {
+fn a_small_delete_needs_no_further_request() {
     for (runs, requests) in [(0, 1), (1, 2), (99, 2)] {
         let times = || runs_at((0..runs).map(|n| NOW - n));
         assert_eq!(delete_all(times(), 16, 100, Selection::Everything).0, requests);
@@ -227,8 +227,8 @@ fn one_request_a_second_is_enough_for_all_lanes() {
     let limit = Config { token: TOKEN.into(), rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() };
     let mut world = World::new(service(300, limit), 3);
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
-    let mut fleet = delete.lanes(lanes(16), UnixMillis::new(NOW)).build();
-    let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
+    let mut operation = delete.lanes(lanes(16), UnixMillis::new(NOW)).build();
+    let outcome = world.run(&mut operation, 1_000_000, |operation, _| check_windows(operation)).unwrap();
     assert!(outcome.verified && outcome.totals.affected == 305, "{outcome:?}");
     // The header tells the limit with the first refusal: from then on hardly any request is refused.
     assert!(outcome.totals.retries < 40, "{outcome:?}");
@@ -238,9 +238,9 @@ fn one_request_a_second_is_enough_for_all_lanes() {
 fn a_rate_is_kept() {
     let mut world = World::new(service(300, Config::default()), 3);
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
-    let mut fleet =
+    let mut operation =
         delete.lanes(lanes(8), UnixMillis::new(NOW)).max_requests_per_second(Some(NonZeroU32::new(5).unwrap())).build();
-    let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
+    let outcome = world.run(&mut operation, 1_000_000, |operation, _| check_windows(operation)).unwrap();
     let fastest = Duration::from_millis(200) * u32::try_from(outcome.totals.requests - 1).unwrap();
     assert!(outcome.verified && world.clock >= fastest, "{:?} for {} requests", world.clock, outcome.totals.requests);
 }
@@ -255,11 +255,11 @@ fn one_lane_halts(verify: bool) {
     let mut world = World::new(service(400, Config::default()), 3);
     let delete =
         BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap()).verify(verify);
-    let mut fleet = delete.clone().lanes(lanes(4), UnixMillis::new(NOW)).build();
+    let mut operation = delete.clone().lanes(lanes(4), UnixMillis::new(NOW)).build();
     while world.in_flight.len() < 4 {
-        match fleet.poll(world.clock) {
+        match operation.poll(world.clock) {
             Step::Send(lane, request) => world.deliver(lane, &request),
-            _ => drop(world.respond(&mut fleet)),
+            _ => drop(world.respond(&mut operation)),
         }
     }
     // The first lane has the oldest runs, which are few; this one has more left.
@@ -270,17 +270,17 @@ fn one_lane_halts(verify: bool) {
     // The refused one first, then the rest: the first lane, which has more to do, sends nothing more.
     let requests = world.requests;
     let refused = world.in_flight.remove(&first).unwrap().unwrap();
-    drop(fleet.respond(first, &refused).unwrap());
+    drop(operation.respond(first, &refused).unwrap());
     while !world.in_flight.is_empty() {
-        drop(world.respond(&mut fleet));
+        drop(world.respond(&mut operation));
     }
-    let outcome = world.run(&mut fleet, 1_000, |_, _| ()).unwrap();
+    let outcome = world.run(&mut operation, 1_000, |_, _| ()).unwrap();
     assert_eq!(world.requests, requests, "sent after a lane has halted");
     assert!(matches!(outcome.halted, Some(Halt::Refused(_))));
     assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (world.service.deleted_total() - unseen, 0));
-    let saved = Checkpoint::from_json(fleet.checkpoint().to_json().as_bytes()).unwrap();
-    let mut fleet = delete.lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap();
-    let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
+    let saved = Checkpoint::from_json(operation.checkpoint().to_json().as_bytes()).unwrap();
+    let mut operation = delete.lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap();
+    let outcome = world.run(&mut operation, 1_000_000, |operation, _| check_windows(operation)).unwrap();
     assert!(outcome.verified == verify && outcome.halted.is_none(), "{outcome:?}");
     assert!(world.service.is_empty(), "what the halted lane had left is still there");
 }
@@ -299,12 +299,12 @@ fn the_file_of_a_single_lane_goes_on_in_many() {
     }
     let next = bulk.clone().poll();
     let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
-    let mut fleet = delete.lanes(lanes(8), UnixMillis::new(NOW)).resume_from(saved).unwrap();
-    let (Step::Send(lane, request), OneStep::Send(expected)) = (fleet.poll(Duration::ZERO), next) else { panic!() };
+    let mut operation = delete.lanes(lanes(8), UnixMillis::new(NOW)).resume_from(saved).unwrap();
+    let (Step::Send(lane, request), OneStep::Send(expected)) = (operation.poll(Duration::ZERO), next) else { panic!() };
     assert_eq!(request.uri(), expected.uri());
-    fleet.cancel_unsent(lane).unwrap();
+    operation.cancel_unsent(lane).unwrap();
     let mut world = World::new(service, 5);
-    let outcome = world.run(&mut fleet, 1_000_000, |fleet, _| check_windows(fleet)).unwrap();
+    let outcome = world.run(&mut operation, 1_000_000, |operation, _| check_windows(operation)).unwrap();
     assert!(outcome.verified && outcome.totals.affected == 405 && world.service.is_empty(), "{outcome:?}");
 }
 
@@ -319,14 +319,14 @@ fn ids_stay_in_one_lane() {
 fn everything(n: usize, attempts: u32) -> (BulkBuilder<Delete>, BulkDelete) {
     let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
-    let fleet = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
-    (delete, fleet)
+    let operation = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
+    (delete, operation)
 }
 
 /// The next request, however long that takes.
-fn next(fleet: &mut BulkDelete, clock: &mut Duration) -> RequestId {
+fn next(operation: &mut BulkDelete, clock: &mut Duration) -> RequestId {
     loop {
-        match fleet.poll(*clock) {
+        match operation.poll(*clock) {
             Step::Send(lane, _) => return lane,
             Step::WaitUntil(at) => *clock = at,
             other => panic!("{other:?}"),
@@ -343,40 +343,40 @@ fn too_many(retry_after: &str) -> Response<&'static str> {
 }
 
 #[test]
-fn a_round_with_a_lost_answer_proves_nothing() {
-    let (delete, mut fleet) = everything(4, 6);
+fn a_pass_with_a_lost_response_proves_nothing() {
+    let (delete, mut operation) = everything(4, 6);
     let mut clock = Duration::ZERO;
-    let lane = next(&mut fleet, &mut clock);
-    let saved = fleet.checkpoint();
-    fleet.fail(lane, Delivery::Unknown).unwrap();
+    let lane = next(&mut operation, &mut clock);
+    let saved = operation.checkpoint();
+    operation.fail(lane, Delivery::Unknown).unwrap();
     // Lost here, and lost with the process that sent it.
-    for mut fleet in [fleet, delete.lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap()] {
+    for mut operation in [operation, delete.lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap()] {
         for _ in 0..2 {
-            let lane = next(&mut fleet, &mut clock);
-            fleet.respond(lane, &page(0, "")).unwrap();
+            let lane = next(&mut operation, &mut clock);
+            operation.respond(lane, &page(0, "")).unwrap();
         }
-        let Step::Done(outcome) = fleet.poll(clock) else { panic!() };
+        let Step::Done(outcome) = operation.poll(clock) else { panic!() };
         assert!(outcome.verified && outcome.totals.unconfirmed == 1 && outcome.totals.requests == 3, "{outcome:?}");
     }
 }
 
 #[test]
-fn a_429_slows_all_lanes_together_and_costs_none_its_attempts() {
-    let (_, mut fleet) = everything(16, 2);
+fn a_429_slows_all_lanes_and_uses_up_no_attempts() {
+    let (_, mut operation) = everything(16, 2);
     let mut clock = Duration::ZERO;
-    let first = next(&mut fleet, &mut clock);
-    fleet.respond(first, &page(100, "x")).unwrap();
+    let first = next(&mut operation, &mut clock);
+    operation.respond(first, &page(100, "x")).unwrap();
     // The same lane is refused again and again while others get on: two attempts are all it has.
     let mut refused = 0;
     while refused < 5 {
-        let id = next(&mut fleet, &mut clock);
+        let id = next(&mut operation, &mut clock);
         if id.lane() != first.lane() {
-            fleet.respond(id, &page(100, "y")).unwrap();
+            operation.respond(id, &page(100, "y")).unwrap();
             continue;
         }
         refused += 1;
-        fleet.respond(id, &too_many("5")).unwrap();
-        assert!(matches!(fleet.poll(clock), Step::WaitUntil(at) if at == clock + Duration::from_secs(5)));
-        assert!(fleet.outcome_so_far().halted.is_none());
+        operation.respond(id, &too_many("5")).unwrap();
+        assert!(matches!(operation.poll(clock), Step::WaitUntil(at) if at == clock + Duration::from_secs(5)));
+        assert!(operation.outcome_so_far().halted.is_none());
     }
 }

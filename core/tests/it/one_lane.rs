@@ -208,18 +208,18 @@ impl Deref for OneArchive {
 }
 
 /// A delete, one request at a time.
-pub(crate) type Machine = OneLane<BulkDelete>;
+pub(crate) type OneDelete = OneLane<BulkDelete>;
 
 /// As a later process would do it: through the file.
-pub(crate) fn resume(machine: &Machine, delete: &BulkBuilder<Delete>) -> Machine {
-    let file = machine.checkpoint().to_json();
+pub(crate) fn resume(operation: &OneDelete, delete: &BulkBuilder<Delete>) -> OneDelete {
+    let file = operation.checkpoint().to_json();
     delete.clone().resume_from(Checkpoint::from_json(file.as_bytes()).unwrap()).unwrap().one()
 }
 
 /// The next request, waits passed over.
-pub(crate) fn next_request(machine: &mut Machine) -> Result<String, Outcome> {
+pub(crate) fn next_request(operation: &mut OneDelete) -> Result<String, Outcome> {
     loop {
-        match machine.poll() {
+        match operation.poll() {
             OneStep::Send(request) => {
                 return Ok(format!("{} {} {:?}", request.method(), request.uri(), request.headers()));
             }
@@ -237,35 +237,35 @@ pub(crate) fn response(status: u16, body: &str) -> Response<Vec<u8>> {
 }
 
 /// Polls, expects a request, gives the response, and returns the request's query.
-pub(crate) fn exchange(machine: &mut Machine, status: u16, body: &str) -> String {
-    let OneStep::Send(request) = machine.poll() else { panic!("a request was expected") };
-    machine.on_response(&response(status, body)).unwrap();
+pub(crate) fn exchange(operation: &mut OneDelete, status: u16, body: &str) -> String {
+    let OneStep::Send(request) = operation.poll() else { panic!("a request was expected") };
+    operation.on_response(&response(status, body)).unwrap();
     request.uri().query().unwrap_or_default().to_owned()
 }
 
-pub(crate) fn wait(machine: &mut Machine) -> Duration {
-    match machine.poll() {
+pub(crate) fn wait(operation: &mut OneDelete) -> Duration {
+    match operation.poll() {
         OneStep::Wait(wait) => wait,
         other => panic!("a wait was expected, not {other:?}"),
     }
 }
 
-pub(crate) fn end(machine: &mut Machine) -> Outcome {
-    match machine.poll() {
+pub(crate) fn end(operation: &mut OneDelete) -> Outcome {
+    match operation.poll() {
         OneStep::Done(outcome) => outcome,
         other => panic!("the end was expected, not {other:?}"),
     }
 }
 
 /// Whatever is reported of a request is refused, and leaves no trace.
-pub(crate) fn nothing_is_in_flight(machine: &Machine) {
-    let mut told = machine.clone();
-    let before = format!("{told:?}");
+pub(crate) fn nothing_is_in_flight(operation: &OneDelete) {
+    let mut late = operation.clone();
+    let before = format!("{late:?}");
     let is_error = |result: Result<Event<_>, InvalidState>| result == Err(InvalidState);
-    assert!(is_error(told.on_response(&response(200, "{\"deleted\":5,\"cursor\":\"x\"}"))));
-    assert!(is_error(told.on_response(&response(401, ""))));
-    assert!(is_error(told.on_failure(Delivery::Unknown)));
-    assert!(is_error(told.on_failure(Delivery::NotSent)));
-    assert_eq!(told.cancel_unsent(), Err(InvalidState));
-    assert_eq!(format!("{told:?}"), before);
+    assert!(is_error(late.on_response(&response(200, "{\"deleted\":5,\"cursor\":\"x\"}"))));
+    assert!(is_error(late.on_response(&response(401, ""))));
+    assert!(is_error(late.on_failure(Delivery::Unknown)));
+    assert!(is_error(late.on_failure(Delivery::NotSent)));
+    assert_eq!(late.cancel_unsent(), Err(InvalidState));
+    assert_eq!(format!("{late:?}"), before);
 }

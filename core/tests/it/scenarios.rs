@@ -1,4 +1,4 @@
-//! One situation a test: the edges of the machine's graph and the traps of the contract.
+//! One situation a test: the edges of the state graph and the traps of the contract.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
@@ -10,7 +10,7 @@ use upstash_dlq_core::{
     BulkDelete, Delivery, Endpoint, Event, Filter, Halt, Listing, RetryPolicy, Selection, SingleCall, Token, Totals,
 };
 
-use crate::one_lane::{Machine, One, OneLane, OneStep, end, exchange, nothing_is_in_flight, response, resume, wait};
+use crate::one_lane::{One, OneDelete, OneLane, OneStep, end, exchange, nothing_is_in_flight, response, resume, wait};
 
 fn endpoint() -> Endpoint {
     Endpoint::new("https://qstash.upstash.io", Token::new("t").unwrap()).unwrap()
@@ -30,14 +30,14 @@ fn attempts(n: u32) -> RetryPolicy {
 
 const FIRST: &str = "label=a&count=100";
 
-fn send(bulk: &mut Machine) -> String {
+fn send(bulk: &mut OneDelete) -> String {
     let OneStep::Send(request) = bulk.poll() else { panic!("a request was expected") };
     request.uri().query().unwrap_or_default().to_owned()
 }
 
 /// A server or a proxy may repeat what it was sent.
 #[test]
-fn no_response_tells_the_token() {
+fn no_message_contains_the_token() {
     let endpoint =
         || Endpoint::builder().token_in_query().build("https://h", Token::new("s3cret/T0ken").unwrap()).unwrap();
     let cut = format!("{}s3cret/T0ken", "x".repeat(1_018));
@@ -47,24 +47,24 @@ fn no_response_tells_the_token() {
         (401, cut.as_str()),
         (302, "s3cret/T0ken"),
     ] {
-        let mut told = Vec::new();
+        let mut texts = Vec::new();
         let mut bulk = BulkDelete::builder(endpoint(), Selection::Everything).one();
         let OneStep::Send(_) = bulk.poll() else { panic!() };
         drop(bulk.on_response(&response(status, body)).unwrap());
-        told.push(format!("{:?} {}", bulk.outcome_so_far(), bulk.outcome_so_far().halted.unwrap()));
-        let mut pager =
+        texts.push(format!("{:?} {}", bulk.outcome_so_far(), bulk.outcome_so_far().halted.unwrap()));
+        let mut listing =
             OneLane::new(Listing::builder(endpoint(), List::everything()).retry(RetryPolicy::default(), 1).build());
-        let OneStep::Send(_) = pager.poll() else { panic!() };
-        drop(pager.on_response(&response(status, body)).unwrap());
-        let OneStep::Done(outcome) = pager.poll() else { panic!() };
-        told.push(format!("{outcome:?} {}", outcome.halted.as_ref().unwrap()));
+        let OneStep::Send(_) = listing.poll() else { panic!() };
+        drop(listing.on_response(&response(status, body)).unwrap());
+        let OneStep::Done(outcome) = listing.poll() else { panic!() };
+        texts.push(format!("{outcome:?} {}", outcome.halted.as_ref().unwrap()));
         let get = GetMessage("a".parse().unwrap());
         let mut single = OneLane::new(SingleCall::builder(endpoint(), get).retry(RetryPolicy::default(), 1).build());
         let OneStep::Send(_) = single.poll() else { panic!() };
         drop(single.on_response(&response(status, body)).unwrap());
         let OneStep::Done(Err(halt)) = single.poll() else { panic!() };
-        told.push(format!("{halt:?} {halt}"));
-        assert!(told.iter().all(|told| !told.contains("s3cr") && !told.contains("T0ken")), "{told:?}");
+        texts.push(format!("{halt:?} {halt}"));
+        assert!(texts.iter().all(|texts| !texts.contains("s3cr") && !texts.contains("T0ken")), "{texts:?}");
     }
 }
 
@@ -99,7 +99,7 @@ fn a_pass_that_deleted_is_followed_by_one_that_confirms() {
 }
 
 #[test]
-fn a_pass_with_a_lost_answer_is_not_clean() {
+fn a_pass_with_a_lost_response_is_not_clean() {
     let mut bulk = delete().one();
     send(&mut bulk);
     bulk.on_failure(Delivery::Unknown).unwrap();
@@ -122,7 +122,7 @@ fn one_pass_is_enough_without_verification() {
 }
 
 #[test]
-fn a_refused_cursor_begins_anew_once() {
+fn a_refused_cursor_starts_over_once() {
     for status in [400, 404, 410, 412] {
         let mut bulk = delete().one();
         exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}");
@@ -136,7 +136,7 @@ fn a_refused_cursor_begins_anew_once() {
 }
 
 #[test]
-fn a_refused_cursor_begins_anew_again_after_progress() {
+fn a_refused_cursor_starts_over_again_after_progress() {
     let mut bulk = delete().one();
     for _ in 0..5 {
         assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}"), FIRST);
@@ -176,7 +176,7 @@ fn a_redirect_is_not_followed() {
 }
 
 #[test]
-fn a_thousand_empty_pages_lead_nowhere() {
+fn a_thousand_empty_pages_are_no_progress() {
     let mut bulk = delete().one();
     for n in 0..1_000 {
         exchange(&mut bulk, 200, &format!("{{\"deleted\":0,\"cursor\":\"{n}\"}}"));
@@ -192,7 +192,7 @@ fn a_thousand_empty_pages_lead_nowhere() {
 }
 
 #[test]
-fn cursors_that_come_round_lead_nowhere() {
+fn cursors_that_repeat_are_no_progress() {
     for period in [1, 2, 3, 10] {
         let mut bulk = delete().one();
         let mut sent = 0;
@@ -242,7 +242,7 @@ fn a_wait_that_is_too_long_ends_it() {
 
 #[test]
 fn attempts_are_used_up() {
-    let fail: [fn(&mut Machine); 5] = [
+    let fail: [fn(&mut OneDelete); 5] = [
         |bulk| drop(bulk.on_failure(Delivery::NotSent).unwrap()),
         |bulk| drop(bulk.on_failure(Delivery::Unknown).unwrap()),
         |bulk| drop(bulk.on_response(&response(429, "")).unwrap()),
@@ -279,7 +279,7 @@ fn every_request_has_attempts_of_its_own() {
 }
 
 #[test]
-fn what_was_taken_back_was_never_sent() {
+fn a_cancelled_request_was_never_sent() {
     let mut bulk = delete().one();
     let first = send(&mut bulk);
     bulk.cancel_unsent().unwrap();
@@ -324,7 +324,7 @@ fn passes_that_prove_nothing_do_not_go_on_for_ever() {
         exchange(&mut bulk, 200, "{\"deleted\":0}");
     }
     let outcome = end(&mut bulk);
-    // The reason is told, not that the same thing happened four times.
+    // The halt has the reason, not that the same thing happened four times.
     assert!(
         matches!(&outcome.halted, Some(Halt::GaveUp { attempts: 4, last: Cause::Response(error) }) if error.status() == 502)
     );
@@ -332,7 +332,7 @@ fn passes_that_prove_nothing_do_not_go_on_for_ever() {
 }
 
 #[test]
-fn ids_are_done_when_every_request_was_answered() {
+fn ids_are_done_when_every_request_got_its_response() {
     let mut bulk = by_ids(&["a", "b", "a"]).one();
     assert_eq!(exchange(&mut bulk, 503, ""), "dlqIds=a&dlqIds=b");
     wait(&mut bulk);
@@ -347,27 +347,27 @@ fn ids_are_done_when_every_request_was_answered() {
 
 #[test]
 fn a_listing_ends_repeats_and_gives_up() {
-    let pager = || OneLane::new(Listing::builder(endpoint(), List::everything()).retry(attempts(2), 1).build());
-    let page = |pager: &mut OneLane<Listing>, status, body: &str| {
-        let OneStep::Send(request) = pager.poll() else { panic!() };
-        pager.on_response(&response(status, body)).unwrap();
+    let listing = || OneLane::new(Listing::builder(endpoint(), List::everything()).retry(attempts(2), 1).build());
+    let page = |listing: &mut OneLane<Listing>, status, body: &str| {
+        let OneStep::Send(request) = listing.poll() else { panic!() };
+        listing.on_response(&response(status, body)).unwrap();
         request.uri().query().unwrap_or_default().to_owned()
     };
-    let mut one = pager();
+    let mut one = listing();
     assert_eq!(page(&mut one, 200, "{\"messages\":[],\"cursor\":\"x\"}"), "count=100");
     assert_eq!(page(&mut one, 503, ""), "count=100&cursor=x");
     assert!(matches!(one.poll(), OneStep::Wait(_)));
     assert_eq!(page(&mut one, 200, "{\"messages\":[{\"dlqId\":\"a\"}],\"cursor\":\"\"}"), "count=100&cursor=x");
     assert!(matches!(one.poll(), OneStep::Done(outcome) if outcome.halted.is_none()));
     assert!(one.on_failure(Delivery::Unknown).is_err() && one.cancel_unsent().is_err());
-    let mut round = pager();
-    while let OneStep::Send(_) = round.poll() {
-        round.on_response(&response(200, "{\"messages\":[{}],\"cursor\":\"same\"}")).unwrap();
+    let mut repeating = listing();
+    while let OneStep::Send(_) = repeating.poll() {
+        repeating.on_response(&response(200, "{\"messages\":[{}],\"cursor\":\"same\"}")).unwrap();
     }
-    assert!(matches!(round.poll(), OneStep::Done(outcome) if outcome.halted == Some(Halt::NoProgress)));
-    let mut lost = pager();
+    assert!(matches!(repeating.poll(), OneStep::Done(outcome) if outcome.halted == Some(Halt::NoProgress)));
+    let mut lost = listing();
     assert!(matches!(lost.poll(), OneStep::Send(_)));
-    assert!(matches!(lost.poll(), OneStep::Wait(_)), "a second poll is an unknown answer");
+    assert!(matches!(lost.poll(), OneStep::Wait(_)), "a second poll is an unknown result");
     assert!(matches!(lost.poll(), OneStep::Send(_)));
     assert!(
         matches!(lost.poll(), OneStep::Done(outcome) if matches!(outcome.halted, Some(Halt::GaveUp { attempts: 2, .. })))

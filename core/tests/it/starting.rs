@@ -25,7 +25,7 @@ fn resume_of(selected: Selection, size: u32, max: Option<u64>) -> BulkBuilder<Re
         .retry(policy(), 1)
 }
 
-fn fleet_of(resume: BulkBuilder<Resume>, n: usize) -> BulkResume {
+fn on_lanes(resume: BulkBuilder<Resume>, n: usize) -> BulkResume {
     resume.lanes(lanes(n), UnixMillis::new(NOW)).build()
 }
 
@@ -38,18 +38,18 @@ fn starts(service: &Service) -> BTreeMap<String, u32> {
 
 /// Drives it, and settles what has to be settled as somebody would who knows what became of each request. Where started
 /// runs stay, that is only done for a request that was not carried out.
-fn drive(world: &mut World, fleet: &mut BulkResume, stay: bool, mut steps: usize) -> Option<Outcome> {
+fn drive(world: &mut World, operation: &mut BulkResume, stay: bool, mut steps: usize) -> Option<Outcome> {
     let mut applied = false;
     loop {
         assert!(steps > 0);
         steps -= 1;
-        match fleet.poll(world.clock) {
+        match operation.poll(world.clock) {
             Step::Done(outcome) if matches!(outcome.halted, Some(Halt::InDoubt { .. })) => {
                 assert!(world.in_flight.is_empty(), "done with requests out");
                 if stay && applied {
                     return Some(outcome);
                 }
-                fleet.settle(if applied { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
+                operation.settle(if applied { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
             }
             Step::Done(outcome) => return Some(outcome),
             Step::Send(lane, request) => {
@@ -58,7 +58,7 @@ fn drive(world: &mut World, fleet: &mut BulkResume, stay: bool, mut steps: usize
                 applied = world.service.started().count() > before;
             }
             Step::WaitUntil(at) if world.in_flight.is_empty() => world.clock = at,
-            Step::WaitUntil(_) | Step::AwaitResponse => drop(world.respond(fleet)),
+            Step::WaitUntil(_) | Step::AwaitResponse => drop(world.respond(operation)),
         }
     }
 }
@@ -80,8 +80,8 @@ proptest! {
         let matching: Vec<String> =
             world.service.runs().filter(|run| matches(kind, run)).map(|run| run.dlq_id.clone()).collect();
         world.service.set_faults(plan);
-        let mut fleet = fleet_of(resume_of(selection(kind), size, max), n);
-        let outcome = drive(&mut world, &mut fleet, stay, 1_000_000).unwrap();
+        let mut operation = on_lanes(resume_of(selection(kind), size, max), n);
+        let outcome = drive(&mut world, &mut operation, stay, 1_000_000).unwrap();
         // Where started runs stay and their response was lost, going on would start them again: it does not.
         let lost = matches!(outcome.halted, Some(Halt::InDoubt { .. }));
         prop_assert!(outcome.halted.is_none() || (stay && lost), "{:?}", outcome.halted);
@@ -117,51 +117,51 @@ proptest! {
     ) {
         let mut world = World::new(service(runs, Config { started_runs_stay: stay, ..Config::default() }), seed);
         let resume = || resume_of(Selection::Everything, size, max);
-        let mut fleet = fleet_of(resume(), n);
+        let mut operation = on_lanes(resume(), n);
         if !stay {
             world.service.set_faults(plan);
         }
         let mut carried_out = false;
-        let mut saved = fleet.checkpoint().to_json();
+        let mut saved = operation.checkpoint().to_json();
         for (steps, stopped) in crashes {
             let mut in_flight = 0;
             for _ in 0..steps {
-                match fleet.poll(world.clock) {
+                match operation.poll(world.clock) {
                     Step::Done(outcome) if outcome.halted.is_some() => {
-                        prop_assert!(fleet.in_doubt().is_some(), "{:?}", outcome.halted);
-                        fleet.settle(if carried_out { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
-                        (saved, in_flight) = (fleet.checkpoint().to_json(), 0);
+                        prop_assert!(operation.in_doubt().is_some(), "{:?}", outcome.halted);
+                        operation.settle(if carried_out { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
+                        (saved, in_flight) = (operation.checkpoint().to_json(), 0);
                     }
                     Step::Done(_) => break,
                     Step::Send(lane, request) => {
                         // On disk before it is sent.
-                        saved = fleet.checkpoint().to_json();
+                        saved = operation.checkpoint().to_json();
                         in_flight = 1;
                         let before = world.service.started().count();
                         world.deliver(lane, &request);
                         carried_out = world.service.started().count() > before;
                     }
                     Step::WaitUntil(at) if world.in_flight.is_empty() => world.clock = at,
-                    Step::WaitUntil(_) | Step::AwaitResponse => drop(world.respond(&mut fleet)),
+                    Step::WaitUntil(_) | Step::AwaitResponse => drop(world.respond(&mut operation)),
                 }
             }
             if stopped {
                 // As after Ctrl-C: what is out comes to its end, and then the file is written once more.
                 while !world.in_flight.is_empty() {
-                    drop(world.respond(&mut fleet));
+                    drop(world.respond(&mut operation));
                 }
-                saved = fleet.checkpoint().to_json();
-                in_flight = u64::from(fleet.in_doubt().is_some());
+                saved = operation.checkpoint().to_json();
+                in_flight = u64::from(operation.in_doubt().is_some());
             }
             // What came back since the file was written is forgotten.
             world.in_flight.clear();
             let file = Checkpoint::from_json(saved.as_bytes()).unwrap();
-            fleet = resume().lanes(lanes(again), UnixMillis::new(NOW + 9_000)).resume_from(file).unwrap();
+            operation = resume().lanes(lanes(again), UnixMillis::new(NOW + 9_000)).resume_from(file).unwrap();
             let mut settled = 0;
-            while fleet.in_doubt().is_some() {
+            while operation.in_doubt().is_some() {
                 settled += 1;
                 // It says so before it sends anything.
-                let Step::Done(outcome) = fleet.poll(world.clock) else { panic!("sent before it is settled") };
+                let Step::Done(outcome) = operation.poll(world.clock) else { panic!("sent before it is settled") };
                 let waits = matches!(outcome.halted, Some(Halt::InDoubt { .. }));
                 prop_assert!(waits, "{:?}", outcome.halted);
                 // Where started runs stay and the cursor is lost with the response, somebody gives up here.
@@ -170,12 +170,12 @@ proptest! {
                     prop_assert!(starts.values().all(|times| *times == 1), "started twice: {starts:?}");
                     return Ok(());
                 }
-                fleet.settle(if carried_out { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
+                operation.settle(if carried_out { Settlement::Applied } else { Settlement::NotApplied }).unwrap();
             }
             prop_assert_eq!(settled, in_flight, "what was in flight has to be settled");
-            saved = fleet.checkpoint().to_json();
+            saved = operation.checkpoint().to_json();
         }
-        let outcome = drive(&mut world, &mut fleet, stay, 1_000_000).unwrap();
+        let outcome = drive(&mut world, &mut operation, stay, 1_000_000).unwrap();
         prop_assert!(outcome.halted.is_none(), "{:?}", outcome.halted);
         let starts = starts(&world.service);
         prop_assert!(starts.values().all(|times| *times == 1), "started twice: {starts:?}");
@@ -204,16 +204,16 @@ fn world_of(runs: Vec<Run>, config: Config) -> World {
 fn resume_and_restart_stay_in_one_lane_unless_they_have_ids() {
     let runs = || runs_at((0..2_000).map(|n| NOW - n * DAY / 40));
     let mut world = world_of(runs(), Config::default());
-    let mut fleet =
+    let mut operation =
         BulkRestart::builder(endpoint(), Selection::Everything).lanes(lanes(4), UnixMillis::new(NOW)).build();
-    let outcome = world.run(&mut fleet, 100_000, |_, _| ()).unwrap();
+    let outcome = world.run(&mut operation, 100_000, |_, _| ()).unwrap();
     assert!(outcome.halted.is_none() && outcome.totals.affected == 2_000 && world.most_in_flight == 1, "{outcome:?}");
 
     let ids = Selection::Ids(Ids::parse((0..900).map(|n| format!("r{n}"))).unwrap());
     for (selected, count, lanes) in [(Selection::Everything, 2_000, 1), (ids, 900, 4)] {
         let mut world = world_of(runs(), Config::default());
-        let mut fleet = fleet_of(resume_of(selected, 50, None), 4);
-        let outcome = world.run(&mut fleet, 100_000, |_, _| ()).unwrap();
+        let mut operation = on_lanes(resume_of(selected, 50, None), 4);
+        let outcome = world.run(&mut operation, 100_000, |_, _| ()).unwrap();
         assert!(outcome.halted.is_none() && outcome.totals.affected == count, "{outcome:?}");
         assert_eq!(
             (world.most_in_flight, outcome.totals.requests),
@@ -223,19 +223,19 @@ fn resume_and_restart_stay_in_one_lane_unless_they_have_ids() {
     }
 }
 
-/// The last page has come, and then the process ends: a later one finds nothing to do, on one lane and on the fleet's own.
+/// The last page has come, and then the process ends: a later one finds nothing to do, on one lane and on the operation's own.
 #[test]
-fn what_is_finished_is_not_begun_again() {
+fn a_finished_lane_does_not_begin_again() {
     let pages =
         [r#"{"workflowRuns":[{"workflowRunId":"a"}],"cursor":"c"}"#, r#"{"workflowRuns":[{"workflowRunId":"b"}]}"#];
     let resume = || resume_of(Selection::Everything, 50, None);
     let mut bulk = resume().one();
-    let mut fleet = fleet_of(resume(), 4);
+    let mut operation = on_lanes(resume(), 4);
     for page in pages {
         let OneStep::Send(_) = bulk.poll() else { panic!() };
         bulk.on_response(&Response::new(page)).unwrap();
-        let Step::Send(lane, _) = fleet.poll(Duration::ZERO) else { panic!() };
-        fleet.respond(lane, &Response::new(page)).unwrap();
+        let Step::Send(lane, _) = operation.poll(Duration::ZERO) else { panic!() };
+        operation.respond(lane, &Response::new(page)).unwrap();
     }
     let mut later =
         resume().resume_from(Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap()).unwrap().one();
@@ -244,7 +244,7 @@ fn what_is_finished_is_not_begun_again() {
     // And a third one, from what the second has written.
     let mut later = resume().resume_from(later.checkpoint()).unwrap().one();
     assert!(matches!(later.poll(), OneStep::Done(_)), "begun again");
-    let mut saved = fleet.checkpoint().to_json();
+    let mut saved = operation.checkpoint().to_json();
     for n in [1, 4, 2] {
         let file = Checkpoint::from_json(saved.as_bytes()).unwrap();
         let mut later = resume().lanes(lanes(n), UnixMillis::new(NOW)).resume_from(file).unwrap();
@@ -261,13 +261,13 @@ fn the_file_of_a_single_lane_waits_to_be_settled() {
     let mut bulk = resume().one();
     let OneStep::Send(_) = bulk.poll() else { panic!() };
     let saved = Checkpoint::from_json(bulk.checkpoint().to_json().as_bytes()).unwrap();
-    let mut fleet = resume().lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap();
-    let Step::Done(outcome) = fleet.poll(Duration::ZERO) else { panic!("sent before it is settled") };
+    let mut operation = resume().lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap();
+    let Step::Done(outcome) = operation.poll(Duration::ZERO) else { panic!("sent before it is settled") };
     assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })), "{outcome:?}");
-    assert!(matches!(fleet.in_doubt(), Some(InDoubt::Listing(_))));
-    fleet.settle(Settlement::Applied).unwrap();
+    assert!(matches!(operation.in_doubt(), Some(InDoubt::Listing(_))));
+    operation.settle(Settlement::Applied).unwrap();
     let mut world = world_of(runs_at((0..900).map(|n| NOW - n)), Config::default());
-    let outcome = world.run(&mut fleet, 10_000, |_, _| ()).unwrap();
+    let outcome = world.run(&mut operation, 10_000, |_, _| ()).unwrap();
     assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (70, 1));
     assert_eq!(world.service.started().count(), 70);
 }

@@ -74,10 +74,10 @@ impl suite::Driver for Reqwest {
         block_on(Client::new(endpoint.clone()).unwrap().call(call))
     }
 
-    fn run<V: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome) {
+    fn run<O: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<O>) -> (Vec<O::Page>, Outcome) {
         let mut pages = Vec::new();
         let client = Client::new(endpoint.clone()).unwrap();
-        let driven = block_on(client.run(bulk, &mut |_: &Bulk<V>, event: &Event<V::Page>| {
+        let driven = block_on(client.run(bulk, &mut |_: &Bulk<O>, event: &Event<O::Page>| {
             if let Event::Page(page) = event {
                 pages.push(page.clone());
             }
@@ -151,7 +151,7 @@ fn a_stream_deletes_only_as_far_as_it_is_asked() {
 }
 
 #[test]
-fn a_dropped_future_counts_as_unknown_and_the_machine_goes_on() {
+fn a_dropped_future_counts_as_unknown_and_the_operation_continues() {
     let (server, endpoint) = emulator(150);
     let client = Client::new(endpoint.clone()).unwrap();
     let mut bulk = BulkDelete::builder(endpoint, Selection::Everything).build();

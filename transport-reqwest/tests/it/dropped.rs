@@ -1,4 +1,4 @@
-//! What is left of a request whose future is dropped: the machine knows of it.
+//! What is left of a request whose future is dropped: the operation counts it.
 
 use futures_util::StreamExt;
 use std::future::Future;
@@ -102,7 +102,7 @@ fn is_send<T: Send>(_: &T) {}
 fn unseen<M, P>(_: &M, _: &Event<P>) {}
 
 #[test]
-fn a_timeout_around_run_leaves_the_machine_that_knows_of_the_request() {
+fn a_timeout_around_run_leaves_an_operation_that_counts_the_request() {
     let held = Held::start(DELETED);
     let (client, endpoint) = held.client();
     let mut bulk = BulkDelete::builder(endpoint, Selection::Everything).build();
@@ -148,7 +148,7 @@ async fn starts_nothing_twice(held: &Held, bulk: &mut Bulk<Resume>) {
 }
 
 #[test]
-fn a_streams_machine_can_be_had_while_a_request_is_out() {
+fn a_stream_lends_its_operation_while_a_request_is_in_flight() {
     block_on(async {
         let held = Held::start(STARTED);
         let mut bulk = with_a_request_out(&held).await.into_operation();
@@ -158,7 +158,7 @@ fn a_streams_machine_can_be_had_while_a_request_is_out() {
 }
 
 #[test]
-fn a_checkpoint_taken_while_a_request_is_out_starts_nothing_twice() {
+fn a_checkpoint_taken_while_a_request_is_in_flight_starts_nothing_twice() {
     block_on(async {
         let held = Held::start(STARTED);
         let pages = with_a_request_out(&held).await;
@@ -185,22 +185,22 @@ fn a_stream_that_is_polled_on_has_lost_nothing() {
 }
 
 #[test]
-fn many_lanes_that_are_dropped_count_every_request_that_was_out() {
+fn many_lanes_that_are_dropped_count_every_request_in_flight() {
     let held = Held::start(DELETED);
     held.let_go(1);
     let (client, endpoint) = held.client();
     let lanes = NonZeroUsize::new(4).unwrap();
     let builder = BulkDelete::builder(endpoint, Selection::Everything);
-    let mut fleet = builder.lanes(lanes, UnixMillis::new(1_764_000_000_000)).build();
+    let mut operation = builder.lanes(lanes, UnixMillis::new(1_764_000_000_000)).build();
     block_on(async {
         let mut observer = unseen::<BulkDelete, DeletePage>;
         tokio::select! {
-            _ = client.run(&mut fleet, &mut observer) => panic!("it ended"),
+            _ = client.run(&mut operation, &mut observer) => panic!("it ended"),
             () = held.hears(5) => {}
         }
-        assert_eq!((fleet.totals().unconfirmed, fleet.totals().requests), (4, 5));
+        assert_eq!((operation.totals().unconfirmed, operation.totals().requests), (4, 5));
         held.let_go(usize::MAX);
-        let Driven::Done(outcome) = client.run(&mut fleet, &mut observer).await else { panic!() };
+        let Driven::Done(outcome) = client.run(&mut operation, &mut observer).await else { panic!() };
         assert!(outcome.verified && outcome.totals.unconfirmed == 4 && outcome.totals.affected == 100, "{outcome:?}");
     });
 }
@@ -214,10 +214,10 @@ fn a_listing_goes_on_where_its_stream_stood() {
     block_on(async {
         let mut items = client.list(List::everything()).items();
         assert_eq!(items.next().await.unwrap().unwrap().dlq_id(), Some(DlqId::new("a").unwrap()));
-        let mut pager: Listing = items.into_operation();
+        let mut listing: Listing = items.into_operation();
         let mut rest = Vec::new();
         let driven = client
-            .run(&mut pager, &mut |_: &Listing, event: &Event<ListPage>| {
+            .run(&mut listing, &mut |_: &Listing, event: &Event<ListPage>| {
                 if let Event::Page(page) = event {
                     rest.extend(page.messages.iter().filter_map(DlqMessage::dlq_id));
                 }

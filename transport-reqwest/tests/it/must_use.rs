@@ -33,7 +33,7 @@ async fn count(client: &Client) {
 }
 
 #[test]
-fn what_ends_an_operation_must_be_looked_at() {
+fn outcomes_must_be_used() {
     // That this compiles is the test.
     let _ = async |client: &Client, bulk: &mut BulkDelete| {
         run(client).await;

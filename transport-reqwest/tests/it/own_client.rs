@@ -1,6 +1,6 @@
 //! A client or a builder of the user's: what is ours all the same, and what is not known of it.
 
-use crate::suite::wire::{Answer, Wire, ok, status};
+use crate::suite::wire::{Reply, Wire, ok, status};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
@@ -22,10 +22,10 @@ fn theirs(address: SocketAddr) -> reqwest::ClientBuilder {
 }
 
 #[test]
-fn a_builder_is_used_and_asked_as_ours_is() {
+fn a_builder_of_the_caller_is_used_like_ours() {
     let redirect = status("302 Found", "location: /elsewhere\r\n", "");
-    for (answer, expected) in [(Answer::Sized(1 << 20), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
-        let wire = Wire::start(vec![answer]);
+    for (reply, expected) in [(Reply::Sized(1 << 20), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
+        let wire = Wire::start(vec![reply]);
         let none = Duration::ZERO;
         let strict = theirs(wire.addr).timeout(none).read_timeout(none).connect_timeout(none);
         assert_eq!(send(|client| client.http(strict)).unwrap().status(), expected);
@@ -52,7 +52,7 @@ fn a_redirect_that_a_ready_client_followed_is_seen() {
 }
 
 #[test]
-fn a_refusal_proves_something_only_where_nothing_was_tried_before() {
+fn a_refused_connection_of_a_ready_client_counts_as_unknown() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let failure = send(|client| client.http(theirs(closed))).unwrap_err();
     assert_eq!(failure.delivery, Delivery::NotSent, "{failure:?}");
@@ -64,7 +64,7 @@ fn a_refusal_proves_something_only_where_nothing_was_tried_before() {
 }
 
 #[test]
-fn errors_hold_no_token() {
+fn errors_contain_no_token() {
     let wire = Wire::start(vec![ok("{}")]);
     let failure = send(|client| client.http(theirs(wire.addr).https_only(true))).unwrap_err();
     assert_eq!((failure.delivery, wire.requests().len()), (Delivery::NotSent, 0));

@@ -55,9 +55,9 @@ impl suite::Driver for Ureq {
         Client::new(endpoint.clone()).unwrap().call(call)
     }
 
-    fn run<V: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome) {
+    fn run<O: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<O>) -> (Vec<O::Page>, Outcome) {
         let mut pages = Vec::new();
-        let driven = Client::new(endpoint.clone()).unwrap().run(bulk, &mut |_: &Bulk<V>, event: &Event<V::Page>| {
+        let driven = Client::new(endpoint.clone()).unwrap().run(bulk, &mut |_: &Bulk<O>, event: &Event<O::Page>| {
             if let Event::Page(page) = event {
                 pages.push(page.clone());
             }

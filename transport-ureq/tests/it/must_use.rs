@@ -49,8 +49,8 @@ fn archive_outcome(archive: &ArchivedDelete) {
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-fn list_outcome(fleet: &Listing) {
-    fleet.outcome_so_far();
+fn list_outcome(listing: &Listing) {
+    listing.outcome_so_far();
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
@@ -59,7 +59,7 @@ fn totals(bulk: &BulkDelete) {
 }
 
 #[test]
-fn what_ends_an_operation_must_be_looked_at() {
+fn outcomes_must_be_used() {
     // That this compiles is the test.
     let _ = (run, run_with, run_on, run_operation, count, pages, driven);
     let _ = (archive_outcome, list_outcome, totals);

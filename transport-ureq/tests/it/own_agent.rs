@@ -1,6 +1,6 @@
 //! An agent of the user's: what is ours all the same, and what is not known of it.
 
-use crate::suite::wire::{Answer, Wire, ok, status};
+use crate::suite::wire::{Reply, Wire, ok, status};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
@@ -42,10 +42,10 @@ fn send(
 }
 
 #[test]
-fn is_used_and_asked_as_ours_is() {
+fn an_agent_of_the_caller_is_used_like_ours() {
     let redirect = status("302 Found", "location: /elsewhere\r\n", "");
-    for (answer, expected) in [(Answer::Sized(1 << 20), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
-        let wire = Wire::start(vec![answer]);
+    for (reply, expected) in [(Reply::Sized(1 << 20), 200), (redirect, 302), (status("500 Oops", "", ""), 500)] {
+        let wire = Wire::start(vec![reply]);
         let strict = |config: ConfigBuilder<AgentScope>| {
             let none = Some(Duration::ZERO);
             config
@@ -69,14 +69,14 @@ fn is_used_and_asked_as_ours_is() {
 }
 
 #[test]
-fn its_refusal_proves_nothing() {
+fn a_refused_connection_of_the_callers_agent_counts_as_unknown() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let failure = send(closed, |config| config).unwrap_err();
     assert_eq!(failure.delivery, Delivery::Unknown, "{failure:?}");
 }
 
 #[test]
-fn its_errors_hold_no_token() {
+fn errors_of_the_callers_agent_contain_no_token() {
     let wire = Wire::start(vec![ok("{}")]);
     let failure = send(wire.addr, |config| config.https_only(true)).unwrap_err();
     assert_eq!((failure.delivery, wire.requests().len()), (Delivery::NotSent, 0));

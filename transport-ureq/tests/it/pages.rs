@@ -1,4 +1,4 @@
-//! A listing whose machine is taken back.
+//! A listing whose operation is taken back.
 
 use std::collections::BTreeSet;
 use upstash_dlq_core::wire::{List, ListPage};
@@ -15,8 +15,8 @@ fn a_listing_goes_on_where_its_pages_stood() {
     let ids = |page: &ListPage| page.messages.iter().filter_map(DlqMessage::dlq_id).collect::<Vec<_>>();
     let mut pages = client.list(List::everything().page_size(100));
     let mut seen = ids(&pages.next().unwrap().unwrap());
-    let mut pager = pages.into_operation();
-    let driven = client.run(&mut pager, &mut |_: &Listing, event: &Event<ListPage>| {
+    let mut listing = pages.into_operation();
+    let driven = client.run(&mut listing, &mut |_: &Listing, event: &Event<ListPage>| {
         if let Event::Page(page) = event {
             seen.extend(ids(page));
         }

@@ -26,7 +26,7 @@ fn endpoint(url: &str) -> Endpoint {
     Endpoint::new(url, Token::new(LOCAL_TOKEN).unwrap()).unwrap()
 }
 
-fn fleet(endpoint: &Endpoint, lanes: usize) -> BulkDelete {
+fn delete(endpoint: &Endpoint, lanes: usize) -> BulkDelete {
     at_a_rate(endpoint, lanes, None)
 }
 
@@ -95,23 +95,23 @@ fn a_panic_of_the_observer_stops_all_lanes_and_reaches_the_caller() {
         in_time(move || {
             let (server, endpoint) = emulator();
             let client = Client::new(endpoint.clone()).unwrap();
-            let mut fleet = fleet(&endpoint, 8);
+            let mut delete = delete(&endpoint, 8);
             if hook == Hook::Waiting {
-                fleet = at_a_rate(&endpoint, 8, Some(25));
+                delete = at_a_rate(&endpoint, 8, Some(25));
             }
             let mut observer = Panicking { hook, sent: 0, panicked: false, afterwards: 0 };
-            let driven = catch_unwind(AssertUnwindSafe(|| client.run(&mut fleet, &mut observer)));
+            let driven = catch_unwind(AssertUnwindSafe(|| client.run(&mut delete, &mut observer)));
             let panic = driven.expect_err("it was passed on");
             assert_eq!(panic.downcast_ref::<&str>(), Some(&"disk full"), "{hook:?}");
             assert_eq!(observer.afterwards, 0, "{hook:?}: the observer was called after its panic");
             // What was out came to its end, and was counted.
             let (sent, deleted) = server.with_service(|s| (s.requests_total(), s.deleted_total()));
             assert_eq!(sent, observer.sent as u64, "{hook:?}: more was sent");
-            let totals = fleet.totals();
+            let totals = delete.totals();
             assert_eq!((totals.affected, totals.requests, totals.unconfirmed), (deleted, sent, 0), "{hook:?}");
-            // And the fleet can be driven on.
+            // And the delete can be driven on.
             if hook != Hook::Waiting {
-                let driven = client.run(&mut fleet, &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
+                let driven = client.run(&mut delete, &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
                 assert!(matches!(driven, Driven::Done(outcome) if outcome.verified && outcome.totals.unconfirmed == 0));
             }
         });
@@ -134,16 +134,16 @@ fn a_panic_while_sending_stops_all_lanes_and_reaches_the_caller() {
             },
         );
         let client = Client::builder(endpoint.clone()).agent(config.build().into()).build().unwrap();
-        let mut fleet = fleet(&endpoint, 8);
+        let mut delete = delete(&endpoint, 8);
         let mut observer = Panicking { hook: Hook::Nowhere, sent: 0, panicked: false, afterwards: 0 };
-        let driven = catch_unwind(AssertUnwindSafe(|| client.run(&mut fleet, &mut observer)));
+        let driven = catch_unwind(AssertUnwindSafe(|| client.run(&mut delete, &mut observer)));
         let panic = driven.expect_err("it was passed on");
         assert_eq!(panic.downcast_ref::<&str>(), Some(&"a middleware's own fault"));
         // Nobody holds the lanes while a request is under way: those that were about to take one may have.
         let sent = server.with_service(|s| s.requests_total());
         assert!(sent < 12 + 2 * 8, "{sent}");
         // The request that panicked is one whose fate is not known.
-        assert_eq!((fleet.totals().unconfirmed, fleet.totals().requests), (1, sent + 1));
+        assert_eq!((delete.totals().unconfirmed, delete.totals().requests), (1, sent + 1));
     });
 }
 
@@ -163,8 +163,8 @@ fn a_response_wakes_no_more_threads_than_have_something_to_do() {
     let mut asked = Asked(0);
     let begun = Instant::now();
     // Most of the lanes rest most of the time.
-    let mut fleet = at_a_rate(&endpoint, 64, Some(400));
-    let driven = Client::new(endpoint).unwrap().run(&mut fleet, &mut asked);
+    let mut delete = at_a_rate(&endpoint, 64, Some(400));
+    let driven = Client::new(endpoint).unwrap().run(&mut delete, &mut asked);
     let Driven::Done(outcome) = driven else { panic!("stopped") };
     assert!(outcome.verified && outcome.totals.affected == RUNS as u64, "{outcome:?}");
     // Whoever rests until a request may be sent is one, and asks once; and ten times a second besides.
@@ -198,13 +198,13 @@ fn without_threads(exe: &std::path::Path, most: u32) -> Option<std::process::Com
 
 #[cfg(unix)]
 #[test]
-fn where_the_system_has_no_threads_fewer_lanes_do_it() {
+fn without_further_threads_fewer_threads_serve_all_lanes() {
     if let Ok(url) = std::env::var(CHILD) {
         assert!(std::thread::Builder::new().spawn(|| ()).is_err(), "there are threads after all");
         let endpoint = endpoint(&url);
-        let mut fleet = fleet(&endpoint, 8);
+        let mut delete = delete(&endpoint, 8);
         let client = Client::new(endpoint).unwrap();
-        let driven = client.run(&mut fleet, &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
+        let driven = client.run(&mut delete, &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
         let Driven::Done(outcome) = driven else { panic!("stopped") };
         assert!(outcome.verified && outcome.totals.affected == RUNS as u64, "{outcome:?}");
         return;
@@ -219,7 +219,7 @@ fn where_the_system_has_no_threads_fewer_lanes_do_it() {
     };
     let (server, _) = emulator();
     // The test harness itself does without a thread where it gets none.
-    command.args(["--exact", "threads::where_the_system_has_no_threads_fewer_lanes_do_it", "--test-threads=1"]);
+    command.args(["--exact", "threads::without_further_threads_fewer_threads_serve_all_lanes", "--test-threads=1"]);
     let output = command.env(CHILD, server.url()).current_dir("/").output();
     let _ = std::fs::remove_file(&exe);
     let output = output.unwrap();

@@ -2,7 +2,7 @@
 
 use super::scenario::{Chaos, Scenario};
 use super::{NOW, TOKEN, World};
-use crate::one_lane::{Machine, One, OneStep, resume};
+use crate::one_lane::{One, OneDelete, OneStep, resume};
 use http::{Request, Response};
 use std::collections::BTreeSet;
 use upstash_dlq_core::operation::BulkBuilder;
@@ -30,19 +30,19 @@ pub(crate) struct Report {
     pub(crate) trace: Vec<String>,
 }
 
-/// Looks at the machine before each poll.
+/// Looks at the operation before each poll.
 pub(crate) trait Check {
-    fn check(&mut self, machine: &Machine, delete: &BulkBuilder<Delete>, in_flight: bool);
+    fn check(&mut self, operation: &OneDelete, delete: &BulkBuilder<Delete>, in_flight: bool);
 }
 
-impl<F: FnMut(&Machine, &BulkBuilder<Delete>, bool)> Check for F {
-    fn check(&mut self, machine: &Machine, delete: &BulkBuilder<Delete>, in_flight: bool) {
-        self(machine, delete, in_flight);
+impl<F: FnMut(&OneDelete, &BulkBuilder<Delete>, bool)> Check for F {
+    fn check(&mut self, operation: &OneDelete, delete: &BulkBuilder<Delete>, in_flight: bool) {
+        self(operation, delete, in_flight);
     }
 }
 
 pub(crate) fn run(scenario: &Scenario) -> Report {
-    run_checked(scenario, &mut |_: &Machine, _: &BulkBuilder<Delete>, _: bool| ())
+    run_checked(scenario, &mut |_: &OneDelete, _: &BulkBuilder<Delete>, _: bool| ())
 }
 
 pub(crate) fn pairs_of(request: &Request<()>) -> Vec<(String, String)> {
@@ -84,7 +84,7 @@ pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report
     runs.into_iter().for_each(|run| service.insert(run));
 
     let delete = scenario.delete(TOKEN);
-    let mut machine = delete.clone().one();
+    let mut operation = delete.clone().one();
     let mut past = Past { world: World::new(service, scenario.seed), may_have_arrived: 0, charged: 0 };
     let mut report = Report {
         outcome: None,
@@ -99,9 +99,9 @@ pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report
     let mut chaos = scenario.chaos.iter().copied();
     let mut crash_while_waiting = false;
     for _ in 0..200_000 {
-        check.check(&machine, &delete, false);
-        let unconfirmed = machine.totals().unconfirmed;
-        let step = machine.poll();
+        check.check(&operation, &delete, false);
+        let unconfirmed = operation.totals().unconfirmed;
+        let step = operation.poll();
         report.trace.push(format!("{step:?}"));
         let request = match step {
             OneStep::Done(outcome) => {
@@ -111,23 +111,23 @@ pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report
             OneStep::Wait(wait) => {
                 past.world.clock += wait;
                 if std::mem::take(&mut crash_while_waiting) {
-                    machine = resume(&machine, &delete);
+                    operation = resume(&operation, &delete);
                 }
                 continue;
             }
             OneStep::Send(request) => request,
         };
-        check.check(&machine, &delete, true);
+        check.check(&operation, &delete, true);
         let asked = count_of(&request);
-        report.most_asked_for = report.most_asked_for.max(machine.totals().affected + past.charged + asked);
+        report.most_asked_for = report.most_asked_for.max(operation.totals().affected + past.charged + asked);
         let what = chaos.next().unwrap_or(Chaos::Deliver);
         if what != Chaos::CancelUnsent {
             report.sent.push(pairs_of(&request));
         }
-        assert_eq!(machine.totals().unconfirmed, unconfirmed + 1, "what is in flight is not counted");
-        act(what, &mut machine, &delete, &mut past, &request);
+        assert_eq!(operation.totals().unconfirmed, unconfirmed + 1, "what is in flight is not counted");
+        act(what, &mut operation, &delete, &mut past, &request);
         crash_while_waiting |= what == Chaos::CrashWaiting;
-        let unconfirmed_now = machine.totals().unconfirmed - unconfirmed;
+        let unconfirmed_now = operation.totals().unconfirmed - unconfirmed;
         assert!(unconfirmed_now <= 1);
         past.charged += unconfirmed_now * asked;
     }
@@ -137,51 +137,51 @@ pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report
     report
 }
 
-fn act(what: Chaos, machine: &mut Machine, delete: &BulkBuilder<Delete>, past: &mut Past, request: &Request<()>) {
+fn act(what: Chaos, operation: &mut OneDelete, delete: &BulkBuilder<Delete>, past: &mut Past, request: &Request<()>) {
     // A second poll while a request is out stands for a future that was dropped. It may hand out the next request at once,
-    // or end: a clone is polled, and what it did is told with the same words to the machine itself.
-    let dropped = |machine: &mut Machine| {
-        let mut twin = machine.clone();
+    // or end: a clone is polled, and the operation itself gets the same calls.
+    let dropped = |operation: &mut OneDelete| {
+        let mut twin = operation.clone();
         let twin_step = format!("{:?}", twin.poll());
-        machine.on_failure(Delivery::Unknown).unwrap();
-        let step = format!("{:?}", machine.clone().poll());
-        assert_eq!(twin_step, step, "a second poll is not the same as an unknown answer");
-        assert_eq!(twin.totals(), machine.totals());
+        operation.on_failure(Delivery::Unknown).unwrap();
+        let step = format!("{:?}", operation.clone().poll());
+        assert_eq!(twin_step, step, "a second poll is not the same as an unknown result");
+        assert_eq!(twin.totals(), operation.totals());
     };
     match what {
         Chaos::NotSent => {
-            machine.on_failure(Delivery::NotSent).unwrap();
+            operation.on_failure(Delivery::NotSent).unwrap();
         }
-        Chaos::CancelUnsent => machine.cancel_unsent().unwrap(),
+        Chaos::CancelUnsent => operation.cancel_unsent().unwrap(),
         Chaos::DropBefore => {
             past.may_have_arrived += 1;
-            dropped(machine);
+            dropped(operation);
         }
         Chaos::DropAfter => {
             past.deliver(request);
-            dropped(machine);
+            dropped(operation);
         }
         Chaos::CrashBefore => {
             past.may_have_arrived += 1;
-            *machine = resume(machine, delete);
+            *operation = resume(operation, delete);
         }
         Chaos::CrashAfter => {
             past.deliver(request);
-            *machine = resume(machine, delete);
+            *operation = resume(operation, delete);
         }
         Chaos::Deliver | Chaos::CrashAfterResponse | Chaos::CrashWaiting => {
             match past.deliver(request) {
-                Some(response) => drop(machine.on_response(&response).unwrap()),
-                None => drop(machine.on_failure(Delivery::Unknown).unwrap()),
+                Some(response) => drop(operation.on_response(&response).unwrap()),
+                None => drop(operation.on_failure(Delivery::Unknown).unwrap()),
             }
-            if what == Chaos::CrashAfterResponse && !is_done(machine) {
-                *machine = resume(machine, delete);
+            if what == Chaos::CrashAfterResponse && !is_done(operation) {
+                *operation = resume(operation, delete);
             }
         }
     }
 }
 
 /// Polling a clone is the only way to know from outside.
-fn is_done(machine: &Machine) -> bool {
-    matches!(machine.clone().poll(), OneStep::Done(_))
+fn is_done(operation: &OneDelete) -> bool {
+    matches!(operation.clone().poll(), OneStep::Done(_))
 }

@@ -1,6 +1,6 @@
 //! How much, how long, and what is shown.
 
-use super::wire::{Answer, Wire, ok, status};
+use super::wire::{Reply, Wire, ok, status};
 use super::{Driver, Setup, endpoint};
 use http::{Request, Response};
 use std::time::Duration;
@@ -12,17 +12,17 @@ fn request(endpoint: &Endpoint) -> Request<()> {
     request
 }
 
-fn send<D: Driver>(answer: Answer, setup: &Setup) -> Result<Response<Vec<u8>>, TransportFailure> {
-    let wire = Wire::start(vec![answer]);
+fn send<D: Driver>(reply: Reply, setup: &Setup) -> Result<Response<Vec<u8>>, TransportFailure> {
+    let wire = Wire::start(vec![reply]);
     let endpoint = endpoint(&wire.url());
     D::send_with(&endpoint, setup, request(&endpoint))
 }
 
 pub(crate) fn a_body_may_be_as_large_as_the_bound_and_no_larger<D: Driver>() {
     const BOUND: usize = 16 << 20;
-    let whole = send::<D>(Answer::Sized(BOUND), &Setup::default()).unwrap();
+    let whole = send::<D>(Reply::Sized(BOUND), &Setup::default()).unwrap();
     assert_eq!(whole.body().len(), BOUND);
-    let failure = send::<D>(Answer::Sized(BOUND + 1), &Setup::default()).unwrap_err();
+    let failure = send::<D>(Reply::Sized(BOUND + 1), &Setup::default()).unwrap_err();
     assert_eq!(failure.delivery, Delivery::Unknown);
     assert!(failure.message.contains("16 MiB"), "{failure:?}");
 }

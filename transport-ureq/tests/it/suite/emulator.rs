@@ -82,8 +82,8 @@ pub(crate) fn a_page_after_a_cursor_lists_on<D: Driver>() {
     let server = Server::start(service, ServerOptions::default()).unwrap();
     let endpoint = endpoint(&server.url());
     let first = List::everything();
-    let answer = D::send(&endpoint, LONG, first.to_request(&endpoint).unwrap()).unwrap();
-    let page = first.parse(&answer).unwrap();
+    let reply = D::send(&endpoint, LONG, first.to_request(&endpoint).unwrap()).unwrap();
+    let page = first.parse(&reply).unwrap();
     let cursor: Cursor = page.cursor.unwrap();
     assert_eq!(page.messages.len() + D::list(&endpoint, first.after(cursor)).unwrap().len(), 250);
 }

@@ -32,7 +32,7 @@ use upstash_dlq_core::{
     Selection, Settlement, Step, Token, TransportFailure, UnixMillis,
 };
 use upstash_dlq_emulator::LOCAL_TOKEN;
-use wire::{Answer, Wire, ok, status};
+use wire::{Reply, Wire, ok, status};
 
 /// One transport.
 pub(crate) trait Driver {
@@ -53,7 +53,7 @@ pub(crate) trait Driver {
     fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome;
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt>;
     fn call<C: Call>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt>;
-    fn run<V: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<V>) -> (Vec<V::Page>, Outcome);
+    fn run<O: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<O>) -> (Vec<O::Page>, Outcome);
     fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt>;
@@ -177,8 +177,8 @@ pub(crate) fn cursors_base_paths_and_listing_on_the_wire<D: Driver>() {
     assert_eq!(wire.requests(), [expected_head(&wire, "GET", "/v2/workflows/dlq?count=7", Some(LOCAL_TOKEN))]);
 }
 
-/// The request of each single call on a run, and the answer it wants.
-fn singles(id: &str) -> Vec<(&'static str, &'static str, Answer)> {
+/// The request of each single call on a run, and the reply it wants.
+fn singles(id: &str) -> Vec<(&'static str, &'static str, Reply)> {
     let started = || ok("{\"workflowRunId\":\"wfr_new\",\"workflowCreatedAt\":7}");
     vec![
         ("GET", "", ok(&format!("{{ \"dlqId\" : \"{id}\" }}"))),
@@ -194,7 +194,7 @@ pub(crate) fn golden_wire_bytes_of_every_operation_on_one_run<D: Driver>() {
     let overrides = Overrides::builder().retries(3).label("second try").build().unwrap();
     for (raw, encoded) in [("1752829295505-0", "1752829295505-0"), ("a/../b+ü%2e?#", "a%2F..%2Fb%2B%C3%BC%252e%3F%23")]
     {
-        let wire = Wire::start(singles(raw).into_iter().map(|(_, _, answer)| answer).collect());
+        let wire = Wire::start(singles(raw).into_iter().map(|(_, _, reply)| reply).collect());
         let results = D::each(&endpoint(&wire.url()), &DlqId::new(raw).unwrap(), &overrides);
         let shown: Vec<&str> = results.iter().map(|result| result.as_deref().unwrap()).collect();
         assert_eq!(shown, [&*format!("{{\"dlqId\":\"{raw}\"}}"), "()", "wfr_new", "wfr_new", "wfr_new", "()"]);
@@ -224,7 +224,7 @@ fn with_length(head: &mut Vec<String>, method: &str) {
 }
 
 pub(crate) fn golden_wire_bytes_of_resume_and_restart<D: Driver>() {
-    fn check<D: Driver, V: BulkOperation>(under: &str, build: impl Fn(Endpoint, Selection) -> BulkBuilder<V>) {
+    fn check<D: Driver, O: BulkOperation>(under: &str, build: impl Fn(Endpoint, Selection) -> BulkBuilder<O>) {
         let all = Overrides::builder()
             .retries(5)
             .delay("10s".parse().unwrap())
@@ -254,7 +254,7 @@ pub(crate) fn golden_wire_bytes_of_resume_and_restart<D: Driver>() {
         let wire = Wire::start(vec![ok("{\"workflowRuns\":[],\"cursor\":\"\"}")]);
         let ids = Selection::Ids(Ids::parse(["x", "y"]).unwrap());
         let endpoint = Endpoint::new(&wire.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap();
-        let mut bulk = with_overrides::<V>(build(endpoint.clone(), ids), all).build();
+        let mut bulk = with_overrides::<O>(build(endpoint.clone(), ids), all).build();
         let _ = D::run(&endpoint, &mut bulk);
         let mut head =
             expected_head(&wire, "POST", &format!("/v2/workflows/dlq/{under}?dlqIds=x&dlqIds=y"), Some(LOCAL_TOKEN));
@@ -278,7 +278,7 @@ pub(crate) fn golden_wire_bytes_of_resume_and_restart<D: Driver>() {
 }
 
 /// `overrides` exists for both verbs that start runs, but not for all.
-fn with_overrides<V: BulkOperation>(builder: BulkBuilder<V>, overrides: Overrides) -> BulkBuilder<V> {
+fn with_overrides<O: BulkOperation>(builder: BulkBuilder<O>, overrides: Overrides) -> BulkBuilder<O> {
     let mut builder: Box<dyn std::any::Any> = Box::new(builder);
     if let Some(resume) = builder.downcast_mut::<BulkBuilder<Resume>>() {
         *resume = resume.clone().overrides(overrides);
@@ -319,18 +319,18 @@ pub(crate) fn nothing_that_starts_runs_is_repeated_by_itself<D: Driver>() {
     let lost = [
         ok("<html>"),
         ok("{}"),
-        Answer::Short,
-        Answer::Close,
+        Reply::Short,
+        Reply::Close,
         status("500 Oops", "", ""),
         status("503 Busy", "retry-after: 1\r\n", ""),
     ];
-    for answer in lost {
-        let wire = Wire::start(vec![answer.clone()]);
+    for reply in lost {
+        let wire = Wire::start(vec![reply.clone()]);
         let endpoint = endpoint(&wire.url());
         let mut bulk = BulkResume::builder(endpoint.clone(), Selection::Everything).retry(fast(5), 0).build();
         let (_, outcome) = D::run(&endpoint, &mut bulk);
-        assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })), "{answer:?}: {outcome:?}");
-        assert_eq!((wire.requests().len(), outcome.totals.unconfirmed), (1, 1), "{answer:?}");
+        assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: 50, .. })), "{reply:?}: {outcome:?}");
+        assert_eq!((wire.requests().len(), outcome.totals.unconfirmed), (1, 1), "{reply:?}");
         bulk.settle(Settlement::NotApplied).unwrap();
         let (_, outcome) = D::run(&endpoint, &mut bulk);
         assert_eq!((wire.requests().len(), outcome.totals.unconfirmed), (2, 1));
@@ -341,9 +341,9 @@ pub(crate) fn nothing_that_starts_runs_is_repeated_by_itself<D: Driver>() {
             D::call(&endpoint, ResumeOne { id: id(), overrides: Overrides::default() }).map(|_| ()),
             D::call(&endpoint, RestartOne { id: id(), overrides: Overrides::default() }).map(|_| ()),
         ] {
-            assert!(matches!(result, Err(Halt::InDoubt { asked: 1, .. })), "{answer:?}: {result:?}");
+            assert!(matches!(result, Err(Halt::InDoubt { asked: 1, .. })), "{reply:?}: {result:?}");
         }
-        assert_eq!(wire.requests().len(), before + 3, "{answer:?}");
+        assert_eq!(wire.requests().len(), before + 3, "{reply:?}");
     }
     // A 429 was not carried out, and is repeated.
     let busy = || status("429 Too Many Requests", "retry-after: 0\r\n", "");
@@ -393,31 +393,31 @@ pub(crate) fn a_no_is_final_and_keeps_its_words<D: Driver>() {
     }
 }
 
-pub(crate) fn unreadable_answers_are_asked_again_and_given_up<D: Driver>() {
-    let answers = [
+pub(crate) fn unreadable_responses_are_requested_again_and_given_up<D: Driver>() {
+    let replies = [
         ok("<html>hello</html>"),
         ok("{\"deleted\":1"),
         ok("{}"),
         ok("{\"deleted\":-1}"),
         ok(""),
-        Answer::Short,
-        Answer::Close,
+        Reply::Short,
+        Reply::Close,
         status("204 No Content", "", ""),
         status("500 Oops", "", "{\"error\":\"x\"}"),
         status("502 Bad Gateway", "", "<html>"),
     ];
-    for answer in answers {
-        let wire = Wire::start(vec![answer.clone()]);
+    for reply in replies {
+        let wire = Wire::start(vec![reply.clone()]);
         let outcome = everything::<D>(&wire, 3);
-        assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 3, .. })), "{answer:?}: {outcome:?}");
+        assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 3, .. })), "{reply:?}: {outcome:?}");
         assert_eq!(
             (outcome.totals.unconfirmed, outcome.totals.requests, outcome.totals.affected),
             (3, 3, 0),
-            "{answer:?}"
+            "{reply:?}"
         );
-        assert_eq!(wire.requests().len(), 3, "{answer:?}: the library repeats requests by itself");
+        assert_eq!(wire.requests().len(), 3, "{reply:?}: the library repeats requests by itself");
         // And when the trouble passes, the count is a lower bound.
-        let wire = Wire::start(vec![answer, ok("{\"deleted\":2}"), ok("{\"deleted\":0}")]);
+        let wire = Wire::start(vec![reply, ok("{\"deleted\":2}"), ok("{\"deleted\":0}")]);
         let outcome = everything::<D>(&wire, 3);
         assert!(outcome.halted.is_none() && outcome.verified, "{outcome:?}");
         assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed, outcome.totals.retries), (2, 1, 1));
@@ -425,7 +425,7 @@ pub(crate) fn unreadable_answers_are_asked_again_and_given_up<D: Driver>() {
 }
 
 pub(crate) fn an_endless_body_is_bounded<D: Driver>() {
-    let wire = Wire::start(vec![Answer::Endless]);
+    let wire = Wire::start(vec![Reply::Endless]);
     let outcome = everything::<D>(&wire, 1);
     assert!(matches!(outcome.halted, Some(Halt::GaveUp { last: Cause::Transport(_), .. })), "{outcome:?}");
     assert_eq!(outcome.totals.unconfirmed, 1);
@@ -434,7 +434,7 @@ pub(crate) fn an_endless_body_is_bounded<D: Driver>() {
 }
 
 pub(crate) fn silence_ends_in_time<D: Driver>() {
-    let wire = Wire::start(vec![Answer::Silence]);
+    let wire = Wire::start(vec![Reply::Silence]);
     let outcome = D::delete(&endpoint(&wire.url()), Duration::from_secs(1), Selection::Everything, fast(2));
     assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 2, .. })), "{outcome:?}");
     // The client has gone when the server may not have looked yet.
@@ -451,7 +451,7 @@ pub(crate) fn only_what_was_surely_not_sent_is_called_so<D: Driver>() {
     assert_eq!(failure.delivery, Delivery::NotSent);
     assert_eq!((outcome.totals.unconfirmed, outcome.totals.requests), (0, 0));
 
-    let wire = Wire::start(vec![Answer::Close]);
+    let wire = Wire::start(vec![Reply::Close]);
     let mut bulk = BulkDelete::builder(endpoint(&wire.url()), Selection::Everything).build();
     let Step::Send(_, request) = bulk.poll(std::time::Duration::ZERO) else { panic!() };
     assert_eq!(D::send(&endpoint(&wire.url()), LONG, request).unwrap_err().delivery, Delivery::Unknown);
@@ -459,8 +459,8 @@ pub(crate) fn only_what_was_surely_not_sent_is_called_so<D: Driver>() {
 
 pub(crate) fn cursors_that_lead_nowhere_end<D: Driver>() {
     let page = |cursor: &str| ok(&format!("{{\"deleted\":0,\"cursor\":\"{cursor}\"}}"));
-    for answers in [vec![page("A")], (0..50).flat_map(|_| [page("A"), page("B")]).collect()] {
-        let wire = Wire::start(answers);
+    for replies in [vec![page("A")], (0..50).flat_map(|_| [page("A"), page("B")]).collect()] {
+        let wire = Wire::start(replies);
         let outcome = everything::<D>(&wire, 3);
         assert_eq!(outcome.halted, Some(Halt::NoProgress));
         assert!(wire.requests().len() < 12);
@@ -496,7 +496,7 @@ macro_rules! suite {
             nothing_that_starts_runs_is_repeated_by_itself the_longest_request_is_sent_whole
             cursors_base_paths_and_listing_on_the_wire the_token_in_the_query_when_asked_for
             a_redirect_is_an_error_and_not_followed a_no_is_final_and_keeps_its_words
-            unreadable_answers_are_asked_again_and_given_up an_endless_body_is_bounded silence_ends_in_time
+            unreadable_responses_are_requested_again_and_given_up an_endless_body_is_bounded silence_ends_in_time
             only_what_was_surely_not_sent_is_called_so cursors_that_lead_nowhere_end one_connection_serves_many_pages
             against_the_emulator_whatever_goes_wrong many_lanes_delete_everything_once
             many_lanes_count_and_start_each_run_once a_page_after_a_cursor_lists_on each_phase_and_its_delivery

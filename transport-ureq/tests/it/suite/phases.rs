@@ -77,7 +77,7 @@ fn proxy(mut stream: TcpStream) {
     }
 }
 
-/// Answers a greeting in TLS with HTTP, as a plain port does.
+/// Responds to a greeting in TLS with HTTP, as a plain port does.
 fn plain(mut stream: TcpStream) {
     let _ = stream.read(&mut [0; 16_384]);
     let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n");
@@ -147,7 +147,7 @@ pub(crate) fn each_phase_and_its_delivery<D: Driver>() {
     before("proxy not found", &anywhere("https://p200.invalid"), &nowhere);
 
     let https = |address: SocketAddr| endpoint(&format!("https://{address}"));
-    before("certificate", &https(listen(tls::answer_one)), &usual);
+    before("certificate", &https(listen(tls::serve_one)), &usual);
     before("TLS to a plain port", &https(listen(plain)), &trusting);
     before("handshake reset", &https(listen(reset)), &trusting);
     before("handshake ended", &https(listen(drop)), &trusting);

@@ -28,8 +28,8 @@ pub(crate) fn accept(stream: TcpStream) -> TlsStream {
     StreamOwned::new(ServerConnection::new(Arc::new(config)).unwrap(), stream)
 }
 
-/// Answers one request, if one comes.
-pub(crate) fn answer_one(stream: TcpStream) {
+/// Responds to one request, if one comes.
+pub(crate) fn serve_one(stream: TcpStream) {
     let mut stream = accept(stream);
     if read_head(&mut stream) {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 13\r\n\r\n{\"deleted\":0}");

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What to do with one request.
 #[derive(Clone, Debug)]
-pub(crate) enum Answer {
+pub(crate) enum Reply {
     /// These bytes, whole.
     Bytes(String),
     /// Close without a byte.
@@ -23,12 +23,12 @@ pub(crate) enum Answer {
     Short,
 }
 
-pub(crate) fn ok(body: &str) -> Answer {
+pub(crate) fn ok(body: &str) -> Reply {
     status("200 OK", "", body)
 }
 
-pub(crate) fn status(status: &str, headers: &str, body: &str) -> Answer {
-    Answer::Bytes(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
+pub(crate) fn status(status: &str, headers: &str, body: &str) -> Reply {
+    Reply::Bytes(format!("HTTP/1.1 {status}\r\ncontent-length: {}\r\n{headers}\r\n{body}", body.len()))
 }
 
 #[derive(Clone)]
@@ -40,8 +40,8 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    /// The last answer is given again and again.
-    pub(crate) fn start(answers: Vec<Answer>) -> Self {
+    /// The last reply is given again and again.
+    pub(crate) fn start(replies: Vec<Reply>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let wire = Self {
             addr: listener.local_addr().unwrap(),
@@ -54,8 +54,8 @@ impl Wire {
         std::thread::spawn(move || {
             for stream in listener.incoming() {
                 served.connections.fetch_add(1, Ordering::SeqCst);
-                let (served, answers, next) = (served.clone(), answers.clone(), Arc::clone(&next));
-                std::thread::spawn(move || served.serve(stream.unwrap(), &answers, &next));
+                let (served, replies, next) = (served.clone(), replies.clone(), Arc::clone(&next));
+                std::thread::spawn(move || served.serve(stream.unwrap(), &replies, &next));
             }
         });
         wire
@@ -86,31 +86,31 @@ impl Wire {
         self.written.load(Ordering::SeqCst)
     }
 
-    fn serve(&self, mut stream: TcpStream, answers: &[Answer], next: &AtomicUsize) {
+    fn serve(&self, mut stream: TcpStream, replies: &[Reply], next: &AtomicUsize) {
         let mut reader = BufReader::new(stream.try_clone().unwrap());
         while let Some(head) = read_head(&mut reader) {
             self.heads.0.lock().unwrap().push(head);
             self.heads.1.notify_all();
-            let at = next.fetch_add(1, Ordering::SeqCst).min(answers.len() - 1);
-            match &answers[at] {
-                Answer::Bytes(bytes) => stream.write_all(bytes.as_bytes()).unwrap(),
-                Answer::Close => {
+            let at = next.fetch_add(1, Ordering::SeqCst).min(replies.len() - 1);
+            match &replies[at] {
+                Reply::Bytes(bytes) => stream.write_all(bytes.as_bytes()).unwrap(),
+                Reply::Close => {
                     let _ = stream.shutdown(Shutdown::Both);
                     return;
                 }
-                Answer::Silence => continue,
-                Answer::Sized(length) => {
+                Reply::Silence => continue,
+                Reply::Sized(length) => {
                     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
                     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; *length]));
                 }
-                Answer::Endless => {
+                Reply::Endless => {
                     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n").unwrap();
                     while self.written() < 200 << 20 && stream.write_all(&[b' '; 65_536]).is_ok() {
                         self.written.fetch_add(65_536, Ordering::SeqCst);
                     }
                     return;
                 }
-                Answer::Short => {
+                Reply::Short => {
                     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{\"deleted\":").unwrap();
                     return;
                 }
