@@ -48,7 +48,7 @@ impl Server {
         Self { child, url: url.trim().to_owned() }
     }
 
-    /// Begins anew with so many runs, and answers so late.
+    /// Starts over with so many runs, and responds after this latency.
     pub(crate) fn reset(&self, runs: u64, shape: &str, latency_ms: u64) {
         self.ask(&format!("POST /reset/{runs}/{shape}/{latency_ms}"));
     }
@@ -61,11 +61,11 @@ impl Server {
     fn ask(&self, line: &str) -> String {
         let mut stream = TcpStream::connect(self.url.strip_prefix("http://").unwrap()).unwrap();
         write!(stream, "{line} HTTP/1.1\r\nhost: x\r\n\r\n").unwrap();
-        let mut answer = vec![0; 4096];
+        let mut response = vec![0; 4096];
         let mut filled = 0;
         loop {
-            filled += stream.read(&mut answer[filled..]).unwrap();
-            let text = String::from_utf8_lossy(&answer[..filled]);
+            filled += stream.read(&mut response[filled..]).unwrap();
+            let text = String::from_utf8_lossy(&response[..filled]);
             let Some((head, body)) = text.split_once("\r\n\r\n") else { continue };
             let length: usize = head.rsplit(' ').next().unwrap().parse().unwrap();
             if body.len() >= length {

@@ -109,7 +109,7 @@ fn connection(mut stream: TcpStream, dlq: &Mutex<Dlq>) {
     stream.set_nodelay(true).unwrap();
     let mut buffer = vec![0; 16 * 1024];
     let mut filled = 0;
-    let mut answer = Vec::new();
+    let mut response = Vec::new();
     loop {
         let end = loop {
             match buffer[..filled].windows(4).position(|bytes| bytes == b"\r\n\r\n") {
@@ -124,19 +124,19 @@ fn connection(mut stream: TcpStream, dlq: &Mutex<Dlq>) {
         let mut words = head.split(' ');
         let (method, target) = (words.next().unwrap(), words.next().unwrap());
         let (path, query) = target.split_once('?').unwrap_or((target, ""));
-        let latency = answer_to(method, path, query, dlq, &mut answer);
+        let latency = respond_to(method, path, query, dlq, &mut response);
         buffer.copy_within(end..filled, 0);
         filled -= end;
         if latency > Duration::ZERO {
             std::thread::sleep(latency);
         }
-        if stream.write_all(&answer).is_err() {
+        if stream.write_all(&response).is_err() {
             return;
         }
     }
 }
 
-fn answer_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, answer: &mut Vec<u8>) -> Duration {
+fn respond_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, response: &mut Vec<u8>) -> Duration {
     let mut dlq = dlq.lock().unwrap();
     let mut body = String::new();
     match (method, path) {
@@ -190,8 +190,8 @@ fn answer_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, answer: &m
             }
         }
     }
-    answer.clear();
-    write!(answer, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
+    response.clear();
+    write!(response, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
         .unwrap();
     dlq.latency
 }

@@ -147,7 +147,7 @@ impl<O: BulkOperation> Model<O> {
     }
 
     fn on_sent(&mut self, id: RequestId, request: &Request<()>) {
-        assert!(!self.fates.contains(&Fate::InDoubt), "sent while nobody knows");
+        assert!(!self.fates.contains(&Fate::InDoubt), "sent while a request is in doubt");
         let sent = pairs(request);
         let first = sent.first().map(|(_, value)| value.as_str());
         let from = self.names.iter().position(|name| Some(name.as_str()) == first).expect("an id of the list");
@@ -254,7 +254,7 @@ impl<O: BulkOperation> Model<O> {
     fn on_done(&self, outcome: &Outcome) {
         assert!(self.in_flight.is_empty(), "done with requests in flight");
         let in_doubt = self.fates.contains(&Fate::InDoubt);
-        // What halted first is told: a lane may have been refused before another came in doubt.
+        // The first halt stays, unless a request is in doubt: a lane may have been refused before another came in doubt.
         assert!(!matches!(outcome.halted, Some(Halt::InDoubt { .. })) || in_doubt, "{outcome:?}");
         assert!(outcome.halted.is_some() || !in_doubt, "{outcome:?}");
         let done = self.fates.iter().take_while(|fate| **fate == Fate::DealtWith).count();

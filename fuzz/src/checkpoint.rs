@@ -83,7 +83,7 @@ impl Run<'_> {
             match bulk.poll(Duration::from_secs(60 * turn)) {
                 Step::Send(id, request) => {
                     self.given.assert_within(&request, self.max.map(NonZeroU64::get));
-                    assert!(bulk.in_doubt().is_none(), "sent while nobody knows");
+                    assert!(bulk.in_doubt().is_none(), "sent while a request is in doubt");
                     if !O::RETRY_SAFE {
                         assert_starts_nothing_twice(&request, &mut started);
                     }
@@ -113,7 +113,7 @@ impl Run<'_> {
     }
 }
 
-/// Every request is answered or settled as applied: no id and no cursor is asked with again.
+/// Every request gets its response or is settled as applied: no id and no cursor is sent again.
 fn assert_starts_nothing_twice(request: &Request<()>, started: &mut BTreeSet<String>) {
     for (name, value) in pairs(request) {
         if name == "dlqIds" {

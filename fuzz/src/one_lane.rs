@@ -11,7 +11,7 @@ pub struct OneLane<O> {
     pub operation: O,
     clock: Duration,
     in_flight: Option<RequestId>,
-    /// A request whose fate has been told: a late response to it changes nothing.
+    /// A request whose result was reported: a late response to it changes nothing.
     settled: Option<RequestId>,
 }
 

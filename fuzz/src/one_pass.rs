@@ -32,7 +32,7 @@ pub fn one_pass(data: &[u8]) {
                 in_doubt |= lane.is_in_flight() && lane.connection_lost();
                 match lane.poll() {
                     OneStep::Send(request) => {
-                        assert!(!in_doubt, "sent while nobody knows");
+                        assert!(!in_doubt, "sent while a request is in doubt");
                         assert_eq!(request.method(), "POST");
                         given.assert_within(&request, max.map(NonZeroU64::get));
                         places.on_sent(&request);

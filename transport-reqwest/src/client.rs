@@ -198,7 +198,7 @@ impl Client {
         if !self.is_ours {
             *request.timeout_mut() = Some(NEVER);
         }
-        // One clock for the whole request, its body included: reqwest's own would do, but starts anew in some places.
+        // One timeout for the whole request, its body included. reqwest's own starts over in some places.
         match tokio::time::timeout(self.timeout, self.exchange(request)).await {
             Ok(result) => result,
             Err(_) => Err(unknown("no response arrived in time".into())),

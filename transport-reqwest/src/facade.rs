@@ -25,7 +25,7 @@ impl Client {
         BulkRequest::new(self.clone(), selection)
     }
 
-    /// Starts the selected runs anew, in one pass.
+    /// Restarts the selected runs from their beginning, in one pass.
     ///
     /// `client.restart(selection).run().await`
     pub fn restart(&self, selection: Selection) -> BulkRequest<Restart> {
@@ -93,7 +93,7 @@ impl Client {
         self.call(ResumeOne { id, overrides }).await
     }
 
-    /// Starts one run anew: `client.restart_one(id, Overrides::default()).await?`
+    /// Restarts one run from its beginning: `client.restart_one(id, Overrides::default()).await?`
     ///
     /// # Errors
     /// See [`Self::call`].

@@ -6,7 +6,7 @@ use core::time::Duration;
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Clock {
     last: Duration,
-    anew: bool,
+    is_new: bool,
 }
 
 /// A new clock has replaced an old one.
@@ -18,14 +18,14 @@ pub(crate) struct Change {
 
 impl Clock {
     /// Says that the next time comes from another clock.
-    pub(crate) fn begin_anew(&mut self) {
-        self.anew = true;
+    pub(crate) fn replace(&mut self) {
+        self.is_new = true;
     }
 
     /// Takes the time. Returns how to translate earlier times if this is the first time of another clock.
     pub(crate) fn set(&mut self, now: Duration) -> Option<Change> {
         let old = core::mem::replace(&mut self.last, now);
-        core::mem::take(&mut self.anew).then_some(Change { old, new: now })
+        core::mem::take(&mut self.is_new).then_some(Change { old, new: now })
     }
 }
 

@@ -316,7 +316,7 @@ impl<P: Plan> Scheduler<P> {
                 let _ = self.on_failure(RequestId { lane, serial }, Delivery::Unknown.into());
             }
         }
-        self.clock.begin_anew();
+        self.clock.replace();
     }
 
     fn land(&mut self, id: RequestId) -> Result<u64, InvalidState> {
