@@ -8,5 +8,5 @@ pub(crate) mod demo;
 pub(crate) mod emulator;
 pub(crate) mod get;
 pub(crate) mod list;
-pub(crate) mod restart;
+pub(crate) mod start;
 pub(crate) mod stats;

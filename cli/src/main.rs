@@ -16,7 +16,7 @@ mod interrupt;
 mod output;
 
 use crate::cli::{Cli, Command};
-use crate::commands::{callback, completions, delete, demo, emulator, get, list, restart, stats};
+use crate::commands::{callback, completions, delete, demo, emulator, get, list, start, stats};
 use crate::context::Context;
 use crate::exit::{CommandError, ExitStatus};
 use crate::output::terminal::{self, Terminal};
@@ -53,8 +53,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, Comm
         Command::List(args) => list::run(context, args),
         Command::Stats(args) => stats::run(context, args),
         Command::Get(args) => get::run(context, args),
-        Command::Resume(args) => restart::run::<Resume>(context, args),
-        Command::Restart(args) => restart::run::<Restart>(context, args),
+        Command::Resume(args) => start::run::<Resume>(context, args),
+        Command::Restart(args) => start::run::<Restart>(context, args),
         Command::Callback(args) => callback::run(context, args),
         Command::Demo(args) => demo::run(context, args),
         Command::Emulator(args) => emulator::run(context, args),

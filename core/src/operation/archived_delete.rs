@@ -5,7 +5,7 @@ use crate::engine::outcome::Totals;
 use crate::engine::retry::Attempts;
 use crate::engine::scheduler::Scheduler;
 use crate::operation::bulk_config::BulkConfig;
-use crate::operation::scheduled::scheduled;
+use crate::operation::delegate::delegate;
 use crate::plan::archive::{Archive, ArchiveOutcome, ArchivePage, ArchiveScope};
 use crate::selection::selected::Selection;
 use core::num::NonZeroUsize;
@@ -78,4 +78,4 @@ impl ArchivedDelete {
     }
 }
 
-scheduled!([] ArchivedDelete, ArchivePage, ArchiveOutcome);
+delegate!([] ArchivedDelete, ArchivePage, ArchiveOutcome);

@@ -5,8 +5,8 @@ use crate::engine::scheduler::Scheduler;
 use crate::engine::settings::{MAX_LANES, Settings};
 use crate::model::endpoint::Endpoint;
 use crate::model::time::UnixMillis;
-use crate::operation::scheduled::scheduled;
-use crate::plan::found::{Found, ListingOutcome};
+use crate::operation::delegate::delegate;
+use crate::plan::listing_windows::{ListingOutcome, ListingWindows};
 use crate::wire::list::{List, ListPage};
 use core::num::{NonZeroU32, NonZeroUsize};
 
@@ -34,7 +34,7 @@ use core::num::{NonZeroU32, NonZeroUsize};
 /// ```
 #[derive(Clone, Debug)]
 pub struct Listing {
-    scheduler: Scheduler<Found>,
+    scheduler: Scheduler<ListingWindows>,
 }
 
 /// Collects what to list, and how. Made by [`Listing::builder`]. Nothing is sent before the listing is driven.
@@ -71,7 +71,7 @@ impl ListingBuilder {
     /// Builds the listing, at its start.
     pub fn build(self) -> Listing {
         let Self { list, settings, now } = self;
-        let plan = Found::new(&settings.endpoint, list, settings.lanes.get(), now);
+        let plan = ListingWindows::new(&settings.endpoint, list, settings.lanes.get(), now);
         Listing { scheduler: Scheduler::new(settings, plan) }
     }
 }
@@ -88,4 +88,4 @@ impl Listing {
     }
 }
 
-scheduled!([] Listing, ListPage, ListingOutcome);
+delegate!([] Listing, ListPage, ListingOutcome);

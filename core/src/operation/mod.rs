@@ -6,8 +6,8 @@ pub(crate) mod archived_delete;
 pub(crate) mod bulk;
 pub(crate) mod bulk_builder;
 pub(crate) mod bulk_config;
+pub(crate) mod delegate;
 pub(crate) mod listing;
-pub(crate) mod scheduled;
 pub(crate) mod single_call;
 
 pub use self::archived_delete::ArchivedDelete;
@@ -16,4 +16,4 @@ pub use self::bulk_builder::BulkBuilder;
 pub use self::listing::{Listing, ListingBuilder};
 pub use self::single_call::{SingleCall, SingleCallBuilder};
 pub use crate::plan::archive::{ArchiveOutcome, ArchivePage, Batch};
-pub use crate::plan::found::ListingOutcome;
+pub use crate::plan::listing_windows::ListingOutcome;

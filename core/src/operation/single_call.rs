@@ -6,7 +6,7 @@ use crate::engine::retry::RetryPolicy;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::settings::Settings;
 use crate::model::endpoint::Endpoint;
-use crate::operation::scheduled::scheduled;
+use crate::operation::delegate::delegate;
 use crate::plan::once::Once;
 use crate::wire::call::Call;
 use core::num::NonZeroU32;
@@ -72,4 +72,4 @@ impl<C: Call> SingleCall<C> {
     }
 }
 
-scheduled!([C: Call] SingleCall<C>, (), Result<C::Output, Halt>);
+delegate!([C: Call] SingleCall<C>, (), Result<C::Output, Halt>);

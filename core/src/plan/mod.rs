@@ -6,5 +6,5 @@ pub(crate) mod archive;
 pub(crate) mod batches;
 pub(crate) mod budget;
 pub(crate) mod cut;
-pub(crate) mod found;
+pub(crate) mod listing_windows;
 pub(crate) mod once;

@@ -2,7 +2,7 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
-use crate::bulk::{by_ids, dry_run, listed};
+use crate::bulk::{by_ids, dry_run, list_then_start};
 use crate::cli::{Settle, Start};
 use crate::context::Context;
 use crate::drive::Parallelism;
@@ -66,7 +66,7 @@ fn start<V: Starts>(context: &Context<'_>, args: &Start, resolved: Resolved, ove
     match resolved {
         Resolved::Ids(list) => by_ids::run(&bulk, list, build, parallelism, file.as_ref(), settlement, report),
         Resolved::Matching(selection) => {
-            listed::run(&bulk, selection, build, parallelism, file.as_ref(), settlement, report)
+            list_then_start::run(&bulk, selection, build, parallelism, file.as_ref(), settlement, report)
         }
     }
 }

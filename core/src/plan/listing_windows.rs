@@ -39,7 +39,7 @@ const LOOKS: usize = 96;
 const TIMES: [fn(&DlqMessage) -> Option<UnixMillis>; 2] = [DlqMessage::created_at, DlqMessage::workflow_created_at];
 
 #[derive(Clone, Debug)]
-pub(crate) struct Found {
+pub(crate) struct ListingWindows {
     endpoint: Endpoint,
     /// The listing as it was given.
     list: List,
@@ -106,7 +106,7 @@ pub struct ListingOutcome {
     pub halted: Option<Halt>,
 }
 
-impl Found {
+impl ListingWindows {
     /// An open window is cut up to `now`. A listing that begins at a cursor stays in one lane.
     pub(crate) fn new(endpoint: &Endpoint, list: List, lanes: usize, now: UnixMillis) -> Self {
         Self {
@@ -235,7 +235,7 @@ impl Found {
     }
 }
 
-impl Plan for Found {
+impl Plan for ListingWindows {
     type Job = ListJob;
     type Page = ListPage;
     type Outcome = ListingOutcome;

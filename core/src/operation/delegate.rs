@@ -1,7 +1,7 @@
 //! Implements [`Operation`](crate::engine::operation::Operation) for operations that are one scheduler and nothing else.
 
 /// Implements the trait for a struct with a field `scheduler`: every method is the scheduler's.
-macro_rules! scheduled {
+macro_rules! delegate {
     ([$($generics:tt)*] $operation:ty, $page:ty, $outcome:ty) => {
         impl<$($generics)*> crate::engine::operation::Operation for $operation {
             type Page = $page;
@@ -49,4 +49,4 @@ macro_rules! scheduled {
     };
 }
 
-pub(crate) use scheduled;
+pub(crate) use delegate;
