@@ -36,6 +36,28 @@ impl ExitStatus {
     }
 }
 
+/// How a bulk command ended, before it is known whether anything was changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Exit {
+    Success,
+    /// Wrong usage. Nothing was sent.
+    Usage,
+    Failure,
+    Interrupted,
+}
+
+impl Exit {
+    /// Decides the exit status of a bulk command.
+    pub(crate) fn status(self, may_have_changed: bool) -> ExitStatus {
+        match self {
+            Self::Success => ExitStatus::Success,
+            Self::Usage => ExitStatus::WrongUsage,
+            Self::Interrupted => ExitStatus::Interrupted,
+            Self::Failure => ExitStatus::failure(may_have_changed),
+        }
+    }
+}
+
 /// Why a command ended early.
 #[derive(Debug)]
 pub(crate) enum CommandError {

@@ -4,10 +4,11 @@ use crate::bulk::archive_file::{ArchiveFile, FoundArchive};
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
 use crate::bulk::context::BulkContext;
 use crate::drive::{self, Handler};
+use crate::exit::Exit;
 use crate::input::ids::IdList;
 use crate::input::selection::Resolved;
 use crate::output::progress::Progress;
-use crate::output::report::{Ending, Exit, Report};
+use crate::output::report::{Ending, Report};
 use crate::output::text::{self, shown, thousands};
 use crate::output::wording;
 use std::num::NonZeroU32;
@@ -84,6 +85,7 @@ pub(crate) fn run(
                 let more = ids.len() as u64;
                 operation = build(Selection::Ids(ids)).part(taken, so_far.totals).build_archived();
                 taken += more;
+                bulk.pause();
             }
             Some(Err(sentence)) => break Stop::Broken(sentence),
             Some(Ok(None)) | None => break stop,

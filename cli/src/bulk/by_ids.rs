@@ -65,5 +65,5 @@ pub(crate) fn run<O: BulkOperation>(
             Err(report) => return *report,
         };
     }
-    parts.run(parallelism, file, true, report)
+    parts.run(file, true, report)
 }

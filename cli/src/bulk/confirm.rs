@@ -4,9 +4,10 @@ use crate::bulk::checkpoint_file::{self, CheckpointFile};
 use crate::bulk::context::BulkContext;
 use crate::bulk::preview::{self, ENOUGH, Preview};
 use crate::drive::{Parallelism, Stopped};
+use crate::exit::Exit;
 use crate::input::selection::window;
 use crate::interrupt;
-use crate::output::report::{Ending, Exit, Report};
+use crate::output::report::{Ending, Report};
 use crate::output::table::Stream;
 use crate::output::terminal::Terminal;
 use crate::output::text::thousands;
@@ -73,7 +74,8 @@ fn look(
             Some(ids) => (0, Ok(preview::of_ids(ids))),
             None => {
                 let terminal = bulk.terminal();
-                preview::count(&bulk.client, selection, ENOUGH, bulk.policy, Parallelism::IN_ORDER, terminal)
+                let parallelism = Parallelism { rate: bulk.rate, ..Parallelism::IN_ORDER };
+                preview::count(&bulk.client, selection, ENOUGH, bulk.policy, parallelism, terminal)
             }
         };
         report.set_requests_before(requests);

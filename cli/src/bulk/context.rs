@@ -3,14 +3,17 @@
 use crate::cli::SelectionArgs;
 use crate::context::Context;
 use crate::drive::Stopped;
+use crate::exit::Exit;
+use crate::interrupt;
 use crate::output::question::Asker;
-use crate::output::report::{Ending, Exit, Report};
+use crate::output::report::{Ending, Report};
 use crate::output::terminal::Terminal;
 use crate::output::text::{shown, thousands};
 use crate::output::wording::{self, VerbText};
 use std::io::IsTerminal;
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::path::Path;
+use std::time::Duration;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::wire::BulkOperation;
 use upstash_dlq_core::{RetryPolicy, Selection, Totals};
@@ -20,6 +23,8 @@ pub(crate) struct BulkContext<'a> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) args: &'a SelectionArgs,
     pub(crate) max: Option<NonZeroU64>,
+    /// Requests per second, for everything that the command sends.
+    pub(crate) rate: Option<NonZeroU32>,
     pub(crate) verb: VerbText,
     pub(crate) client: Client,
     pub(crate) policy: RetryPolicy,
@@ -35,6 +40,7 @@ impl<'a> BulkContext<'a> {
         verb: VerbText,
         yes: bool,
         max: Option<NonZeroU64>,
+        rate: Option<NonZeroU32>,
     ) -> Result<Self, String> {
         let asker = if yes { None } else { Asker::find(args.reads_standard_input()) };
         if !yes && asker.is_none() {
@@ -44,7 +50,7 @@ impl<'a> BulkContext<'a> {
                 verb.infinitive
             ));
         }
-        Ok(Self { context, args, max, verb, client: context.client()?, policy: context.policy(), asker })
+        Ok(Self { context, args, max, rate, verb, client: context.client()?, policy: context.policy(), asker })
     }
 
     pub(crate) fn terminal(&self) -> Terminal {
@@ -59,6 +65,13 @@ impl<'a> BulkContext<'a> {
             .relative_times(self.args.relative_times())
             .max(self.max)
             .retry(self.policy, self.client.seed())
+    }
+
+    /// Waits for the rate between two operations: each keeps to it by itself, and knows nothing about the other's last request.
+    pub(crate) fn pause(&self) {
+        if let Some(rate) = self.rate {
+            interrupt::sleep(Duration::from_secs(1) / rate.get());
+        }
     }
 
     /// Notes where the checkpoint left off.

@@ -5,8 +5,9 @@ use crate::bulk::context::BulkContext;
 use crate::bulk::look_up::{self, LookUpError};
 use crate::bulk::preview;
 use crate::drive::Parallelism;
+use crate::exit::Exit;
 use crate::input::selection::Resolved;
-use crate::output::report::{Ending, Exit, Report};
+use crate::output::report::{Ending, Report};
 use crate::output::table::Stream;
 use std::num::NonZeroU64;
 

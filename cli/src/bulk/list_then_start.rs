@@ -10,11 +10,12 @@ use crate::bulk::confirm::{Confirmed, confirm, show_window};
 use crate::bulk::context::BulkContext;
 use crate::bulk::parts::{IdSource, Parts};
 use crate::drive::{Parallelism, Stopped, each_page};
+use crate::exit::Exit;
 use crate::input::ids::{IdList, IdListWriter};
 use crate::input::selection::window;
 use crate::input::time::Now;
 use crate::output::progress::Progress;
-use crate::output::report::{Ending, Exit, Report};
+use crate::output::report::{Ending, Report};
 use crate::output::wording;
 use std::ops::ControlFlow;
 use upstash_dlq_core::model::Escaped;
@@ -95,7 +96,7 @@ pub(crate) fn run<O: BulkOperation>(
             Err(ended) => return *ended,
         };
     }
-    parts.run(parallelism, file, false, report)
+    parts.run(file, false, report)
 }
 
 /// Previews, asks, and lists the ids of everything that matches, up to the maximum. Nothing is changed.
@@ -129,6 +130,7 @@ fn list_all(
         });
     progress.finish();
     report.set_requests_before(requests + listings);
+    bulk.pause();
     if let Err(stopped) = result {
         return Err(Box::new(bulk.stopped_before(report, stopped)));
     }

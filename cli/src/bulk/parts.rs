@@ -6,12 +6,11 @@ use crate::bulk::missing::Missing;
 use crate::bulk::outcome::conclude;
 use crate::bulk::reporter::BulkReporter;
 use crate::bulk::settle;
-use crate::drive::{self, Parallelism};
-use crate::interrupt;
+use crate::drive;
+use crate::exit::Exit;
 use crate::output::progress::Progress;
-use crate::output::report::{Ending, Exit, Report};
+use crate::output::report::{Ending, Report};
 use crate::output::wording;
-use std::time::Duration;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::BulkOperation;
@@ -70,13 +69,7 @@ where
     }
 
     /// Drives all parts to their end. `given` is whether somebody gave these very ids: then missing ones are counted.
-    pub(crate) fn run(
-        self,
-        parallelism: Parallelism,
-        file: Option<&CheckpointFile>,
-        given: bool,
-        mut report: Report,
-    ) -> Report {
+    pub(crate) fn run(self, file: Option<&CheckpointFile>, given: bool, mut report: Report) -> Report {
         let Self { bulk, mut source, build, mut operation, mut taken } = self;
         let total = source.total();
         let mut progress = Progress::new(bulk.terminal(), Some(total), bulk.verb.done);
@@ -91,10 +84,7 @@ where
                     let more = ids.len() as u64;
                     operation = build(ids, taken, operation.totals()).build();
                     taken += more;
-                    if let Some(rate) = parallelism.rate {
-                        // The next part knows nothing about the last request of this one.
-                        interrupt::sleep(Duration::from_secs(1) / rate.get());
-                    }
+                    bulk.pause();
                 }
                 Ok(None) => {
                     progress.finish();

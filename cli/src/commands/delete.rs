@@ -27,7 +27,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Delete) -> Result<ExitStatus, Co
 
 fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
     let report = Report::new(DELETE, resolved.window()).with_missing(resolved.missing());
-    let bulk = match BulkContext::new(context, &args.selection, DELETE, args.yes || args.dry_run, args.max) {
+    let bulk = match BulkContext::new(context, &args.selection, DELETE, args.yes || args.dry_run, args.max, args.rate) {
         Ok(bulk) => bulk,
         Err(sentence) => return report.wrong_usage(sentence),
     };

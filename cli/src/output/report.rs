@@ -1,6 +1,6 @@
 //! The report of a bulk command: how it ended, for people, for programs and for the shell.
 
-use crate::exit::{CommandError, ExitStatus, Failure};
+use crate::exit::{CommandError, Exit, ExitStatus, Failure};
 use crate::output::terminal::{Lost, Terminal, print_line};
 use crate::output::text::{requests, runs, thousands};
 use crate::output::wording::VerbText;
@@ -87,16 +87,6 @@ impl Serialize for Runs {
     }
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Exit {
-    Success,
-    /// Wrong usage; nothing was sent.
-    Usage,
-    /// Status 3 if something was or may have been changed, otherwise 1.
-    Failure,
-    Interrupted,
-}
-
 impl Report {
     pub(crate) fn new(verb: VerbText, (from, to): (Option<UnixMillis>, Option<UnixMillis>)) -> Self {
         Self {
@@ -168,12 +158,7 @@ impl Report {
     }
 
     fn status(&self) -> ExitStatus {
-        match self.exit {
-            Exit::Success => ExitStatus::Success,
-            Exit::Usage => ExitStatus::WrongUsage,
-            Exit::Interrupted => ExitStatus::Interrupted,
-            Exit::Failure => ExitStatus::failure(self.runs.count > 0 || self.unconfirmed > 0),
-        }
+        self.exit.status(self.runs.count > 0 || self.unconfirmed > 0)
     }
 
     /// How much a command has done that ends before its first request. An earlier process may have done something.

@@ -5,7 +5,7 @@ use crate::going_on::{interrupted, serve};
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
-use upstash_dlq_emulator::{Config, Ignored, Server};
+use upstash_dlq_emulator::{Config, Ignored, RateLimit, Server};
 
 fn starts(server: &Server) -> BTreeMap<String, u32> {
     let mut starts = BTreeMap::new();
@@ -141,4 +141,14 @@ fn a_maximum_and_an_empty_listing() {
     let args = ["resume", "--label", "nobody has this", "--yes", "--json", "--parallel", "8"];
     let output = run(&server.url(), &args);
     assert_eq!((output.status.code(), json(&output)["resumed"].as_u64()), (Some(0), Some(0)));
+}
+
+/// The listing and the first batch are two operations, and one rate.
+#[test]
+fn a_rate_holds_from_the_listing_to_the_first_batch() {
+    let server = serve(500, Config { rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() });
+    let args = ["resume", "--all", "--yes", "--json", "--parallel", "2", "--rate", "1", "--max", "20"];
+    let report = json(&run(&server.url(), &args));
+    assert_eq!((report["resumed"].as_u64(), report["requests"].as_u64()), (Some(20), Some(2)), "{report}");
+    assert_eq!(report["retries"].as_u64(), Some(0), "{report}");
 }

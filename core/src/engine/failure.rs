@@ -4,7 +4,6 @@ use crate::model::text::Escaped;
 use crate::wire::error::ResponseError;
 use alloc::string::{String, ToString};
 use core::fmt;
-use http::StatusCode;
 
 /// What a transport knows about a request that got no response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +53,6 @@ pub enum Cause {
     ProcessEnded,
     /// An earlier process left the request in doubt.
     LeftInDoubt,
-}
-
-impl Cause {
-    pub(crate) fn is_rate_limit(&self) -> bool {
-        matches!(self, Self::Response(ResponseError::Status { status: StatusCode::TOO_MANY_REQUESTS, .. }))
-    }
 }
 
 impl fmt::Display for Cause {

@@ -37,6 +37,8 @@ impl Default for RetryPolicy {
 pub(crate) enum RetryClass {
     /// The request was not carried out, and may be sent again.
     NotDone { wait: Option<Duration> },
+    /// The same, because too many requests were sent: a 429. All lanes wait.
+    RateLimited { wait: Option<Duration> },
     /// The request may have been carried out.
     Unknown { wait: Option<Duration> },
     /// The response is final.
@@ -46,7 +48,7 @@ pub(crate) enum RetryClass {
 pub(crate) fn classify<B>(response: &Response<B>, error: &ResponseError) -> RetryClass {
     match error {
         ResponseError::Status { status, .. } if *status == StatusCode::TOO_MANY_REQUESTS => {
-            RetryClass::NotDone { wait: requested_wait(response.headers(), true) }
+            RetryClass::RateLimited { wait: requested_wait(response.headers(), true) }
         }
         ResponseError::Status { status, .. } if !status.is_client_error() => {
             RetryClass::Unknown { wait: requested_wait(response.headers(), false) }

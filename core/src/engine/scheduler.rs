@@ -354,7 +354,7 @@ impl<P: Plan> Scheduler<P> {
                 Event::Retry(Retried { cause: Cause::Response(error), after: Duration::ZERO })
             }
             RetryClass::Final => self.stop(id.lane, Halt::Refused(error)),
-            RetryClass::NotDone { .. } | RetryClass::Unknown { .. } => {
+            RetryClass::NotDone { .. } | RetryClass::RateLimited { .. } | RetryClass::Unknown { .. } => {
                 self.retry(id, asked, class, Cause::Response(error))
             }
         }
@@ -363,7 +363,7 @@ impl<P: Plan> Scheduler<P> {
     fn retry(&mut self, id: RequestId, asked: u64, class: RetryClass, cause: Cause) -> Event<P::Page> {
         let Some(lane) = self.slots.get_mut(id.lane).and_then(Option::as_mut) else { return Event::Ended };
         let wait = match class {
-            RetryClass::NotDone { wait } => wait,
+            RetryClass::NotDone { wait } | RetryClass::RateLimited { wait } => wait,
             RetryClass::Unknown { wait } => {
                 let repeat = lane.job.repeat();
                 if repeat != Repeat::Reads {
@@ -392,7 +392,7 @@ impl<P: Plan> Scheduler<P> {
             return Event::Ended;
         }
         add_one(&mut self.totals.retries);
-        if cause.is_rate_limit() {
+        if let RetryClass::RateLimited { .. } = class {
             lane.exchange.clear_backoff();
             self.ready.push_back(id.lane);
             self.any_rate_limited = true;
