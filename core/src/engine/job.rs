@@ -9,11 +9,14 @@ use http::{Request, Response};
 pub(crate) trait Job: Clone + Debug {
     type Page;
 
-    /// Returns the request for the next page, and how many runs it asks for: at most `allowance`.
+    /// Returns how many runs the next request asks for: at most `allowance`. Zero if it changes nothing.
+    fn asks(&self, allowance: Option<u64>) -> u64;
+
+    /// Returns the request for the next page, which asks for so many runs.
     ///
     /// # Errors
     /// Returns an error only because of a defect in this library: every part of a request is checked where it is made.
-    fn request(&self, endpoint: &Endpoint, allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error>;
+    fn request(&self, endpoint: &Endpoint, asked: u64) -> Result<Request<()>, http::Error>;
 
     fn parse(&self, response: &Response<&[u8]>) -> Result<Self::Page, ResponseError>;
 

@@ -54,6 +54,15 @@ pub(crate) struct Scheduler<P: Plan> {
     done: Option<P::Outcome>,
 }
 
+/// What `poll` does when nothing has ended.
+#[derive(Clone, Copy, Debug)]
+enum Decision {
+    /// The lane at the head of the queue sends its request.
+    Send(usize),
+    WaitUntil(Duration),
+    AwaitResponse,
+}
+
 impl<P: Plan> Scheduler<P> {
     pub(crate) fn new(settings: Settings, plan: P) -> Self {
         Self {
@@ -100,10 +109,20 @@ impl<P: Plan> Scheduler<P> {
                 // The requests in flight may act on fewer runs than they asked for.
                 return Step::AwaitResponse;
             }
-            if left != Some(0) {
-                if let Some(step) = self.send_or_wait(left, now) {
-                    return step;
+            let decision = if left == Some(0) { None } else { self.decide(now) };
+            match decision {
+                Some(Decision::Send(at)) => {
+                    let Some(Some(lane)) = self.slots.get(at) else { return Step::AwaitResponse };
+                    let asked = lane.job.asks(left);
+                    match lane.job.request(&self.settings.endpoint, asked) {
+                        Ok(request) => return Step::Send(self.hand_out(at, asked, now), request),
+                        Err(error) => self.halted = Some(Halt::Unbuildable(error.to_string())),
+                    }
+                    continue;
                 }
+                Some(Decision::WaitUntil(until)) => return Step::WaitUntil(until),
+                Some(Decision::AwaitResponse) => return Step::AwaitResponse,
+                None => {}
             }
             match self.plan.drained(self.totals) {
                 Drained::Again => {
@@ -119,8 +138,8 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// Returns the next step, or `None` if there is nothing to send and nothing to wait for.
-    fn send_or_wait(&mut self, left: Option<u64>, now: Duration) -> Option<Step<P::Outcome>> {
+    /// Returns what to do, or `None` if there is nothing to send and nothing to wait for.
+    fn decide(&mut self, now: Duration) -> Option<Decision> {
         self.wake(now);
         let mut until = self.next_wake();
         if let Some(paused) = self.paused_until {
@@ -129,32 +148,22 @@ impl<P: Plan> Scheduler<P> {
         if let Some(at) = self.next_ready() {
             let earliest = self.limiter.earliest(now);
             if earliest <= now && self.limiter.has_room(self.in_flight) {
-                return Some(self.send(at, left, now));
+                return Some(Decision::Send(at));
             }
             if earliest > now {
                 until = Some(until.map_or(earliest, |until| until.min(earliest)));
             }
         }
         match until {
-            Some(until) => Some(Step::WaitUntil(until)),
-            None => (self.in_flight > 0).then_some(Step::AwaitResponse),
+            Some(until) => Some(Decision::WaitUntil(until)),
+            None => (self.in_flight > 0).then_some(Decision::AwaitResponse),
         }
     }
 
-    fn send(&mut self, at: usize, left: Option<u64>, now: Duration) -> Step<P::Outcome> {
-        let Some(lane) = self.slots.get_mut(at).and_then(Option::as_mut) else { return Step::AwaitResponse };
-        match lane.job.request(&self.settings.endpoint, left) {
-            Ok((request, asked)) => Step::Send(self.hand_out(at, asked, now), request),
-            Err(error) => {
-                self.halted = Some(Halt::Unbuildable(error.to_string()));
-                self.poll(now)
-            }
-        }
-    }
-
+    /// The request at the head of the queue is in flight from now on.
     fn hand_out(&mut self, at: usize, asked: u64, now: Duration) -> RequestId {
         let serial = self.sent;
-        if let Some(lane) = self.slots.get_mut(at).and_then(Option::as_mut) {
+        if let Some(Some(lane)) = self.slots.get_mut(at) {
             lane.exchange.send(serial, asked);
         }
         self.ready.pop_front();
@@ -227,6 +236,9 @@ impl<P: Plan> Scheduler<P> {
                     self.waiting.insert((until, at));
                 }
             }
+        }
+        if self.backed_off.is_empty() {
+            return;
         }
         for at in core::mem::take(&mut self.backed_off) {
             if let Some(until) =

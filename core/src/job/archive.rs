@@ -32,11 +32,19 @@ pub(crate) enum ArchivePart {
 impl Job for ArchiveJob {
     type Page = ArchivePart;
 
-    fn request(&self, endpoint: &Endpoint, allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
+    fn asks(&self, allowance: Option<u64>) -> u64 {
         match self {
-            Self::List(job) => job.request(endpoint, allowance),
-            Self::Fetch(job) => job.request(endpoint, allowance),
-            Self::Delete(job) => job.request(endpoint, allowance),
+            Self::List(job) => job.asks(allowance),
+            Self::Fetch(job) => job.asks(allowance),
+            Self::Delete(job) => job.asks(allowance),
+        }
+    }
+
+    fn request(&self, endpoint: &Endpoint, asked: u64) -> Result<Request<()>, http::Error> {
+        match self {
+            Self::List(job) => job.request(endpoint, asked),
+            Self::Fetch(job) => job.request(endpoint, asked),
+            Self::Delete(job) => job.request(endpoint, asked),
         }
     }
 

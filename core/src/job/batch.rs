@@ -36,13 +36,16 @@ impl<O: BulkOperation> BatchJob<O> {
 impl<O: BulkOperation> Job for BatchJob<O> {
     type Page = O::Page;
 
-    fn request(&self, endpoint: &Endpoint, _allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
+    fn asks(&self, _allowance: Option<u64>) -> u64 {
+        self.range.len() as u64
+    }
+
+    fn request(&self, endpoint: &Endpoint, _asked: u64) -> Result<Request<()>, http::Error> {
         let mut target = endpoint.path(O::PATH);
         for id in self.ids() {
             push_pair(&mut target, "dlqIds", id.as_str());
         }
-        let request = request::build(endpoint, O::METHOD, target, Some(&self.overrides))?;
-        Ok((request, self.range.len() as u64))
+        request::build(endpoint, O::METHOD, target, Some(&self.overrides))
     }
 
     fn parse(&self, response: &Response<&[u8]>) -> Result<O::Page, ResponseError> {

@@ -12,8 +12,12 @@ pub(crate) struct CallJob<C>(pub(crate) C);
 impl<C: Call> Job for CallJob<C> {
     type Page = C::Output;
 
-    fn request(&self, endpoint: &Endpoint, _allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
-        self.0.to_request(endpoint).map(|request| (request, 1))
+    fn asks(&self, _allowance: Option<u64>) -> u64 {
+        1
+    }
+
+    fn request(&self, endpoint: &Endpoint, _asked: u64) -> Result<Request<()>, http::Error> {
+        self.0.to_request(endpoint)
     }
 
     fn parse(&self, response: &Response<&[u8]>) -> Result<C::Output, ResponseError> {

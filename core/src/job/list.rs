@@ -30,8 +30,12 @@ impl ListJob {
 impl Job for ListJob {
     type Page = ListPage;
 
-    fn request(&self, endpoint: &Endpoint, _allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
-        self.list.page(endpoint, &self.prefix).map(|request| (request, 0))
+    fn asks(&self, _allowance: Option<u64>) -> u64 {
+        0
+    }
+
+    fn request(&self, endpoint: &Endpoint, _asked: u64) -> Result<Request<()>, http::Error> {
+        self.list.page(endpoint, &self.prefix)
     }
 
     fn parse(&self, response: &Response<&[u8]>) -> Result<ListPage, ResponseError> {

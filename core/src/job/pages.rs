@@ -69,10 +69,13 @@ impl Place {
 impl<O: BulkOperation> Job for PagesJob<O> {
     type Page = O::Page;
 
-    fn request(&self, endpoint: &Endpoint, allowance: Option<u64>) -> Result<(Request<()>, u64), http::Error> {
-        let asked = allowance.map_or(self.page_size, |left| left.min(self.page_size));
+    fn asks(&self, allowance: Option<u64>) -> u64 {
+        allowance.map_or(self.page_size, |left| left.min(self.page_size))
+    }
+
+    fn request(&self, endpoint: &Endpoint, asked: u64) -> Result<Request<()>, http::Error> {
         let target = self.prefix.page(asked, self.place.cursor.as_ref(), endpoint.query_overhead());
-        request::build(endpoint, O::METHOD, target, Some(&self.overrides)).map(|request| (request, asked))
+        request::build(endpoint, O::METHOD, target, Some(&self.overrides))
     }
 
     fn parse(&self, response: &Response<&[u8]>) -> Result<O::Page, ResponseError> {
