@@ -10,9 +10,11 @@ pub(crate) fn span(request: &Request<()>) -> tracing::Span {
 pub(crate) fn record(result: &Result<Response<Vec<u8>>, TransportFailure>) {
     match result {
         Ok(response) => {
-            tracing::debug!(status = response.status().as_u16(), bytes = response.body().len(), "response received")
+            tracing::debug!(status = response.status().as_u16(), bytes = response.body().len(), "response received");
         }
-        Err(failure) => tracing::warn!(delivery = ?failure.delivery, %failure, "no response"),
+        Err(failure) => {
+            tracing::warn!(delivery = ?failure.delivery, %failure, "no response");
+        }
     }
 }
 
