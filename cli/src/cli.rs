@@ -38,6 +38,7 @@ pub(crate) enum Command {
     #[command(after_help = STATS_HELP)]
     Stats(Stats),
     /// Show everything about one failed run
+    #[command(after_help = GET_HELP)]
     Get(Get),
     /// Resume failed runs at the step that failed; each becomes a new run
     #[command(after_help = START_HELP)]
@@ -46,7 +47,7 @@ pub(crate) enum Command {
     #[command(after_help = START_HELP)]
     Restart(Start),
     /// Retry a failed failure callback, or cancel one in progress
-    #[command(subcommand)]
+    #[command(subcommand, after_help = CALLBACK_HELP)]
     Callback(Callback),
     /// Serve a DLQ with sample runs on this machine, for trials and tests
     Emulator(Emulator),
@@ -57,12 +58,38 @@ pub(crate) enum Command {
     },
 }
 
-const DELETE_HELP: &str = "\
+/// How runs are selected, in the help of delete, resume and restart.
+macro_rules! selection_help {
+    () => {
+        "\
 Select runs in exactly one way: by ids (also --ids-from), by filters, or with --all.
 Values of the same filter are alternatives; different filters must all match.
 
-Times (T) are RFC 3339 (2026-11-24T08:30:00Z), a date (UTC; as --to its last millisecond),
-milliseconds since 1970, or an age (7d, 12h). Without --to, runs that fail after the command starts are left alone.
+"
+    };
+}
+
+/// What a time is, in the help of every command that takes one.
+macro_rules! times_help {
+    () => {
+        "A time <T> is RFC 3339 (2026-11-24T08:30:00Z), a date (UTC; as --to its last millisecond), milliseconds since 1970, or an age (7d, 12h)."
+    };
+}
+
+/// The end of a selection without `--to`.
+macro_rules! until_now_help {
+    () => {
+        " Without --to, runs that fail after the command starts are left alone."
+    };
+}
+
+const DELETE_HELP: &str = concat!(
+    selection_help!(),
+    times_help!(),
+    until_now_help!(),
+    "
+
+By filter or with --all, a delete makes passes until a whole one finds nothing left, the verification pass.
 
 Exit status: 0 complete or dry run; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, something was or may have been deleted; 130 interrupted.
 
@@ -71,7 +98,8 @@ Examples:
   upstash-dlq delete --label nightly --label 'red & white' --from 7d --dry-run
   upstash-dlq delete --label nightly --archive nightly.ndjson
   upstash-dlq delete --from 2026-11-01 --to 2026-11-20 --shard 3/8 --yes
-  upstash-dlq delete --all --yes --json";
+  upstash-dlq delete --all --yes --json"
+);
 
 const JSON_HELP: &str = "\
 With --json, delete, resume and restart end with one object that says what was done, also when
@@ -81,29 +109,57 @@ The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, r
 server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress,
 unusable_message, output, interrupted, listen, failed and internal.";
 
-const LIST_HELP: &str = "\
+const LIST_HELP: &str = concat!(
+    "\
+Values of the same filter are alternatives; different filters must all match.
+
+",
+    times_help!(),
+    "
+
 Exit status: 0 everything was listed; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
 
 Examples:
   upstash-dlq list --from 12h --failure-function-state CALLBACK_FAIL
-  upstash-dlq list --json --label nightly | jq -r .dlqId";
+  upstash-dlq list --json --label nightly | jq -r .dlqId"
+);
 
-const STATS_HELP: &str = "\
+const STATS_HELP: &str = concat!(
+    "\
+Values of the same filter are alternatives; different filters must all match.
+
+",
+    times_help!(),
+    "
+
+Exit status: 0 everything was counted; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
+
 Examples:
   upstash-dlq stats --from 7d
-  upstash-dlq stats --json | jq '.workflowUrl.values[0]'";
+  upstash-dlq stats --json | jq '.workflowUrl.values[0]'"
+);
 
-const START_HELP: &str = "\
-Select runs in exactly one way: by ids (also --ids-from), by filters, or with --all.
+const GET_HELP: &str = "\
+Exit status: 0 the run was shown; 1 failed, or there is no such run; 2 wrong usage, nothing was sent; 130 interrupted.";
 
-Starting a run twice is not harmless, so resume and restart make one pass and never repeat a request that may have been carried out. When a response is lost, the command stops and says where to look. Then run it again with --checkpoint and --settle applied (the runs have left the DLQ) or --settle not-applied (they are still there).
+const CALLBACK_HELP: &str = "\
+Exit status: 0 done; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, but the callback may have been retried or canceled; 130 interrupted.";
+
+const START_HELP: &str = concat!(
+    selection_help!(),
+    times_help!(),
+    until_now_help!(),
+    "
+
+Starting a run twice may do damage, so resume and restart make one pass and never repeat a request that may have been carried out. When a response is lost, the command stops and says where to look. Then run it again with --checkpoint and --settle applied (the runs have left the DLQ) or --settle not-applied (they are still there).
 
 Exit status: 0 complete or dry run; 1 failed, nothing was started; 2 wrong usage, nothing was sent; 3 failed, something was or may have been started; 130 interrupted.
 
 Examples:
   upstash-dlq resume 1752829295505-0
   upstash-dlq restart --label nightly --from 12h --set-retries 5 --checkpoint position.json
-  upstash-dlq resume --all --yes --set-flow-control-key slow --set-parallelism 3";
+  upstash-dlq resume --all --yes --set-flow-control-key slow --set-parallelism 3"
+);
 
 #[derive(Debug, Args)]
 pub(crate) struct Global {
@@ -167,24 +223,25 @@ pub(crate) struct Delete {
     /// Delete at most N runs
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub(crate) max: Option<NonZeroU64>,
-    /// Delete N runs with each request
+    /// Delete N runs with each request; does not apply to ids
     #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<NonZeroU32>)]
     pub(crate) page_size: NonZeroU32,
-    /// Skip the verification pass
+    /// Skip the verification pass: do not repeat the delete until nothing more is found. Does not apply to ids
     #[arg(long)]
     pub(crate) no_verify: bool,
-    /// Keep the position in FILE; if FILE exists, continue from there
+    /// Keep the position in FILE; if FILE exists, continue from there. On completion FILE is removed
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// Append each run to FILE, one message per line, before it is deleted. Only runs that are on disk are deleted. If
     /// interrupted, run the same command again to continue
     #[arg(long, value_name = "FILE")]
     pub(crate) archive: Option<PathBuf>,
-    /// Trust the server that the runs it lists match the filter. Otherwise a listed run that does not match stops --archive
-    /// and fails --dry-run
+    /// Trust that the runs the server lists match the filter. Otherwise a listed run that does not match stops --archive and
+    /// fails --dry-run
     #[arg(long)]
     pub(crate) trust_server: bool,
-    /// Delete N windows of time in parallel, once the first page shows that there is enough to do
+    /// Delete N windows of time in parallel, once the first page shows that there is enough to do; one request at a time with
+    /// ids and --archive
     #[arg(long, value_name = "N", default_value = "4", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send at most N requests per second
@@ -254,8 +311,10 @@ pub(crate) struct Get {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Callback {
     /// Retry the failure callback of a run after it has failed
+    #[command(after_help = CALLBACK_HELP)]
     Retry(Get),
     /// Cancel the failure callback of a run while it is in progress
+    #[command(after_help = CALLBACK_HELP)]
     Cancel(Get),
 }
 
@@ -272,13 +331,13 @@ pub(crate) struct Start {
     /// Start at most N runs
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub(crate) max: Option<NonZeroU64>,
-    /// Keep the position in FILE; if FILE exists, continue from there
+    /// Keep the position in FILE; if FILE exists, continue from there. On completion FILE is removed
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
     /// What happened to the request whose response was lost: its runs have left the DLQ (applied), or are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
-    /// List the runs first, then send N batches of their ids in parallel
+    /// Send N batches of ids in parallel. Unless ids are given, list the runs first to get theirs
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send at most N requests per second
@@ -321,7 +380,7 @@ pub(crate) struct OverrideArgs {
     /// Label of the runs; may be repeated
     #[arg(long, value_name = "L")]
     pub(crate) set_label: Vec<String>,
-    /// URL that failures are reported to
+    /// URL of the failure callback, which failures are reported to
     #[arg(long, value_name = "URL")]
     pub(crate) set_failure_callback: Option<String>,
 }
@@ -363,7 +422,7 @@ pub(crate) struct Filters {
     /// Runs that failed at this time or earlier [default: now]
     #[arg(long, help_heading = FILTERS, value_name = "T", allow_hyphen_values = true)]
     pub(crate) to: Option<String>,
-    /// Runs whose failure function is in this state: CALLBACK_INPROGRESS, CALLBACK_SUCCESS, CALLBACK_FAIL, CALLBACK_CANCELED …
+    /// Runs whose failure callback is in this state: CALLBACK_INPROGRESS, CALLBACK_SUCCESS, CALLBACK_FAIL, CALLBACK_CANCELED …
     #[arg(long, help_heading = FILTERS, value_name = "S")]
     pub(crate) failure_function_state: Vec<String>,
     /// Runs published from this IP address …

@@ -140,7 +140,7 @@ pub(crate) fn each_page(
     let driven = run(client, &mut listing, progress, EachPage { on_page, listed: 0 });
     let so_far = listing.outcome_so_far();
     if so_far.dates_ignored {
-        terminal.note("the server ignores the dates in the request: continuing on one lane");
+        terminal.note("the server ignores the dates in the request: continuing with one request at a time");
     }
     let result = match driven {
         Driven::Done(outcome) => outcome.halted.map_or(Ok(()), |halt| Err(Stopped::Halted(halt))),

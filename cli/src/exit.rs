@@ -1,6 +1,6 @@
 //! How the process ends: the exit status, and the error that a command ends with.
 //!
-//! Plain data: `main` alone shows an error and ends the process.
+//! Plain data: `main` shows an error and ends the process. `interrupt` ends it, too, but shows no error.
 
 use serde::Serialize;
 

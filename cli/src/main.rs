@@ -1,4 +1,5 @@
-//! `upstash-dlq`, the command. Parses the command line, runs the command, prints its error, and ends the process.
+//! `upstash-dlq`, the command. Parses the command line, runs the command, prints its error, and ends the process, unless
+//! `interrupt` ends it first.
 #![allow(
     rustdoc::bare_urls,
     rustdoc::invalid_html_tags,
@@ -62,7 +63,8 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, Comm
     }
 }
 
-/// Prints the error, if any. No other place does, and no other place decides what the process ends with.
+/// Prints the error, if any, which no other place does, and ends the process. Only a second Ctrl-C, or one at the question,
+/// ends it elsewhere (`interrupt`).
 fn end(terminal: Terminal, result: Result<ExitStatus, CommandError>) -> ExitCode {
     let status = match result {
         Ok(status) => status,

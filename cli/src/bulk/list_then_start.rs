@@ -2,7 +2,8 @@
 //! first, and then acts on exactly those ids, in disjoint batches. So no run is started twice, whatever the server makes of
 //! dates, and a request in doubt names its runs.
 //!
-//! With a checkpoint, the ids lie in a file of their own beside it, which is written once. The checkpoint holds its digest.
+//! With a checkpoint, the ids are stored next to it in a file of their own, which is written once. The checkpoint holds its
+//! digest.
 
 use crate::bulk::by_filter;
 use crate::bulk::checkpoint_file::CheckpointFile;
@@ -41,11 +42,11 @@ pub(crate) fn run<O: BulkOperation>(
         Ok(saved) => saved.flatten(),
         Err(sentence) => return report.wrong_usage(sentence),
     };
-    // A checkpoint goes on as it began.
+    // A checkpoint continues as it began.
     let is_listed = saved.as_ref().map_or(parallelism.lanes.get() > 1, Checkpoint::is_of_ids);
     if !is_listed {
         if parallelism.lanes.get() > 1 {
-            bulk.terminal().note("--parallel is ignored: the checkpoint was taken on one lane");
+            bulk.terminal().note("--parallel is ignored: the checkpoint was taken with one request at a time");
         }
         return by_filter::run(bulk, build(selection), parallelism, file, settlement, report);
     }
@@ -152,7 +153,7 @@ fn unchanged(bulk: &BulkContext<'_>, report: Report, sentence: String) -> Report
 
 /// Where the listed ids are.
 enum Source {
-    /// Beside the checkpoint.
+    /// In a file next to the checkpoint.
     Spool(IdSpool),
     /// In a temporary file of this process.
     List(IdList),

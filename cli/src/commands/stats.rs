@@ -96,7 +96,7 @@ fn as_text(tally: Tally, width: Option<usize>, colour: bool) -> Vec<String> {
     let fields = [
         ("By workflow", &tally.workflow, "(none)"),
         ("By label", &tally.label, "(none)"),
-        ("By failure function state", &tally.state, "(none)"),
+        ("By failure callback state", &tally.state, "(none)"),
         ("By response status", &tally.status, "(none)"),
     ];
     for (name, field, missing) in fields {
