@@ -7,13 +7,13 @@
 //! | delete, resume or restart by ids, by filter, or everything | [`BulkDelete`], [`BulkResume`], [`BulkRestart`] |
 //! | say which runs | [`Selection`], [`Filter`], and the rest of [`selection`] |
 //! | set lanes, a maximum, a rate, retries | [`operation::BulkBuilder`], [`operation::ListingBuilder`] |
-//! | delete only what has been put away first | [`ArchivedDelete`] |
+//! | delete only what has been archived first | [`ArchivedDelete`] |
 //! | list, or count on many lanes | [`Listing`] |
 //! | get, delete, resume or restart one run, or its failure callback | [`SingleCall`], and the calls in [`wire`] |
-//! | drive an operation | [`drive()`], [`drive_async`], [`Observer`]; the halves of the loop in [`mod@drive`] |
+//! | drive an operation | [`drive()`], [`drive_async`], [`Observer`]; with many connections, `next_step` and `report` in [`mod@drive`] |
 //! | see the states of a request | [`Operation`](Operation#states) |
 //! | know how it ended | [`Outcome`], [`Totals`], [`Halt`] |
-//! | go on in another process | [`Checkpoint`], [`operation::BulkBuilder::resume_from`], [`checkpoint`] |
+//! | continue in another process | [`Checkpoint`], [`operation::BulkBuilder::resume_from`], [`checkpoint`] |
 //! | settle a start whose response was lost | [`Halt::InDoubt`], [`operation::Bulk::settle`], [`Settlement`] |
 //! | read ids, times and messages | [`model`] |
 #![no_std]
