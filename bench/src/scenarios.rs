@@ -119,7 +119,7 @@ const LANES: [u64; 7] = [1, 2, 4, 8, 16, 32, 64];
 fn lanes(cli: &PathBuf) -> (String, String) {
     let server = Server::start();
     let mut table = String::from(
-        "Seconds of the command, and how many times as fast as one lane; pages of 100, with the confirming pass.\n\
+        "Seconds of the command, and how many times as fast as one lane; pages of 100, with the verification pass.\n\
          *Even*: spread over ninety days. *Peak*: 99 % within one hour of them.\n\n| latency, shape, pages |",
     );
     for lanes in LANES {
@@ -154,7 +154,7 @@ fn lanes(cli: &PathBuf) -> (String, String) {
         let cost = measure(&mut client("oracle", &server, &ends));
         writeln!(
             table,
-            "\n16 windows chosen by an oracle, 20 ms, {shape}, 1000 pages, without the confirming pass: {:.2} s.",
+            "\n16 windows chosen by an oracle, 20 ms, {shape}, 1000 pages, without the verification pass: {:.2} s.",
             cost.wall.as_secs_f64()
         )
         .unwrap();

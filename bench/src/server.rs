@@ -1,4 +1,4 @@
-//! A server that costs as little as it can: a DLQ of nothing but times, a thread a connection.
+//! A server that costs as little as it can: a DLQ of nothing but times, with a thread per connection.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

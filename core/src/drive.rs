@@ -1,6 +1,6 @@
 //! Drives an operation: the loop, for callers that can send and sleep.
 //!
-//! Floor 8. [`next_step`] and [`report`] are its two halves, for drivers with many connections.
+//! Floor 8. [`next_step`] and [`report`] are its steps, for drivers with many connections.
 
 use crate::engine::failure::TransportFailure;
 use crate::engine::operation::{Event, InvalidState, Operation, RequestId, Step};

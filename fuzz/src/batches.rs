@@ -238,7 +238,7 @@ impl<O: BulkOperation> Model<O> {
         }
     }
 
-    /// Another process goes on from the file: what was in flight is lost.
+    /// Another process continues from the file: what was in flight is lost.
     fn next_process(&mut self, lanes: usize) {
         let json = self.bulk.checkpoint().to_json();
         let saved = Checkpoint::from_json(json.as_bytes()).expect("a file that core wrote");

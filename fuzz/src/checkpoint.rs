@@ -17,7 +17,7 @@ use upstash_dlq_core::{BulkDelete, Checkpoint, Delivery, Operation, Selection, S
 
 const NOW: UnixMillis = UnixMillis::new(1_764_000_000_000);
 
-/// A checkpoint file: read, written and read again it is the same; going on from it asks for nothing that was not given, on
+/// A checkpoint file: read, written and read again it is the same; continuing from it asks for nothing that was not given, on
 /// one lane or many, even if somebody has changed the file.
 pub fn checkpoint(data: &[u8]) {
     file(data);
@@ -53,7 +53,7 @@ fn file(data: &[u8]) {
     }
 }
 
-/// One way to go on from a file.
+/// One way to continue from a file.
 struct Run<'a> {
     checkpoint: &'a Checkpoint,
     given: &'a Given,

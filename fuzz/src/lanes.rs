@@ -199,7 +199,7 @@ fn bulk<O: BulkOperation>(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]
     let mut bulk = builder.clone().build();
     for operation in body {
         if *operation == 0xff {
-            // Another process goes on: what was in flight is lost, and names of requests begin anew.
+            // Another process continues: what was in flight is lost, and names of requests begin anew.
             driver.lose_all();
             driver.known.clear();
             driver.clock = Duration::ZERO;

@@ -77,7 +77,7 @@ impl<D: Disk> FoundArchive<D> {
         }
     }
 
-    /// Creates the file, or goes on with it: a last line that a crash left unfinished is cut off. The file and its name are
+    /// Creates the file, or continues it: a last line that a crash left unfinished is cut off. The file and its name are
     /// on disk when this returns.
     ///
     /// # Errors

@@ -49,7 +49,7 @@ impl Beside {
 }
 
 impl CheckpointFile {
-    /// Locks the file for this process. Removes what an earlier process left half written beside it.
+    /// Locks the file for this process. Removes what an earlier process left half written next to it.
     ///
     /// # Errors
     /// Returns [`Problem::InUse`] if another process has it; [`Problem::NotAFile`], [`Problem::SymbolicLink`],
@@ -152,7 +152,7 @@ impl<D: Disk> CheckpointFile<D> {
         }
     }
 
-    /// Removes the checkpoint, and then the ids beside it. Either may be missing.
+    /// Removes the checkpoint, and then the ids next to it. Either may be missing.
     ///
     /// # Errors
     /// Returns [`Problem::Remove`] for the one that cannot be removed.
@@ -168,7 +168,7 @@ impl<D: Disk> CheckpointFile<D> {
         Ok(())
     }
 
-    /// Begins the list of ids beside this checkpoint, `.NAME.ids`. Write the first checkpoint, with the list's
+    /// Begins the list of ids next to this checkpoint, `.NAME.ids`. Write the first checkpoint, with the list's
     /// [digest](IdSpool::digest), after the list is [finished](IdSpoolWriter::finish). A list that an earlier process left
     /// without a checkpoint is replaced.
     ///
@@ -184,7 +184,7 @@ impl<D: Disk> CheckpointFile<D> {
         IdSpoolWriter::create(self.disk.clone(), self.beside.ids.clone(), self.beside.ids_temporary.clone())
     }
 
-    /// Opens the list of ids beside this checkpoint and reads it once, to see that it is the one with this digest.
+    /// Opens the list of ids next to this checkpoint and reads it once, to see that it is the one with this digest.
     ///
     /// # Errors
     /// Returns [`Problem::Missing`] if there is none, [`Problem::Changed`] if it is another one or was changed, and

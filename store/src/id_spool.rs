@@ -18,7 +18,7 @@ const MAX_LINE: u64 = DlqId::MAX_LEN as u64 + 1;
 const BLOCK: u64 = 1_024;
 const BUFFER: usize = 64 * 1024;
 
-/// An immutable list of ids beside a checkpoint: one a line, each once, in a private file.
+/// An immutable list of ids next to a checkpoint: one per line, each once, in a private file.
 ///
 /// [`CheckpointFile::new_spool`](crate::CheckpointFile::new_spool) writes it,
 /// [`CheckpointFile::spool`](crate::CheckpointFile::spool) opens it again. In memory it takes 32 bytes per 1,024 ids.

@@ -62,7 +62,7 @@ impl<O: BulkOperation> BulkRequest<O> {
     ///   twice, and so are all other runs that are still listed.
     ///
     /// To lose nothing, keep the operation yourself. It counts a request that was in flight as unconfirmed. A resume or restart
-    /// has to be settled before it goes on:
+    /// has to be settled before it continues:
     ///
     /// ```
     /// # use std::time::Duration;
@@ -113,14 +113,14 @@ impl BulkRequest<Delete> {
 }
 
 impl BulkRequest<Resume> {
-    /// What the runs get other than they had.
+    /// Sets the options that the new runs get in place of their old ones.
     pub fn overrides(self, overrides: Overrides) -> Self {
         self.with(|builder| builder.overrides(overrides))
     }
 }
 
 impl BulkRequest<Restart> {
-    /// What the runs get other than they had.
+    /// Sets the options that the new runs get in place of their old ones.
     pub fn overrides(self, overrides: Overrides) -> Self {
         self.with(|builder| builder.overrides(overrides))
     }

@@ -66,7 +66,8 @@ impl<O: Paged> Pages<O> {
     }
 
     /// Returns the operation, to be driven on with [`Client::run`]. A request in flight is given up and counts as
-    /// [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown). A resume or restart then has to be settled before it goes on.
+    /// [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown). A resume or restart then has to be settled before it
+    /// continues.
     pub fn into_operation(self) -> O {
         let mut operation = self.operation;
         operation.connection_lost();

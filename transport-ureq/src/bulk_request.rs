@@ -81,14 +81,14 @@ impl BulkRequest<Delete> {
 }
 
 impl BulkRequest<Resume> {
-    /// What the runs get other than they had.
+    /// Sets the options that the new runs get in place of their old ones.
     pub fn overrides(self, overrides: Overrides) -> Self {
         self.with(|builder| builder.overrides(overrides))
     }
 }
 
 impl BulkRequest<Restart> {
-    /// What the runs get other than they had.
+    /// Sets the options that the new runs get in place of their old ones.
     pub fn overrides(self, overrides: Overrides) -> Self {
         self.with(|builder| builder.overrides(overrides))
     }

@@ -18,7 +18,7 @@ impl FoundArchive {
         store::FoundArchive::find(path).map(Self).map_err(|error| before(&error))
     }
 
-    /// Makes the file, or goes on with it: a last line that a crash left unfinished is taken off.
+    /// Makes the file, or continues it: a last line that a crash left unfinished is taken off.
     pub(crate) fn open(self) -> Result<ArchiveFile, String> {
         self.0.open().map(ArchiveFile).map_err(|error| before(&error))
     }

@@ -207,7 +207,7 @@ fn a_dry_run_looks_each_id_up() {
         let output = ask(&["--all"]);
         assert_eq!((output.status.code(), json(&output)["matching"].as_u64()), (Some(0), Some(3)));
         assert!(json(&output).get("missing").is_none());
-        // A busy server is asked again, and one that does not say whether a run is there is not believed.
+        // A busy server is asked again, and one that does not say whether a run is there is not trusted.
         server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(503))])));
         assert_eq!(json(&ask(&["a-0"]))["matching"].as_u64(), Some(1));
         server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, Some(Fault::ServerError(500))])));

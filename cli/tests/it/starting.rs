@@ -19,7 +19,7 @@ fn requests(server: &Server) -> u64 {
     server.with_service(|service| service.requests_total())
 }
 
-/// What lies beside a checkpoint, its own lock file left out.
+/// What is stored next to a checkpoint, its own lock file left out.
 fn spool(folder: &Path) -> Option<PathBuf> {
     let mut files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
     files.find(|path| path.to_str().unwrap().ends_with(".ids"))

@@ -36,7 +36,7 @@ impl fmt::Display for CheckpointError {
             ),
             Self::OtherOperation(operation) => write!(
                 f,
-                "checkpoint: belongs to a {}: repeat the operation that it was taken of, or give another file",
+                "checkpoint: belongs to a {}: repeat the operation that it was taken from, or give another file",
                 Escaped(operation)
             ),
             Self::OtherSelection => f.write_str(

@@ -82,7 +82,7 @@ pub(crate) struct WindowLane {
 pub(crate) struct Batches {
     /// How many ids of the same list come before these.
     pub(crate) before: u64,
-    /// What was listed to find the ids, if their list lies beside the checkpoint.
+    /// What was listed to find the ids, if their list is stored next to the checkpoint.
     pub(crate) listed: Option<Listed>,
     /// How many of the ids are in batches that were begun.
     pub(crate) begun: usize,
@@ -162,7 +162,7 @@ impl Checkpoint {
         }
     }
 
-    /// The digest of the list that the ids come from, if it is kept beside the checkpoint. See
+    /// The digest of the list that the ids come from, if it is stored next to the checkpoint. See
     /// [`BulkBuilder::listed`](crate::operation::BulkBuilder::listed).
     pub fn id_list(&self) -> Option<&str> {
         match &self.0.progress {

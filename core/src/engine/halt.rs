@@ -99,7 +99,7 @@ impl fmt::Display for Halt {
                 "the server listed a run that does not match the filter: {} differs in {field}, so it was left alone",
                 Escaped(id.as_str())
             ),
-            Self::DatesIgnored => f.write_str("the server returns runs from outside the dates it was asked for: list again on one lane"),
+            Self::DatesIgnored => f.write_str("the server returns runs from outside the dates it was asked for: list again with one request at a time"),
             Self::StillListed => f.write_str("the server still lists runs that it was asked to delete"),
             Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
         }

@@ -81,22 +81,24 @@ pub struct Retried {
 ///  Ready ------------> InFlight ---------------------------------> Ready
 ///    ^                   |   a page, the last one
 ///    |                   +-----------------------------------------> Finished (the lane is free)
-///    |                   |   429, not sent; for what is harmless to repeat also: lost, 5xx, unreadable
+///    |                   |   not sent; for what is harmless to repeat also: lost, 5xx, unreadable
 ///    +---- Backoff <-----+
-///    |                   |   a cursor that was given out and is refused (delete only, once per progress)
+///    |                   |   429: all lanes pause
 ///    +-------------------+
+///    |                   |   a cursor that was given out is refused: delete only, at most once until runs are
+///    +-------------------+   affected again
 ///                        |   resume, restart: lost, 5xx, unreadable
 ///                        +-----------------------------------------> InDoubt -- settle --> Ready or Finished
-///                        |   3xx, other 4xx, attempts used up, no progress
+///                        |   3xx, other 4xx, attempts used up, no progress; the server asks for a wait longer than allowed
 ///                        +-----------------------------------------> Halted
 /// ```
 ///
-/// This is one request's way. An operation has one such request a lane. When one lane halts, the others send nothing more.
+/// This is what happens to one request. An operation has one such request per lane. When one lane halts, the others send nothing more.
 /// When no lane has anything left to do, the operation is done, or begins another pass.
 ///
 /// A delete makes passes until one is *clean*: it deleted nothing, and every one of its requests was confirmed. Nobody promises
-/// that a cursor survives a deletion, so only such a pass proves that nothing is left. Resume and restart make exactly one
-/// pass, because a second one could start the same runs again.
+/// that a cursor survives a deletion, so only such a pass, the *verification pass*, proves that nothing is left. Resume and
+/// restart make exactly one pass, because a second one could start the same runs again.
 ///
 /// # Example
 ///

@@ -31,7 +31,7 @@ pub struct Outcome {
     /// For a filter or everything: a whole pass found nothing left. For ids: every request got its response.
     pub verified: bool,
     /// `None` if the operation is complete. Otherwise, why it is not: [`Bulk::checkpoint`](crate::operation::Bulk::checkpoint) then holds what
-    /// another process needs to go on.
+    /// another process needs to continue.
     pub halted: Option<Halt>,
 }
 

@@ -4,7 +4,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use core::fmt;
 
-/// The state of a run's failure function: one of the four that the service documents, or one that it adds later.
+/// The state of a run's failure callback (`failureFunctionState`): one of the four that the service documents, or one that it adds later.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FailureFunctionState {

@@ -30,10 +30,10 @@ use http::Response;
 
 /// A bulk delete, resume or restart. Built by [`Bulk::builder`].
 ///
-/// With ids, each request takes as many as fit, and the lanes share the list. With a filter or everything, a *delete* goes on
-/// page after page until a whole pass has found nothing left, and its lanes share windows of time. A *resume* or *restart* makes
-/// exactly one pass in one lane. It does not depend on dates, and never repeats a request that may have started runs. To start
-/// runs on many lanes, list them first and give their ids.
+/// With ids, each request takes as many as fit, and the lanes share the list. With a filter or everything, a *delete* makes
+/// passes, page after page, until a whole one has found nothing left: the verification pass. Its lanes share windows of time. A
+/// *resume* or *restart* makes exactly one pass in one lane. It does not depend on dates, and never repeats a request that may
+/// have started runs. To start runs on many lanes, list them first and give their ids.
 #[derive(Clone, Debug)]
 pub struct Bulk<O: BulkOperation> {
     config: BulkConfig,
@@ -126,7 +126,7 @@ impl<O: BulkOperation> Bulk<O> {
         Scheduler::new(settings, Cut::new(scope, whole, budget, pass))
     }
 
-    /// Goes on from a checkpoint; see [`BulkBuilder::resume_from`](crate::operation::BulkBuilder::resume_from).
+    /// Continues from a checkpoint; see [`BulkBuilder::resume_from`](crate::operation::BulkBuilder::resume_from).
     pub(crate) fn resume(mut config: BulkConfig, checkpoint: Checkpoint) -> Result<Self, CheckpointError> {
         let Saved { operation, fingerprint, selection, page_size, max, verify, totals, progress } = checkpoint.0;
         if operation != O::NAME {
@@ -174,7 +174,7 @@ impl<O: BulkOperation> Bulk<O> {
         let is_one = saved.lanes.len() <= 1 && saved.lanes.iter().all(|lane| lane.window == saved.whole);
         let fits = is_one && saved.lanes.is_empty() == saved.pass.finished;
         if !(O::RETRY_SAFE || fits) {
-            return Err(CheckpointError::Damaged("it has lanes where there is but one".into()));
+            return Err(CheckpointError::Damaged("it has several windows, but this operation has only one".into()));
         }
         let budget = Budget::resume(config.max, saved.left);
         let mut scheduler = Self::windows(config, saved.whole, budget, saved.pass);

@@ -62,8 +62,8 @@ impl<O: BulkOperation> Bulk<O> {
 }
 
 impl<O: BulkOperation> BulkBuilder<O> {
-    /// Sets how many requests may be in flight at once. Any number is accepted, and at most 100,000 are used. An open window of time is cut up to `now`, the
-    /// present. By filter, a resume or restart stays in one lane.
+    /// Sets how many requests may be in flight at once. Any number is accepted, and at most 100,000 are used. `now`, the present,
+    /// stands in for a missing `to` when windows are divided. By filter, a resume or restart stays in one lane.
     pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
         self.config.settings.lanes = lanes.min(MAX_LANES);
         self.config.now = now;
@@ -118,7 +118,7 @@ impl<O: BulkOperation> BulkBuilder<O> {
         self
     }
 
-    /// Says that a listing of `selection` found the ids, and that their list is kept beside the checkpoint. `digest` identifies
+    /// Says that a listing of `selection` found the ids, and that their list is stored next to the checkpoint. `digest` identifies
     /// the list. A checkpoint keeps both ([`Checkpoint::id_list`], [`Checkpoint::window`]), and continues with no other list or
     /// selection. Its resolved times replace the ones given here.
     pub fn listed(mut self, selection: Selection, digest: impl Into<String>) -> Self {
@@ -149,13 +149,13 @@ impl<O: BulkOperation> BulkBuilder<O> {
 }
 
 impl BulkBuilder<Delete> {
-    /// Sets whether passes are made until a whole pass has found nothing left. The default is yes.
+    /// Sets whether a verification pass is made: passes are repeated until a whole one finds nothing left. The default is yes.
     pub fn verify(mut self, verify: bool) -> Self {
         self.config.verify = verify;
         self
     }
 
-    /// Sets whether an archived delete trusts the server that all runs it lists match the filter. Otherwise a listed run that
+    /// Sets whether an archived delete trusts that all runs the server lists match the filter. Otherwise a listed run that
     /// does not match halts the operation ([`Halt::Mismatch`](crate::Halt::Mismatch)). The default is no. It is meant for a
     /// service that normalises the values that are compared.
     pub fn trust_server(mut self, trust_server: bool) -> Self {
@@ -170,7 +170,7 @@ impl BulkBuilder<Delete> {
 }
 
 impl BulkBuilder<Resume> {
-    /// What the runs get other than they had.
+    /// Sets the options that the new runs get in place of their old ones.
     pub fn overrides(mut self, overrides: Overrides) -> Self {
         self.config.overrides = overrides;
         self
@@ -178,7 +178,7 @@ impl BulkBuilder<Resume> {
 }
 
 impl BulkBuilder<Restart> {
-    /// What the runs get other than they had.
+    /// Sets the options that the new runs get in place of their old ones.
     pub fn overrides(mut self, overrides: Overrides) -> Self {
         self.config.overrides = overrides;
         self

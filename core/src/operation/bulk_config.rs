@@ -26,7 +26,7 @@ pub(crate) struct BulkConfig {
     pub(crate) overrides: Overrides,
     /// How many ids of the same list earlier parts have handled.
     pub(crate) before: u64,
-    /// The selection that was listed to find the ids, and a digest of their list, which lies beside the checkpoint.
+    /// The selection that was listed to find the ids, and a digest of their list, which is stored next to the checkpoint.
     pub(crate) listed: Option<(Selection, String)>,
     /// The totals of earlier parts.
     pub(crate) carried: Totals,

@@ -47,8 +47,8 @@ pub struct ListingBuilder {
 }
 
 impl ListingBuilder {
-    /// Sets how many requests may be in flight at once. Any number is accepted, and at most 100,000 are used. An open window of time is cut up to `now`, the
-    /// present. A listing that begins at a cursor stays in one lane.
+    /// Sets how many requests may be in flight at once. Any number is accepted, and at most 100,000 are used. `now`, the present,
+    /// stands in for a missing `to` when windows are divided. A listing that begins at a cursor stays in one lane.
     pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
         self.settings.lanes = lanes.min(MAX_LANES);
         self.now = now;

@@ -182,7 +182,7 @@ impl FilterBuilder {
         self
     }
 
-    /// Runs whose failure function is in this state (`failureFunctionState`). May be given again for alternatives.
+    /// Runs whose failure callback is in this state (`failureFunctionState`). May be given again for alternatives.
     pub fn failure_function_state(mut self, state: &FailureFunctionState) -> Self {
         self.failure_function_state.push(state.as_str().to_string());
         self

@@ -19,7 +19,7 @@ impl Filter {
     /// Whether a message matches this filter.
     ///
     /// A message without a label, workflow URL or run id does not match a filter for one. A message without `callerIP`,
-    /// `flowControlKey` or a failure function state may match. A run id matches every id that begins with it, because older
+    /// `flowControlKey` or a failure callback state may match. A run id matches every id that begins with it, because older
     /// documents of the service call it a prefix. The service does not document which time it compares with `fromDate` and
     /// `toDate`: a message matches if any of its times lies between them.
     ///

@@ -50,7 +50,7 @@ pub struct DeleteOne(pub DlqId);
 pub struct ResumeOne {
     /// The entry in the DLQ.
     pub id: DlqId,
-    /// What the run gets other than it had.
+    /// The options that the new run gets in place of its old ones.
     pub overrides: Overrides,
 }
 
@@ -59,7 +59,7 @@ pub struct ResumeOne {
 pub struct RestartOne {
     /// The entry in the DLQ.
     pub id: DlqId,
-    /// What the run gets other than it had.
+    /// The options that the new run gets in place of its old ones.
     pub overrides: Overrides,
 }
 

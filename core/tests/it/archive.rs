@@ -1,4 +1,4 @@
-//! An archive believes no listing: what it lists is held against what was asked for.
+//! An archived delete trusts no listing: what it lists is checked against what was asked for.
 
 use http::{Method, Response};
 use proptest::prelude::*;
@@ -67,7 +67,7 @@ fn a_run_that_does_not_match_is_left_alone() {
     assert!(outcome.halted.is_none() && outcome.verified && stored.len() == 300 && world.is_empty(), "{outcome:?}");
 }
 
-/// What cannot be held against the filter is taken, and counted.
+/// What cannot be checked against the filter is taken, and counted.
 #[test]
 fn fields_that_a_message_lacks_are_counted() {
     let filter = Filter::builder().flow_control_key("k").build().unwrap();

@@ -201,7 +201,7 @@ fn a_file_says_nothing_that_widens_what_is_given() {
     }
 }
 
-/// The file of one lane has its own times also where it is gone on with on many.
+/// The file of one lane keeps its own times also where many lanes continue from it.
 #[test]
 fn the_file_of_a_single_lane_keeps_its_times_on_many() {
     let words = Fingerprint::from_pairs(&endpoint(), [("from", "7d")]);
@@ -251,7 +251,7 @@ fn a_maximum_that_was_not_confirmed_is_not_confirmed_by_going_on() {
     }
 }
 
-/// Without a confirming pass, too, a maximum that is used up by what is not known is no success.
+/// Without a verification pass, too, a maximum that is used up by what is not known is no success.
 #[test]
 fn a_last_page_does_not_make_an_unconfirmed_maximum_a_success() {
     let mut bulk = BulkDelete::builder(endpoint(), Selection::Everything).max(NonZeroU64::new(150)).verify(false).one();

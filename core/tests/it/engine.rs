@@ -571,7 +571,7 @@ fn a_pause_between_looks_belongs_to_no_clock() {
     assert_eq!(query, "count=100");
 }
 
-/// A resume that gave up on one lane while another was in doubt goes on as a later process would: with all its attempts.
+/// A resume that gave up on one lane while another was in doubt continues as a later process would: with all its attempts.
 #[test]
 fn settling_gives_every_lane_its_attempts_back() {
     let mut bulk = on_lanes::<Resume>(ids(100), 2).retry(attempts(2), 1).build();

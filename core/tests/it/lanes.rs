@@ -247,7 +247,7 @@ fn a_rate_is_kept() {
 
 #[test]
 fn one_lane_halts_and_the_others_finish_their_request() {
-    // Without a confirming pass, what the halted lane has left is done only if the file has it.
+    // Without a verification pass, what the halted lane has left is done only if the file has it.
     [true, false].into_iter().for_each(one_lane_halts);
 }
 

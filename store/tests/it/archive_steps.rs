@@ -42,7 +42,7 @@ fn history(disk: StepDisk, path: &Path) -> (Vec<&'static str>, Result<(), StoreE
     (stored, result)
 }
 
-/// A step that fails is reported; a process that is stopped there leaves what the next one can go on with. Either way
+/// A step that fails is reported; a process that is stopped there leaves what the next one can continue. Either way
 /// nothing that counted as stored is lost, and no line is torn after the next opening.
 #[test]
 fn every_step_may_fail_or_be_the_last() {

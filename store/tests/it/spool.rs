@@ -1,4 +1,4 @@
-//! The ids beside a checkpoint: each once, never changed.
+//! The ids next to a checkpoint: each once, never changed.
 
 use crate::step_disk::StepDisk;
 use crate::{id, mode, names};

@@ -158,7 +158,7 @@ impl Scenario {
         FaultPlan::random(self.seed, self.rates.clone())
     }
 
-    /// By ids, done means that each request got its response: the server is believed about ids it did not touch.
+    /// By ids, done means that each request got its response: the server is trusted about ids it did not touch.
     pub(crate) fn lies_about_ids(&self) -> bool {
         let lie = |fault: &Fault| matches!(fault, Fault::RepeatCursor | Fault::FreshCursor);
         matches!(self.target, Target::Ids(_)) && self.rates.iter().any(|(_, fault)| lie(fault))
