@@ -26,7 +26,7 @@ impl fmt::Display for LoadError {
 
 impl std::error::Error for LoadError {}
 
-/// Reads NDJSON, one message a line. A message needs a `dlqId`; other fields may be missing, unknown, or of another type,
+/// Reads NDJSON, one message per line. A message needs a `dlqId`; other fields may be missing, unknown, or of another type,
 /// which then do not match any filter. Each run is served as its line stands.
 ///
 /// # Errors

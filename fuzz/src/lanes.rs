@@ -16,7 +16,7 @@ use upstash_dlq_core::{
 const NOW: i64 = 1_764_000_000_000;
 
 /// One byte an operation on many lanes: they ask for nothing but their selection, never for more than their maximum, with
-/// one request a lane and no more than were allowed; they are done when nothing is out, and stay done.
+/// one request per lane and no more than were allowed; they are done when nothing is out, and stay done.
 pub fn lanes(data: &[u8]) {
     let (head, body) = data.split_at(data.len().min(4));
     let byte = |at: usize| head.get(at).copied().unwrap_or_default();

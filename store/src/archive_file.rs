@@ -1,4 +1,4 @@
-//! The archive file: one message a line. A message counts as stored once it is on disk and the file is still in its place.
+//! The archive file: one message per line. A message counts as stored once it is on disk and the file is still in its place.
 
 use crate::archive_tail::{self, ArchiveTail};
 use crate::disk::{Access, Disk, Entry, Kind, Reader, append_all, folder, is_there, read};
@@ -155,7 +155,7 @@ impl<D: Disk> ArchiveFile<D> {
         self.repaired
     }
 
-    /// Appends the messages, one a line. When this returns, they are on disk, and the file is still at its place.
+    /// Appends the messages, one per line. When this returns, they are on disk, and the file is still at its place.
     ///
     /// # Errors
     /// Returns [`Problem::Write`] if they cannot be written or synced (a full disk); what was written of them is cut off

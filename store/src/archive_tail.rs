@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 use upstash_dlq_core::model::{DlqId, DlqMessage};
 
-/// How an archive ends: one message a line (NDJSON), of which a crash may have left the last one unfinished.
+/// How an archive ends: one message per line (NDJSON), of which a crash may have left the last one unfinished.
 ///
 /// ```
 /// use upstash_dlq_store::ArchiveTail;

@@ -89,12 +89,15 @@ pub struct Retried {
 ///    +-------------------+   affected again
 ///                        |   resume, restart: lost, 5xx, unreadable
 ///                        +-----------------------------------------> InDoubt -- settle --> Ready or Finished
-///                        |   3xx, other 4xx, attempts used up, no progress; the server asks for a wait longer than allowed
+///                        |   3xx, other 4xx, attempts used up, no progress, too long a wait asked for
 ///                        +-----------------------------------------> Halted
 /// ```
 ///
-/// This is what happens to one request. An operation has one such request per lane. When one lane halts, the others send nothing more.
-/// When no lane has anything left to do, the operation is done, or begins another pass.
+/// This is what happens to one request. An operation has one such request per lane. When one lane halts, the others send
+/// nothing more. When no lane has anything left to do, the operation is done, or begins another pass. After a 429, all lanes
+/// pause, and fewer requests may be in flight at once. If the server asks for a wait longer than
+/// [`RetryPolicy::max_wait`](crate::RetryPolicy::max_wait), the operation halts
+/// ([`Halt::WaitTooLong`](crate::Halt::WaitTooLong)).
 ///
 /// A delete makes passes until one is *clean*: it deleted nothing, and every one of its requests was confirmed. Nobody promises
 /// that a cursor survives a deletion, so only such a pass, the *verification pass*, proves that nothing is left. Resume and

@@ -47,7 +47,7 @@ impl Job for ListJob {
         self.list.cursor.clone_from(&page.cursor);
         match &page.cursor {
             None => Next::Finished,
-            // A listing removes nothing. After a repeated cursor the same pages would follow for ever.
+            // A listing removes nothing. After a repeated cursor the same pages would follow forever.
             Some(cursor) if self.cycle.sees_again(cursor) || self.empty_pages >= MAX_EMPTY_PAGES => {
                 Next::Halt(Halt::NoProgress)
             }

@@ -46,7 +46,7 @@ fn an_observer_stops_many_lanes() {
         let driven = client.run(&mut operation, &mut Stop { before, pages: 20 });
         assert!(matches!(driven, Driven::Stopped), "{driven:?}");
         let (requests, left) = server.with_service(|service| (service.requests_total(), service.len()));
-        // Those that were out come to their end, one a lane at most.
+        // Those that were out come to their end, one per lane at most.
         assert!((20..20 + 8).contains(&requests), "{requests} requests");
         let totals = operation.totals();
         assert_eq!((totals.requests, totals.unconfirmed, totals.affected), (requests, 0, 3_000 - left as u64));
