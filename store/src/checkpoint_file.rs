@@ -43,7 +43,7 @@ impl Beside {
             lock: hidden(".lock"),
             temporary: hidden(".tmp"),
             ids: hidden(".ids"),
-            ids_temporary: hidden(".ids.tmp"),
+            ids_temporary: hidden(".ids-tmp"),
         })
     }
 }

@@ -12,7 +12,7 @@
 //! [`ArchiveFile`] is locked itself, because it only grows. [`CheckpointFile`] is replaced, so the lock is an empty
 //! sibling, `.NAME.lock`. A replacement is written to a sibling with a fixed name, `.NAME.tmp`, synced, and renamed; the
 //! next [`CheckpointFile::open`] removes what a crash left there. [`IdSpool`] is stored next to its checkpoint as `.NAME.ids`,
-//! is written once (through `.NAME.ids.tmp`), and is covered by the checkpoint's lock.
+//! is written once (through `.NAME.ids-tmp`), and is covered by the checkpoint's lock.
 //!
 //! A [`StoreError`] is data: a path and a [`Problem`]. It names no option of any command.
 

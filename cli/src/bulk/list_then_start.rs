@@ -45,7 +45,9 @@ pub(crate) fn run<O: BulkOperation>(
     // A checkpoint continues as it began.
     let is_listed = saved.as_ref().map_or(parallelism.lanes.get() > 1, Checkpoint::is_of_ids);
     if !is_listed {
-        if parallelism.lanes.get() > 1 {
+        // Not before it is known that the checkpoint is this command's.
+        let is_ours = saved.is_some_and(|saved| build(selection.clone()).resume_from(saved).is_ok());
+        if is_ours && parallelism.lanes.get() > 1 {
             bulk.terminal().note("--parallel is ignored: the checkpoint was taken with one request at a time");
         }
         return by_filter::run(bulk, build(selection), parallelism, file, settlement, report);
@@ -82,6 +84,8 @@ pub(crate) fn run<O: BulkOperation>(
     let saved = earlier.map(|(_, saved)| saved);
     let parts = match Parts::begin(bulk, source, part, file, saved, settlement.filter(|_| goes_on)) {
         Ok(parts) => parts,
+        // The listing was sent.
+        Err(sentence) if !goes_on => return unchanged(bulk, report, sentence),
         Err(sentence) => return report.wrong_usage(sentence),
     };
     if let Some(selection) = parts.operation.listed() {
@@ -92,7 +96,13 @@ pub(crate) fn run<O: BulkOperation>(
     }
     if goes_on && parts.operation.in_doubt().is_none() {
         let earlier = file.map(|file| (file, parts.operation.totals()));
-        report = match confirm(bulk, parts.operation.selection(), Some(total), earlier, report) {
+        report = match confirm(
+            bulk,
+            parts.operation.selection(),
+            Some(total.saturating_sub(parts.operation.ids_done())),
+            earlier,
+            report,
+        ) {
             Ok(Confirmed { report, .. }) => report,
             Err(ended) => return *ended,
         };
@@ -192,6 +202,7 @@ struct Listed<'a> {
     selection: &'a Selection,
     into: Into,
     left: u64,
+    added: u64,
     broken: Option<Broken>,
 }
 
@@ -212,7 +223,7 @@ impl<'a> Listed<'a> {
             None => Into::List(IdListWriter::new()),
         };
         let left = bulk.max.map_or(u64::MAX, std::num::NonZeroU64::get);
-        Ok(Self { selection, into, left, broken: None })
+        Ok(Self { selection, into, left, added: 0, broken: None })
     }
 
     fn on_page(&mut self, page: &ListPage) -> ControlFlow<()> {
@@ -234,7 +245,10 @@ impl<'a> Listed<'a> {
                 },
             };
             match added {
-                Ok(is_new) => self.left -= u64::from(is_new),
+                Ok(is_new) => {
+                    self.left -= u64::from(is_new);
+                    self.added += u64::from(is_new);
+                }
                 Err(broken) => {
                     self.broken = Some(broken);
                     return ControlFlow::Break(());
@@ -249,12 +263,16 @@ impl<'a> Listed<'a> {
         if let Some(broken) = self.broken {
             return Err(broken);
         }
+        if self.added == 0 {
+            // An unfinished list leaves no file behind.
+            return Ok(None);
+        }
         let source = match self.into {
             Into::Spool(spool) => {
                 Source::Spool(spool.finish().map_err(|error| Broken::Sentence(format!("--checkpoint: {error}")))?)
             }
             Into::List(list) => Source::List(list.finish().map_err(Broken::Sentence)?),
         };
-        Ok((source.total() > 0).then_some(source))
+        Ok(Some(source))
     }
 }

@@ -34,7 +34,7 @@ pub(crate) fn conclude(
         Some(halt) => {
             report.unsettled = operation.in_doubt().is_some();
             let sentence = match &halt {
-                Halt::InDoubt { .. } => settle::how_to(operation.in_doubt(), &halt, bulk, file.is_some()),
+                Halt::InDoubt { .. } => settle::how_to(operation, &halt, bulk, file.is_some()),
                 _ => wording::halt(&halt, bulk.client.endpoint()),
             };
             save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
@@ -75,14 +75,25 @@ fn stopped(
             report.end(Ending::Halted, Exit::Failure, reason)
         }
         None => {
-            report.how_on = Some(bulk.verb.after_interrupt.to_owned());
-            let reason = Some("interrupted".into());
+            report.unsettled = operation.in_doubt().is_some();
+            let reason = match operation.outcome_so_far().halted {
+                // What may have been started has to be looked at, however the command ended.
+                Some(halt) if report.unsettled => {
+                    format!("interrupted; {}", settle::how_to(operation, &halt, bulk, file.is_some()))
+                }
+                _ => {
+                    report.how_on = Some(bulk.verb.after_interrupt.to_owned());
+                    "interrupted".into()
+                }
+            };
+            let reason = Some(reason);
             save(bulk, operation, file, report).end(Ending::Cancelled, Exit::Interrupted, reason)
         }
     }
 }
 
-fn save(
+/// Saves the position at the end of a command that did not complete.
+pub(crate) fn save(
     bulk: &BulkContext<'_>,
     operation: &Bulk<impl BulkOperation>,
     file: Option<&CheckpointFile>,

@@ -3,7 +3,7 @@
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
 use crate::bulk::missing::Missing;
-use crate::bulk::outcome::conclude;
+use crate::bulk::outcome::{conclude, save};
 use crate::bulk::reporter::BulkReporter;
 use crate::bulk::settle;
 use crate::drive;
@@ -97,7 +97,7 @@ where
                 Err(sentence) => {
                     progress.finish();
                     report.set_totals(operation.totals());
-                    return report.end(Ending::Halted, Exit::Failure, Some(sentence));
+                    return save(bulk, &operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence));
                 }
             }
         }

@@ -24,11 +24,12 @@ pub(crate) fn apply(
 
 /// How to find out what happened, and which command to run then.
 pub(crate) fn how_to(
-    in_doubt: Option<InDoubt<'_>>,
+    operation: &Bulk<impl BulkOperation>,
     halt: &Halt,
     bulk: &BulkContext<'_>,
     has_checkpoint: bool,
 ) -> String {
+    let in_doubt = operation.in_doubt();
     let endpoint = bulk.client.endpoint();
     let Halt::InDoubt { asked, cause } = halt else { return wording::halt(halt, endpoint) };
     // A listing does not show which runs were requested.
@@ -66,5 +67,11 @@ pub(crate) fn how_to(
         "and run the command again only for what is still there (with --checkpoint it could continue from here)"
     };
     let lost = wording::asked(cause.to_string(), cause, endpoint);
-    format!("{lost}; it is unknown whether {runs} started. {look}, {then}{compare}")
+    let others = match operation.all_in_doubt() {
+        (0 | 1, _) => String::new(),
+        (requests, runs) => format!(
+            ". {requests} requests are in doubt, for up to {runs} runs in all: each is named and settled by itself, and this is the first"
+        ),
+    };
+    format!("{lost}; it is unknown whether {runs} started. {look}, {then}{compare}{others}")
 }

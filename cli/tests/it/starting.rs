@@ -138,9 +138,16 @@ fn a_maximum_and_an_empty_listing() {
     let output = run(&server.url(), &args);
     let shown = text(&output.stdout) + &text(&output.stderr);
     assert!(shown.contains("Restarted 120 runs") && shown.contains("the maximum was reached"), "{shown}");
-    let args = ["resume", "--label", "nobody has this", "--yes", "--json", "--parallel", "8"];
-    let output = run(&server.url(), &args);
-    assert_eq!((output.status.code(), json(&output)["resumed"].as_u64()), (Some(0), Some(0)));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    for lanes in ["1", "8"] {
+        let args = ["resume", "--label", "nobody has this", "--yes", "--json", "--parallel", lanes];
+        let output = run(&server.url(), &[&args[..], &["--checkpoint", file.to_str().unwrap()]].concat());
+        let report = json(&output);
+        assert_eq!((output.status.code(), report["resumed"].as_u64()), (Some(0), Some(0)), "{report}");
+        assert_eq!(report["verified"].as_bool(), Some(false), "{report}");
+        assert!(fs::read_dir(folder.path()).unwrap().next().is_none(), "something was left behind");
+    }
 }
 
 /// The listing and the first batch are two operations, and one rate.

@@ -383,11 +383,10 @@ impl<P: Plan> Scheduler<P> {
                     self.plan.on_unknown(asked, &cause);
                 }
                 if repeat == Repeat::InDoubt {
-                    lane.exchange.doubt(asked, cause.clone());
+                    lane.exchange.doubt(asked, cause);
                     // It replaces any other halt, because the caller has to settle it.
-                    if !matches!(self.halted, Some(Halt::InDoubt { .. })) {
-                        self.halted = Some(Halt::InDoubt { asked, cause });
-                    }
+                    let doubt = self.first_doubt();
+                    self.halted = doubt;
                     return Event::Ended;
                 }
                 wait
@@ -533,9 +532,13 @@ impl<P: Plan> Scheduler<P> {
         self.halted.get_or_insert(halt);
     }
 
-    /// The job of a request in doubt, and how many runs the request asked for.
-    pub(crate) fn in_doubt(&self) -> Option<(&P::Job, u64)> {
-        self.lanes().find_map(|lane| lane.exchange.in_doubt().map(|(asked, _)| (&lane.job, asked)))
+    fn first_doubt(&self) -> Option<Halt> {
+        self.doubts().next().map(|(_, asked, cause)| Halt::InDoubt { asked, cause: cause.clone() })
+    }
+
+    /// The requests that the caller has to look after, in the order in which they are settled, with how many runs each asked for.
+    pub(crate) fn doubts(&self) -> impl Iterator<Item = (&P::Job, u64, &Cause)> {
+        self.lanes().filter_map(|lane| lane.exchange.in_doubt().map(|(asked, cause)| (&lane.job, asked, cause)))
     }
 
     /// Settles one request in doubt. If there are several, nothing is sent before each is settled.
@@ -560,8 +563,8 @@ impl<P: Plan> Scheduler<P> {
             }
         };
         self.done = None;
-        let left = self.lanes().find_map(|lane| lane.exchange.in_doubt().map(|(asked, cause)| (asked, cause.clone())));
-        self.halted = left.map(|(asked, cause)| Halt::InDoubt { asked, cause });
+        let doubt = self.first_doubt();
+        self.halted = doubt;
         // Whoever goes on has all attempts, as a later process would.
         self.slots.iter_mut().flatten().for_each(|lane| lane.exchange.reset_attempts());
         self.go_on(at, next);

@@ -247,9 +247,9 @@ impl<O: BulkOperation> Bulk<O> {
     /// Where to look to find out whether the request in doubt was carried out. `None` if no request is in doubt.
     pub fn in_doubt(&self) -> Option<InDoubt<'_>> {
         match &self.plan {
-            Kind::Batches(scheduler) => scheduler.in_doubt().map(|(job, _)| InDoubt::Ids(job.ids())),
+            Kind::Batches(scheduler) => scheduler.doubts().next().map(|(job, ..)| InDoubt::Ids(job.ids())),
             Kind::Windows(scheduler) => {
-                let (job, asked) = scheduler.in_doubt()?;
+                let (job, asked, _) = scheduler.doubts().next()?;
                 let list = match &self.config.selection {
                     Selection::Filter(filter) => List::matching(filter.clone()),
                     Selection::Ids(_) | Selection::Everything => List::everything(),
@@ -261,6 +261,12 @@ impl<O: BulkOperation> Bulk<O> {
                 }))
             }
         }
+    }
+
+    /// Returns how many requests are in doubt, and how many runs they asked for in all. [`Self::in_doubt`] tells the first of them.
+    pub fn all_in_doubt(&self) -> (usize, u64) {
+        let add = |(requests, runs): (usize, u64), asked: u64| (requests + 1, runs.saturating_add(asked));
+        either!(&self.plan, scheduler => scheduler.doubts().map(|(_, asked, _)| asked).fold((0, 0), add))
     }
 
     /// Says whether the request in doubt ([`Halt::InDoubt`]) was carried out. Look at [`Self::in_doubt`] first. The operation

@@ -12,7 +12,7 @@ use upstash_dlq_core::operation::{BulkBuilder, InDoubt};
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::Resume;
 use upstash_dlq_core::{
-    BulkRestart, BulkResume, Checkpoint, Halt, Operation, Outcome, Selection, Settlement, Step, UnixMillis,
+    BulkRestart, BulkResume, Checkpoint, Delivery, Halt, Operation, Outcome, Selection, Settlement, Step, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, CursorKind, Ignored, Run, Service};
 
@@ -270,4 +270,34 @@ fn the_file_of_a_single_lane_waits_to_be_settled() {
     let outcome = world.run(&mut operation, 10_000, |_, _| ()).unwrap();
     assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (70, 1));
     assert_eq!(world.service.started().count(), 70);
+}
+
+/// Responses are lost in another order than the batches have: what is told is the request that is settled next.
+#[test]
+fn the_doubt_that_is_told_is_the_one_that_is_settled() {
+    let ids = Selection::Ids(Ids::parse((0..60).map(|n| format!("r{n}"))).unwrap());
+    let mut resume = resume_of(ids, 50, None).lanes(lanes(2), UnixMillis::new(NOW)).build();
+    let Step::Send(first, _) = resume.poll(Duration::ZERO) else { panic!() };
+    let Step::Send(second, _) = resume.poll(Duration::ZERO) else { panic!() };
+    for (id, requests, runs) in [(second, 1, 10), (first, 2, 60)] {
+        resume.fail(id, Delivery::Unknown).unwrap();
+        assert_eq!(resume.all_in_doubt(), (requests, runs));
+    }
+    for asked in [50, 10] {
+        let Step::Done(outcome) = resume.poll(Duration::ZERO) else { panic!() };
+        assert!(matches!(outcome.halted, Some(Halt::InDoubt { asked: told, .. }) if told == asked), "{outcome:?}");
+        let Some(InDoubt::Ids(ids)) = resume.in_doubt() else { panic!() };
+        assert_eq!(ids.len() as u64, asked);
+        resume.settle(Settlement::Applied).unwrap();
+    }
+    let Step::Done(outcome) = resume.poll(Duration::ZERO) else { panic!() };
+    assert_eq!((outcome.halted, outcome.totals.unconfirmed, resume.all_in_doubt()), (None, 2, (0, 0)));
+}
+
+/// One pass proves nothing, not even one that finds nothing.
+#[test]
+fn a_resume_by_filter_claims_nothing() {
+    let mut world = world_of(Vec::new(), Config::default());
+    let outcome = world.run(&mut resume_of(Selection::Everything, 50, None).build(), 100, |_, _| ()).unwrap();
+    assert!(outcome.halted.is_none() && !outcome.verified, "{outcome:?}");
 }

@@ -115,7 +115,7 @@ fn no_link_is_followed_and_only_a_file_is_replaced() {
     }
     // What lies under the temporary names is taken away, not written through.
     symlink(path("real"), path(".position.tmp")).unwrap();
-    symlink(path("real"), path(".position.ids.tmp")).unwrap();
+    symlink(path("real"), path(".position.ids-tmp")).unwrap();
     let file = CheckpointFile::open(path("position")).unwrap();
     file.write("one").unwrap();
     drop(file);

@@ -140,8 +140,8 @@ fn an_unfinished_list_leaves_nothing() {
     for number in 0..20_000 {
         writer.add(&id(number)).unwrap();
     }
-    assert_eq!(names(folder.path()), [".position.ids.tmp", ".position.lock"]);
-    assert!(fs::metadata(folder.path().join(".position.ids.tmp")).unwrap().len() > 0);
+    assert_eq!(names(folder.path()), [".position.ids-tmp", ".position.lock"]);
+    assert!(fs::metadata(folder.path().join(".position.ids-tmp")).unwrap().len() > 0);
     drop(writer);
     assert_eq!(names(folder.path()), [".position.lock"]);
 }
@@ -153,7 +153,7 @@ fn a_list_is_synced_before_it_takes_its_place_and_removed_after_the_checkpoint()
     let file = CheckpointFile::open_on(disk.clone(), folder.path().join("position")).unwrap();
     disk.take_steps();
     write(&file, 3).unwrap();
-    let expected = ["create .position.ids.tmp", "append", "sync", "rename .position.ids", "sync folder"];
+    let expected = ["create .position.ids-tmp", "append", "sync", "rename .position.ids", "sync folder"];
     assert_eq!(disk.take_steps(), expected);
     file.write("one").unwrap();
     disk.take_steps();
