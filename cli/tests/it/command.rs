@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN};
 
-use crate::common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, stderr_after, text};
 
 /// A server that responds to every request with the same bytes; tells how many came.
 fn canned(response: &'static str) -> (String, mpsc::Receiver<String>) {
@@ -286,12 +286,7 @@ fn an_interrupt_lets_the_request_finish_and_keeps_the_position() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
-    let mut stderr = BufReader::new(child.stderr.take().unwrap());
-    let mut line = String::new();
-    while !line.contains("trying again") {
-        line.clear();
-        assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended early");
-    }
+    let mut stderr = stderr_after(&mut child, "trying again");
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap().success());
     let mut rest = String::new();
     stderr.read_to_string(&mut rest).unwrap();

@@ -1,6 +1,7 @@
 //! What the tests of the command share.
 
-use std::process::{Command, Output, Stdio};
+use std::io::{BufRead, BufReader};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 
 pub(crate) const NEWEST: i64 = 1_764_000_000_000;
@@ -33,4 +34,15 @@ pub(crate) fn json(output: &Output) -> serde_json::Value {
         text(&output.stdout).lines().last().unwrap_or_else(|| panic!("no output: {}", text(&output.stderr))),
     )
     .unwrap()
+}
+
+/// Reads standard error up to the line that contains `text`, and returns the reader of what follows.
+pub(crate) fn stderr_after(child: &mut Child, text: &str) -> BufReader<ChildStderr> {
+    let mut stderr = BufReader::new(child.stderr.take().unwrap());
+    let mut line = String::new();
+    while !line.contains(text) {
+        line.clear();
+        assert!(stderr.read_line(&mut line).unwrap() > 0, "the command ended before it said {text:?}");
+    }
+    stderr
 }

@@ -1,7 +1,7 @@
 //! What the command says, and in which form, when something is wrong.
 #![cfg(unix)]
 
-use crate::common::{command, emulator, json, run, text};
+use crate::common::{command, emulator, json, run, stderr_after, text};
 use serde_json::Value;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
@@ -317,12 +317,7 @@ fn signals_that_follow_at_once_are_one_interruption() {
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut stderr = BufReader::new(child.stderr.take().unwrap());
-        let mut line = String::new();
-        while !line.contains("trying again") {
-            line.clear();
-            assert!(stderr.read_line(&mut line).unwrap() > 0, "it ended early");
-        }
+        let mut stderr = stderr_after(&mut child, "trying again");
         let pid = child.id();
         let script = format!("kill -{} {pid}; kill -{} {pid}; kill -{} {pid}", signals[0], signals[1], signals[0]);
         Command::new("sh").args(["-c", &script]).output().unwrap();
