@@ -33,7 +33,9 @@ pub mod wire;
 
 pub use checkpoint::Checkpoint;
 pub use drive::{Driven, Observer, drive, drive_async};
-pub use engine::{Delivery, Event, Halt, Operation, Outcome, RetryPolicy, Settlement, Step, Totals, TransportFailure};
+pub use engine::{Delivery, Event, Halt, Operation, RetryPolicy, Settlement, Step, Totals, TransportFailure};
+pub use http;
 pub use model::{DlqId, DlqMessage, Endpoint, Token, UnixMillis};
-pub use operation::{ArchivedDelete, BulkDelete, BulkRestart, BulkResume, Listing, SingleCall};
+pub use operation::{ArchivedDelete, BulkDelete, BulkRestart, BulkResume, GetMany, Listing, SingleCall};
+pub use operation::{Completed, Incomplete, Outcome};
 pub use selection::{Filter, Selection};

@@ -241,5 +241,5 @@ impl fmt::Debug for ClientBuilder {
 }
 
 fn unknown(message: String) -> TransportFailure {
-    TransportFailure { delivery: Delivery::Unknown, message }
+    TransportFailure::from(Delivery::Unknown).with_message(message)
 }

@@ -1,7 +1,7 @@
 //! What reqwest's errors say about a request: certainly not sent, or unknown.
 
 use std::error::Error;
-use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
+use upstash_dlq_core::{Endpoint, TransportFailure};
 
 /// Whether the HTTP client is known to send a request at most once, and only to the URL it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,11 +24,11 @@ pub(crate) fn classify(error: &reqwest::Error, endpoint: &Endpoint, conduct: Con
         (false, false) if error.is_builder() => "the URL was not accepted".to_owned(),
         (false, false) => "no response arrived, or it was cut off".to_owned(),
     };
-    let message = match innermost(error) {
-        Some(cause) => endpoint.redact(&format!("{what}: {cause}")),
-        None => what,
-    };
-    TransportFailure { delivery: if sure { Delivery::NotSent } else { Delivery::Unknown }, message }
+    let library = innermost(error).map(|cause| endpoint.redact(&cause.to_string()));
+    let message = library.as_ref().map_or_else(|| what.clone(), |cause| format!("{what}: {cause}"));
+    let library = library.unwrap_or_default();
+    let failure = if sure { TransportFailure::not_sent(library) } else { TransportFailure::unknown(library) };
+    failure.with_message(message)
 }
 
 /// The cause at the end of the chain.

@@ -228,7 +228,7 @@ impl Client {
         };
         let response = self.agent.run(request).map_err(|error| classify(&error, &self.endpoint))?;
         let (parts, body) = response.into_parts();
-        let unknown = |message: String| TransportFailure { delivery: Delivery::Unknown, message };
+        let unknown = |message: String| TransportFailure::from(Delivery::Unknown).with_message(message);
         let mut bytes = Vec::new();
         body.into_reader()
             .take(MAX_BODY + 1)

@@ -11,7 +11,12 @@ pub(crate) fn classify(error: &Error, endpoint: &Endpoint) -> TransportFailure {
         Some(before) => (Delivery::NotSent, before.to_string()),
         None => unmarked(error),
     };
-    TransportFailure { delivery, message: endpoint.redact(&message) }
+    let library = endpoint.redact(&error.to_string());
+    let failure = match delivery {
+        Delivery::NotSent => TransportFailure::not_sent(library),
+        Delivery::Unknown => TransportFailure::unknown(library),
+    };
+    failure.with_message(endpoint.redact(&message))
 }
 
 /// Errors after the connection, and all errors of the user's own agent. ureq returns some errors only before it sends. The

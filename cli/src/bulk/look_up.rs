@@ -75,7 +75,7 @@ fn one(
     match result {
         Ok(message) if message.dlq_id().as_ref() == Some(id) => Ok(Some(message)),
         Ok(_) => Err(Stopped::Halted(Halt::UnusableMessage)),
-        Err(Stopped::Halted(Halt::Refused(error))) if is_missing(&error) => Ok(None),
+        Err(Stopped::Halted(Halt::Refused { error, .. })) if is_missing(&error) => Ok(None),
         Err(stopped) => Err(stopped),
     }
 }

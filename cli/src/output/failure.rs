@@ -9,13 +9,13 @@ use upstash_dlq_core::{Delivery, Endpoint, Halt};
 /// The error of a command other than a bulk one, whose report says it.
 pub(crate) fn halted(halt: &Halt, endpoint: &Endpoint) -> CommandError {
     let (code, http_status) = code(halt);
-    let status = ExitStatus::failure(matches!(halt, Halt::InDoubt { .. }));
+    let status = ExitStatus::failure(halt.may_have_changed());
     CommandError::Failed(Failure { http_status, status, ..Failure::new(code, wording::halt(halt, endpoint)) })
 }
 
 fn code(halt: &Halt) -> (&'static str, Option<u16>) {
     match halt {
-        Halt::Refused(error) => of_response(error),
+        Halt::Refused { error, .. } => of_response(error),
         Halt::GaveUp { last: cause, .. } | Halt::WaitTooLong { cause, .. } => of_cause(cause),
         Halt::InDoubt { cause, .. } => ("unsettled", of_cause(cause).1),
         Halt::NoProgress => ("no_progress", None),

@@ -98,12 +98,12 @@ pub(crate) fn checkpoint(error: &CheckpointError, text: Option<&[u8]>, path: &Pa
 /// Why an operation halted, and what to do about it if that is known.
 pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
     let sentence = match halt {
-        Halt::Refused(error) if error.is_wrong_region() => {
+        Halt::Refused { error, .. } if error.is_wrong_region() => {
             format!(
                 "{error}; a token belongs to one region: give --region us-east-1 or --region eu-central-1, or the --url of its region"
             )
         }
-        Halt::Refused(ResponseError::Status { status, .. }) if status.as_u16() == 401 => {
+        Halt::Refused { error: ResponseError::Status { status, .. }, .. } if status.as_u16() == 401 => {
             format!("{halt}; check QSTASH_TOKEN or --token-file")
         }
         Halt::InDoubt { asked: 1, cause } => {

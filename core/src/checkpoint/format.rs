@@ -15,7 +15,8 @@ use crate::wire::bulk::{BulkOperation, Delete, Restart, Resume};
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::num::{NonZeroU32, NonZeroU64};
-use serde::{Deserialize, Serialize};
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Everything that a later process needs to continue an operation, with any number of lanes. It contains no token and no ids. A
 /// caller with ids gives them again, and the fingerprint tells whether they are the same.
@@ -32,6 +33,20 @@ use serde::{Deserialize, Serialize};
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Checkpoint(pub(crate) Saved);
+
+/// It is a text, the one of [`Checkpoint::to_json`].
+impl Serialize for Checkpoint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.to_json())
+    }
+}
+
+impl<'de> Deserialize<'de> for Checkpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::from_json(text.as_bytes()).map_err(D::Error::custom)
+    }
+}
 
 /// The contents of the file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -13,6 +13,8 @@ pub(crate) struct Exchange {
     attempts: Attempts,
     /// Whether the last response was a 429.
     rate_limited: bool,
+    /// Whether an attempt at this request may have been carried out.
+    may_have_changed: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,7 +36,12 @@ enum State {
 
 impl Exchange {
     pub(crate) fn new(policy: RetryPolicy, seed: u64) -> Self {
-        Self { state: State::Ready, attempts: Attempts::new(policy, seed), rate_limited: false }
+        Self {
+            state: State::Ready,
+            attempts: Attempts::new(policy, seed),
+            rate_limited: false,
+            may_have_changed: false,
+        }
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -101,6 +108,21 @@ impl Exchange {
         self.attempts.reset();
     }
 
+    /// The next request is another one.
+    pub(crate) fn begin_next(&mut self) {
+        self.attempts.reset();
+        self.may_have_changed = false;
+    }
+
+    /// The attempt that just ended may have been carried out.
+    pub(crate) fn on_unknown(&mut self) {
+        self.may_have_changed = true;
+    }
+
+    pub(crate) fn may_have_changed(&self) -> bool {
+        self.may_have_changed
+    }
+
     pub(crate) fn is_rate_limited(&self) -> bool {
         self.rate_limited
     }
@@ -110,9 +132,10 @@ impl Exchange {
     /// # Errors
     /// Returns a [`Halt`] if there is no next attempt.
     pub(crate) fn fail(&mut self, wait: Option<Duration>, cause: &Cause) -> Result<Duration, Halt> {
+        let may_have_changed = self.may_have_changed;
         self.attempts.fail(wait).map_err(|give_up| match give_up {
-            GiveUp::Exhausted { attempts } => Halt::GaveUp { attempts, last: cause.clone() },
-            GiveUp::TooLong { wait } => Halt::WaitTooLong { wait, cause: cause.clone() },
+            GiveUp::Exhausted { attempts } => Halt::GaveUp { attempts, last: cause.clone(), may_have_changed },
+            GiveUp::TooLong { wait } => Halt::WaitTooLong { wait, cause: cause.clone(), may_have_changed },
         })
     }
 

@@ -1,25 +1,41 @@
 //! Why an operation stopped short.
 
-use crate::engine::failure::Cause;
+use crate::engine::failure::{Cause, text_of};
 use crate::model::dlq_id::DlqId;
 use crate::model::text::Escaped;
+use crate::selection::matches::{FieldName, field_name};
 use crate::wire::error::ResponseError;
+use alloc::boxed::Box;
 use alloc::string::{String, ToString};
+use core::error::Error;
 use core::fmt;
 use core::time::Duration;
+use http::StatusCode;
+use serde::{Deserialize, Serialize};
 
 /// Why an operation could not be completed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// `Display` says it in one sentence, with its cause. [`source`](Error::source) is the [`Cause`] or the [`ResponseError`] behind
+/// it, and then what the HTTP library said. With serde, it is `{"kind": "gave_up", "detail": {…}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Halt {
     /// The server refused the request, or redirected it. Sending it again would not change that.
-    Refused(ResponseError),
+    Refused {
+        /// What the server responded.
+        error: ResponseError,
+        /// Whether an earlier attempt at the same request may have been carried out.
+        may_have_changed: bool,
+    },
     /// Every attempt at one request failed.
     GaveUp {
         /// How often the request was sent.
         attempts: u32,
         /// What happened at the last attempt.
         last: Cause,
+        /// Whether any of the attempts may have been carried out.
+        may_have_changed: bool,
     },
     /// The server asks for a longer wait than [`RetryPolicy::max_wait`](crate::RetryPolicy::max_wait) allows.
     WaitTooLong {
@@ -27,6 +43,8 @@ pub enum Halt {
         wait: Duration,
         /// The response that asks for it.
         cause: Cause,
+        /// Whether an attempt at the request may have been carried out.
+        may_have_changed: bool,
     },
     /// The server keeps returning the same pages: a cursor came again, 1,000 pages in a row were empty, or passes only
     /// repeated.
@@ -49,7 +67,8 @@ pub enum Halt {
         /// The run.
         id: DlqId,
         /// The field of the filter that it does not match, by its name in the API.
-        field: &'static str,
+        #[serde(deserialize_with = "field_name")]
+        field: FieldName,
     },
     /// The server returned runs from outside the dates it was asked for, after windows of time had been listed in parallel.
     /// It is unknown which runs are missing. A listing on one lane does not depend on dates.
@@ -58,23 +77,90 @@ pub enum Halt {
     StillListed,
     /// A request could not be built. This is a defect of this library.
     Unbuildable(String),
+    /// The caller stopped the operation. It can continue.
+    Stopped,
+    /// What had to be stored first could not be stored, so the request that depends on it was not sent.
+    StoreFailed(StoreFailure),
+    /// A setting of the operation cannot be used. Nothing was sent.
+    InvalidSetting {
+        /// The setting, by the name of its method.
+        setting: String,
+        /// What is wrong with it.
+        problem: String,
+    },
 }
 
+/// Why an archive or a checkpoint could not be stored or read, as text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StoreFailure(String);
+
+impl StoreFailure {
+    /// Keeps the text of an error and of its causes.
+    pub fn new(error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(text_of(&*error.into()))
+    }
+}
+
+impl fmt::Display for StoreFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Escaped(&self.0).fmt(f)
+    }
+}
+
+impl Error for StoreFailure {}
+
 impl Halt {
+    /// Whether the operation may succeed if it is continued later with no other change: the server was overloaded or could not
+    /// be reached, asked for a wait, or the caller stopped it. False if somebody has to act first: change the request, look
+    /// at what is in doubt, or make room for the archive.
+    pub fn is_retryable(&self) -> bool {
+        matches!(self, Self::GaveUp { .. } | Self::WaitTooLong { .. } | Self::StillListed | Self::Stopped)
+    }
+
+    /// Whether the request that led to this halt may have changed something in the DLQ. What the operation changed before is in
+    /// its [`Totals`](crate::Totals).
+    pub fn may_have_changed(&self) -> bool {
+        match self {
+            Self::Refused { may_have_changed, .. }
+            | Self::GaveUp { may_have_changed, .. }
+            | Self::WaitTooLong { may_have_changed, .. } => *may_have_changed,
+            Self::InDoubt { .. } | Self::MaximumUnconfirmed | Self::StillListed => true,
+            Self::NoProgress
+            | Self::UnusableMessage
+            | Self::Mismatch { .. }
+            | Self::DatesIgnored
+            | Self::Unbuildable(_)
+            | Self::Stopped
+            | Self::StoreFailed(_)
+            | Self::InvalidSetting { .. } => false,
+        }
+    }
+
+    /// The status of the response behind this halt. `None` if no response is.
+    pub fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { error, .. } => Some(error.status()),
+            Self::GaveUp { last: cause, .. } | Self::WaitTooLong { cause, .. } | Self::InDoubt { cause, .. } => {
+                cause.status()
+            }
+            _ => None,
+        }
+    }
+
     /// So many passes in a row deleted nothing and proved nothing. The reason is what kept their results unknown, if
     /// that is known.
     pub(crate) fn barren(passes: u32, last: Option<Cause>) -> Self {
-        last.map_or(Self::NoProgress, |last| Self::GaveUp { attempts: passes, last })
+        last.map_or(Self::NoProgress, |last| Self::GaveUp { attempts: passes, last, may_have_changed: true })
     }
 }
 
 impl fmt::Display for Halt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Refused(error) => error.fmt(f),
-            Self::GaveUp { attempts: 1, last } => last.fmt(f),
-            Self::GaveUp { attempts, last } => write!(f, "gave up after {attempts} attempts: {last}"),
-            Self::WaitTooLong { wait, cause } => {
+            Self::Refused { error, .. } => error.fmt(f),
+            Self::GaveUp { attempts: 1, last, .. } => last.fmt(f),
+            Self::GaveUp { attempts, last, .. } => write!(f, "gave up after {attempts} attempts: {last}"),
+            Self::WaitTooLong { wait, cause, .. } => {
                 write!(
                     f,
                     "the server asks to wait for {} seconds, which is longer than the limit: {cause}",
@@ -102,8 +188,24 @@ impl fmt::Display for Halt {
             Self::DatesIgnored => f.write_str("the server returns runs from outside the dates it was asked for: list again with one request at a time"),
             Self::StillListed => f.write_str("the server still lists runs that it was asked to delete"),
             Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
+            Self::Stopped => f.write_str("stopped by the caller"),
+            Self::StoreFailed(failure) => failure.fmt(f),
+            Self::InvalidSetting { setting, problem } => {
+                write!(f, "{setting} cannot be used: {}", Escaped(problem))
+            }
         }
     }
 }
 
-impl core::error::Error for Halt {}
+impl Error for Halt {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Refused { error, .. } => Some(error),
+            Self::GaveUp { last: cause, .. } | Self::WaitTooLong { cause, .. } | Self::InDoubt { cause, .. } => {
+                Some(cause)
+            }
+            Self::StoreFailed(failure) => Some(failure),
+            _ => None,
+        }
+    }
+}

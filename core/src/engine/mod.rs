@@ -19,9 +19,9 @@ pub(crate) mod scheduler;
 pub(crate) mod settings;
 pub(crate) mod settlement;
 
-pub use self::failure::{Cause, Delivery, TransportFailure};
-pub use self::halt::Halt;
+pub use self::failure::{Cause, Delivery, LibraryError, TransportFailure};
+pub use self::halt::{Halt, StoreFailure};
 pub use self::operation::{Event, InvalidState, Operation, RequestId, Retried, Step};
-pub use self::outcome::{Outcome, Totals};
+pub use self::outcome::Totals;
 pub use self::retry::RetryPolicy;
 pub use self::settlement::Settlement;

@@ -3,9 +3,11 @@
 //! It knows nothing of who drives an operation. The states of a request are drawn at [`Operation`].
 
 use crate::engine::failure::{Cause, TransportFailure};
+use crate::engine::halt::Halt;
 use core::fmt;
 use core::time::Duration;
 use http::{Request, Response};
+use serde::{Deserialize, Serialize};
 
 /// Identifies a request in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -42,7 +44,10 @@ pub enum Step<O> {
 }
 
 /// What a response or a failure meant.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// With serde, it is `{"kind": "page", "detail": …}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event<P> {
     /// A page arrived.
@@ -54,7 +59,7 @@ pub enum Event<P> {
 }
 
 /// Why a request will be sent again, and when.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Retried {
     /// What happened.
     pub cause: Cause,
@@ -160,6 +165,10 @@ pub trait Operation {
 
     /// How many requests are in flight.
     fn in_flight(&self) -> usize;
+
+    /// The outcome if the operation goes no further, for this reason. If it has ended already, or has halted for a reason of its
+    /// own, that counts. Changes nothing, so the operation can still be driven on.
+    fn outcome_halted(&self, halt: Halt) -> Self::Outcome;
 
     /// How many requests could be in flight at once now, at least one. A driver does not need more connections or threads.
     fn concurrency(&self) -> usize;

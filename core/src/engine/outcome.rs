@@ -1,4 +1,4 @@
-//! Counts what an operation has done, and says how it ended.
+//! Counts what an operation has done.
 
 use crate::engine::halt::Halt;
 use serde::{Deserialize, Serialize};
@@ -21,25 +21,13 @@ pub struct Totals {
     pub retries: u64,
 }
 
-/// How a bulk operation ended, or how it stands.
+/// How a bulk plan ended, or how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[must_use = "only this tells whether all of it was done"]
-#[non_exhaustive]
-pub struct Outcome {
-    /// What was done.
-    pub totals: Totals,
-    /// For a filter or everything: a whole pass found nothing left. For ids: every request got its response.
-    pub verified: bool,
-    /// `None` if the operation is complete. Otherwise, why it is not: [`Bulk::checkpoint`](crate::operation::Bulk::checkpoint) then holds what
-    /// another process needs to continue.
-    pub halted: Option<Halt>,
-}
-
-impl Outcome {
-    /// The outcome of an operation that did nothing.
-    pub fn nothing(halt: Halt) -> Self {
-        Self { totals: Totals::default(), verified: false, halted: Some(halt) }
-    }
+pub(crate) struct Ending {
+    pub(crate) totals: Totals,
+    pub(crate) verified: bool,
+    /// `None` if it is complete.
+    pub(crate) halted: Option<Halt>,
 }
 
 /// Adds one, without overflow: a counter from a file may be at its maximum.

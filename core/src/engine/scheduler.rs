@@ -287,7 +287,7 @@ impl<P: Plan> Scheduler<P> {
         add_one(&mut self.totals.pages);
         self.totals.affected = self.totals.affected.saturating_add(P::Job::affected(&page));
         self.limiter.on_page();
-        lane.exchange.reset_attempts();
+        lane.exchange.begin_next();
         let mut next = lane.job.on_page(&page);
         let page = self.plan.on_page(&mut lane.job, page, &mut next);
         self.go_on(id.lane, next);
@@ -309,6 +309,7 @@ impl<P: Plan> Scheduler<P> {
                 RetryClass::Unknown { wait: None }
             }
         };
+        let failure = failure.redacted(&self.settings.endpoint);
         Ok(self.retry(id, asked, class, Cause::Transport(failure)))
     }
 
@@ -351,11 +352,12 @@ impl<P: Plan> Scheduler<P> {
         error: ResponseError,
     ) -> Event<P::Page> {
         let class = classify(response, &error);
-        let mut restarted = false;
+        let (mut restarted, mut may_have_changed) = (false, false);
         if let (Some(Some(lane)), RetryClass::Final) = (self.slots.get_mut(id.lane), class) {
             restarted = lane.job.on_refused(&error);
+            may_have_changed = lane.exchange.may_have_changed();
             if restarted {
-                lane.exchange.reset_attempts();
+                lane.exchange.begin_next();
                 self.plan.on_restarted(&lane.job);
                 self.ready.push_back(id.lane);
             }
@@ -365,7 +367,7 @@ impl<P: Plan> Scheduler<P> {
             RetryClass::Final if restarted => {
                 Event::Retry(Retried { cause: Cause::Response(error), after: Duration::ZERO })
             }
-            RetryClass::Final => self.stop(id.lane, Halt::Refused(error)),
+            RetryClass::Final => self.stop(id.lane, Halt::Refused { error, may_have_changed }),
             RetryClass::NotDone { .. } | RetryClass::RateLimited { .. } | RetryClass::Unknown { .. } => {
                 self.retry(id, asked, class, Cause::Response(error))
             }
@@ -380,6 +382,7 @@ impl<P: Plan> Scheduler<P> {
                 let repeat = lane.job.repeat();
                 if repeat != Repeat::Reads {
                     add_one(&mut self.totals.unconfirmed);
+                    lane.exchange.on_unknown();
                     self.plan.on_unknown(asked, &cause);
                 }
                 if repeat == Repeat::InDoubt {
@@ -477,6 +480,12 @@ impl<P: Plan> Scheduler<P> {
     /// The outcome, or the present state.
     pub(crate) fn outcome_so_far(&self) -> P::Outcome {
         self.done.clone().unwrap_or_else(|| self.plan.outcome(self.totals(), self.halted.clone()))
+    }
+
+    /// The outcome if the operation goes no further, for this reason or for one of its own.
+    pub(crate) fn outcome_halted(&self, halt: Halt) -> P::Outcome {
+        let halt = || self.halted.clone().unwrap_or(halt);
+        self.done.clone().unwrap_or_else(|| self.plan.outcome(self.totals(), Some(halt())))
     }
 }
 

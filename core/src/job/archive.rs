@@ -2,22 +2,21 @@
 
 use crate::engine::job::{Job, Next, Repeat};
 use crate::job::batch::BatchJob;
-use crate::job::call::CallJob;
+use crate::job::fetch::FetchJob;
 use crate::job::list::ListJob;
 use crate::model::endpoint::Endpoint;
 use crate::model::message::DlqMessage;
 use crate::wire::bulk::Delete;
-use crate::wire::error::{ErrorBody, ResponseError};
+use crate::wire::error::ResponseError;
 use crate::wire::list::ListPage;
 use crate::wire::page::DeletePage;
-use crate::wire::single::GetMessage;
 use alloc::boxed::Box;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 
 #[derive(Clone, Debug)]
 pub(crate) enum ArchiveJob {
     List(Box<ListJob>),
-    Fetch(CallJob<GetMessage>),
+    Fetch(FetchJob),
     Delete(BatchJob<Delete>),
 }
 
@@ -51,11 +50,7 @@ impl Job for ArchiveJob {
     fn parse(&self, response: &Response<&[u8]>) -> Result<ArchivePart, ResponseError> {
         match self {
             Self::List(job) => job.parse(response).map(ArchivePart::Listed),
-            Self::Fetch(job) => match job.parse(response) {
-                Ok(message) => Ok(ArchivePart::Fetched(Some(message))),
-                Err(error) if is_absent(&error) => Ok(ArchivePart::Fetched(None)),
-                Err(error) => Err(error),
-            },
+            Self::Fetch(job) => job.parse(response).map(ArchivePart::Fetched),
             Self::Delete(job) => job.parse(response).map(ArchivePart::Deleted),
         }
     }
@@ -80,10 +75,4 @@ impl Job for ArchiveJob {
             ArchivePart::Listed(_) | ArchivePart::Fetched(_) => 0,
         }
     }
-}
-
-/// Whether the service itself says that there is no such run. A 404 of a proxy, or one about the region, does not say so.
-fn is_absent(error: &ResponseError) -> bool {
-    !error.is_wrong_region()
-        && matches!(error, ResponseError::Status { status: StatusCode::NOT_FOUND, body: ErrorBody::Message(_) })
 }

@@ -5,5 +5,6 @@
 pub(crate) mod archive;
 pub(crate) mod batch;
 pub(crate) mod call;
+pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod pages;

@@ -10,6 +10,7 @@ pub(crate) mod endpoint;
 pub(crate) mod field_error;
 pub(crate) mod hash;
 pub(crate) mod message;
+mod message_serde;
 pub(crate) mod period;
 pub(crate) mod redact;
 pub(crate) mod text;

@@ -2,13 +2,14 @@
 
 use crate::engine::operation::InvalidState;
 use crate::engine::outcome::Totals;
-use crate::engine::retry::Attempts;
+use crate::engine::retry::{Attempts, RetryPolicy};
 use crate::engine::scheduler::Scheduler;
 use crate::operation::bulk_config::BulkConfig;
 use crate::operation::delegate::delegate;
+use crate::operation::incomplete::Incomplete;
 use crate::plan::archive::{Archive, ArchiveOutcome, ArchivePage, ArchiveScope};
 use crate::selection::selected::Selection;
-use core::num::NonZeroUsize;
+use core::num::{NonZeroU32, NonZeroUsize};
 
 /// Deletes runs that the caller has stored first. It lists a page, hands it over as a batch, waits for
 /// [`stored`](Self::stored), and then deletes exactly those ids. Nothing is deleted without `stored`. Built by
@@ -33,6 +34,51 @@ use core::num::NonZeroUsize;
 #[derive(Clone, Debug)]
 pub struct ArchivedDelete {
     scheduler: Scheduler<Archive>,
+}
+
+/// Collects what an archived delete acts on, and how. Made by
+/// [`BulkBuilder::archived`](crate::operation::BulkBuilder::archived). Nothing is sent before the operation is driven.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct ArchivedDeleteBuilder {
+    config: BulkConfig,
+}
+
+impl ArchivedDeleteBuilder {
+    pub(crate) fn new(config: BulkConfig) -> Self {
+        Self { config }
+    }
+
+    /// Sets how many requests may be sent in a second. `None` means no limit but the server's own.
+    pub fn max_requests_per_second(mut self, limit: Option<NonZeroU32>) -> Self {
+        self.config.settings.max_requests_per_second = limit;
+        self
+    }
+
+    /// Sets how requests are retried. The random waits depend on `seed` alone.
+    pub fn retry(mut self, policy: RetryPolicy, seed: u64) -> Self {
+        self.config.settings.policy = policy;
+        self.config.settings.seed = seed;
+        self
+    }
+
+    /// Builds the operation, at its start.
+    pub fn build(self) -> ArchivedDelete {
+        ArchivedDelete::new(self.config)
+    }
+}
+
+impl ArchiveOutcome {
+    /// Returns an error if the operation is not complete, for the `?` operator.
+    ///
+    /// # Errors
+    /// Returns [`Incomplete`], which holds the totals and the [`Halt`](crate::Halt).
+    pub fn into_result(mut self) -> Result<Self, Incomplete> {
+        match self.halted.take() {
+            None => Ok(self),
+            Some(halt) => Err(Incomplete::new(self.totals, halt, None)),
+        }
+    }
 }
 
 impl ArchivedDelete {

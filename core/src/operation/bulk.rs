@@ -8,12 +8,13 @@ use crate::engine::failure::TransportFailure;
 use crate::engine::halt::Halt;
 use crate::engine::lanes::Lane;
 use crate::engine::operation::{Event, InvalidState, Operation, RequestId, Step};
-use crate::engine::outcome::{Outcome, Totals};
+use crate::engine::outcome::Totals;
 use crate::engine::scheduler::{LeftBehind, Scheduler};
 use crate::engine::settlement::Settlement;
 use crate::job::pages::{PagesJob, Place};
 use crate::model::dlq_id::DlqId;
 use crate::operation::bulk_config::BulkConfig;
+use crate::operation::outcome::Outcome;
 use crate::plan::batches::Batches;
 use crate::plan::budget::Budget;
 use crate::plan::cut::{Cut, Pass, Scope};
@@ -241,7 +242,8 @@ impl<O: BulkOperation> Bulk<O> {
 
     /// The outcome, or the present state of an operation that has not ended. That is never verified.
     pub fn outcome_so_far(&self) -> Outcome {
-        either!(&self.plan, scheduler => scheduler.outcome_so_far())
+        let ending = either!(&self.plan, scheduler => scheduler.outcome_so_far());
+        Outcome::from_ending(ending, || self.checkpoint())
     }
 
     /// Where to look to find out whether the request in doubt was carried out. `None` if no request is in doubt.
@@ -356,7 +358,12 @@ impl<O: BulkOperation> Operation for Bulk<O> {
     type Outcome = Outcome;
 
     fn poll(&mut self, now: Duration) -> Step<Outcome> {
-        either!(&mut self.plan, scheduler => scheduler.poll(now))
+        match either!(&mut self.plan, scheduler => scheduler.poll(now)) {
+            Step::Send(id, request) => Step::Send(id, request),
+            Step::WaitUntil(until) => Step::WaitUntil(until),
+            Step::AwaitResponse => Step::AwaitResponse,
+            Step::Done(ending) => Step::Done(Outcome::from_ending(ending, || self.checkpoint())),
+        }
     }
 
     fn on_response(&mut self, id: RequestId, response: Response<&[u8]>) -> Result<Event<O::Page>, InvalidState> {
@@ -377,6 +384,11 @@ impl<O: BulkOperation> Operation for Bulk<O> {
 
     fn in_flight(&self) -> usize {
         either!(&self.plan, scheduler => scheduler.in_flight())
+    }
+
+    fn outcome_halted(&self, halt: Halt) -> Outcome {
+        let ending = either!(&self.plan, scheduler => scheduler.outcome_halted(halt));
+        Outcome::from_ending(ending, || self.checkpoint())
     }
 
     fn concurrency(&self) -> usize {

@@ -8,7 +8,7 @@ use crate::engine::retry::RetryPolicy;
 use crate::engine::settings::{MAX_LANES, Settings};
 use crate::model::endpoint::Endpoint;
 use crate::model::time::UnixMillis;
-use crate::operation::archived_delete::ArchivedDelete;
+use crate::operation::archived_delete::{ArchivedDelete, ArchivedDeleteBuilder};
 use crate::operation::bulk::Bulk;
 use crate::operation::bulk_config::BulkConfig;
 use crate::selection::filter::RelativeTimes;
@@ -163,9 +163,14 @@ impl BulkBuilder<Delete> {
         self
     }
 
+    /// Turns this into the builder of an operation that deletes no run before the caller has stored it. It has one lane.
+    pub fn archived(self) -> ArchivedDeleteBuilder {
+        ArchivedDeleteBuilder::new(self.config)
+    }
+
     /// Builds an operation that deletes no run before the caller has stored it. It has one lane.
     pub fn build_archived(self) -> ArchivedDelete {
-        ArchivedDelete::new(self.config)
+        self.archived().build()
     }
 }
 

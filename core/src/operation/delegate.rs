@@ -42,6 +42,10 @@ macro_rules! delegate {
                 self.scheduler.in_flight()
             }
 
+            fn outcome_halted(&self, halt: crate::engine::halt::Halt) -> $outcome {
+                self.scheduler.outcome_halted(halt)
+            }
+
             fn concurrency(&self) -> usize {
                 self.scheduler.concurrency()
             }

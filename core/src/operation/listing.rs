@@ -6,6 +6,7 @@ use crate::engine::settings::{MAX_LANES, Settings};
 use crate::model::endpoint::Endpoint;
 use crate::model::time::UnixMillis;
 use crate::operation::delegate::delegate;
+use crate::operation::incomplete::Incomplete;
 use crate::plan::listing_windows::{ListingOutcome, ListingWindows};
 use crate::wire::list::{List, ListPage};
 use core::num::{NonZeroU32, NonZeroUsize};
@@ -73,6 +74,19 @@ impl ListingBuilder {
         let Self { list, settings, now } = self;
         let plan = ListingWindows::new(&settings.endpoint, list, settings.lanes.get(), now);
         Listing { scheduler: Scheduler::new(settings, plan) }
+    }
+}
+
+impl ListingOutcome {
+    /// Returns an error if not everything was listed, for the `?` operator.
+    ///
+    /// # Errors
+    /// Returns [`Incomplete`], which holds the totals and the [`Halt`](crate::Halt).
+    pub fn into_result(mut self) -> Result<Self, Incomplete> {
+        match self.halted.take() {
+            None => Ok(self),
+            Some(halt) => Err(Incomplete::new(self.totals, halt, None)),
+        }
     }
 }
 

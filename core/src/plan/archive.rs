@@ -18,7 +18,7 @@ use crate::engine::outcome::{Totals, add_one};
 use crate::engine::plan::{Drained, Plan};
 use crate::engine::retry::Attempts;
 use crate::job::archive::{ArchiveJob, ArchivePart};
-use crate::job::call::CallJob;
+use crate::job::fetch::FetchJob;
 use crate::job::list::ListJob;
 use crate::job::pages::MAX_EMPTY_PAGES;
 use crate::model::dlq_id::DlqId;
@@ -34,12 +34,12 @@ use crate::selection::window::Window;
 use crate::wire::bulk::Delete;
 use crate::wire::list::{List, ListPage};
 use crate::wire::overrides::Overrides;
-use crate::wire::single::GetMessage;
 use alloc::boxed::Box;
 use alloc::collections::BTreeSet;
 use alloc::vec::Vec;
 use core::mem;
 use core::num::{NonZeroU32, NonZeroU64};
+use serde::{Deserialize, Serialize};
 
 /// The most runs of a batch whose runs are fetched one by one, …
 const BATCH: usize = 100;
@@ -110,7 +110,7 @@ enum Phase {
 }
 
 /// Runs to be stored, which are then deleted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
     /// The number for [`ArchivedDelete::stored`](crate::ArchivedDelete::stored). Call that once a crash can no longer lose the
     /// messages. None of the runs is deleted before.
@@ -120,7 +120,7 @@ pub struct Batch {
 }
 
 /// What one response of an archived delete brought.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct ArchivePage {
     /// Runs to be stored. `None` if the response completed no batch: it brought one run of the next batch, or a deletion.
@@ -128,7 +128,7 @@ pub struct ArchivePage {
 }
 
 /// How an archived delete ended, or how it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "only this tells whether all of it was done"]
 #[non_exhaustive]
 pub struct ArchiveOutcome {
@@ -209,7 +209,7 @@ impl Archive {
         match &self.scope.selection {
             Selection::Ids(ids) => {
                 let id = ids.as_slice().get(self.fetched)?;
-                Some(ArchiveJob::Fetch(CallJob(GetMessage(id.clone()))))
+                Some(ArchiveJob::Fetch(FetchJob::new(id.clone())))
             }
             Selection::Filter(_) | Selection::Everything => {
                 let list = match &self.scope.selection {

@@ -2,7 +2,7 @@
 
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
-use crate::engine::outcome::{Outcome, Totals};
+use crate::engine::outcome::{Ending, Totals};
 use crate::engine::plan::{Drained, Plan};
 use crate::job::batch::BatchJob;
 use crate::model::endpoint::Endpoint;
@@ -62,7 +62,7 @@ impl<O: BulkOperation> Batches<O> {
 impl<O: BulkOperation> Plan for Batches<O> {
     type Job = BatchJob<O>;
     type Page = O::Page;
-    type Outcome = Outcome;
+    type Outcome = Ending;
 
     fn next(&mut self) -> Result<Option<BatchJob<O>>, Halt> {
         let left = self.ids.as_slice().get(self.begun..self.limit).unwrap_or_default();
@@ -95,7 +95,7 @@ impl<O: BulkOperation> Plan for Batches<O> {
         Drained::Done
     }
 
-    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Outcome {
-        Outcome { totals, verified: self.is_verified && halted.is_none(), halted }
+    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Ending {
+        Ending { totals, verified: self.is_verified && halted.is_none(), halted }
     }
 }

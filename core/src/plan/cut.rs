@@ -9,7 +9,7 @@ use crate::engine::failure::Cause;
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
 use crate::engine::lanes::Lanes;
-use crate::engine::outcome::{Outcome, Totals};
+use crate::engine::outcome::{Ending, Totals};
 use crate::engine::plan::{Drained, Plan};
 use crate::job::pages::{PagesJob, Place};
 use crate::model::endpoint::Endpoint;
@@ -121,7 +121,7 @@ impl<O: BulkOperation> Cut<O> {
 impl<O: BulkOperation> Plan for Cut<O> {
     type Job = PagesJob<O>;
     type Page = O::Page;
-    type Outcome = Outcome;
+    type Outcome = Ending;
 
     fn next(&mut self) -> Result<Option<PagesJob<O>>, Halt> {
         let Some(window) = self.queue.pop_front() else { return Ok(None) };
@@ -210,7 +210,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
         Drained::Again
     }
 
-    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Outcome {
-        Outcome { totals, verified: self.is_verified && halted.is_none(), halted }
+    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Ending {
+        Ending { totals, verified: self.is_verified && halted.is_none(), halted }
     }
 }

@@ -25,6 +25,7 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::mem;
+use serde::{Deserialize, Serialize};
 
 /// How many pages are listed in one lane before others open. So a short listing needs no further requests.
 const ALONE: u32 = 8;
@@ -92,7 +93,7 @@ enum Stage {
 }
 
 /// How a listing ended, or how it stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "only this tells whether everything was listed"]
 #[non_exhaustive]
 pub struct ListingOutcome {

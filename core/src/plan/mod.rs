@@ -6,5 +6,6 @@ pub(crate) mod archive;
 pub(crate) mod batches;
 pub(crate) mod budget;
 pub(crate) mod cut;
+pub(crate) mod fetches;
 pub(crate) mod listing_windows;
 pub(crate) mod once;

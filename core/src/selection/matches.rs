@@ -3,6 +3,9 @@
 use crate::model::message::DlqMessage;
 use crate::model::time::UnixMillis;
 use crate::selection::filter::Filter;
+use alloc::string::String;
+use serde::Deserialize;
+use serde::de::{Deserializer, Error};
 
 /// Whether a message matches a filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,7 +35,7 @@ impl Filter {
     /// ```
     pub fn matches(&self, message: &DlqMessage) -> Match {
         let conditions = self.conditions();
-        let one_of = |wanted: &[alloc::string::String], has: &str| wanted.iter().any(|wanted| wanted == has);
+        let one_of = |wanted: &[String], has: &str| wanted.iter().any(|wanted| wanted == has);
         let mut unknown = None;
         let mut hold = |field: &'static str, holds: Option<bool>| match holds {
             Some(true) => true,
@@ -91,6 +94,28 @@ impl Filter {
         }
         unknown.map_or(Match::Yes, Match::Unknown)
     }
+}
+
+/// A name of its own, because serde would borrow a `&str` from what it reads.
+pub(crate) type FieldName = &'static str;
+
+/// The fields that [`Match`] names.
+const FIELDS: [&str; 9] = [
+    "label",
+    "workflowUrl",
+    "workflowRunId",
+    "workflowCreatedAt",
+    "fromDate",
+    "toDate",
+    "failureFunctionState",
+    "callerIp",
+    "flowControlKey",
+];
+
+/// Reads the name of a field, for serde.
+pub(crate) fn field_name<'de, D: Deserializer<'de>>(deserializer: D) -> Result<&'static str, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    FIELDS.into_iter().find(|field| *field == name).ok_or_else(|| D::Error::unknown_variant(&name, &FIELDS))
 }
 
 /// Whether any of the times meets the condition. `None` if the message has no time.

@@ -5,18 +5,22 @@ use crate::model::text::Escaped;
 use alloc::string::String;
 use core::fmt;
 use http::{Response, StatusCode};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// How much of a body an error keeps, in bytes.
 const KEPT: usize = 1_024;
 
 /// A response that is not the expected one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+///
+/// With serde, it is `{"kind": "status", "status": 503, "body": {"kind": "message", "text": "…"}}`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ResponseError {
     /// The service refused the request, or failed.
     Status {
         /// The response's status, 4xx or 5xx.
+        #[serde(with = "status_number")]
         status: StatusCode,
         /// What the response says.
         body: ErrorBody,
@@ -24,16 +28,19 @@ pub enum ResponseError {
     /// A redirect. It is never followed, because the token would travel along.
     Redirect {
         /// The response's status, 3xx.
+        #[serde(with = "status_number")]
         status: StatusCode,
     },
     /// A run with another id than the one that was asked for.
     OtherRun {
         /// The response's status, 2xx.
+        #[serde(with = "status_number")]
         status: StatusCode,
     },
     /// A success whose body is not what the service documents. Proxies produce such responses.
     Unreadable {
         /// The response's status, 2xx (or 1xx, which no transport should hand over).
+        #[serde(with = "status_number")]
         status: StatusCode,
         /// What is wrong with it.
         problem: String,
@@ -41,7 +48,8 @@ pub enum ResponseError {
 }
 
 /// The body of an error response, cut to 1,024 bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "text", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum ErrorBody {
     /// `{"error": …}`, the service's own words.
@@ -85,9 +93,24 @@ fn cut(text: &str) -> String {
     text.get(..end).unwrap_or_default().into()
 }
 
+/// A status as a number, for serde.
+mod status_number {
+    use http::StatusCode;
+    use serde::de::{Deserialize, Deserializer, Error};
+    use serde::ser::Serializer;
+
+    pub(super) fn serialize<S: Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_u16(status.as_u16())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<StatusCode, D::Error> {
+        StatusCode::from_u16(u16::deserialize(deserializer)?).map_err(D::Error::custom)
+    }
+}
+
 impl ResponseError {
-    /// `None` for 2xx.
-    pub(crate) fn of_status<B: AsRef<[u8]>>(response: &Response<B>) -> Option<Self> {
+    /// The error that a response is by its status alone. `None` for 2xx.
+    pub fn from_response<B: AsRef<[u8]>>(response: &Response<B>) -> Option<Self> {
         let status = response.status();
         if status.is_success() {
             None
@@ -180,7 +203,7 @@ mod tests {
     #[test]
     fn shown_without_control_characters() {
         let response = Response::builder().status(400).body("{\"error\":\"a\\u001b[2Jb\"}").unwrap();
-        let shown = ResponseError::of_status(&response).unwrap().to_string();
+        let shown = ResponseError::from_response(&response).unwrap().to_string();
         assert_eq!(shown, "the server responded with 400 Bad Request: a\\u{1b}[2Jb");
     }
 }

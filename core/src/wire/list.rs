@@ -13,8 +13,8 @@ use crate::wire::request;
 use alloc::vec::Vec;
 use core::fmt;
 use http::{Method, Request, Response};
-use serde::Deserialize;
 use serde::de::{Deserializer, Error, SeqAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 /// Lists one page of failed runs: `GET /v2/workflows/dlq`.
@@ -35,7 +35,7 @@ pub struct List {
 }
 
 /// One page of failed runs.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ListPage {
     /// The runs, in the order in which the service sent them.
     pub messages: Vec<DlqMessage>,

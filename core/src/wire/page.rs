@@ -7,11 +7,11 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use http::Response;
-use serde::Deserialize;
 use serde::de::{Deserializer, Error, Visitor};
+use serde::{Deserialize, Serialize};
 
 /// What the response to one bulk delete request says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletePage {
     /// How many runs this request deleted.
     pub deleted: u64,
@@ -20,7 +20,7 @@ pub struct DeletePage {
 }
 
 /// A run that a resume or a restart has started, or whose failure callback is retried.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct StartedRun {
@@ -31,8 +31,15 @@ pub struct StartedRun {
     pub workflow_created_at: Option<UnixMillis>,
 }
 
+impl StartedRun {
+    /// A started run, as a response names it. For tests of code that gets pages.
+    pub fn new(workflow_run_id: impl Into<String>, workflow_created_at: Option<UnixMillis>) -> Self {
+        Self { workflow_run_id: workflow_run_id.into(), workflow_created_at }
+    }
+}
+
 /// What the response to one bulk resume or restart request says.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedPage {
     /// The runs that this request started.
     pub started: Vec<StartedRun>,
@@ -73,7 +80,7 @@ impl<'de> Deserialize<'de> for WireCursor {
 pub(crate) fn parse_json<'a, T: Deserialize<'a>, B: AsRef<[u8]>>(
     response: &'a Response<B>,
 ) -> Result<T, ResponseError> {
-    if let Some(error) = ResponseError::of_status(response) {
+    if let Some(error) = ResponseError::from_response(response) {
         return Err(error);
     }
     serde_json::from_slice(response.body().as_ref()).map_err(|error| ResponseError::unreadable(response, &error))

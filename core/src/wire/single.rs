@@ -106,7 +106,7 @@ impl Call for DeleteOne {
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<(), ResponseError> {
         // The body is empty, and is not read.
-        ResponseError::of_status(response).map_or(Ok(()), Err)
+        ResponseError::from_response(response).map_or(Ok(()), Err)
     }
 }
 
@@ -166,7 +166,7 @@ impl Call for CancelCallback {
         if response.status() == StatusCode::FOUND {
             return Ok(());
         }
-        ResponseError::of_status(response).map_or(Ok(()), Err)
+        ResponseError::from_response(response).map_or(Ok(()), Err)
     }
 }
 

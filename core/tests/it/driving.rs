@@ -96,15 +96,14 @@ fn the_halt_has_the_cause_of_unconfirmed_passes() {
             Step::Send(lane, _) => {
                 turn += 1;
                 if turn % 2 == 1 {
-                    let message = "connection reset by peer".into();
-                    operation.on_failure(lane, TransportFailure { delivery: Delivery::Unknown, message }).unwrap();
+                    operation.on_failure(lane, TransportFailure::unknown("peer gone")).unwrap();
                 } else {
                     operation.respond(lane, &Response::new(r#"{"deleted":0}"#)).unwrap();
                 }
             }
         }
     };
-    assert!(halt.to_string().contains("connection reset by peer"), "{halt}");
+    assert!(halt.to_string().contains("peer gone"), "{halt}");
     let mut bulk = delete.one();
     let mut turn = 0;
     let halt = loop {

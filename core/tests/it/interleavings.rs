@@ -78,6 +78,10 @@ macro_rules! operation {
             fn in_flight(&self) -> usize {
                 self.$field.in_flight()
             }
+            fn outcome_halted(&self, halt: upstash_dlq_core::Halt) -> Self::Outcome {
+                self.$field.outcome_halted(halt)
+            }
+
             fn concurrency(&self) -> usize {
                 self.$field.concurrency()
             }

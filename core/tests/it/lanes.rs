@@ -276,7 +276,7 @@ fn one_lane_halts(verify: bool) {
     }
     let outcome = world.run(&mut operation, 1_000, |_, _| ()).unwrap();
     assert_eq!(world.requests, requests, "sent after a lane has halted");
-    assert!(matches!(outcome.halted, Some(Halt::Refused(_))));
+    assert!(matches!(outcome.halted, Some(Halt::Refused { .. })));
     assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (world.service.deleted_total() - unseen, 0));
     let saved = Checkpoint::from_json(operation.checkpoint().to_json().as_bytes()).unwrap();
     let mut operation = delete.lanes(lanes(4), UnixMillis::new(NOW)).resume_from(saved).unwrap();

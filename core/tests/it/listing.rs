@@ -368,7 +368,7 @@ fn a_window_that_cannot_be_listed_halts_the_listing() {
     let asked = world.requests;
     let outcome = world.run(&mut listing, 100, |_, _| ()).unwrap();
     assert_eq!(world.requests, asked, "sent after a lane has halted");
-    assert!(matches!(outcome.halted, Some(Halt::Refused(_))), "{outcome:?}");
+    assert!(matches!(outcome.halted, Some(Halt::Refused { .. })), "{outcome:?}");
     assert_eq!(outcome.totals.requests, world.requests);
 }
 

@@ -18,6 +18,7 @@ mod lanes;
 mod listing;
 mod one_lane;
 mod query;
+mod results;
 mod scenarios;
 mod starting;
 mod world;

@@ -217,14 +217,14 @@ pub(crate) fn resume(operation: &OneDelete, delete: &BulkBuilder<Delete>) -> One
 }
 
 /// The next request, waits passed over.
-pub(crate) fn next_request(operation: &mut OneDelete) -> Result<String, Outcome> {
+pub(crate) fn next_request(operation: &mut OneDelete) -> Result<String, Box<Outcome>> {
     loop {
         match operation.poll() {
             OneStep::Send(request) => {
                 return Ok(format!("{} {} {:?}", request.method(), request.uri(), request.headers()));
             }
             OneStep::Wait(_) => {}
-            OneStep::Done(outcome) => return Err(outcome),
+            OneStep::Done(outcome) => return Err(Box::new(outcome)),
         }
     }
 }

@@ -130,7 +130,10 @@ fn a_refused_cursor_starts_over_once() {
         assert_eq!(exchange(&mut bulk, 200, "{\"deleted\":0,\"cursor\":\"y\"}"), FIRST, "{status}");
         exchange(&mut bulk, status, "");
         let outcome = end(&mut bulk);
-        assert!(matches!(outcome.halted, Some(Halt::Refused(ResponseError::Status { .. }))), "{outcome:?}");
+        assert!(
+            matches!(outcome.halted, Some(Halt::Refused { error: ResponseError::Status { .. }, .. })),
+            "{outcome:?}"
+        );
         assert_eq!(outcome.totals.requests, 4);
     }
 }
@@ -152,13 +155,13 @@ fn a_refusal_without_a_cursor_is_final() {
         let mut bulk = delete().one();
         exchange(&mut bulk, status, "{\"error\":\"no\"}");
         let outcome = end(&mut bulk);
-        assert!(matches!(outcome.halted, Some(Halt::Refused(_))), "{status}");
+        assert!(matches!(outcome.halted, Some(Halt::Refused { .. })), "{status}");
         assert_eq!((outcome.totals.requests, outcome.totals.unconfirmed), (1, 0));
     }
     let mut bulk = delete().one();
     exchange(&mut bulk, 200, "{\"deleted\":1,\"cursor\":\"x\"}");
     exchange(&mut bulk, 401, "");
-    assert!(matches!(end(&mut bulk).halted, Some(Halt::Refused(_))), "401 says nothing of the cursor");
+    assert!(matches!(end(&mut bulk).halted, Some(Halt::Refused { .. })), "401 says nothing of the cursor");
 }
 
 #[test]
@@ -170,7 +173,10 @@ fn a_redirect_is_not_followed() {
         send(&mut bulk);
         assert_eq!(bulk.on_response(&redirect), Ok(Event::Ended));
         let outcome = end(&mut bulk);
-        assert!(matches!(outcome.halted, Some(Halt::Refused(ResponseError::Redirect { .. }))), "{outcome:?}");
+        assert!(
+            matches!(outcome.halted, Some(Halt::Refused { error: ResponseError::Redirect { .. }, .. })),
+            "{outcome:?}"
+        );
         assert_eq!(outcome.totals.requests, 1);
     }
 }
@@ -236,7 +242,7 @@ fn a_wait_that_is_too_long_ends_it() {
     busy.headers_mut().insert("ratelimit-reset", "784115377".parse().unwrap());
     send(&mut bulk);
     assert_eq!(bulk.on_response(&busy), Ok(Event::Ended));
-    let Some(Halt::WaitTooLong { wait, cause: Cause::Response(_) }) = end(&mut bulk).halted else { panic!() };
+    let Some(Halt::WaitTooLong { wait, cause: Cause::Response(_), .. }) = end(&mut bulk).halted else { panic!() };
     assert_eq!(wait, Duration::from_secs(3_600));
 }
 
@@ -326,7 +332,7 @@ fn passes_that_prove_nothing_do_not_go_on_for_ever() {
     let outcome = end(&mut bulk);
     // The halt has the reason, not that the same thing happened four times.
     assert!(
-        matches!(&outcome.halted, Some(Halt::GaveUp { attempts: 4, last: Cause::Response(error) }) if error.status() == 502)
+        matches!(&outcome.halted, Some(Halt::GaveUp { attempts: 4, last: Cause::Response(error), .. }) if error.status() == 502)
     );
     assert!(!outcome.verified, "{outcome:?}");
 }

@@ -374,7 +374,10 @@ pub(crate) fn a_redirect_is_an_error_and_not_followed<D: Driver>() {
         let location = format!("location: {}/x\r\n", elsewhere.url());
         let wire = Wire::start(vec![status(code, &location, "")]);
         let outcome = everything::<D>(&wire, 5);
-        assert!(matches!(outcome.halted, Some(Halt::Refused(ResponseError::Redirect { .. }))), "{outcome:?}");
+        assert!(
+            matches!(outcome.halted, Some(Halt::Refused { error: ResponseError::Redirect { .. }, .. })),
+            "{outcome:?}"
+        );
         assert_eq!((wire.requests().len(), elsewhere.connections()), (1, 0));
         assert_eq!((outcome.totals.requests, outcome.totals.unconfirmed), (1, 0));
     }
@@ -386,7 +389,9 @@ pub(crate) fn a_no_is_final_and_keeps_its_words<D: Driver>() {
     {
         let wire = Wire::start(vec![status(code, "", &format!("{{\"error\":\"{body}\"}}"))]);
         let outcome = everything::<D>(&wire, 5);
-        let Some(Halt::Refused(ResponseError::Status { body: ErrorBody::Message(words), .. })) = outcome.halted else {
+        let Some(Halt::Refused { error: ResponseError::Status { body: ErrorBody::Message(words), .. }, .. }) =
+            outcome.halted
+        else {
             panic!("{outcome:?}")
         };
         assert_eq!((words.as_str(), wire.requests().len(), outcome.totals.unconfirmed), (body, 1, 0));
@@ -472,7 +477,7 @@ pub(crate) fn cursors_that_lead_nowhere_end<D: Driver>() {
     assert!(outcome.halted.is_none() && outcome.verified && outcome.totals.affected == 4, "{outcome:?}");
     let wire = Wire::start(vec![page("A"), gone(), page("A"), gone()]);
     let outcome = everything::<D>(&wire, 3);
-    assert!(matches!(outcome.halted, Some(Halt::Refused(_))) && wire.requests().len() == 4, "{outcome:?}");
+    assert!(matches!(outcome.halted, Some(Halt::Refused { .. })) && wire.requests().len() == 4, "{outcome:?}");
 }
 
 pub(crate) fn one_connection_serves_many_pages<D: Driver>() {

@@ -1,0 +1,135 @@
+//! What the builders of all operations have in common, for clients that offer the same settings for each of them.
+
+use crate::checkpoint::error::CheckpointError;
+use crate::checkpoint::format::Checkpoint;
+use crate::engine::operation::Operation;
+use crate::engine::retry::RetryPolicy;
+use crate::model::time::UnixMillis;
+use crate::operation::archived_delete::{ArchivedDelete, ArchivedDeleteBuilder};
+use crate::operation::bulk::Bulk;
+use crate::operation::bulk_builder::BulkBuilder;
+use crate::operation::get_many::{GetMany, GetManyBuilder};
+use crate::operation::listing::{Listing, ListingBuilder};
+use crate::operation::single_call::{SingleCall, SingleCallBuilder};
+use crate::wire::bulk::BulkOperation;
+use crate::wire::call::Call;
+use core::num::{NonZeroU32, NonZeroUsize};
+
+/// The builder of an operation. Its methods are those of each builder.
+pub trait OperationBuilder: Sized {
+    /// What it builds.
+    type Operation: Operation;
+
+    /// Sets how many requests may be in flight at once. `now`, the present, stands in for a missing `to` when windows are
+    /// divided. An operation that has one lane keeps it.
+    #[must_use]
+    fn lanes(self, lanes: NonZeroUsize, now: UnixMillis) -> Self;
+
+    /// Sets how many requests may be sent in a second, all lanes together. `None` means no limit but the server's own.
+    #[must_use]
+    fn max_requests_per_second(self, limit: Option<NonZeroU32>) -> Self;
+
+    /// Sets how requests are retried. The random waits depend on `seed` alone.
+    #[must_use]
+    fn retry(self, policy: RetryPolicy, seed: u64) -> Self;
+
+    /// Builds the operation, where the checkpoint was taken, or at its start.
+    ///
+    /// # Errors
+    /// Returns a [`CheckpointError`] if the checkpoint is of another operation, endpoint or selection, or was taken with other
+    /// options. Listings and calls have no checkpoints.
+    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<Self::Operation, CheckpointError>;
+}
+
+fn no_checkpoint<T>(checkpoint: Option<Checkpoint>, build: impl FnOnce() -> T) -> Result<T, CheckpointError> {
+    match checkpoint {
+        None => Ok(build()),
+        Some(checkpoint) => Err(CheckpointError::OtherOperation(checkpoint.0.operation)),
+    }
+}
+
+/// Implements the methods that every builder has under the same name.
+macro_rules! common {
+    () => {
+        fn max_requests_per_second(self, limit: Option<NonZeroU32>) -> Self {
+            self.max_requests_per_second(limit)
+        }
+
+        fn retry(self, policy: RetryPolicy, seed: u64) -> Self {
+            self.retry(policy, seed)
+        }
+    };
+}
+
+impl<O: BulkOperation> OperationBuilder for BulkBuilder<O> {
+    type Operation = Bulk<O>;
+
+    fn lanes(self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
+        self.lanes(lanes, now)
+    }
+
+    common!();
+
+    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<Bulk<O>, CheckpointError> {
+        match checkpoint {
+            Some(checkpoint) => self.resume_from(checkpoint),
+            None => Ok(self.build()),
+        }
+    }
+}
+
+impl OperationBuilder for ArchivedDeleteBuilder {
+    type Operation = ArchivedDelete;
+
+    fn lanes(self, _lanes: NonZeroUsize, _now: UnixMillis) -> Self {
+        self
+    }
+
+    common!();
+
+    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<ArchivedDelete, CheckpointError> {
+        no_checkpoint(checkpoint, || self.build())
+    }
+}
+
+impl OperationBuilder for ListingBuilder {
+    type Operation = Listing;
+
+    fn lanes(self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
+        self.lanes(lanes, now)
+    }
+
+    common!();
+
+    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<Listing, CheckpointError> {
+        no_checkpoint(checkpoint, || self.build())
+    }
+}
+
+impl OperationBuilder for GetManyBuilder {
+    type Operation = GetMany;
+
+    fn lanes(self, lanes: NonZeroUsize, _now: UnixMillis) -> Self {
+        self.lanes(lanes)
+    }
+
+    common!();
+
+    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<GetMany, CheckpointError> {
+        no_checkpoint(checkpoint, || self.build())
+    }
+}
+
+impl<C: Call> OperationBuilder for SingleCallBuilder<C> {
+    type Operation = SingleCall<C>;
+
+    fn lanes(self, _lanes: NonZeroUsize, _now: UnixMillis) -> Self {
+        self
+    }
+
+    common!();
+
+    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<SingleCall<C>, CheckpointError> {
+        no_checkpoint(checkpoint, || self.build())
+    }
+}

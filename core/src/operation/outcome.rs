@@ -1,0 +1,89 @@
+//! How a bulk operation ended.
+
+use crate::checkpoint::format::Checkpoint;
+use crate::engine::halt::Halt;
+use crate::engine::outcome::{Ending, Totals};
+use crate::operation::incomplete::Incomplete;
+use alloc::boxed::Box;
+use serde::{Deserialize, Serialize};
+
+/// How a bulk operation ended, or how it stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[must_use = "only this tells whether all of it was done"]
+#[non_exhaustive]
+pub struct Outcome {
+    /// What was done.
+    pub totals: Totals,
+    /// For a filter or everything: a whole pass found nothing left. For ids: every request got its response.
+    pub verified: bool,
+    /// `None` if the operation is complete. Otherwise, why it is not: [`Self::checkpoint`] then holds what another process needs
+    /// to continue.
+    pub halted: Option<Halt>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    checkpoint: Option<Box<Checkpoint>>,
+}
+
+/// A bulk operation that was completed. [`Outcome::into_result`] returns it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
+pub struct Completed {
+    /// What was done.
+    pub totals: Totals,
+    /// For a filter or everything: a whole pass found nothing left. For ids: every request got its response.
+    pub verified: bool,
+}
+
+impl Outcome {
+    /// The outcome of an operation that is complete. For tests of code that gets outcomes.
+    pub fn complete(totals: Totals, verified: bool) -> Self {
+        Self { totals, verified, halted: None, checkpoint: None }
+    }
+
+    /// The outcome of an operation that stopped short. For tests of code that gets outcomes.
+    pub fn halted(totals: Totals, halt: Halt) -> Self {
+        Self { totals, verified: false, halted: Some(halt), checkpoint: None }
+    }
+
+    /// The outcome of an operation that did nothing.
+    pub fn nothing(halt: Halt) -> Self {
+        Self::halted(Totals::default(), halt)
+    }
+
+    /// The same outcome with a checkpoint.
+    pub fn with_checkpoint(self, checkpoint: Checkpoint) -> Self {
+        Self { checkpoint: Some(Box::new(checkpoint)), ..self }
+    }
+
+    /// Adds the checkpoint if the operation is not complete.
+    pub(crate) fn from_ending(ending: Ending, checkpoint: impl FnOnce() -> Checkpoint) -> Self {
+        let Ending { totals, verified, halted } = ending;
+        let checkpoint = halted.is_some().then(|| Box::new(checkpoint()));
+        Self { totals, verified, halted, checkpoint }
+    }
+
+    /// What another process needs to continue. `None` if the operation is complete, or could not begin.
+    pub fn checkpoint(&self) -> Option<&Checkpoint> {
+        self.checkpoint.as_deref()
+    }
+
+    /// Returns an error if the operation is not complete, for the `?` operator.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Halt, Outcome, Totals, operation::Incomplete};
+    /// # fn run() -> Outcome { Outcome::complete(Totals::default(), true) }
+    /// fn clean_up() -> Result<u64, Incomplete> {
+    ///     let completed = run().into_result()?;
+    ///     Ok(completed.totals.affected)
+    /// }
+    /// # clean_up().unwrap();
+    /// ```
+    ///
+    /// # Errors
+    /// Returns [`Incomplete`], which holds the totals, the [`Halt`] and the checkpoint.
+    pub fn into_result(self) -> Result<Completed, Incomplete> {
+        match self.halted {
+            None => Ok(Completed { totals: self.totals, verified: self.verified }),
+            Some(halt) => Err(Incomplete::new(self.totals, halt, self.checkpoint)),
+        }
+    }
+}

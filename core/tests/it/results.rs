@@ -1,0 +1,262 @@
+//! What callers make of results: `?`, serde, whether to try again, and whether anything may have changed.
+
+use crate::cases::cases;
+use crate::one_lane::Respond;
+use crate::world::{World, endpoint, faults, lanes, policy, service};
+use http::{Response, StatusCode};
+use proptest::prelude::*;
+use std::collections::BTreeSet;
+use std::error::Error;
+use std::io;
+use std::num::NonZeroU32;
+use std::time::Duration;
+use upstash_dlq_core::engine::{Cause, LibraryError, Retried, StoreFailure};
+use upstash_dlq_core::operation::{ArchivePage, GetManyOutcome, ListingOutcome};
+use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::wire::{
+    DeleteOne, DeletePage, ErrorBody, GetMessage, ListPage, ResponseError, StartedPage, StartedRun,
+};
+use upstash_dlq_core::{
+    BulkDelete, Delivery, DlqId, DlqMessage, Endpoint, Event, GetMany, Halt, Incomplete, Operation, Outcome,
+    RetryPolicy, Selection, SingleCall, Step, Token, Totals, TransportFailure, UnixMillis,
+};
+use upstash_dlq_emulator::Config;
+
+fn once() -> RetryPolicy {
+    RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() }
+}
+
+/// Every halt there is.
+fn halts() -> Vec<Halt> {
+    let response = Response::builder().status(503).body(br#"{"error":"busy"}"#).unwrap();
+    let error = ResponseError::from_response(&response).unwrap();
+    let lost = Cause::Transport(TransportFailure::unknown(io::Error::from(io::ErrorKind::ConnectionReset)));
+    let refused = Cause::Transport(TransportFailure::not_sent("no route to host"));
+    vec![
+        Halt::Refused { error: error.clone(), may_have_changed: true },
+        Halt::Refused { error: ResponseError::Redirect { status: StatusCode::FOUND }, may_have_changed: false },
+        Halt::Refused { error: ResponseError::OtherRun { status: StatusCode::OK }, may_have_changed: false },
+        Halt::GaveUp { attempts: 3, last: lost, may_have_changed: true },
+        Halt::GaveUp { attempts: 3, last: refused, may_have_changed: false },
+        Halt::WaitTooLong {
+            wait: Duration::from_secs(90),
+            cause: Cause::Response(error.clone()),
+            may_have_changed: false,
+        },
+        Halt::NoProgress,
+        Halt::MaximumUnconfirmed,
+        Halt::InDoubt { asked: 50, cause: Cause::ProcessEnded },
+        Halt::InDoubt { asked: 1, cause: Cause::LeftInDoubt },
+        Halt::UnusableMessage,
+        Halt::Mismatch { id: DlqId::new("a").unwrap(), field: "toDate" },
+        Halt::DatesIgnored,
+        Halt::StillListed,
+        Halt::Unbuildable("a defect".into()),
+        Halt::Stopped,
+        Halt::StoreFailed(StoreFailure::new(io::Error::from(io::ErrorKind::StorageFull))),
+        Halt::InvalidSetting { setting: "lanes".into(), problem: "at least 1".into() },
+    ]
+}
+
+#[test]
+fn results_survive_serde() {
+    let back = |halt: &Halt| serde_json::from_str::<Halt>(&serde_json::to_string(halt).unwrap()).unwrap();
+    for halt in halts() {
+        assert_eq!(back(&halt), halt);
+        let outcome = Outcome::halted(Totals::default(), halt.clone());
+        let json = serde_json::to_string(&outcome).unwrap();
+        assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome, "{json}");
+        let error = outcome.into_result().unwrap_err();
+        assert_eq!(*error.halt, halt);
+        let json = serde_json::to_string(&error).unwrap();
+        assert_eq!(serde_json::from_str::<Incomplete>(&json).unwrap(), error, "{json}");
+    }
+    assert!(serde_json::from_str::<Halt>(r#"{"kind":"mismatch","detail":{"id":"a","field":"made up"}}"#).is_err());
+}
+
+/// Programs read this. A change breaks them.
+#[test]
+fn the_json_of_results_stays() {
+    let json = |halt: &Halt| serde_json::to_string(halt).unwrap();
+    let halts = halts();
+    assert_eq!(
+        json(&halts[0]),
+        r#"{"kind":"refused","detail":{"error":{"kind":"status","status":503,"body":{"kind":"message","text":"busy"}},"may_have_changed":true}}"#
+    );
+    assert_eq!(
+        json(&halts[3]),
+        r#"{"kind":"gave_up","detail":{"attempts":3,"last":{"kind":"transport","detail":{"delivery":"unknown","message":"no response arrived: connection reset","library":"connection reset"}},"may_have_changed":true}}"#
+    );
+    assert_eq!(json(&Halt::NoProgress), r#"{"kind":"no_progress"}"#);
+    let complete = Outcome::complete(Totals::default(), true);
+    assert_eq!(
+        serde_json::to_string(&complete).unwrap(),
+        r#"{"totals":{"affected":0,"unconfirmed":0,"pages":0,"requests":0,"retries":0},"verified":true,"halted":null}"#
+    );
+}
+
+#[test]
+fn events_and_pages_survive_serde() {
+    fn same<P: serde::Serialize + serde::de::DeserializeOwned + PartialEq + std::fmt::Debug>(page: P) {
+        let event = Event::Page(page);
+        let json = serde_json::to_string(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event<P>>(&json).unwrap(), event, "{json}");
+    }
+    let message = DlqMessage::parse(r#"{"dlqId":"a","n":1e999,"s":"\u0041"}"#).unwrap();
+    same(DeletePage { deleted: 3, cursor: None });
+    same(StartedPage { started: vec![StartedRun::new("wfr_1", Some(UnixMillis::new(5)))], cursor: None });
+    same(ListPage { messages: vec![message.clone()], cursor: None });
+    let retry = Event::<DeletePage>::Retry(Retried {
+        cause: Cause::Transport(Delivery::NotSent.into()),
+        after: Duration::from_millis(7),
+    });
+    let json = serde_json::to_string(&retry).unwrap();
+    assert_eq!(serde_json::from_str::<Event<DeletePage>>(&json).unwrap(), retry);
+    assert_eq!(serde_json::to_string(&message).unwrap(), message.as_json(), "it stays as the server sent it");
+    let page: ArchivePage = serde_json::from_str(r#"{"batch":null}"#).unwrap();
+    same(page);
+}
+
+#[test]
+fn the_question_mark_keeps_everything() {
+    fn run(outcome: Outcome) -> Result<u64, Box<dyn Error>> {
+        Ok(outcome.into_result()?.totals.affected)
+    }
+    let totals = |affected, unconfirmed| {
+        let mut totals = Totals::default();
+        (totals.affected, totals.unconfirmed) = (affected, unconfirmed);
+        totals
+    };
+    assert_eq!(run(Outcome::complete(totals(7, 0), true)).unwrap(), 7);
+    let error = run(Outcome::halted(totals(1, 2), Halt::NoProgress)).unwrap_err();
+    let error = error.downcast_ref::<Incomplete>().unwrap();
+    assert!(error.may_have_changed() && error.totals == totals(1, 2));
+    assert_eq!(
+        error.to_string(),
+        "1 run was affected, and the results of 2 requests are unknown: the server keeps returning the same pages (no progress)"
+    );
+    let listing = ListingOutcome::default().into_result().unwrap();
+    assert_eq!(listing.listed, 0);
+}
+
+/// `source()` leads to the words of the library, level by level, and none of them holds the token.
+#[test]
+fn sources_lead_to_the_library_and_hold_no_token() {
+    let endpoint = Endpoint::builder().token_in_query().build("https://h", Token::new("s3cret").unwrap()).unwrap();
+    let mut delete = BulkDelete::builder(endpoint, Selection::Everything).retry(once(), 1).build();
+    let Step::Send(id, request) = delete.poll(Duration::ZERO) else { panic!() };
+    assert!(request.uri().to_string().contains("s3cret"));
+    let inner = io::Error::other(format!("refused {}", request.uri()));
+    let library = io::Error::other(format!("for {}: {inner}", request.uri()));
+    let failure = TransportFailure::not_sent(library);
+    assert!(failure.to_string().contains("s3cret"), "the transport could not know");
+    delete.on_failure(id, failure).unwrap();
+    let Step::Done(outcome) = delete.poll(Duration::ZERO) else { panic!() };
+    assert!(outcome.checkpoint().is_some(), "what another process needs to continue");
+    let error = outcome.into_result().unwrap_err();
+    assert!(error.checkpoint().is_some() && !error.may_have_changed());
+    let mut texts = vec![format!("{error:?}"), serde_json::to_string(&error).unwrap()];
+    let mut kinds = Vec::new();
+    let mut level: Option<&(dyn Error + 'static)> = Some(&error);
+    while let Some(error) = level {
+        texts.push(format!("{error} {error:?}"));
+        kinds.push((error.is::<Incomplete>(), error.is::<Halt>(), error.is::<Cause>(), error.is::<LibraryError>()));
+        level = error.source();
+    }
+    let levels = [(true, false, false, false), (false, true, false, false), (false, false, true, false)];
+    assert_eq!(kinds[..3], levels);
+    assert_eq!(kinds[3..], [(false, false, false, true)]);
+    assert!(texts.iter().all(|text| !text.contains("s3cret")), "{texts:?}");
+}
+
+#[test]
+fn halts_say_whether_to_try_again() {
+    let retryable = |halt: &Halt| halt.is_retryable();
+    assert_eq!(halts().iter().filter(|halt| retryable(halt)).count(), 5);
+    assert_eq!(halts()[0].status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(halts()[5].status(), Some(StatusCode::SERVICE_UNAVAILABLE));
+    assert_eq!(halts()[3].status(), None);
+}
+
+/// A 404 after a lost response does not say that nothing was deleted.
+#[test]
+fn an_earlier_attempt_counts() {
+    let id = DlqId::new("a").unwrap();
+    for (lost, changed) in [(Delivery::Unknown, true), (Delivery::NotSent, false)] {
+        let mut delete = SingleCall::builder(endpoint(), DeleteOne(id.clone())).build();
+        let Step::Send(first, _) = delete.poll(Duration::ZERO) else { panic!() };
+        delete.on_failure(first, lost.into()).unwrap();
+        let Step::WaitUntil(at) = delete.poll(Duration::ZERO) else { panic!() };
+        let Step::Send(second, _) = delete.poll(at) else { panic!() };
+        let response = Response::builder().status(404).body(br#"{"error":"not found"}"#.to_vec()).unwrap();
+        delete.respond(second, &response).unwrap();
+        let Step::Done(Err(halt)) = delete.poll(at) else { panic!() };
+        assert_eq!((halt.may_have_changed(), halt.status()), (changed, Some(StatusCode::NOT_FOUND)), "{halt:?}");
+        assert!(matches!(halt, Halt::Refused { error: ResponseError::Status { body: ErrorBody::Message(_), .. }, .. }));
+    }
+}
+
+#[test]
+fn stopping_is_told_and_changes_nothing() {
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
+    let Step::Send(id, _) = delete.poll(Duration::ZERO) else { panic!() };
+    let outcome = delete.outcome_halted(Halt::Stopped);
+    assert_eq!((outcome.halted.clone(), outcome.totals.unconfirmed), (Some(Halt::Stopped), 1));
+    assert_eq!(outcome.checkpoint(), Some(&delete.checkpoint()));
+    delete.respond(id, &Response::new(br#"{"deleted":0}"#.to_vec())).unwrap();
+    let Step::Done(done) = delete.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(delete.outcome_halted(Halt::Stopped), done, "it had ended by then");
+}
+
+proptest! {
+    #![proptest_config(cases(400, 20_000))]
+
+    /// A halt that says that nothing may have changed is right: the run is still there.
+    #[test]
+    fn nothing_has_changed_where_a_halt_says_so(plan in faults(), attempts in 1_u32..4, seed: u64) {
+        let mut world = World::new(service(6, Config { faults: plan, ..Config::default() }), seed);
+        let ids: Vec<_> = world.service.runs().map(|run| run.dlq_id.clone()).collect();
+        let id = &ids[usize::try_from(seed % 6).unwrap()];
+        let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
+        let call = SingleCall::builder(endpoint(), DeleteOne(DlqId::new(id.clone()).unwrap()));
+        let mut call = call.retry(policy, seed).build();
+        let outcome = world.run(&mut call, 1_000, |_, _| ()).unwrap();
+        let gone = world.service.runs().all(|run| run.dlq_id != *id);
+        match outcome {
+            Ok(()) => prop_assert!(gone),
+            Err(halt) => prop_assert!(halt.may_have_changed() || !gone, "{halt:?}"),
+        }
+        let mut get = SingleCall::builder(endpoint(), GetMessage(DlqId::new("nobody").unwrap())).build();
+        if let Err(halt) = world.run(&mut get, 1_000, |_, _| ()).unwrap() {
+            prop_assert!(!halt.may_have_changed(), "{halt:?}");
+        }
+    }
+
+    /// Many runs by their ids, on any number of lanes: each id is told once, with its run or without.
+    #[test]
+    fn every_id_is_fetched_once(plan in faults(), n in 1_usize..9, absent in 0_usize..5, seed: u64) {
+        let mut world = World::new(service(20, Config { faults: plan, ..Config::default() }), seed);
+        let present: BTreeSet<_> = world.service.runs().map(|run| run.dlq_id.clone()).collect();
+        let ids = Ids::parse(present.iter().cloned().chain((0..absent).map(|n| format!("absent-{n}")))).unwrap();
+        let mut get = GetMany::builder(endpoint(), ids.clone()).lanes(lanes(n)).retry(policy(), seed).build();
+        let (mut told, mut unusable) = (Vec::new(), false);
+        let outcome = world.run(&mut get, 10_000, |_, event| {
+            if let Some(Event::Page(fetched)) = event {
+                let has_id = fetched.message.as_ref().is_none_or(|m| m.dlq_id().as_ref() == Some(&fetched.id));
+                assert!(!has_id || fetched.message.is_some() == present.contains(fetched.id.as_str()));
+                told.push(fetched.id.clone());
+                unusable |= !has_id;
+            }
+        });
+        let outcome = outcome.unwrap();
+        prop_assert!(world.most_in_flight <= n);
+        prop_assert_eq!(outcome.totals.affected + outcome.totals.unconfirmed, 0);
+        let once: BTreeSet<_> = told.iter().cloned().collect();
+        prop_assert_eq!(once.len(), told.len());
+        prop_assert!(!unusable || outcome.halted == Some(Halt::UnusableMessage));
+        if let GetManyOutcome { halted: None, found, absent: missing, .. } = outcome {
+            prop_assert_eq!(told.len(), ids.len());
+            prop_assert_eq!((found, missing), (present.len() as u64, absent as u64));
+        }
+    }
+}
