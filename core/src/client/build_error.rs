@@ -1,6 +1,4 @@
-//! What the clients of all transports share: why one cannot be built.
-//!
-//! Floor 9.
+//! Why a client cannot be built.
 
 use alloc::string::String;
 use core::fmt;

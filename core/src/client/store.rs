@@ -1,0 +1,155 @@
+//! Where an application keeps archives and checkpoints.
+//!
+//! A client calls a store before it sends the request that depends on it. If the store fails, the request is not sent, nothing
+//! more is sent after it, and the operation halts with [`Halt::StoreFailed`](crate::Halt::StoreFailed). Files for both are in the
+//! crate `upstash-dlq-store`. A closure is a store, too.
+//!
+//! ```
+//! use upstash_dlq_core::Checkpoint;
+//! use upstash_dlq_core::client::CheckpointStore;
+//! fn accepts(_: impl CheckpointStore) {}
+//! let mut last = None;
+//! accepts(|checkpoint: &Checkpoint| -> Result<(), std::io::Error> {
+//!     last = Some(checkpoint.to_json());
+//!     Ok(())
+//! });
+//! ```
+
+use crate::checkpoint::format::Checkpoint;
+use crate::model::message::DlqMessage;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::error::Error;
+use core::future::Future;
+
+/// What a store returns. The error's text is shown to people. It must not hold a secret.
+pub type StoreResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
+
+/// Keeps the runs that an archived delete deletes afterwards.
+///
+/// A closure that takes the messages is an archive.
+pub trait ArchiveStore {
+    /// Keeps the messages, never none. Once this returns, a crash must not lose them: their runs are then deleted.
+    ///
+    /// # Errors
+    /// After an error, none of these runs is deleted, and nothing is sent any more.
+    fn append(&mut self, messages: &[DlqMessage]) -> StoreResult;
+
+    /// Called once after the last deletion. Checks that everything is still kept. By default it does nothing.
+    ///
+    /// # Errors
+    /// An error halts the operation, although its runs are deleted.
+    fn finish(&mut self) -> StoreResult {
+        Ok(())
+    }
+}
+
+/// Keeps the runs that an archived delete deletes afterwards. The async twin of [`ArchiveStore`].
+///
+/// A closure that takes the messages and returns a future is an archive.
+pub trait AsyncArchiveStore: Send {
+    /// See [`ArchiveStore::append`].
+    ///
+    /// # Errors
+    /// See [`ArchiveStore::append`].
+    fn append(&mut self, messages: Vec<DlqMessage>) -> impl Future<Output = StoreResult> + Send;
+
+    /// See [`ArchiveStore::finish`].
+    ///
+    /// # Errors
+    /// See [`ArchiveStore::finish`].
+    fn finish(&mut self) -> impl Future<Output = StoreResult> + Send {
+        async { Ok(()) }
+    }
+}
+
+/// Keeps the checkpoint of an operation. Each one replaces the one before.
+///
+/// A closure that takes a checkpoint is a store that only saves.
+pub trait CheckpointStore {
+    /// Returns the checkpoint that an earlier process has left. The operation then continues from it. By default there is none.
+    ///
+    /// # Errors
+    /// After an error, nothing is sent.
+    fn load(&mut self) -> StoreResult<Option<Checkpoint>> {
+        Ok(None)
+    }
+
+    /// Keeps the checkpoint. Called before each request, with that request in flight, and when the operation stops short. Once
+    /// this returns, a crash must not lose it.
+    ///
+    /// # Errors
+    /// After an error, the request is not sent, and nothing is sent any more.
+    fn save(&mut self, checkpoint: &Checkpoint) -> StoreResult;
+
+    /// Removes the checkpoint. Called once, after the operation was completed. By default it does nothing.
+    ///
+    /// # Errors
+    /// An error halts the operation, although all of it is done.
+    fn remove(&mut self) -> StoreResult {
+        Ok(())
+    }
+}
+
+/// Keeps the checkpoint of an operation. The async twin of [`CheckpointStore`].
+///
+/// A closure that takes a checkpoint and returns a future is a store that only saves.
+pub trait AsyncCheckpointStore: Send {
+    /// See [`CheckpointStore::load`].
+    ///
+    /// # Errors
+    /// See [`CheckpointStore::load`].
+    fn load(&mut self) -> impl Future<Output = StoreResult<Option<Checkpoint>>> + Send {
+        async { Ok(None) }
+    }
+
+    /// See [`CheckpointStore::save`].
+    ///
+    /// # Errors
+    /// See [`CheckpointStore::save`].
+    fn save(&mut self, checkpoint: Checkpoint) -> impl Future<Output = StoreResult> + Send;
+
+    /// See [`CheckpointStore::remove`].
+    ///
+    /// # Errors
+    /// See [`CheckpointStore::remove`].
+    fn remove(&mut self) -> impl Future<Output = StoreResult> + Send {
+        async { Ok(()) }
+    }
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>, F: FnMut(&[DlqMessage]) -> Result<(), E>> ArchiveStore for F {
+    fn append(&mut self, messages: &[DlqMessage]) -> StoreResult {
+        self(messages).map_err(Into::into)
+    }
+}
+
+impl<E, T, F> AsyncArchiveStore for F
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+    T: Future<Output = Result<(), E>> + Send,
+    F: FnMut(Vec<DlqMessage>) -> T + Send,
+{
+    fn append(&mut self, messages: Vec<DlqMessage>) -> impl Future<Output = StoreResult> + Send {
+        let kept = self(messages);
+        async move { kept.await.map_err(Into::into) }
+    }
+}
+
+impl<E: Into<Box<dyn Error + Send + Sync>>, F: FnMut(&Checkpoint) -> Result<(), E>> CheckpointStore for F {
+    fn save(&mut self, checkpoint: &Checkpoint) -> StoreResult {
+        self(checkpoint).map_err(Into::into)
+    }
+}
+
+impl<E, T, F> AsyncCheckpointStore for F
+where
+    E: Into<Box<dyn Error + Send + Sync>>,
+    T: Future<Output = Result<(), E>> + Send,
+    F: FnMut(Checkpoint) -> T + Send,
+{
+    fn save(&mut self, checkpoint: Checkpoint) -> impl Future<Output = StoreResult> + Send {
+        let kept = self(checkpoint);
+        async move { kept.await.map_err(Into::into) }
+    }
+}
