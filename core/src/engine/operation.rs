@@ -163,6 +163,9 @@ pub trait Operation {
     /// when it begins.
     fn connection_lost(&mut self);
 
+    /// What it does, in one word, for logs: `delete`, `list`.
+    fn name(&self) -> &'static str;
+
     /// How many requests are in flight.
     fn in_flight(&self) -> usize;
 

@@ -124,4 +124,4 @@ impl ArchivedDelete {
     }
 }
 
-delegate!([] ArchivedDelete, ArchivePage, ArchiveOutcome);
+delegate!([] ArchivedDelete, "archive", ArchivePage, ArchiveOutcome);

@@ -16,7 +16,7 @@ use crate::wire::call::Call;
 use core::num::{NonZeroU32, NonZeroUsize};
 
 /// The builder of an operation. Its methods are those of each builder.
-pub trait OperationBuilder: Sized {
+pub trait OperationBuilder: Clone {
     /// What it builds.
     type Operation: Operation;
 
@@ -33,24 +33,37 @@ pub trait OperationBuilder: Sized {
     #[must_use]
     fn retry(self, policy: RetryPolicy, seed: u64) -> Self;
 
-    /// Builds the operation, where the checkpoint was taken, or at its start.
+    /// Builds the operation, at its start.
+    fn build(self) -> Self::Operation;
+
+    /// Builds the operation, where the checkpoint was taken.
     ///
     /// # Errors
     /// Returns a [`CheckpointError`] if the checkpoint is of another operation, endpoint or selection, or was taken with other
-    /// options. Listings and calls have no checkpoints.
-    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<Self::Operation, CheckpointError>;
-}
+    /// options. Only bulk operations have checkpoints.
+    fn resume_from(self, checkpoint: Checkpoint) -> Result<Self::Operation, CheckpointError> {
+        Err(CheckpointError::OtherOperation(checkpoint.0.operation))
+    }
 
-fn no_checkpoint<T>(checkpoint: Option<Checkpoint>, build: impl FnOnce() -> T) -> Result<T, CheckpointError> {
-    match checkpoint {
-        None => Ok(build()),
-        Some(checkpoint) => Err(CheckpointError::OtherOperation(checkpoint.0.operation)),
+    /// Builds the operation, where the checkpoint was taken, or at its start.
+    ///
+    /// # Errors
+    /// See [`Self::resume_from`].
+    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<Self::Operation, CheckpointError> {
+        match checkpoint {
+            Some(checkpoint) => self.resume_from(checkpoint),
+            None => Ok(self.build()),
+        }
     }
 }
 
 /// Implements the methods that every builder has under the same name.
 macro_rules! common {
     () => {
+        fn build(self) -> Self::Operation {
+            self.build()
+        }
+
         fn max_requests_per_second(self, limit: Option<NonZeroU32>) -> Self {
             self.max_requests_per_second(limit)
         }
@@ -70,11 +83,8 @@ impl<O: BulkOperation> OperationBuilder for BulkBuilder<O> {
 
     common!();
 
-    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<Bulk<O>, CheckpointError> {
-        match checkpoint {
-            Some(checkpoint) => self.resume_from(checkpoint),
-            None => Ok(self.build()),
-        }
+    fn resume_from(self, checkpoint: Checkpoint) -> Result<Bulk<O>, CheckpointError> {
+        self.resume_from(checkpoint)
     }
 }
 
@@ -86,10 +96,6 @@ impl OperationBuilder for ArchivedDeleteBuilder {
     }
 
     common!();
-
-    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<ArchivedDelete, CheckpointError> {
-        no_checkpoint(checkpoint, || self.build())
-    }
 }
 
 impl OperationBuilder for ListingBuilder {
@@ -100,10 +106,6 @@ impl OperationBuilder for ListingBuilder {
     }
 
     common!();
-
-    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<Listing, CheckpointError> {
-        no_checkpoint(checkpoint, || self.build())
-    }
 }
 
 impl OperationBuilder for GetManyBuilder {
@@ -114,10 +116,6 @@ impl OperationBuilder for GetManyBuilder {
     }
 
     common!();
-
-    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<GetMany, CheckpointError> {
-        no_checkpoint(checkpoint, || self.build())
-    }
 }
 
 impl<C: Call> OperationBuilder for SingleCallBuilder<C> {
@@ -128,8 +126,4 @@ impl<C: Call> OperationBuilder for SingleCallBuilder<C> {
     }
 
     common!();
-
-    fn build_at(self, checkpoint: Option<Checkpoint>) -> Result<SingleCall<C>, CheckpointError> {
-        no_checkpoint(checkpoint, || self.build())
-    }
 }

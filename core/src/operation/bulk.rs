@@ -382,6 +382,10 @@ impl<O: BulkOperation> Operation for Bulk<O> {
         either!(&mut self.plan, scheduler => scheduler.connection_lost());
     }
 
+    fn name(&self) -> &'static str {
+        O::NAME
+    }
+
     fn in_flight(&self) -> usize {
         either!(&self.plan, scheduler => scheduler.in_flight())
     }

@@ -2,7 +2,7 @@
 
 /// Implements the trait for a struct with a field `scheduler`: every method is the scheduler's.
 macro_rules! delegate {
-    ([$($generics:tt)*] $operation:ty, $page:ty, $outcome:ty) => {
+    ([$($generics:tt)*] $operation:ty, $name:literal, $page:ty, $outcome:ty) => {
         impl<$($generics)*> crate::engine::operation::Operation for $operation {
             type Page = $page;
             type Outcome = $outcome;
@@ -36,6 +36,10 @@ macro_rules! delegate {
 
             fn connection_lost(&mut self) {
                 self.scheduler.connection_lost();
+            }
+
+            fn name(&self) -> &'static str {
+                $name
             }
 
             fn in_flight(&self) -> usize {

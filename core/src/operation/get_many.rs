@@ -91,4 +91,4 @@ impl GetManyOutcome {
     }
 }
 
-delegate!([] GetMany, Fetched, GetManyOutcome);
+delegate!([] GetMany, "get", Fetched, GetManyOutcome);

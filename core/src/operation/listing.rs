@@ -102,4 +102,4 @@ impl Listing {
     }
 }
 
-delegate!([] Listing, ListPage, ListingOutcome);
+delegate!([] Listing, "list", ListPage, ListingOutcome);

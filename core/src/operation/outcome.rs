@@ -57,7 +57,10 @@ impl Outcome {
     /// Adds the checkpoint if the operation is not complete.
     pub(crate) fn from_ending(ending: Ending, checkpoint: impl FnOnce() -> Checkpoint) -> Self {
         let Ending { totals, verified, halted } = ending;
-        let checkpoint = halted.is_some().then(|| Box::new(checkpoint()));
+        // An operation that could not begin has nothing to continue. A checkpoint of it could replace a better one.
+        let could_begin =
+            totals.requests > 0 || !matches!(halted, Some(Halt::InvalidSetting { .. } | Halt::StoreFailed(_)));
+        let checkpoint = (halted.is_some() && could_begin).then(|| Box::new(checkpoint()));
         Self { totals, verified, halted, checkpoint }
     }
 

@@ -72,4 +72,4 @@ impl<C: Call> SingleCall<C> {
     }
 }
 
-delegate!([C: Call] SingleCall<C>, (), Result<C::Output, Halt>);
+delegate!([C: Call] SingleCall<C>, "call", (), Result<C::Output, Halt>);

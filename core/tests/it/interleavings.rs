@@ -75,6 +75,9 @@ macro_rules! operation {
             fn connection_lost(&mut self) {
                 self.$field.connection_lost();
             }
+            fn name(&self) -> &'static str {
+                self.$field.name()
+            }
             fn in_flight(&self) -> usize {
                 self.$field.in_flight()
             }

@@ -38,11 +38,7 @@ fn halts() -> Vec<Halt> {
         Halt::Refused { error: ResponseError::OtherRun { status: StatusCode::OK }, may_have_changed: false },
         Halt::GaveUp { attempts: 3, last: lost, may_have_changed: true },
         Halt::GaveUp { attempts: 3, last: refused, may_have_changed: false },
-        Halt::WaitTooLong {
-            wait: Duration::from_secs(90),
-            cause: Cause::Response(error.clone()),
-            may_have_changed: false,
-        },
+        Halt::WaitTooLong { wait: Duration::from_secs(90), cause: Cause::Response(error), may_have_changed: false },
         Halt::NoProgress,
         Halt::MaximumUnconfirmed,
         Halt::InDoubt { asked: 50, cause: Cause::ProcessEnded },
