@@ -12,6 +12,7 @@ pub(crate) mod get_many;
 pub(crate) mod incomplete;
 pub(crate) mod listing;
 pub(crate) mod outcome;
+pub(crate) mod paged;
 pub(crate) mod single_call;
 
 pub use self::archived_delete::{ArchivedDelete, ArchivedDeleteBuilder};
@@ -22,6 +23,7 @@ pub use self::get_many::{GetMany, GetManyBuilder};
 pub use self::incomplete::Incomplete;
 pub use self::listing::{Listing, ListingBuilder};
 pub use self::outcome::{Completed, Outcome};
+pub use self::paged::{Itemized, Paged};
 pub use self::single_call::{SingleCall, SingleCallBuilder};
 pub use crate::plan::archive::{ArchiveOutcome, ArchivePage, Batch};
 pub use crate::plan::fetches::{Fetched, GetManyOutcome};
