@@ -19,6 +19,7 @@
 mod archive_file;
 mod archive_tail;
 mod checkpoint_file;
+mod client_stores;
 mod digest;
 mod disk;
 mod error;
