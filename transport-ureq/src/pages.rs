@@ -1,96 +1,172 @@
-//! A listing, page by page or run by run.
+//! An operation page by page, or item by item.
 
 use crate::client::Client;
+use crate::hooks::Hooks;
+use std::collections::VecDeque;
+use std::fmt;
 use std::ops::ControlFlow;
-use std::time::Instant;
-use upstash_dlq_core::wire::ListPage;
-use upstash_dlq_core::{DlqMessage, Driven, Event, Halt, Listing, Observer, drive};
+use upstash_dlq_core::operation::{Itemized, Paged};
+use upstash_dlq_core::{Driven, Event, Halt, Observer, Operation};
 
-/// A listing, page by page. After an error it ends.
-#[derive(Debug)]
+/// The pages of an operation, made by [`Prepared::pages`](crate::Prepared::pages). After an error it ends.
+///
+/// It sends requests only when it is asked for a page. A drop loses how far the operation has come. [`Self::into_operation`]
+/// keeps it.
 #[must_use = "nothing is sent before `next`"]
-pub struct Pages {
+pub struct Pages<'a, O: Operation> {
     client: Client,
-    listing: Listing,
-    ended: bool,
+    operation: O,
+    hooks: Hooks<'a, O>,
+    /// Pages that have arrived and were not handed over.
+    ready: VecDeque<O::Page>,
+    /// Why the operation ended, until it is told.
+    halt: Option<Halt>,
+    /// How the operation ended.
+    outcome: Option<O::Outcome>,
 }
 
-/// A listing, run by run. After an error it ends.
-#[derive(Debug)]
+impl<'a, O: Operation> Pages<'a, O> {
+    pub(crate) fn new(client: Client, operation: O, hooks: Hooks<'a, O>, halt: Option<Halt>) -> Self {
+        let outcome = halt.clone().map(|halt| operation.outcome_halted(halt));
+        Self { client, operation, hooks, ready: VecDeque::new(), halt, outcome }
+    }
+
+    /// The operation, for its totals and its checkpoint.
+    pub fn operation(&self) -> &O {
+        &self.operation
+    }
+
+    /// Returns the operation, to be driven on with [`Client::run`] from where it stands. Pages that have arrived and were not
+    /// taken are lost.
+    pub fn into_operation(self) -> O {
+        self.operation
+    }
+}
+
+impl<'a, O: Paged> Pages<'a, O> {
+    /// The outcome, or how the operation stands: halted by [`Halt::Stopped`] if it has not ended.
+    pub fn outcome(&self) -> O::Outcome {
+        self.outcome.clone().unwrap_or_else(|| self.operation.outcome_halted(self.hooks.reason()))
+    }
+
+    /// The single items: listed runs, started runs, fetched runs, or runs that were archived and are deleted.
+    pub fn items(self) -> Items<'a, O>
+    where
+        O: Itemized,
+    {
+        Items { pages: self, items: Vec::new().into_iter() }
+    }
+
+    /// Sends requests until at least one page has arrived, or the operation has ended.
+    fn fetch(&mut self) {
+        let mut one = OnePage { hooks: &mut self.hooks, ready: &mut self.ready, is_stopped: false };
+        let outcome = match self.client.run(&mut self.operation, &mut one) {
+            Driven::Done(outcome) => outcome,
+            Driven::Stopped if one.is_stopped => self.operation.outcome_halted(self.hooks.reason()),
+            Driven::Stopped => return,
+        };
+        let outcome = self.hooks.end(&self.operation, outcome);
+        self.halt = O::halted(&outcome).cloned();
+        self.outcome = Some(outcome);
+    }
+}
+
+impl<O: Paged> Iterator for Pages<'_, O> {
+    type Item = Result<O::Page, Halt>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ready.is_empty() && self.outcome.is_none() {
+            self.fetch();
+        }
+        match self.ready.pop_front() {
+            Some(page) => Some(Ok(page)),
+            None => self.halt.take().map(Err),
+        }
+    }
+}
+
+/// Keeps the pages, and stops after each.
+struct OnePage<'p, 'a, O: Operation> {
+    hooks: &'p mut Hooks<'a, O>,
+    ready: &'p mut VecDeque<O::Page>,
+    /// Whether the application or its store has stopped the operation.
+    is_stopped: bool,
+}
+
+impl<O: Operation> OnePage<'_, '_, O> {
+    fn unless_stopped(&mut self, flow: ControlFlow<()>) -> ControlFlow<()> {
+        self.is_stopped |= flow.is_break();
+        flow
+    }
+}
+
+impl<O: Operation<Page: Clone>> Observer<O> for OnePage<'_, '_, O> {
+    fn before_send(&mut self, operation: &O) -> ControlFlow<()> {
+        let flow = self.hooks.before_send(operation);
+        self.unless_stopped(flow)
+    }
+
+    fn on_event(&mut self, operation: &mut O, event: &Event<O::Page>) -> ControlFlow<()> {
+        let flow = self.hooks.on_event(operation, event);
+        self.unless_stopped(flow)?;
+        match event {
+            Event::Page(page) => {
+                self.ready.push_back(page.clone());
+                ControlFlow::Break(())
+            }
+            _ => ControlFlow::Continue(()),
+        }
+    }
+
+    fn while_waiting(&mut self) -> ControlFlow<()> {
+        let flow = self.hooks.while_waiting();
+        self.unless_stopped(flow)
+    }
+}
+
+/// The items of an operation, one after another. After an error it ends.
 #[must_use = "nothing is sent before `next`"]
-pub struct Items {
-    pages: Pages,
-    page: std::vec::IntoIter<DlqMessage>,
+pub struct Items<'a, O: Itemized> {
+    pages: Pages<'a, O>,
+    items: std::vec::IntoIter<<O as Itemized>::Item>,
 }
 
-impl Pages {
-    pub(crate) fn new(client: Client, listing: Listing) -> Self {
-        Self { client, listing, ended: false }
+impl<O: Itemized> Items<'_, O> {
+    /// See [`Pages::outcome`].
+    pub fn outcome(&self) -> O::Outcome {
+        self.pages.outcome()
     }
 
-    /// The single runs.
-    pub fn items(self) -> Items {
-        Items { pages: self, page: Vec::new().into_iter() }
-    }
-
-    /// Returns the listing, to be driven on with [`Client::run`] from where it stands.
-    pub fn into_operation(self) -> Listing {
-        self.listing
-    }
-}
-
-impl Items {
-    /// See [`Pages::into_operation`]. The runs of the last page that were not taken are lost.
-    pub fn into_operation(self) -> Listing {
+    /// See [`Pages::into_operation`]. The items of the last page that were not taken are lost.
+    pub fn into_operation(self) -> O {
         self.pages.into_operation()
     }
 }
 
-/// Stops the loop at each page.
-struct OnePage(Option<ListPage>);
-
-impl Observer<Listing> for OnePage {
-    fn on_event(&mut self, _: &mut Listing, event: &Event<ListPage>) -> ControlFlow<()> {
-        if let Event::Page(page) = event {
-            self.0 = Some(page.clone());
-            return ControlFlow::Break(());
-        }
-        ControlFlow::Continue(())
-    }
-}
-
-impl Iterator for Pages {
-    type Item = Result<ListPage, Halt>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        if self.ended {
-            return None;
-        }
-        let mut page = OnePage(None);
-        let start = Instant::now();
-        let (client, now) = (&self.client, || start.elapsed());
-        match drive(&mut self.listing, |request| client.send(request), now, std::thread::sleep, &mut page) {
-            Driven::Stopped => page.0.map(Ok),
-            Driven::Done(outcome) => {
-                self.ended = true;
-                outcome.halted.map(Err)
-            }
-        }
-    }
-}
-
-impl Iterator for Items {
-    type Item = Result<DlqMessage, Halt>;
+impl<O: Itemized> Iterator for Items<'_, O> {
+    type Item = Result<<O as Itemized>::Item, Halt>;
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            if let Some(message) = self.page.next() {
-                return Some(Ok(message));
+            if let Some(item) = self.items.next() {
+                return Some(Ok(item));
             }
             match self.pages.next()? {
-                Ok(page) => self.page = page.messages.into_iter(),
+                Ok(page) => self.items = O::items(page).into_iter(),
                 Err(halt) => return Some(Err(halt)),
             }
         }
+    }
+}
+
+impl<O: Operation> fmt::Debug for Pages<'_, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pages").field("client", &self.client).finish_non_exhaustive()
+    }
+}
+
+impl<O: Itemized> fmt::Debug for Items<'_, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Items").field("pages", &self.pages).finish_non_exhaustive()
     }
 }

@@ -52,7 +52,7 @@ impl suite::Driver for Ureq {
     }
 
     fn call<C: Call>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
-        Client::new(endpoint.clone()).unwrap().call(call)
+        Client::new(endpoint.clone()).unwrap().call(call).run()
     }
 
     fn run<O: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<O>) -> (Vec<O::Page>, Outcome) {
@@ -67,25 +67,16 @@ impl suite::Driver for Ureq {
     }
 
     fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
-        Client::new(endpoint.clone())
-            .unwrap()
-            .delete(selection)
-            .retry(suite::fast(20))
-            .lanes(lanes.try_into().unwrap())
-            .run()
+        Client::new(endpoint.clone()).unwrap().delete(selection).retry(suite::fast(20)).lanes(lanes).run()
     }
 
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
-        Client::new(endpoint.clone())
-            .unwrap()
-            .resume(selection)
-            .retry(suite::fast(2))
-            .lanes(lanes.try_into().unwrap())
-            .run()
+        Client::new(endpoint.clone()).unwrap().resume(selection).retry(suite::fast(2)).lanes(lanes).run()
     }
 
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {
-        Client::new(endpoint.clone()).unwrap().count(list, lanes.try_into().unwrap())
+        let outcome = Client::new(endpoint.clone()).unwrap().count(list).lanes(lanes).run();
+        outcome.halted.map_or(Ok(outcome.listed), Err)
     }
 
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {

@@ -11,6 +11,7 @@ mod must_use;
 mod observer;
 mod own_agent;
 mod pages;
+mod prepared;
 mod threads;
 
 suite!(driver::Ureq);

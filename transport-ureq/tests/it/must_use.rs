@@ -2,7 +2,6 @@
 //! met is an error here.
 #![deny(unfulfilled_lint_expectations)]
 
-use std::num::NonZeroUsize;
 use upstash_dlq_core::wire::{DeletePage, List};
 use upstash_dlq_core::{ArchivedDelete, BulkDelete, Event, Listing, Selection, drive};
 use upstash_dlq_ureq::Client;
@@ -13,13 +12,13 @@ fn run(client: &Client) {
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-fn run_with(client: &Client) {
-    client.resume(Selection::Everything).run_with(|_, _| ());
+fn prepared(client: &Client) {
+    client.resume(Selection::Everything);
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
 fn run_on(client: &Client) {
-    client.restart(Selection::Everything).lanes(NonZeroUsize::MIN).run();
+    client.restart(Selection::Everything).lanes(1).run();
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
@@ -29,12 +28,12 @@ fn run_operation(client: &Client, bulk: &mut BulkDelete) {
 
 #[expect(unused_must_use, reason = "this is the test")]
 fn count(client: &Client) {
-    client.count(List::everything(), NonZeroUsize::MIN);
+    client.count(List::everything()).run();
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
 fn pages(client: &Client) {
-    client.list(List::everything());
+    client.list(List::everything()).pages();
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
@@ -61,6 +60,6 @@ fn totals(bulk: &BulkDelete) {
 #[test]
 fn outcomes_must_be_used() {
     // That this compiles is the test.
-    let _ = (run, run_with, run_on, run_operation, count, pages, driven);
+    let _ = (run, prepared, run_on, run_operation, count, pages, driven);
     let _ = (archive_outcome, list_outcome, totals);
 }

@@ -13,7 +13,7 @@ fn a_listing_goes_on_where_its_pages_stood() {
     let server = Server::start(service, ServerOptions::default()).unwrap();
     let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap()).unwrap();
     let ids = |page: &ListPage| page.messages.iter().filter_map(DlqMessage::dlq_id).collect::<Vec<_>>();
-    let mut pages = client.list(List::everything().page_size(100));
+    let mut pages = client.list(List::everything().page_size(100)).pages();
     let mut seen = ids(&pages.next().unwrap().unwrap());
     let mut listing = pages.into_operation();
     let driven = client.run(&mut listing, &mut |_: &Listing, event: &Event<ListPage>| {
