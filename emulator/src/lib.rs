@@ -3,6 +3,7 @@
 mod access;
 mod body;
 mod config;
+pub mod conformance;
 mod date;
 mod fault;
 mod handle;
