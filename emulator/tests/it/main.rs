@@ -1,6 +1,7 @@
 //! What the emulator promises, in one binary: a module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+mod conformance;
 mod model;
 mod operations;
 mod server;
