@@ -61,6 +61,9 @@ impl Report {
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let failed = self.failed();
+        if failed.is_empty() {
+            return write!(f, "the transport passes all {} checks", self.checks);
+        }
         write!(f, "the transport fails {} of {} checks", failed.len(), self.checks)?;
         for check in failed {
             let findings = || self.findings.iter().filter(|finding| finding.check == check);
