@@ -207,7 +207,7 @@ impl Client {
     /// timeout. The failure says whether the request may have been carried out.
     pub fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
         #[cfg(feature = "tracing")]
-        let _span = crate::trace::span(&request).entered();
+        let _span = crate::trace::request(&request).entered();
         // A POST with `()` would go out chunked, one with an empty body has its length stated.
         let result = if request.method() == Method::POST {
             self.exchange(request.map(|()| Vec::<u8>::new()))
@@ -215,7 +215,7 @@ impl Client {
             self.exchange(request)
         };
         #[cfg(feature = "tracing")]
-        crate::trace::record(&result);
+        crate::trace::response(&result);
         result
     }
 

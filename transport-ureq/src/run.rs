@@ -63,6 +63,8 @@ impl Client {
         O: Operation<Outcome: Send> + Send,
     {
         operation.connection_lost();
+        #[cfg(feature = "tracing")]
+        let context = crate::trace::Context::new(crate::trace::operation(operation));
         let state = State {
             operation,
             observer,
@@ -81,10 +83,12 @@ impl Client {
             watch: Condvar::new(),
             standby: Condvar::new(),
             #[cfg(feature = "tracing")]
-            context: crate::trace::Context::current(),
+            context,
         };
         // The first lane runs in the caller's thread: a delete of one page starts no other.
-        std::thread::scope(|scope| shared.work(scope));
+        std::thread::scope(|scope| shared.work_in_context(scope));
+        #[cfg(feature = "tracing")]
+        shared.context.end(shared.lock().operation.totals());
         let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(panic) = state.panic {
             resume_unwind(panic);
@@ -98,6 +102,14 @@ where
     O: Operation<Outcome: Send> + Send,
     W: Observer<O> + Send,
 {
+    /// Works within the operation's span, which a thread does not inherit.
+    fn work_in_context<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        #[cfg(feature = "tracing")]
+        self.context.run(|| self.work(scope));
+        #[cfg(not(feature = "tracing"))]
+        self.work(scope);
+    }
+
     /// Drives until the end. A panic is kept for the caller, and ends the other threads.
     fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.drive(scope))) {
@@ -128,11 +140,15 @@ where
             let result = self.client.send(request);
             state = self.lock();
             let State { operation, observer, broken, .. } = &mut *state;
+            #[cfg(feature = "tracing")]
+            let before = operation.totals();
             let go_on = if *broken {
                 report(*operation, id, result, &mut NoObserver)
             } else {
                 report(*operation, id, result, *observer)
             };
+            #[cfg(feature = "tracing")]
+            crate::trace::progress(before, state.operation.totals());
             if go_on.is_break() {
                 self.end(&mut state, Driven::Stopped);
             }
@@ -151,13 +167,7 @@ where
         } else if state.on_standby > 0 {
             self.standby.notify_one();
         } else if state.threads < state.operation.concurrency() && now >= state.no_thread_before {
-            let work = move || {
-                #[cfg(feature = "tracing")]
-                self.context.run(|| self.work(scope));
-                #[cfg(not(feature = "tracing"))]
-                self.work(scope);
-            };
-            match Builder::new().spawn_scoped(scope, work) {
+            match Builder::new().spawn_scoped(scope, move || self.work_in_context(scope)) {
                 Ok(_) => state.threads += 1,
                 // The system refuses more threads. Those that run serve all lanes in turn.
                 Err(_) => state.no_thread_before = now.saturating_add(NO_THREADS),

@@ -59,12 +59,21 @@ fn the_threads_of_many_lanes_are_in_the_span_of_their_caller() {
     // Of this thread alone.
     let outcome = tracing::subscriber::with_default(subscriber, || {
         let _nightly = tracing::info_span!("nightly_job").entered();
-        let lanes = std::num::NonZeroUsize::new(8).unwrap();
-        Client::new(endpoint).unwrap().delete(Selection::Everything).lanes(lanes).run()
+        Client::new(endpoint).unwrap().delete(Selection::Everything).lanes(8).run()
     });
     assert!(outcome.verified && outcome.totals.affected == 2_000, "{outcome:?}");
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let responses: Vec<&str> = log.lines().filter(|line| line.contains("response received")).collect();
     assert_eq!(responses.len() as u64, server.with_service(|s| s.requests_total()), "{log}");
-    assert!(responses.iter().all(|line| line.contains("nightly_job:upstash_dlq.request")), "{log}");
+    let within = "nightly_job:upstash_dlq.operation{name=\"delete\"}:upstash_dlq.request{method=DELETE";
+    assert!(responses.iter().all(|line| line.contains(within)), "{log}");
+    // Each counter adds up.
+    let sum = |counter: &str| -> u64 {
+        let counter = format!("upstash_dlq::metrics: monotonic_counter.upstash_dlq_{counter}=");
+        let counts = log.lines().filter_map(|line| line.split_once(&counter)?.1.split(' ').next()?.parse::<u64>().ok());
+        counts.sum()
+    };
+    let totals = outcome.totals;
+    assert_eq!((sum("affected"), sum("requests"), sum("responses")), (2_000, totals.requests, totals.requests));
+    assert!(log.contains("no longer driven affected=2000"), "{log}");
 }

@@ -4,6 +4,7 @@
 
 use crate::engine::failure::{Cause, TransportFailure};
 use crate::engine::halt::Halt;
+use crate::engine::outcome::Totals;
 use core::fmt;
 use core::time::Duration;
 use http::{Request, Response};
@@ -165,6 +166,9 @@ pub trait Operation {
 
     /// What it does, in one word, for logs: `delete`, `list`.
     fn name(&self) -> &'static str;
+
+    /// What has been done so far. A request in flight that may change something counts as unconfirmed until its response arrives.
+    fn totals(&self) -> Totals;
 
     /// How many requests are in flight.
     fn in_flight(&self) -> usize;

@@ -386,6 +386,10 @@ impl<O: BulkOperation> Operation for Bulk<O> {
         O::NAME
     }
 
+    fn totals(&self) -> Totals {
+        self.totals()
+    }
+
     fn in_flight(&self) -> usize {
         either!(&self.plan, scheduler => scheduler.in_flight())
     }

@@ -42,6 +42,10 @@ macro_rules! delegate {
                 $name
             }
 
+            fn totals(&self) -> crate::engine::outcome::Totals {
+                self.scheduler.totals()
+            }
+
             fn in_flight(&self) -> usize {
                 self.scheduler.in_flight()
             }

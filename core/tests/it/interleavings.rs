@@ -23,7 +23,6 @@ const SLICE: Duration = Duration::from_millis(700);
 
 /// An operation with what only its kind has.
 trait Subject: Operation<Outcome: Debug> + Clone + Debug {
-    fn totals(&self) -> Totals;
     fn on_page(&mut self, _page: Self::Page) {}
     /// Whether it waits for its caller, with nothing in flight.
     fn is_blocked(&self) -> bool {
@@ -75,6 +74,9 @@ macro_rules! operation {
             fn connection_lost(&mut self) {
                 self.$field.connection_lost();
             }
+            fn totals(&self) -> Totals {
+                self.$field.totals()
+            }
             fn name(&self) -> &'static str {
                 self.$field.name()
             }
@@ -96,10 +98,6 @@ operation!(InBulk<O> { bulk: Bulk<O> }, O: BulkOperation);
 operation!(InArchive { archive: ArchivedDelete });
 
 impl<O: BulkOperation> Subject for InBulk<O> {
-    fn totals(&self) -> Totals {
-        self.bulk.totals()
-    }
-
     fn act(&mut self, how: u8) -> bool {
         let settlement = if how % 2 == 0 { Settlement::Applied } else { Settlement::NotApplied };
         let is_in_doubt = self.bulk.in_doubt().is_some();
@@ -123,10 +121,6 @@ impl<O: BulkOperation> Subject for InBulk<O> {
 }
 
 impl Subject for InArchive {
-    fn totals(&self) -> Totals {
-        self.archive.totals()
-    }
-
     fn on_page(&mut self, page: ArchivePage) {
         if let Some(batch) = page.batch {
             assert!(!batch.messages.is_empty());
@@ -152,20 +146,12 @@ impl Subject for InArchive {
 }
 
 impl Subject for Listing {
-    fn totals(&self) -> Totals {
-        self.outcome_so_far().totals
-    }
-
     fn on_page(&mut self, page: ListPage) {
         assert!(self.outcome_so_far().listed >= page.messages.len() as u64);
     }
 }
 
-impl<C: Call<Output: Debug> + Clone + Debug> Subject for SingleCall<C> {
-    fn totals(&self) -> Totals {
-        SingleCall::totals(self)
-    }
-}
+impl<C: Call<Output: Debug> + Clone + Debug> Subject for SingleCall<C> {}
 
 struct Play<S> {
     subject: S,

@@ -290,7 +290,7 @@ fn pages_and_items_of_every_operation() {
     assert_eq!(started.len(), 60);
     let mut pages = client.delete(Selection::Everything).page_size(10).lanes(3).max(100).pages();
     let deleted: u64 = pages.by_ref().map(|page| page.unwrap().deleted).sum();
-    assert_eq!((deleted, pages.outcome().halted.clone(), left(&server)), (100, None, 90));
+    assert_eq!((deleted, pages.outcome().halted, left(&server)), (100, None, 90));
     let kept = Arc::new(Mutex::new(0));
     let counted = Arc::clone(&kept);
     let archive = move |messages: &[DlqMessage]| {
@@ -302,12 +302,23 @@ fn pages_and_items_of_every_operation() {
     assert_eq!(client.count(List::everything()).lanes(4).run().into_result().unwrap().listed, 0);
 }
 
+#[test]
+fn pages_tell_that_they_were_stopped() {
+    let (server, client) = serve(300);
+    let stop = AtomicBool::new(false);
+    let mut pages = client.delete(Selection::Everything).stop_when(|| stop.load(Ordering::SeqCst)).pages();
+    assert_eq!(pages.next().unwrap().unwrap().deleted, 100);
+    stop.store(true, Ordering::SeqCst);
+    assert!(matches!(pages.next(), Some(Err(Halt::Stopped))) && pages.next().is_none());
+    assert_eq!((pages.outcome().totals.affected, requests(&server)), (100, 1));
+}
+
 /// An iterator that is given up in the middle keeps what it has.
 #[test]
 fn pages_turn_back_into_their_operation() {
     let (server, client) = serve(300);
     let store = Memory::default();
-    let mut pages = client.resume(Selection::Everything).checkpoint(store.clone()).pages();
+    let mut pages = client.resume(Selection::Everything).checkpoint(store).pages();
     assert_eq!(pages.next().unwrap().unwrap().started.len(), 50);
     assert_eq!(pages.outcome().halted, Some(Halt::Stopped));
     let mut operation = pages.into_operation();
