@@ -1,9 +1,14 @@
-//! What the clients of all transports share: their errors, and what an application brings.
+//! What all clients share: what they need of HTTP, how large a response may be, what an application brings for archives and
+//! checkpoints, and why a client cannot be built. How HTTP sends a request is not known here.
 //!
-//! Floor 9: nothing here sends or stores anything.
+//! Floor 9.
 
-pub(crate) mod build_error;
-pub(crate) mod store;
+mod body_limit;
+mod build_error;
+pub mod store;
+pub mod transport;
 
+pub use self::body_limit::{MAX_BODY, response_too_large};
 pub use self::build_error::BuildError;
 pub use self::store::{ArchiveStore, AsyncArchiveStore, AsyncCheckpointStore, CheckpointStore, StoreResult};
+pub use self::transport::{AsyncTransport, Transport};
