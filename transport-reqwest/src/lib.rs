@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod builder;
 mod bulk_request;
 mod client;
 mod facade;
@@ -7,14 +8,18 @@ mod failure;
 mod pages;
 mod proxy;
 mod run;
+mod settings;
 #[cfg(feature = "tracing")]
 mod trace;
+mod transport;
 
+pub use builder::ClientBuilder;
 pub use bulk_request::BulkRequest;
-pub use client::{Client, ClientBuilder, MAX_BODY};
+pub use client::Client;
 pub use pages::{Items, Paged, Pages};
+pub use transport::ReqwestTransport;
 pub use upstash_dlq_core as core;
-pub use upstash_dlq_core::client::BuildError;
+pub use upstash_dlq_core::client::{BuildError, MAX_BODY};
 
 /// The repository's front page is a test, too.
 #[cfg(doctest)]

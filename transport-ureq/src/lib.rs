@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod builder;
 mod client;
 mod connect;
 mod facade;
@@ -11,13 +12,17 @@ mod prepared;
 mod proxy;
 mod resolver;
 mod run;
+mod settings;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls;
 #[cfg(feature = "tracing")]
 mod trace;
+mod transport;
 
-pub use client::{Client, ClientBuilder, MAX_BODY};
+pub use builder::ClientBuilder;
+pub use client::Client;
 pub use pages::{Items, Pages};
 pub use prepared::Prepared;
+pub use transport::UreqTransport;
 pub use upstash_dlq_core as core;
-pub use upstash_dlq_core::client::BuildError;
+pub use upstash_dlq_core::client::{BuildError, MAX_BODY};

@@ -1,9 +1,12 @@
 //! The shared suite's driver over reqwest, and what only a future can do.
 
+use crate::own_transport::Counting;
 use crate::suite;
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use http::{Request, Response};
+use reqwest::redirect::Policy;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::time::Duration;
 use upstash_dlq_core::operation::Bulk;
 use upstash_dlq_core::wire::{BulkOperation, Call, List, Overrides};
@@ -12,25 +15,82 @@ use upstash_dlq_core::{
     TransportFailure,
 };
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
-use upstash_dlq_reqwest::Client;
+use upstash_dlq_reqwest::{Client, ClientBuilder};
 
-pub(crate) struct Reqwest;
-
-fn block_on<F: Future>(future: F) -> F::Output {
+pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
     tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
 }
 
-fn client(endpoint: &Endpoint, timeout: Duration) -> Client {
-    Client::builder(endpoint.clone()).timeout(timeout).build().unwrap()
+/// How the suite's clients are built.
+pub(crate) trait Build {
+    fn usual(endpoint: &Endpoint, timeout: Duration) -> Client;
+    fn with(endpoint: &Endpoint, setup: &suite::Setup) -> Client;
 }
 
-impl suite::Driver for Reqwest {
+/// By our builder, or from a builder of the caller's.
+pub(crate) struct Ours;
+
+impl Build for Ours {
+    fn usual(endpoint: &Endpoint, timeout: Duration) -> Client {
+        Client::builder(endpoint.clone()).timeout(timeout).build().unwrap()
+    }
+
+    fn with(endpoint: &Endpoint, setup: &suite::Setup) -> Client {
+        settings(endpoint, setup).http(theirs(setup)).build().unwrap()
+    }
+}
+
+/// Over a transport of the caller's: a middleware around ours.
+pub(crate) struct Wrapped;
+
+impl Build for Wrapped {
+    fn usual(endpoint: &Endpoint, timeout: Duration) -> Client {
+        wrapped(endpoint, Client::builder(endpoint.clone()).timeout(timeout))
+    }
+
+    fn with(endpoint: &Endpoint, setup: &suite::Setup) -> Client {
+        wrapped(endpoint, settings(endpoint, setup).http(theirs(setup)))
+    }
+}
+
+fn wrapped(endpoint: &Endpoint, ours: ClientBuilder) -> Client {
+    Client::with_transport(endpoint.clone(), Counting::around(ours.build_transport().unwrap()))
+}
+
+fn settings(endpoint: &Endpoint, setup: &suite::Setup) -> ClientBuilder {
+    let builder = Client::builder(endpoint.clone()).timeout(setup.timeout).connect_timeout(setup.connect_timeout);
+    builder.max_body(setup.max_body)
+}
+
+fn theirs(setup: &suite::Setup) -> reqwest::ClientBuilder {
+    let mut http = reqwest::Client::builder().no_proxy();
+    #[cfg(target_os = "linux")]
+    {
+        // Otherwise the kernel tells of what is not acknowledged after half a minute.
+        http = http.tcp_user_timeout(Duration::from_secs(1));
+    }
+    if let Some(proxy) = &setup.proxy {
+        http = http.proxy(reqwest::Proxy::all(proxy).unwrap());
+    }
+    if setup.trusting {
+        http = http.tls_certs_only([reqwest::Certificate::from_pem(suite::tls::CA.as_bytes()).unwrap()]);
+    }
+    http
+}
+
+pub(crate) struct Reqwest<B>(PhantomData<B>);
+
+fn client<B: Build>(endpoint: &Endpoint) -> Client {
+    B::usual(endpoint, suite::LONG)
+}
+
+impl<B: Build> suite::Driver for Reqwest<B> {
     fn send(
         endpoint: &Endpoint,
         timeout: Duration,
         request: Request<()>,
     ) -> Result<Response<Vec<u8>>, TransportFailure> {
-        block_on(client(endpoint, timeout).send(request))
+        block_on(B::usual(endpoint, timeout).send(request))
     }
 
     fn send_with(
@@ -38,45 +98,44 @@ impl suite::Driver for Reqwest {
         setup: &suite::Setup,
         request: Request<()>,
     ) -> Result<Response<Vec<u8>>, TransportFailure> {
-        let mut http = reqwest::Client::builder().no_proxy();
-        #[cfg(target_os = "linux")]
-        {
-            // Otherwise the kernel tells of what is not acknowledged after half a minute.
-            http = http.tcp_user_timeout(Duration::from_secs(1));
-        }
-        if let Some(proxy) = &setup.proxy {
-            http = http.proxy(reqwest::Proxy::all(proxy).unwrap());
-        }
-        if setup.trusting {
-            http = http.tls_certs_only([reqwest::Certificate::from_pem(suite::tls::CA.as_bytes()).unwrap()]);
-        }
-        let builder = Client::builder(endpoint.clone()).timeout(setup.timeout).connect_timeout(setup.connect_timeout);
-        block_on(builder.http(http).build().unwrap().send(request))
+        block_on(B::with(endpoint, setup).send(request))
     }
 
     fn build(endpoint: &Endpoint) -> Result<(), String> {
         Client::new(endpoint.clone()).map(|_| ()).map_err(|error| error.to_string())
     }
 
-    fn debug(endpoint: &Endpoint) -> String {
-        format!("{:?} {:?}", Client::builder(endpoint.clone()), Client::new(endpoint.clone()).unwrap())
+    fn debug(endpoint: &Endpoint) -> Vec<String> {
+        let builder = || Client::builder(endpoint.clone());
+        let ready = || {
+            let ready = reqwest::Client::builder().no_proxy().redirect(Policy::none()).build().unwrap();
+            builder().client(ready)
+        };
+        vec![
+            format!("{:?}", builder()),
+            format!("{:?}", ready()),
+            format!("{:?}", builder().build_transport().unwrap()),
+            format!("{:?}", ready().build_transport().unwrap()),
+            format!("{:?}", client::<B>(endpoint)),
+            format!("{:?}", client::<B>(endpoint).delete(Selection::Everything)),
+        ]
     }
 
     fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome {
-        block_on(client(endpoint, timeout).delete(selection).retry(policy).run())
+        block_on(B::usual(endpoint, timeout).delete(selection).retry(policy).run())
     }
 
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt> {
-        block_on(Client::new(endpoint.clone()).unwrap().list(list).items().try_collect())
+        block_on(client::<B>(endpoint).list(list).items().try_collect())
     }
 
     fn call<C: Call>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
-        block_on(Client::new(endpoint.clone()).unwrap().call(call))
+        block_on(client::<B>(endpoint).call(call))
     }
 
     fn run<O: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<O>) -> (Vec<O::Page>, Outcome) {
         let mut pages = Vec::new();
-        let client = Client::new(endpoint.clone()).unwrap();
+        let client = client::<B>(endpoint);
         let driven = block_on(client.run(bulk, &mut |_: &Bulk<O>, event: &Event<O::Page>| {
             if let Event::Page(page) = event {
                 pages.push(page.clone());
@@ -87,22 +146,22 @@ impl suite::Driver for Reqwest {
     }
 
     fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
-        let client = Client::new(endpoint.clone()).unwrap();
+        let client = client::<B>(endpoint);
         block_on(client.delete(selection).retry(suite::fast(20)).lanes(lanes.try_into().unwrap()).run())
     }
 
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
-        let client = Client::new(endpoint.clone()).unwrap();
+        let client = client::<B>(endpoint);
         block_on(client.resume(selection).retry(suite::fast(2)).lanes(lanes.try_into().unwrap()).run())
     }
 
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {
-        let client = Client::new(endpoint.clone()).unwrap();
+        let client = client::<B>(endpoint);
         block_on(client.count(list, lanes.try_into().unwrap()))
     }
 
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {
-        let client = Client::new(endpoint.clone()).unwrap();
+        let client = client::<B>(endpoint);
         let id = || id.clone();
         block_on(async {
             vec![

@@ -12,5 +12,6 @@ mod dropped;
 mod must_use;
 mod observer;
 mod own_client;
+mod own_transport;
 
-suite!(driver::Reqwest);
+suite!(driver::Reqwest<driver::Ours>);

@@ -10,8 +10,9 @@ mod driver;
 mod must_use;
 mod observer;
 mod own_agent;
+mod own_transport;
 mod pages;
 mod prepared;
 mod threads;
 
-suite!(driver::Ureq);
+suite!(driver::Ureq<driver::Ours>);

@@ -18,6 +18,7 @@ pub(crate) use phases::each_phase_and_its_delivery;
 use http::{Request, Response};
 use std::num::NonZeroU32;
 use std::time::Duration;
+use upstash_dlq_core::client::MAX_BODY;
 use upstash_dlq_core::engine::Cause;
 use upstash_dlq_core::model::{Cursor, FailureFunctionState};
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
@@ -48,8 +49,8 @@ pub(crate) trait Driver {
     ) -> Result<Response<Vec<u8>>, TransportFailure>;
     /// `Client::new` alone.
     fn build(endpoint: &Endpoint) -> Result<(), String>;
-    /// What `Debug` shows of a builder and of a client.
-    fn debug(endpoint: &Endpoint) -> String;
+    /// What `Debug` shows of builders, transports, clients and requests.
+    fn debug(endpoint: &Endpoint) -> Vec<String>;
     fn delete(endpoint: &Endpoint, timeout: Duration, selection: Selection, policy: RetryPolicy) -> Outcome;
     fn list(endpoint: &Endpoint, list: List) -> Result<Vec<DlqMessage>, Halt>;
     fn call<C: Call>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt>;
@@ -70,11 +71,13 @@ pub(crate) struct Setup {
     pub(crate) trusting: bool,
     /// None at all, whatever the environment says, unless this names one.
     pub(crate) proxy: Option<String>,
+    /// In bytes.
+    pub(crate) max_body: usize,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { timeout: LONG, connect_timeout: LONG, trusting: false, proxy: None }
+        Self { timeout: LONG, connect_timeout: LONG, trusting: false, proxy: None, max_body: MAX_BODY }
     }
 }
 
@@ -493,7 +496,7 @@ pub(crate) fn one_connection_serves_many_pages<D: Driver>() {
 
 macro_rules! suite {
     ($driver:ty: $($test:ident)*) => {
-        $(#[test] fn $test() { suite::$test::<$driver>(); })*
+        $(#[test] fn $test() { crate::suite::$test::<$driver>(); })*
     };
     ($driver:ty) => {
         suite!($driver:
@@ -505,8 +508,8 @@ macro_rules! suite {
             only_what_was_surely_not_sent_is_called_so cursors_that_lead_nowhere_end one_connection_serves_many_pages
             against_the_emulator_whatever_goes_wrong many_lanes_delete_everything_once
             many_lanes_count_and_start_each_run_once a_page_after_a_cursor_lists_on each_phase_and_its_delivery
-            a_body_may_be_as_large_as_the_bound_and_no_larger a_head_of_sixty_kilobytes_is_taken
-            for_ever_is_a_timeout_too no_token_is_shown a_proxy_is_never_used_to_this_machine
+            a_body_may_be_as_large_as_the_bound_and_no_larger a_length_beyond_the_bound_ends_the_request_at_once
+            a_head_of_sixty_kilobytes_is_taken for_ever_is_a_timeout_too no_token_is_shown a_proxy_is_never_used_to_this_machine
             a_proxy_that_cannot_be_used_is_refused a_connection_that_stands_can_be_refused_and_proves_nothing);
     };
 }

@@ -17,6 +17,10 @@ pub(crate) enum Reply {
     Silence,
     /// A 200 with so many bytes.
     Sized(usize),
+    /// The same in chunks.
+    Chunked(usize),
+    /// The same without a length, up to the end of the connection.
+    UntilTheEnd(usize),
     /// A 200 whose body never ends.
     Endless,
     /// A 200 that promises more than it sends.
@@ -102,6 +106,21 @@ impl Wire {
                 Reply::Sized(length) => {
                     let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n");
                     let _ = stream.write_all(head.as_bytes()).and_then(|()| stream.write_all(&vec![b' '; *length]));
+                }
+                Reply::Chunked(length) => {
+                    let mut bytes = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n".to_vec();
+                    for chunk in vec![b' '; *length].chunks(60_000) {
+                        write!(bytes, "{:x}\r\n", chunk.len()).unwrap();
+                        bytes.extend_from_slice(chunk);
+                        bytes.extend_from_slice(b"\r\n");
+                    }
+                    bytes.extend_from_slice(b"0\r\n\r\n");
+                    let _ = stream.write_all(&bytes);
+                }
+                Reply::UntilTheEnd(length) => {
+                    let head = b"HTTP/1.1 200 OK\r\nconnection: close\r\n\r\n";
+                    let _ = stream.write_all(head).and_then(|()| stream.write_all(&vec![b' '; *length]));
+                    return;
                 }
                 Reply::Endless => {
                     stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\n\r\n").unwrap();

@@ -1,0 +1,146 @@
+//! How a client is built: the settings that are not the default, and the HTTP client that is built from them.
+
+use crate::client::Client;
+use crate::failure::{Conduct, innermost};
+use crate::proxy;
+use crate::settings::{IDLE, NEVER, Settings};
+use crate::transport::{Origin, ReqwestTransport};
+use std::fmt;
+use std::time::Duration;
+use upstash_dlq_core::Endpoint;
+use upstash_dlq_core::client::BuildError;
+
+/// Collects the settings of a [`Client`] that are not the default.
+#[must_use]
+pub struct ClientBuilder {
+    settings: Settings,
+    http: Http,
+}
+
+enum Http {
+    Ours,
+    Builder(Box<reqwest::ClientBuilder>),
+    Ready(reqwest::Client),
+}
+
+impl Client {
+    /// A client with the default settings: connecting may take 10 s, a whole request 30 s.
+    ///
+    /// # Errors
+    /// See [`ClientBuilder::build`].
+    pub fn new(endpoint: Endpoint) -> Result<Self, BuildError> {
+        Self::builder(endpoint).build()
+    }
+
+    /// Starts with the default settings, to change them.
+    pub fn builder(endpoint: Endpoint) -> ClientBuilder {
+        ClientBuilder::new(endpoint)
+    }
+}
+
+impl ClientBuilder {
+    fn new(endpoint: Endpoint) -> Self {
+        Self { settings: Settings::new(endpoint), http: Http::Ours }
+    }
+
+    /// Sets how long one whole request may take, name lookup and body included. The default is 30 s.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { settings: Settings { timeout, ..self.settings }, ..self }
+    }
+
+    /// Sets how long making a connection may take, at most nine tenths of [`Self::timeout`]. The default is 10 s.
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { settings: Settings { connect_timeout, ..self.settings }, ..self }
+    }
+
+    /// Sets how long a response's body may be, in bytes. The default is 16 MiB ([`MAX_BODY`](crate::MAX_BODY)). A longer one
+    /// is a failure whose message names the bound.
+    pub fn max_body(self, bytes: usize) -> Self {
+        Self { settings: Settings { max_body: bytes, ..self.settings }, ..self }
+    }
+
+    /// Uses a TLS, proxy or pool configuration of your own. Redirects, retries, the referer, all timeouts and the time that connections may idle stay as this client sets them. A loopback endpoint is never reached through a
+    /// proxy.
+    pub fn http(self, http: reqwest::ClientBuilder) -> Self {
+        Self { http: Http::Builder(Box::new(http)), ..self }
+    }
+
+    /// Uses an HTTP client of your own, to share its connections. For anything else, [`Self::http`] is the better choice. The
+    /// timeout of a whole request is set for each request, whatever the client says. Everything else must be set in that
+    /// client:
+    ///
+    /// - `redirect(Policy::none())`: a redirect that was followed is an error, but by then the request went there.
+    /// - `retry(reqwest::retry::never())`: retries are left to the core, which knows what must not be repeated.
+    /// - `referer(false)`, no `read_timeout` below the timeout here, and a `connect_timeout`.
+    /// - `pool_idle_timeout` of a few seconds, below that of the servers and proxies on the way.
+    /// - `no_proxy()` for a loopback endpoint: a proxy would see the token in the clear.
+    ///
+    /// This cannot be checked from outside. So every failure counts as [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown), a refused connection among
+    /// them.
+    pub fn client(self, client: reqwest::Client) -> Self {
+        Self { http: Http::Ready(client), ..self }
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// Returns a [`BuildError`]
+    ///
+    /// - if the HTTP client cannot be set up,
+    /// - if the endpoint is `https` and no TLS feature is enabled,
+    /// - if the proxy of the environment cannot be used.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let endpoint = self.settings.endpoint.clone();
+        Ok(Client::with_transport(endpoint, self.build_transport()?))
+    }
+
+    /// Builds only what sends, for a middleware to wrap. Give [`Client::with_transport`] the same endpoint.
+    ///
+    /// # Errors
+    /// See [`Self::build`].
+    pub fn build_transport(self) -> Result<ReqwestTransport, BuildError> {
+        let Self { settings, http } = self;
+        let (http, origin) = match http {
+            Http::Ready(client) => (client, Origin::Ready(Conduct::Unknown)),
+            Http::Builder(builder) => (own_client(&settings, builder.read_timeout(NEVER))?, Origin::Builder),
+            Http::Ours => {
+                if settings.is_https() && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
+                    return Err(BuildError::new(
+                        "https needs TLS: enable the feature rustls or native-tls of upstash-dlq-reqwest",
+                    ));
+                }
+                if !settings.endpoint.is_loopback() {
+                    proxy::check_environment(settings.endpoint.base_url())?;
+                }
+                (own_client(&settings, reqwest::Client::builder())?, Origin::Ours)
+            }
+        };
+        Ok(ReqwestTransport::new(settings, http, origin))
+    }
+}
+
+fn own_client(settings: &Settings, http: reqwest::ClientBuilder) -> Result<reqwest::Client, BuildError> {
+    let Settings { endpoint, timeout, connect_timeout, .. } = settings;
+    // If both would end at once, this one must end first, because it knows that nothing was sent.
+    let connect_timeout = (*connect_timeout).min(timeout.saturating_sub(*timeout / 10)).min(NEVER);
+    let mut http = http
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .pool_idle_timeout(IDLE)
+        .connect_timeout(connect_timeout);
+    if endpoint.is_loopback() {
+        // A proxy would see the token in the clear, and could not reach this machine anyway.
+        http = http.no_proxy();
+    }
+    http.build().map_err(|error| {
+        let cause = innermost(&error).map(|cause| format!(": {cause}")).unwrap_or_default();
+        BuildError::new(endpoint.redact(&format!("the HTTP client could not be set up{cause}")))
+    })
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,154 @@
+//! How a client is built: the settings that are not the default, and the agent that is built from them.
+
+use crate::client::Client;
+use crate::connect::Marking;
+use crate::proxy;
+use crate::resolver::{CachingResolver, Names};
+use crate::settings::{Settings, settled};
+use crate::transport::UreqTransport;
+use std::fmt;
+use std::time::Duration;
+use upstash_dlq_core::Endpoint;
+use upstash_dlq_core::client::BuildError;
+use ureq::config::{Config, ConfigBuilder};
+use ureq::typestate::AgentScope;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::DefaultConnector;
+
+const MAX_IDLE: usize = 256;
+
+/// The buffers of every connection, in bytes. The input buffer has room for the longest response head that ureq accepts
+/// (64 KiB). The output buffer has room for the longest request head that the core can build.
+const INPUT_BUFFER: usize = 64 * 1024;
+const OUTPUT_BUFFER: usize = 80 * 1024;
+
+/// Collects the settings of a [`Client`] that are not the default.
+#[must_use]
+pub struct ClientBuilder {
+    settings: Settings,
+    agent: Option<ureq::Agent>,
+    config: ConfigBuilder<AgentScope>,
+    configured: bool,
+}
+
+impl Client {
+    /// A client with the default settings: connecting may take 10 s, a whole request 30 s.
+    ///
+    /// # Errors
+    /// See [`ClientBuilder::build`].
+    pub fn new(endpoint: Endpoint) -> Result<Self, BuildError> {
+        Self::builder(endpoint).build()
+    }
+
+    /// Starts with the default settings, to change them.
+    pub fn builder(endpoint: Endpoint) -> ClientBuilder {
+        ClientBuilder::new(endpoint)
+    }
+}
+
+impl ClientBuilder {
+    fn new(endpoint: Endpoint) -> Self {
+        Self { settings: Settings::new(endpoint), agent: None, config: defaults(), configured: false }
+    }
+
+    /// Sets how long one whole request may take, name lookup and body included. The default is 30 s.
+    pub fn timeout(self, timeout: Duration) -> Self {
+        Self { settings: Settings { timeout, ..self.settings }, ..self }
+    }
+
+    /// Sets how long making a connection may take. The default is 10 s.
+    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
+        Self { settings: Settings { connect_timeout, ..self.settings }, ..self }
+    }
+
+    /// Sets how long a response's body may be, in bytes. The default is 16 MiB ([`MAX_BODY`](crate::MAX_BODY)). A longer one
+    /// is a failure whose message names the bound.
+    pub fn max_body(self, bytes: usize) -> Self {
+        Self { settings: Settings { max_body: bytes, ..self.settings }, ..self }
+    }
+
+    /// Changes the TLS, proxy or pool configuration:
+    /// `builder.configure(|config| config.proxy(proxy))`. Redirects, errors by status and timeouts stay as this client sets
+    /// them. Has no effect together with [`Self::agent`].
+    pub fn configure(self, configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>) -> Self {
+        Self { config: configure(self.config), configured: true, ..self }
+    }
+
+    /// Uses an agent of your own: for connectors, for resolvers, or to share its connections. For anything else,
+    /// [`Self::configure`] is the better choice. This client sets redirects, errors by status, all timeouts and the time that
+    /// connections may idle for each request, whatever the agent says. Three things it cannot set:
+    ///
+    /// - No middleware of the agent may send a request twice. Retries are left to the core, which knows what must not be
+    ///   repeated.
+    /// - An agent keeps 3 idle connections by default. For many lanes, set `max_idle_connections_per_host` (and
+    ///   `max_idle_connections`) to their number, and give it a resolver that does not look the name up for each request.
+    /// - The agent's connectors do not tell whether a failed connection had been established. So more failures count as
+    ///   [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown), a refused connection among them.
+    pub fn agent(self, agent: ureq::Agent) -> Self {
+        Self { agent: Some(agent), ..self }
+    }
+
+    /// Builds the client.
+    ///
+    /// # Errors
+    /// Returns a [`BuildError`] if the endpoint is `https` and no TLS feature is enabled, or if the proxy of the environment
+    /// or of the configuration cannot be used.
+    pub fn build(self) -> Result<Client, BuildError> {
+        let endpoint = self.settings.endpoint.clone();
+        Ok(Client::with_transport(endpoint, self.build_transport()?))
+    }
+
+    /// Builds only what sends, for a middleware to wrap. Give [`Client::with_transport`] the same endpoint.
+    ///
+    /// # Errors
+    /// See [`Self::build`].
+    pub fn build_transport(self) -> Result<UreqTransport, BuildError> {
+        let Self { settings, agent, config, configured } = self;
+        if let Some(agent) = agent {
+            return Ok(UreqTransport::new(settings, agent, false));
+        }
+        let config = settled!(config, settings);
+        let agent = own_agent(&settings, config.build(), configured)?;
+        Ok(UreqTransport::new(settings, agent, true))
+    }
+}
+
+/// The configuration that each of our own agents begins with.
+fn defaults() -> ConfigBuilder<AgentScope> {
+    let config = ureq::Agent::config_builder();
+    let config = config.input_buffer_size(INPUT_BUFFER).output_buffer_size(OUTPUT_BUFFER);
+    // Every lane keeps its connection.
+    let config = config.max_idle_connections(MAX_IDLE).max_idle_connections_per_host(MAX_IDLE);
+    #[cfg(any(feature = "rustls", feature = "native-tls"))]
+    let config = config.tls_config(crate::tls::config());
+    config
+}
+
+fn own_agent(settings: &Settings, config: Config, configured: bool) -> Result<ureq::Agent, BuildError> {
+    if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && settings.is_https() {
+        return Err(BuildError::new(
+            "https needs TLS: enable the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq",
+        ));
+    }
+    if !settings.endpoint.is_loopback() {
+        match config.proxy() {
+            Some(proxy) if !proxy.is_from_env() => {
+                if !proxy::is_usable(proxy) {
+                    return Err(proxy::unusable("the configuration"));
+                }
+            }
+            // Taken out on purpose.
+            None if configured => {}
+            Some(_) | None => proxy::check_environment(settings.endpoint.base_url())?,
+        }
+    }
+    let names = Names::default();
+    let connector = Marking { inner: DefaultConnector::default(), names: names.clone() };
+    Ok(ureq::Agent::with_parts(config, connector, CachingResolver::new(DefaultResolver::default(), names)))
+}
+
+impl fmt::Debug for ClientBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClientBuilder").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}
