@@ -1,9 +1,11 @@
 //! How a client is built: the settings that are not the default, and the HTTP client that is built from them.
 
 use crate::client::Client;
-use crate::failure::{Conduct, innermost};
+use crate::failure::innermost;
 use crate::proxy;
+use crate::ready;
 use crate::settings::{IDLE, NEVER, Settings};
+use crate::tls;
 use crate::transport::{Origin, ReqwestTransport};
 use std::fmt;
 use std::time::Duration;
@@ -59,24 +61,34 @@ impl ClientBuilder {
         Self { settings: Settings { max_body: bytes, ..self.settings }, ..self }
     }
 
-    /// Uses a TLS, proxy or pool configuration of your own. Redirects, retries, the referer, all timeouts and the time that connections may idle stay as this client sets them. A loopback endpoint is never reached through a
-    /// proxy.
+    /// Uses a TLS, proxy or pool configuration of your own. Redirects, retries, the referer, accepted encodings, all timeouts
+    /// and the time that connections may idle stay as this client sets them. A loopback endpoint is never reached through a
+    /// proxy. Leave out default headers and a cookie store: they cannot be taken out again.
     pub fn http(self, http: reqwest::ClientBuilder) -> Self {
         Self { http: Http::Builder(Box::new(http)), ..self }
     }
 
-    /// Uses an HTTP client of your own, to share its connections. For anything else, [`Self::http`] is the better choice. The
-    /// timeout of a whole request is set for each request, whatever the client says. Everything else must be set in that
-    /// client:
+    /// Uses an HTTP client of your own, to share its connections. For anything else, [`Self::http`] is the better choice.
     ///
-    /// - `redirect(Policy::none())`: a redirect that was followed is an error, but by then the request went there.
-    /// - `retry(reqwest::retry::never())`: retries are left to the core, which knows what must not be repeated.
-    /// - `referer(false)`, no `read_timeout` below the timeout here, and a `connect_timeout`.
-    /// - `pool_idle_timeout` of a few seconds, below that of the servers and proxies on the way.
+    /// These hold for it, too:
+    ///
+    /// - `redirect(Policy::none())` must be set in it. [`Self::build`] refuses a client that follows redirects.
+    /// - Its retries have no effect: each request has a body that reqwest cannot send again.
+    /// - The timeout of a whole request is the one here, whatever the client says.
+    /// - A failure on the way to a connection is [`Delivery::NotSent`](upstash_dlq_core::Delivery::NotSent).
+    ///
+    /// The rest cannot be checked from outside, and must be set in that client:
+    ///
+    /// - `connect_timeout`, below the timeout here. Otherwise a connection that is never made ends in the timeout of the
+    ///   whole request, which is [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown).
+    /// - No `read_timeout` below the timeout here.
+    /// - `pool_idle_timeout` of a few seconds, below that of the servers and proxies on the way. The default is 90 s. A
+    ///   request on a connection that has just died is `Unknown`.
     /// - `no_proxy()` for a loopback endpoint: a proxy would see the token in the clear.
-    ///
-    /// This cannot be checked from outside. So every failure counts as [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown), a refused connection among
-    /// them.
+    /// - No `default_headers`, and no cookie store: they would go out with each request.
+    /// - `no_gzip()`, `no_brotli()`, `no_deflate()` and `no_zstd()`, if any crate of the build enables those features. The
+    ///   bound of [`Self::max_body`] counts decoded bytes otherwise.
+    /// - `referer(false)`. Without redirects none is sent anyway.
     pub fn client(self, client: reqwest::Client) -> Self {
         Self { http: Http::Ready(client), ..self }
     }
@@ -87,8 +99,10 @@ impl ClientBuilder {
     /// Returns a [`BuildError`]
     ///
     /// - if the HTTP client cannot be set up,
-    /// - if the endpoint is `https` and no TLS feature is enabled,
-    /// - if the proxy of the environment cannot be used.
+    /// - if the endpoint is `https` and no TLS feature is enabled (for a builder or a client of your own: by no crate of the
+    ///   build),
+    /// - if the proxy of the environment cannot be used,
+    /// - if a ready client follows redirects.
     pub fn build(self) -> Result<Client, BuildError> {
         let endpoint = self.settings.endpoint.clone();
         Ok(Client::with_transport(endpoint, self.build_transport()?))
@@ -101,14 +115,17 @@ impl ClientBuilder {
     pub fn build_transport(self) -> Result<ReqwestTransport, BuildError> {
         let Self { settings, http } = self;
         let (http, origin) = match http {
-            Http::Ready(client) => (client, Origin::Ready(Conduct::Unknown)),
-            Http::Builder(builder) => (own_client(&settings, builder.read_timeout(NEVER))?, Origin::Builder),
+            Http::Ready(client) => {
+                tls::check_theirs(&settings)?;
+                let conduct = ready::conduct(&client)?;
+                (client, Origin::Ready(conduct))
+            }
+            Http::Builder(builder) => {
+                tls::check_theirs(&settings)?;
+                (own_client(&settings, builder.read_timeout(NEVER))?, Origin::Builder)
+            }
             Http::Ours => {
-                if settings.is_https() && cfg!(not(any(feature = "rustls", feature = "native-tls"))) {
-                    return Err(BuildError::new(
-                        "https needs TLS: enable the feature rustls or native-tls of upstash-dlq-reqwest",
-                    ));
-                }
+                tls::check_ours(&settings)?;
                 if !settings.endpoint.is_loopback() {
                     proxy::check_environment(settings.endpoint.base_url())?;
                 }
@@ -127,6 +144,11 @@ fn own_client(settings: &Settings, http: reqwest::ClientBuilder) -> Result<reqwe
         .redirect(reqwest::redirect::Policy::none())
         .retry(reqwest::retry::never())
         .referer(false)
+        // Another crate of the build may have enabled these features.
+        .no_gzip()
+        .no_brotli()
+        .no_deflate()
+        .no_zstd()
         .pool_idle_timeout(IDLE)
         .connect_timeout(connect_timeout);
     if endpoint.is_loopback() {

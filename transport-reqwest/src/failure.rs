@@ -1,27 +1,32 @@
 //! What reqwest's errors say about a request: certainly not sent, or unknown.
 
 use std::error::Error;
-use upstash_dlq_core::{Endpoint, TransportFailure};
+use std::str::FromStr;
+use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
 
 /// Whether the HTTP client is known to send a request at most once, and only to the URL it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conduct {
     Known,
-    /// It may have followed a redirect, or tried again. The error of its last attempt says nothing about earlier ones.
+    /// It may have followed a redirect. The error of its last request says nothing about earlier ones.
     Unknown,
 }
 
 /// `NotSent` only if that is certain. In every other case the request may have been carried out. reqwest
 /// reports every error on the way to a connection as "connect" (name lookup, proxy and TLS, too), and no error of an
 /// established one. Its own text holds the URL, so the message has only the innermost cause.
+///
+/// What makes "connect" certain: hyper-util's pool returns it only while a request has no connection. The one request it sends
+/// again was still in the queue of a connection that closed, so no byte of it had left.
 pub(crate) fn classify(error: &reqwest::Error, endpoint: &Endpoint, conduct: Conduct) -> TransportFailure {
     let connecting = error.is_connect();
-    let sure = conduct == Conduct::Known && (connecting || error.is_builder());
+    let refused = error.is_builder() && !is_of_a_location(error);
+    let sure = conduct == Conduct::Known && (connecting || refused);
     let what = match (connecting, error.is_timeout()) {
         (true, true) => format!("the connection to {} timed out", authority(endpoint)),
         (true, false) => format!("no connection to {} could be made", authority(endpoint)),
         (false, true) => "no response arrived in time".to_owned(),
-        (false, false) if error.is_builder() => "the URL was not accepted".to_owned(),
+        (false, false) if refused => "the URL was not accepted".to_owned(),
         (false, false) => "no response arrived, or it was cut off".to_owned(),
     };
     let library = innermost(error).map(|cause| endpoint.redact(&cause.to_string()));
@@ -29,6 +34,20 @@ pub(crate) fn classify(error: &reqwest::Error, endpoint: &Endpoint, conduct: Con
     let library = library.unwrap_or_default();
     let failure = if sure { TransportFailure::not_sent(library) } else { TransportFailure::unknown(library) };
     failure.with_message(message)
+}
+
+/// The failure for a URL that reqwest does not take.
+pub(crate) fn refused_url(error: &reqwest::Error, endpoint: &Endpoint) -> TransportFailure {
+    let cause = innermost(error).map(|cause| format!(": {cause}")).unwrap_or_default();
+    let message = endpoint.redact(&format!("the URL was not accepted{cause}"));
+    TransportFailure::from(Delivery::NotSent).with_message(message)
+}
+
+/// Whether a response had a `location` that could not be read. reqwest parses it before it asks its redirect policy, and calls
+/// the error one of the builder. The request had been sent.
+fn is_of_a_location(error: &reqwest::Error) -> bool {
+    type ParseError = <reqwest::Url as FromStr>::Err;
+    error.source().is_some_and(|cause| cause.is::<ParseError>())
 }
 
 /// The cause at the end of the chain.

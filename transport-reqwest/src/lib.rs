@@ -7,8 +7,10 @@ mod facade;
 mod failure;
 mod pages;
 mod proxy;
+mod ready;
 mod run;
 mod settings;
+mod tls;
 #[cfg(feature = "tracing")]
 mod trace;
 mod transport;

@@ -1,6 +1,7 @@
 //! HTTP over reqwest: sends one request, and reads its response within the bounds.
 
-use crate::failure::{Conduct, classify};
+use crate::failure::{Conduct, classify, refused_url};
+use crate::ready;
 use crate::settings::{NEVER, Settings};
 use http::{Request, Response};
 use std::fmt;
@@ -34,8 +35,11 @@ impl ReqwestTransport {
 
     fn request(&self, request: Request<()>) -> Result<reqwest::Request, TransportFailure> {
         let mut request = reqwest::Request::try_from(request.map(|()| reqwest::Body::default()))
-            .map_err(|error| classify(&error, &self.settings.endpoint, Conduct::Known))?;
-        *request.body_mut() = None;
+            .map_err(|error| refused_url(&error, &self.settings.endpoint))?;
+        *request.body_mut() = match self.origin {
+            Origin::Ours | Origin::Builder => None,
+            Origin::Ready(_) => Some(ready::body_sent_once()),
+        };
         if self.origin != Origin::Ours {
             *request.timeout_mut() = Some(NEVER);
         }

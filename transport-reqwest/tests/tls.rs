@@ -5,10 +5,11 @@
 #[path = "../../transport-ureq/tests/it/suite/tls.rs"]
 mod tls;
 
+use reqwest::redirect::Policy;
 use std::net::TcpListener;
 use std::process::Command;
 use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
-use upstash_dlq_reqwest::Client;
+use upstash_dlq_reqwest::{Client, ClientBuilder};
 
 const TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 /// The roots are those of the operating system; there `SSL_CERT_FILE` names them.
@@ -19,10 +20,15 @@ fn endpoint(url: &str) -> Endpoint {
 }
 
 fn ask(endpoint: Endpoint) -> Result<u16, TransportFailure> {
+    ask_with(&Client::new(endpoint).unwrap())
+}
+
+fn ask_with(client: &Client) -> Result<u16, TransportFailure> {
+    let endpoint = client.endpoint();
     let mut operation = BulkDelete::builder(endpoint.clone(), Selection::Everything).build();
     let Step::Send(_, request) = operation.poll(std::time::Duration::ZERO) else { panic!() };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(Client::new(endpoint).unwrap().send(request)).map(|response| response.status().as_u16())
+    runtime.block_on(client.send(request)).map(|response| response.status().as_u16())
 }
 
 fn server() -> String {
@@ -32,22 +38,35 @@ fn server() -> String {
     url
 }
 
+/// Ours, one from a builder of the caller's, and one around a ready client.
+fn builders(url: &str) -> [ClientBuilder; 3] {
+    let theirs = || reqwest::Client::builder().no_proxy().redirect(Policy::none());
+    let builder = || Client::builder(endpoint(url));
+    [builder(), builder().http(theirs()), builder().client(theirs().build().unwrap())]
+}
+
 #[test]
 fn an_https_endpoint_needs_tls() {
-    let client = Client::new(endpoint("https://service.invalid"));
-    assert_eq!(client.is_ok(), TLS);
-    if let Err(error) = client {
-        assert!(error.to_string().contains("feature rustls or native-tls"), "{error}");
+    for builder in builders("https://service.invalid") {
+        let client = builder.build();
+        assert_eq!(client.is_ok(), TLS);
+        if let Err(error) = client {
+            assert!(error.to_string().contains("feature rustls or native-tls"), "{error}");
+        }
     }
-    Client::new(endpoint("http://127.0.0.1:1")).unwrap();
+    for builder in builders("http://127.0.0.1:1") {
+        builder.build().unwrap();
+    }
 }
 
 #[test]
 fn a_server_that_nobody_vouches_for_gets_no_request() {
     if TLS {
-        let failure = ask(endpoint(&server())).unwrap_err();
-        assert_eq!(failure.delivery, Delivery::NotSent);
-        assert!(failure.message.contains("certificate"), "{failure:?}");
+        for builder in builders(&server()) {
+            let failure = ask_with(&builder.build().unwrap()).unwrap_err();
+            assert_eq!(failure.delivery, Delivery::NotSent);
+            assert!(failure.message.contains("certificate"), "{failure:?}");
+        }
     }
 }
 

@@ -40,6 +40,21 @@ impl Build for Ours {
     }
 }
 
+/// Around a ready client that is set up as the documentation says.
+pub(crate) struct Ready;
+
+impl Build for Ready {
+    fn usual(endpoint: &Endpoint, timeout: Duration) -> Client {
+        Self::with(endpoint, &suite::Setup { timeout, ..suite::Setup::default() })
+    }
+
+    fn with(endpoint: &Endpoint, setup: &suite::Setup) -> Client {
+        let connect_timeout = setup.connect_timeout.min(setup.timeout / 2);
+        let ready = theirs(setup).redirect(Policy::none()).connect_timeout(connect_timeout).build().unwrap();
+        settings(endpoint, setup).client(ready).build().unwrap()
+    }
+}
+
 /// Over a transport of the caller's: a middleware around ours.
 pub(crate) struct Wrapped;
 

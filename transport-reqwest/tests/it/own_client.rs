@@ -1,10 +1,25 @@
 //! A client or a builder of the user's: what is ours all the same, and what is not known of it.
 
+use crate::driver::{Ready, Reqwest};
 use crate::suite::wire::{Reply, Wire, ok, status};
+use http::header::AUTHORIZATION;
+use http::{HeaderMap, HeaderValue};
+use reqwest::redirect::Policy;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
 use upstash_dlq_reqwest::{Client, ClientBuilder};
+
+suite!(Reqwest<Ready>:
+    golden_wire_bytes golden_wire_bytes_of_every_operation_on_one_run golden_wire_bytes_of_resume_and_restart
+    nothing_that_starts_runs_is_repeated_by_itself the_longest_request_is_sent_whole
+    cursors_base_paths_and_listing_on_the_wire the_token_in_the_query_when_asked_for
+    a_redirect_is_an_error_and_not_followed unreadable_responses_are_requested_again_and_given_up
+    only_what_was_surely_not_sent_is_called_so one_connection_serves_many_pages
+    many_lanes_delete_everything_once each_phase_and_its_delivery
+    a_body_may_be_as_large_as_the_bound_and_no_larger a_length_beyond_the_bound_ends_the_request_at_once
+    a_head_of_sixty_kilobytes_is_taken for_ever_is_a_timeout_too no_token_is_shown
+);
 
 /// To a name that only the user's client knows.
 fn send(choose: impl FnOnce(ClientBuilder) -> ClientBuilder) -> Result<http::Response<Vec<u8>>, TransportFailure> {
@@ -34,39 +49,109 @@ fn a_builder_of_the_caller_is_used_like_ours() {
     }
 }
 
+/// As [`ClientBuilder::client`] wants it.
+fn ready(address: SocketAddr) -> reqwest::ClientBuilder {
+    theirs(address).redirect(Policy::none())
+}
+
 #[test]
 fn a_ready_client_is_used_with_our_timeout() {
     let wire = Wire::start(vec![ok("{}")]);
-    let ready = theirs(wire.addr).timeout(Duration::ZERO).build().unwrap();
+    let ready = ready(wire.addr).timeout(Duration::ZERO).build().unwrap();
     assert_eq!(send(|client| client.client(ready)).unwrap().status(), 200);
     assert_eq!(wire.requests().len(), 1);
 }
 
 #[test]
-fn a_redirect_that_a_ready_client_followed_is_seen() {
-    let wire = Wire::start(vec![status("302 Found", "location: /elsewhere\r\n", ""), ok("{}")]);
-    let ready = theirs(wire.addr).build().unwrap();
-    let failure = send(|client| client.client(ready)).unwrap_err();
-    assert_eq!(failure.delivery, Delivery::Unknown);
-    assert!(failure.message.contains("redirect") && !failure.message.contains("s3cret"), "{failure:?}");
+fn a_ready_client_that_follows_redirects_is_refused() {
+    let endpoint = Endpoint::new("https://service.invalid", Token::new("s3cret").unwrap()).unwrap();
+    let secret = HeaderMap::from_iter([(AUTHORIZATION, HeaderValue::from_static("s3cret"))]);
+    for builder in [
+        reqwest::Client::builder(),
+        reqwest::Client::builder().redirect(Policy::limited(1)).default_headers(secret),
+        reqwest::Client::builder().redirect(Policy::custom(|attempt| attempt.stop())),
+    ] {
+        let error = Client::builder(endpoint.clone()).client(builder.build().unwrap()).build().unwrap_err();
+        assert!(error.to_string().contains("redirect(reqwest::redirect::Policy::none())"), "{error}");
+        assert!(!format!("{error:?}").contains("s3cret"), "{error:?}");
+    }
 }
 
 #[test]
-fn a_refused_connection_of_a_ready_client_counts_as_unknown() {
+fn a_ready_client_follows_no_redirect() {
+    for code in ["301 Moved", "302 Found", "303 See Other", "307 Temporary Redirect", "308 Permanent Redirect"] {
+        for location in ["/elsewhere", "http://[", "mailto:x", "foo:bar", "http://a b/", "//", "http://%zz/", "#"] {
+            let wire = Wire::start(vec![status(code, &format!("location: {location}\r\n"), "")]);
+            let ready = ready(wire.addr).build().unwrap();
+            let response = send(|client| client.client(ready)).unwrap();
+            assert!(response.status().is_redirection() && wire.requests().len() == 1, "{code} {location}");
+        }
+    }
+}
+
+#[test]
+fn a_ready_client_repeats_nothing_whatever_its_retries() {
+    for reply in [status("503 Busy", "", ""), Reply::Close] {
+        let wire = Wire::start(vec![reply]);
+        let eager = reqwest::retry::for_host("service.invalid").no_budget().max_retries_per_request(3);
+        let eager = eager.classify_fn(|attempt| attempt.retryable());
+        let ready = ready(wire.addr).retry(eager).build().unwrap();
+        // Without the endpoint's client, it does repeat.
+        let again = reqwest::Client::clone(&ready);
+        let _ = send(|client| client.client(ready));
+        assert_eq!(wire.requests().len(), 1);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _ = runtime.block_on(again.post("http://service.invalid/").send());
+        assert_eq!(wire.requests().len(), 5);
+    }
+}
+
+#[test]
+fn a_refused_connection_of_a_ready_client_was_not_used() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let failure = send(|client| client.http(theirs(closed))).unwrap_err();
     assert_eq!(failure.delivery, Delivery::NotSent, "{failure:?}");
-    // The first request arrives, and the client is sent on to nobody.
-    let wire = Wire::start(vec![status("307 Moved", &format!("location: http://{closed}/\r\n"), "")]);
-    let ready = theirs(wire.addr).build().unwrap();
-    let failure = send(|client| client.client(ready)).unwrap_err();
-    assert_eq!((failure.delivery, wire.requests().len()), (Delivery::Unknown, 1), "{failure:?}");
+    let failure = send(|client| client.client(ready(closed).build().unwrap())).unwrap_err();
+    assert_eq!(failure.delivery, Delivery::NotSent, "{failure:?}");
+}
+
+#[test]
+fn a_proxy_that_cannot_be_used_gets_no_request() {
+    let proxy = Wire::start(vec![ok("{}")]);
+    let endpoint = Endpoint::new("https://service.invalid", Token::new("s3cret").unwrap()).unwrap();
+    let Step::Send(_, request) =
+        BulkDelete::builder(endpoint.clone(), Selection::Everything).build().poll(Duration::ZERO)
+    else {
+        panic!()
+    };
+    let socks: &[&str] = if cfg!(feature = "socks-proxy") { &[] } else { &["socks5", "socks5h"] };
+    for scheme in [socks, &["ftp"]].concat() {
+        let url = format!("{scheme}://{}", proxy.addr);
+        let theirs = || reqwest::Client::builder().proxy(reqwest::Proxy::all(&url).unwrap()).redirect(Policy::none());
+        let builders = [
+            Client::builder(endpoint.clone()).http(theirs()),
+            Client::builder(endpoint.clone()).client(theirs().build().unwrap()),
+        ];
+        for builder in builders {
+            let client = builder.build().unwrap();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let failure = runtime.block_on(client.send(request.clone())).unwrap_err();
+            assert_eq!(failure.delivery, Delivery::NotSent, "{scheme}: {failure:?}");
+        }
+    }
+    // With native-tls it was asked to connect, and then spoke no TLS.
+    assert!(!format!("{:?}", proxy.requests()).contains("s3cret"));
 }
 
 #[test]
 fn errors_contain_no_token() {
     let wire = Wire::start(vec![ok("{}")]);
-    let failure = send(|client| client.http(theirs(wire.addr).https_only(true))).unwrap_err();
-    assert_eq!((failure.delivery, wire.requests().len()), (Delivery::NotSent, 0));
-    assert!(!format!("{failure:?} {failure}").contains("s3cret"), "{failure:?}");
+    let strict = || ready(wire.addr).https_only(true);
+    for failure in [
+        send(|client| client.http(strict())).unwrap_err(),
+        send(|client| client.client(strict().build().unwrap())).unwrap_err(),
+    ] {
+        assert_eq!((failure.delivery, wire.requests().len()), (Delivery::NotSent, 0));
+        assert!(!format!("{failure:?} {failure}").contains("s3cret"), "{failure:?}");
+    }
 }
