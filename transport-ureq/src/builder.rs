@@ -75,15 +75,28 @@ impl ClientBuilder {
     }
 
     /// Uses an agent of your own: for connectors, for resolvers, or to share its connections. For anything else,
-    /// [`Self::configure`] is the better choice. This client sets redirects, errors by status, all timeouts and the time that
-    /// connections may idle for each request, whatever the agent says. Three things it cannot set:
+    /// [`Self::configure`] is the better choice. This client sets redirects, errors by status, accepted encodings, all timeouts
+    /// and the time that connections may idle for each request, whatever the agent says. These it cannot set:
     ///
     /// - No middleware of the agent may send a request twice. Retries are left to the core, which knows what must not be
     ///   repeated.
     /// - An agent keeps 3 idle connections by default. For many lanes, set `max_idle_connections_per_host` (and
     ///   `max_idle_connections`) to their number, and give it a resolver that does not look the name up for each request.
-    /// - The agent's connectors do not tell whether a failed connection had been established. So more failures count as
-    ///   [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown), a refused connection among them.
+    /// - Cookies, if another crate of the build enables them in ureq.
+    ///
+    /// The connectors of our own agent mark what failed before the first byte. Those of another agent cannot be marked from
+    /// outside, so fewer failures are certain. Only these of an agent are [`Delivery::NotSent`]:
+    ///
+    /// - ureq's own errors for a name that was not found, a proxy that did not connect, a connection that could not be made,
+    ///   the timeouts of lookup and connecting, and TLS that is missing.
+    /// - A certificate that was not accepted. With `native-tls`, every failed handshake.
+    ///
+    /// The others are [`Delivery::Unknown`]: every other I/O error (a refused connection, no route, a lookup that failed with
+    /// the system's error), the timeout of the whole request, and with rustls a handshake that failed for another reason than
+    /// the certificate.
+    ///
+    /// [`Delivery::NotSent`]: upstash_dlq_core::Delivery::NotSent
+    /// [`Delivery::Unknown`]: upstash_dlq_core::Delivery::Unknown
     pub fn agent(self, agent: ureq::Agent) -> Self {
         Self { agent: Some(agent), ..self }
     }
@@ -91,8 +104,12 @@ impl ClientBuilder {
     /// Builds the client.
     ///
     /// # Errors
-    /// Returns a [`BuildError`] if the endpoint is `https` and no TLS feature is enabled, or if the proxy of the environment
-    /// or of the configuration cannot be used.
+    /// Returns a [`BuildError`]
+    ///
+    /// - if the endpoint is `https` and no TLS feature is enabled (an agent may have TLS of its own; if it has none, each
+    ///   request fails unsent),
+    /// - if the endpoint is `https` and the configuration or the agent names TLS or roots whose feature is not enabled,
+    /// - if the proxy of the environment, of the configuration or of the agent cannot be used.
     pub fn build(self) -> Result<Client, BuildError> {
         let endpoint = self.settings.endpoint.clone();
         Ok(Client::with_transport(endpoint, self.build_transport()?))
@@ -105,6 +122,7 @@ impl ClientBuilder {
     pub fn build_transport(self) -> Result<UreqTransport, BuildError> {
         let Self { settings, agent, config, configured } = self;
         if let Some(agent) = agent {
+            check_agent(&settings, agent.config())?;
             return Ok(UreqTransport::new(settings, agent, false));
         }
         let config = settled!(config, settings);
@@ -130,6 +148,7 @@ fn own_agent(settings: &Settings, config: Config, configured: bool) -> Result<ur
             "https needs TLS: enable the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq",
         ));
     }
+    check_tls(settings, &config)?;
     if !settings.endpoint.is_loopback() {
         match config.proxy() {
             Some(proxy) if !proxy.is_from_env() => {
@@ -145,6 +164,31 @@ fn own_agent(settings: &Settings, config: Config, configured: bool) -> Result<ur
     let names = Names::default();
     let connector = Marking { inner: DefaultConnector::default(), names: names.clone() };
     Ok(ureq::Agent::with_parts(config, connector, CachingResolver::new(DefaultResolver::default(), names)))
+}
+
+/// ureq passes over a proxy that it cannot use, or panics.
+fn check_agent(settings: &Settings, config: &Config) -> Result<(), BuildError> {
+    check_tls(settings, config)?;
+    let endpoint = &settings.endpoint;
+    let Some(proxy) = config.proxy() else { return Ok(()) };
+    let is_exempt = || proxy.is_from_env() && proxy::is_exempt_from(proxy, endpoint.base_url());
+    if endpoint.is_loopback() || proxy::is_usable(proxy) || is_exempt() {
+        Ok(())
+    } else {
+        Err(proxy::unusable("the agent"))
+    }
+}
+
+/// ureq panics if a feature is missing that the configuration needs. Without any TLS feature it has no connector for TLS, and
+/// says so for each request.
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+fn check_tls(settings: &Settings, config: &Config) -> Result<(), BuildError> {
+    if settings.is_https() { crate::tls::check(config.tls_config()) } else { Ok(()) }
+}
+
+#[cfg(not(any(feature = "rustls", feature = "native-tls")))]
+fn check_tls(_: &Settings, _: &Config) -> Result<(), BuildError> {
+    Ok(())
 }
 
 impl fmt::Debug for ClientBuilder {

@@ -33,6 +33,9 @@ fn unmarked(error: &Error) -> (Delivery, String) {
         }
         Error::RequireHttpsOnly(_) => not_sent("the agent takes https only, and this URL is http".into()),
         Error::BadUri(_) => not_sent("the URL was not accepted".into()),
+        // The library returns it from the handshake alone, and I/O errors afterwards.
+        #[cfg(feature = "native-tls")]
+        Error::NativeTls(error) => not_sent(format!("the TLS handshake failed: {error}")),
         error if is_bad_certificate(error) => not_sent(format!("TLS: {error}")),
         Error::Timeout(_) => (Delivery::Unknown, "no response arrived in time".into()),
         error => (Delivery::Unknown, format!("no response arrived: {error}")),

@@ -1,4 +1,5 @@
-//! Checks the proxy of the environment. ureq ignores a proxy that it cannot use, and connects directly. Here that is an error.
+//! Checks proxies. ureq ignores a proxy of the environment that it cannot use, and connects directly; for any other it panics.
+//! Here both are errors.
 
 use http::Uri;
 use upstash_dlq_core::client::BuildError;
@@ -26,7 +27,12 @@ fn is_exempt(base_url: &str) -> bool {
     let Some(list) = ["NO_PROXY", "no_proxy"].iter().find_map(|name| std::env::var(name).ok()) else { return false };
     let stand_in = Proxy::builder(ProxyProtocol::Http).host("proxy.invalid");
     let stand_in = list.split(',').fold(stand_in, |proxy, entry| proxy.no_proxy(entry)).build();
-    base_url.parse::<Uri>().is_ok_and(|uri| stand_in.is_ok_and(|proxy| proxy.is_no_proxy(&uri)))
+    stand_in.is_ok_and(|proxy| is_exempt_from(&proxy, base_url))
+}
+
+/// Whether this proxy is not used for the URL.
+pub(crate) fn is_exempt_from(proxy: &Proxy, base_url: &str) -> bool {
+    base_url.parse::<Uri>().is_ok_and(|uri| proxy.is_no_proxy(&uri))
 }
 
 /// The value may hold a password, so the message gives only the name.

@@ -9,6 +9,7 @@ use std::net::TcpListener;
 use std::process::Command;
 use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
 use upstash_dlq_ureq::Client;
+use ureq::Agent;
 
 const TLS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 /// Whether the roots are those of the operating system; there `SSL_CERT_FILE` names them.
@@ -57,6 +58,17 @@ fn a_server_that_nobody_vouches_for_gets_no_request() {
 }
 
 #[test]
+fn an_agent_without_tls_sends_nothing() {
+    // With TLS, the next module has its cases.
+    if !TLS {
+        let client = Client::builder(endpoint(&server())).agent(Agent::new_with_defaults()).build().unwrap();
+        let failure = ask_with(&client).unwrap_err();
+        assert_eq!(failure.delivery, Delivery::NotSent);
+        assert!(failure.message.contains("feature"), "{failure:?}");
+    }
+}
+
+#[test]
 fn the_roots_of_the_operating_system_count_where_they_should_and_are_read_once() {
     const URL: &str = "UPSTASH_DLQ_TEST_URL";
     const ROOTS: &str = "SSL_CERT_FILE";
@@ -76,5 +88,57 @@ fn the_roots_of_the_operating_system_count_where_they_should_and_are_read_once()
         let output = again.env(URL, server()).env(ROOTS, &roots).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         assert!(!roots.exists(), "the test did not run again");
+    }
+}
+
+#[cfg(any(feature = "rustls", feature = "native-tls"))]
+mod agents {
+    use super::{SYSTEM_ROOTS, ask_with, endpoint, server};
+    use upstash_dlq_core::Delivery;
+    use upstash_dlq_ureq::Client;
+    use ureq::Agent;
+    use ureq::tls::{RootCerts, TlsConfig, TlsProvider};
+
+    const PROVIDER: TlsProvider = if cfg!(feature = "rustls") { TlsProvider::Rustls } else { TlsProvider::NativeTls };
+
+    fn tls_agent(provider: TlsProvider, roots: RootCerts) -> Agent {
+        let tls = TlsConfig::builder().provider(provider).root_certs(roots).build();
+        Agent::config_builder().proxy(None).tls_config(tls).build().into()
+    }
+
+    #[test]
+    fn a_server_that_nobody_vouches_for_gets_no_request_of_an_agent() {
+        let agent = tls_agent(PROVIDER, if SYSTEM_ROOTS { RootCerts::PlatformVerifier } else { RootCerts::WebPki });
+        let client = Client::builder(endpoint(&server())).agent(agent).build().unwrap();
+        let failure = ask_with(&client).unwrap_err();
+        assert_eq!(failure.delivery, Delivery::NotSent);
+        assert!(failure.message.contains("certificate"), "{failure:?}");
+    }
+
+    #[test]
+    fn tls_that_is_not_enabled_is_refused_where_the_library_would_panic() {
+        let verifier = |provider| (provider, RootCerts::PlatformVerifier);
+        let cases = [
+            (verifier(TlsProvider::Rustls), cfg!(feature = "platform-verifier"), "platform-verifier"),
+            (verifier(TlsProvider::NativeTls), cfg!(feature = "native-tls"), "native-tls"),
+            ((TlsProvider::Rustls, RootCerts::WebPki), cfg!(feature = "rustls"), "rustls"),
+        ];
+        for ((provider, roots), enabled, feature) in cases {
+            let agent = tls_agent(provider, roots);
+            let tls = agent.config().tls_config().clone();
+            let builder = |url| Client::builder(endpoint(url));
+            for url in ["https://service.invalid", "http://127.0.0.1:1"] {
+                let by_agent = builder(url).agent(agent.clone()).build();
+                let tls = tls.clone();
+                let configured = builder(url).configure(|config| config.proxy(None).tls_config(tls)).build();
+                let https = url.starts_with("https");
+                assert_eq!(by_agent.is_ok(), enabled || !https, "{url} {feature}");
+                assert_eq!(configured.is_ok(), enabled || !https, "{url} {feature}");
+                for error in [by_agent, configured].into_iter().filter_map(Result::err) {
+                    assert!(error.to_string().contains("enable the feature"), "{error}");
+                    assert!(error.to_string().contains(feature) || feature == "platform-verifier", "{error}");
+                }
+            }
+        }
     }
 }

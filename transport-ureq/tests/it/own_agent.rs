@@ -1,6 +1,7 @@
 //! An agent of the user's: what is ours all the same, and what is not known of it.
 
 use crate::suite::wire::{Reply, Wire, ok, status};
+use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 use upstash_dlq_core::{BulkResume, Delivery, Endpoint, Operation, Selection, Step, Token, TransportFailure};
@@ -8,8 +9,8 @@ use upstash_dlq_ureq::Client;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
-use ureq::{Agent, Error};
+use ureq::unversioned::transport::{ConnectionDetails, Connector, DefaultConnector, NextTimeout, Transport};
+use ureq::{Agent, Error, Timeout};
 
 /// Every name leads to one address.
 #[derive(Debug)]
@@ -31,11 +32,14 @@ fn send(
     address: SocketAddr,
     configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>,
 ) -> Result<http::Response<Vec<u8>>, TransportFailure> {
+    let config = configure(Agent::config_builder().proxy(None)).build();
+    send_with(Agent::with_parts(config, DefaultConnector::default(), To(address)))
+}
+
+fn send_with(agent: Agent) -> Result<http::Response<Vec<u8>>, TransportFailure> {
     let token = Token::new("s3cret/token").unwrap();
     let endpoint =
         Endpoint::builder().allow_plain_http().token_in_query().build("http://service.invalid", token).unwrap();
-    let config = configure(Agent::config_builder().proxy(None)).build();
-    let agent = Agent::with_parts(config, DefaultConnector::default(), To(address));
     let mut resume = BulkResume::builder(endpoint.clone(), Selection::Everything).build();
     let Step::Send(_, request) = resume.poll(std::time::Duration::ZERO) else { panic!() };
     Client::builder(endpoint).agent(agent).build().unwrap().send(request)
@@ -73,6 +77,68 @@ fn a_refused_connection_of_the_callers_agent_counts_as_unknown() {
     let closed = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let failure = send(closed, |config| config).unwrap_err();
     assert_eq!(failure.delivery, Delivery::Unknown, "{failure:?}");
+}
+
+/// An agent whose every connection fails with this error.
+fn failing(error: impl Fn() -> Error + Send + Sync + 'static) -> TransportFailure {
+    struct Failing<F>(F);
+    impl<F> std::fmt::Debug for Failing<F> {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("Failing")
+        }
+    }
+    impl<F: Fn() -> Error + Send + Sync + 'static> Connector<()> for Failing<F> {
+        type Out = Box<dyn Transport>;
+        fn connect(&self, _: &ConnectionDetails<'_>, _: Option<()>) -> Result<Option<Self::Out>, Error> {
+            Err((self.0)())
+        }
+    }
+    let config = Agent::config_builder().proxy(None).build();
+    let agent = Agent::with_parts(config, Failing(error), To(([127, 0, 0, 1], 1).into()));
+    send_with(agent).unwrap_err()
+}
+
+#[test]
+fn what_an_agent_says_before_it_sends_is_certain_and_an_io_error_is_not() {
+    type Fails = fn() -> Error;
+    let certain: [Fails; 6] = [
+        || Error::HostNotFound,
+        || Error::ConnectionFailed,
+        || Error::ConnectProxyFailed("407".into()),
+        || Error::TlsRequired,
+        || Error::Timeout(Timeout::Connect),
+        || Error::Timeout(Timeout::Resolve),
+    ];
+    for error in certain {
+        let failure = failing(error);
+        assert_eq!(failure.delivery, Delivery::NotSent, "{failure:?}");
+    }
+    let uncertain: [Fails; 4] = [
+        || std::io::Error::from(ErrorKind::ConnectionRefused).into(),
+        || std::io::Error::from(ErrorKind::NetworkUnreachable).into(),
+        || Error::Tls("a connector of somebody's"),
+        || Error::Timeout(Timeout::Global),
+    ];
+    for error in uncertain {
+        let failure = failing(error);
+        assert_eq!(failure.delivery, Delivery::Unknown, "{failure:?}");
+    }
+}
+
+#[test]
+fn a_proxy_that_the_agent_cannot_use_is_refused() {
+    let agent = |proxy| Agent::config_builder().proxy(Some(ureq::Proxy::new(proxy).unwrap())).build().into();
+    let build = |url, proxy| {
+        let endpoint = Endpoint::builder().allow_plain_http().build(url, Token::new("s3cret").unwrap()).unwrap();
+        Client::builder(endpoint).agent(agent(proxy)).build().map(|_| ())
+    };
+    build("http://service.invalid", "http://proxy.invalid:1").unwrap();
+    build("http://127.0.0.1:1", "socks5://me:hidden@proxy.invalid").unwrap();
+    let socks = build("http://service.invalid", "socks5://me:hidden@proxy.invalid");
+    assert_eq!(socks.is_ok(), cfg!(feature = "socks-proxy"));
+    if let Err(error) = socks {
+        assert!(error.to_string().contains("feature socks-proxy") && !error.to_string().contains("hidden"), "{error}");
+    }
 }
 
 #[test]
