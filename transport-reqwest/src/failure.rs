@@ -64,3 +64,22 @@ fn authority(endpoint: &Endpoint) -> &str {
     let after_scheme = endpoint.base_url().split_once("://").map_or("", |(_, rest)| rest);
     after_scheme.split('/').next().unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upstash_dlq_core::Token;
+
+    #[test]
+    fn a_location_that_cannot_be_parsed_is_no_proof() {
+        let endpoint = Endpoint::new("https://h.invalid", Token::new("t0ken").unwrap()).unwrap();
+        // reqwest gives the same error for a URL of the request and for a location of the response.
+        let error = reqwest::Client::new().get("http://[").build().unwrap_err();
+        assert!(error.is_builder());
+        assert_eq!(classify(&error, &endpoint, Conduct::Known).delivery, Delivery::Unknown);
+        // Before the request is handed over, it can only be the former.
+        let failure = refused_url(&error, &endpoint);
+        assert_eq!(failure.delivery, Delivery::NotSent);
+        assert!(failure.message.starts_with("the URL was not accepted: "), "{failure:?}");
+    }
+}

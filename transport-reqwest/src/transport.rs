@@ -95,3 +95,53 @@ impl fmt::Debug for ReqwestTransport {
         f.debug_struct("ReqwestTransport").field("settings", &self.settings).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use upstash_dlq_core::{Endpoint, Token};
+
+    /// What a client makes of this status that follows redirects, as nobody could tell, and the request lines that it sent.
+    fn post_to_a_redirect(status: &str) -> (Result<u16, TransportFailure>, Vec<String>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let replies = [format!("{status}\r\nlocation: /elsewhere"), "200 OK".to_owned()];
+        let (heard, lines) = mpsc::channel();
+        std::thread::spawn(move || {
+            for (stream, reply) in listener.incoming().zip(replies) {
+                let mut stream = stream.unwrap();
+                let mut head = BufReader::new(stream.try_clone().unwrap()).lines().map(Result::unwrap);
+                heard.send(head.next().unwrap()).unwrap();
+                head.find(String::is_empty);
+                write!(stream, "HTTP/1.1 {reply}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n").unwrap();
+            }
+        });
+        let endpoint = Endpoint::new(&url, Token::new("t0ken").unwrap()).unwrap();
+        let http =
+            reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::limited(1)).build().unwrap();
+        let transport = ReqwestTransport::new(Settings::new(endpoint), http, Origin::Ready(Conduct::Unknown));
+        let request = Request::post(format!("{url}/x")).header("content-length", 0).body(()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let result = runtime.block_on(transport.send(request)).map(|response| response.status().as_u16());
+        (result, lines.try_iter().collect())
+    }
+
+    #[test]
+    fn a_redirect_that_was_followed_sent_no_post_again_and_is_noticed() {
+        for status in ["307 Temporary Redirect", "308 Permanent Redirect"] {
+            let (result, lines) = post_to_a_redirect(status);
+            assert!(result.is_ok_and(|code| status.starts_with(&code.to_string())));
+            assert_eq!(lines, ["POST /x HTTP/1.1"], "{status}");
+        }
+        for status in ["301 Moved", "302 Found", "303 See Other"] {
+            let (result, lines) = post_to_a_redirect(status);
+            let failure = result.unwrap_err();
+            assert_eq!(failure.delivery, Delivery::Unknown);
+            assert!(failure.message.contains("followed a redirect"), "{failure:?}");
+            assert_eq!(lines, ["POST /x HTTP/1.1", "GET /elsewhere HTTP/1.1"], "{status}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Spans tell of each request, and never of a token.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+use http::{Request, Response};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use upstash_dlq_core::{DlqId, Endpoint, Token};
@@ -45,4 +46,24 @@ fn a_span_a_request_and_no_token() {
     for line in log.lines().filter(|line| line.contains("upstash_dlq")) {
         assert!(!line.contains("s3cret"), "{line}");
     }
+}
+
+#[test]
+fn a_transport_of_the_callers_is_traced_too() {
+    let endpoint = Endpoint::new("https://service.invalid", Token::new("s3cret").unwrap()).unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let mock = |_: Request<()>| async { Ok(Response::new(br#"{"dlqId":"somebody"}"#.to_vec())) };
+    let client = Client::with_transport(endpoint, mock);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(client.get(DlqId::new("somebody").unwrap())).unwrap();
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("/v2/workflows/dlq/somebody") && log.contains("status=200"), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
 }

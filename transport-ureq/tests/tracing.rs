@@ -1,6 +1,7 @@
 //! Spans tell of each request, and never of a token.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+use http::{Request, Response};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use upstash_dlq_core::{DlqId, Endpoint, Selection, Token};
@@ -76,4 +77,22 @@ fn the_threads_of_many_lanes_are_in_the_span_of_their_caller() {
     let totals = outcome.totals;
     assert_eq!((sum("affected"), sum("requests"), sum("responses")), (2_000, totals.requests, totals.requests));
     assert!(log.contains("no longer driven affected=2000"), "{log}");
+}
+
+#[test]
+fn a_transport_of_the_callers_is_traced_too() {
+    let endpoint = Endpoint::new("https://service.invalid", Token::new("s3cret").unwrap()).unwrap();
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let mock = |_: Request<()>| Ok(Response::new(br#"{"dlqId":"somebody"}"#.to_vec()));
+    Client::with_transport(endpoint, mock).get(DlqId::new("somebody").unwrap()).unwrap();
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    assert!(log.contains("/v2/workflows/dlq/somebody") && log.contains("status=200"), "{log}");
+    assert!(!log.contains("s3cret"), "{log}");
 }
