@@ -1,5 +1,6 @@
-//! Marks the errors of connectors. The connections themselves are passed through.
+//! Marks the errors of connectors.
 
+use crate::connection::Connection;
 use crate::not_sent::{NotSent, Step};
 use crate::resolver::Names;
 use ureq::Error;
@@ -13,14 +14,17 @@ pub(crate) struct Marking<C> {
 }
 
 impl<C: Connector<()>> Connector<()> for Marking<C> {
-    type Out = C::Out;
+    type Out = Connection<C::Out>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<()>) -> Result<Option<Self::Out>, Error> {
-        self.inner.connect(details, chained).map_err(|error| {
-            // The host may have moved.
-            self.names.forget();
-            NotSent::mark(Step::Connect, details.uri, error)
-        })
+        match self.inner.connect(details, chained) {
+            Ok(connection) => Ok(connection.map(Connection)),
+            Err(error) => {
+                // The host may have moved.
+                self.names.forget();
+                Err(NotSent::mark(Step::Connect, details.uri, error))
+            }
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod builder;
 mod client;
 mod connect;
+mod connection;
 mod facade;
 mod failure;
 mod hooks;

@@ -7,6 +7,7 @@
 #[path = "../../../transport-ureq/tests/it/suite/mod.rs"]
 mod suite;
 
+mod conformance;
 mod driver;
 mod dropped;
 mod must_use;

@@ -6,6 +6,7 @@
 #[macro_use]
 mod suite;
 
+mod conformance;
 mod driver;
 mod must_use;
 mod observer;
