@@ -5,6 +5,7 @@
 
 mod body_limit;
 mod build_error;
+pub mod cancellation;
 pub mod store;
 pub mod transport;
 
