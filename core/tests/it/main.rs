@@ -8,6 +8,7 @@ mod cases;
 mod checkpoints;
 mod corpus;
 mod driving;
+mod dropped;
 mod engine;
 mod faulty_service;
 #[path = "../../../fuzz/src/lib.rs"]
