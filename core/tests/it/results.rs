@@ -192,6 +192,33 @@ fn an_earlier_attempt_counts() {
     }
 }
 
+/// … but not one at another request, which was answered since.
+#[test]
+fn an_attempt_at_another_request_does_not_count() {
+    let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), base: Duration::ZERO, ..once() };
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1).build();
+    let mut send = |delivery: Option<Delivery>| {
+        let id = loop {
+            match delete.poll(Duration::ZERO) {
+                Step::Send(id, _) => break id,
+                Step::WaitUntil(Duration::ZERO) => {}
+                other => return Some(other),
+            }
+        };
+        match delivery {
+            Some(delivery) => drop(delete.on_failure(id, delivery.into()).unwrap()),
+            None => drop(delete.respond(id, &Response::new(br#"{"deleted":1,"cursor":"c"}"#.to_vec())).unwrap()),
+        }
+        None
+    };
+    for delivery in [Some(Delivery::Unknown), None, Some(Delivery::NotSent), Some(Delivery::NotSent)] {
+        assert!(send(delivery).is_none());
+    }
+    let Some(Step::Done(outcome)) = send(None) else { panic!() };
+    assert!(matches!(outcome.halted, Some(Halt::GaveUp { may_have_changed: false, .. })), "{outcome:?}");
+    assert!(outcome.into_result().unwrap_err().may_have_changed(), "the operation as a whole may have");
+}
+
 #[test]
 fn stopping_is_told_and_changes_nothing() {
     let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
