@@ -167,8 +167,11 @@ pub trait Operation {
     /// What it does, in one word, for logs: `delete`, `list`.
     fn name(&self) -> &'static str;
 
-    /// What has been done so far. A request in flight that may change something counts as unconfirmed until its response arrives.
+    /// What has been done so far. A request in flight that may change something counts as unconfirmed.
     fn totals(&self) -> Totals;
+
+    /// Why it has halted. `None` if it has not, or is complete.
+    fn halt(&self) -> Option<&Halt>;
 
     /// How many requests are in flight.
     fn in_flight(&self) -> usize;

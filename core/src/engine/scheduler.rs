@@ -478,6 +478,10 @@ impl<P: Plan> Scheduler<P> {
         totals
     }
 
+    pub(crate) fn halted(&self) -> Option<&Halt> {
+        self.halted.as_ref()
+    }
+
     /// The outcome, or the present state.
     pub(crate) fn outcome_so_far(&self) -> P::Outcome {
         self.done.clone().unwrap_or_else(|| self.plan.outcome(self.totals(), self.halted.clone()))

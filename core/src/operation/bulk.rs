@@ -391,6 +391,10 @@ impl<O: BulkOperation> Operation for Bulk<O> {
         self.totals()
     }
 
+    fn halt(&self) -> Option<&Halt> {
+        either!(&self.plan, scheduler => scheduler.halted())
+    }
+
     fn in_flight(&self) -> usize {
         either!(&self.plan, scheduler => scheduler.in_flight())
     }

@@ -46,6 +46,10 @@ macro_rules! delegate {
                 self.scheduler.totals()
             }
 
+            fn halt(&self) -> Option<&crate::engine::halt::Halt> {
+                self.scheduler.halted()
+            }
+
             fn in_flight(&self) -> usize {
                 self.scheduler.in_flight()
             }

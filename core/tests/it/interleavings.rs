@@ -80,6 +80,9 @@ macro_rules! operation {
             fn name(&self) -> &'static str {
                 self.$field.name()
             }
+            fn halt(&self) -> Option<&upstash_dlq_core::Halt> {
+                self.$field.halt()
+            }
             fn in_flight(&self) -> usize {
                 self.$field.in_flight()
             }
