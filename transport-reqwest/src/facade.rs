@@ -1,72 +1,68 @@
 //! What a client offers, each in one call.
 
-use crate::bulk_request::BulkRequest;
 use crate::client::Client;
-use crate::pages::Pages;
-use std::num::NonZeroUsize;
+use crate::prepared::Prepared;
+use upstash_dlq_core::operation::{BulkBuilder, GetManyBuilder, ListingBuilder, SingleCallBuilder};
+use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{
-    Call, CancelCallback, Delete, DeleteOne, GetMessage, List, ListPage, Overrides, Restart, RestartOne, Resume,
-    ResumeOne, RetryCallback, StartedRun,
+    Call, CancelCallback, Delete, DeleteOne, GetMessage, List, Overrides, Restart, RestartOne, Resume, ResumeOne,
+    RetryCallback, StartedRun,
 };
-use upstash_dlq_core::{DlqId, DlqMessage, Driven, Event, Halt, Listing, RetryPolicy, Selection, SingleCall};
+use upstash_dlq_core::{
+    BulkDelete, BulkRestart, BulkResume, DlqId, DlqMessage, GetMany, Halt, Listing, Selection, SingleCall,
+};
 
 impl Client {
-    /// Deletes the selected runs, page after page. Nothing is sent before [`BulkRequest::run`].
+    /// Deletes the selected runs, page after page. Nothing is sent before [`Prepared::run`].
     ///
-    /// `client.delete(Selection::Everything).max(n).run().await`
-    pub fn delete(&self, selection: Selection) -> BulkRequest<Delete> {
-        BulkRequest::new(self.clone(), selection)
+    /// `client.delete(Selection::Everything).lanes(16).run().await.into_result()?`
+    pub fn delete(&self, selection: Selection) -> Prepared<'static, BulkBuilder<Delete>> {
+        Prepared::new(self.clone(), BulkDelete::builder(self.endpoint().clone(), selection))
     }
 
     /// Resumes the selected runs where they failed, in one pass.
     ///
-    /// `client.resume(selection).overrides(overrides).run().await`
-    pub fn resume(&self, selection: Selection) -> BulkRequest<Resume> {
-        BulkRequest::new(self.clone(), selection)
+    /// `client.resume(selection).overrides(overrides).run().await.into_result()?`
+    pub fn resume(&self, selection: Selection) -> Prepared<'static, BulkBuilder<Resume>> {
+        Prepared::new(self.clone(), BulkResume::builder(self.endpoint().clone(), selection))
     }
 
     /// Restarts the selected runs from their beginning, in one pass.
     ///
-    /// `client.restart(selection).run().await`
-    pub fn restart(&self, selection: Selection) -> BulkRequest<Restart> {
-        BulkRequest::new(self.clone(), selection)
+    /// `client.restart(selection).run().await.into_result()?`
+    pub fn restart(&self, selection: Selection) -> Prepared<'static, BulkBuilder<Restart>> {
+        Prepared::new(self.clone(), BulkRestart::builder(self.endpoint().clone(), selection))
     }
 
-    /// Lists failed runs, page by page or one by one.
+    /// Lists failed runs, page by page ([`Prepared::pages`]) or one by one ([`Prepared::items`]).
     ///
-    /// `while let Some(run) = client.list(List::everything()).items().next().await { … }`
-    pub fn list(&self, list: List) -> Pages<Listing> {
-        let listing = Listing::builder(self.endpoint().clone(), list).retry(RetryPolicy::default(), self.seed());
-        Pages::new(self.clone(), listing.build())
+    /// `let mut runs = client.list(List::everything()).items(); while let Some(run) = runs.next().await { … }`
+    pub fn list(&self, list: List) -> Prepared<'static, ListingBuilder> {
+        Prepared::new(self.clone(), Listing::builder(self.endpoint().clone(), list))
     }
 
-    /// Counts the failed runs that `list` would list, on `lanes` lanes:
-    /// `client.count(List::everything(), lanes).await?`
+    /// Counts the failed runs that `list` would list. It is a listing whose pages nobody looks at:
     ///
-    /// # Errors
-    /// Returns the [`Halt`] if the service refused a request or could not be reached.
-    pub async fn count(&self, list: List, lanes: NonZeroUsize) -> Result<u64, Halt> {
-        let listing = Listing::builder(self.endpoint().clone(), list).retry(RetryPolicy::default(), self.seed());
-        let mut listing = listing.lanes(lanes, self.now()).build();
-        match self.run(&mut listing, &mut |_: &Listing, _: &Event<ListPage>| ()).await {
-            Driven::Done(outcome) => outcome.halted.map_or(Ok(outcome.listed), Err),
-            // A closure never stops the loop.
-            Driven::Stopped => Err(Halt::NoProgress),
-        }
+    /// `client.count(List::everything()).lanes(16).run().await.into_result()?.listed`
+    pub fn count(&self, list: List) -> Prepared<'static, ListingBuilder> {
+        self.list(list)
     }
 
-    /// Makes one call, with the default retries. The methods below are shorter.
+    /// Fetches many failed runs by their ids, one request for each. A run that is not in the DLQ is no error.
     ///
-    /// # Errors
-    /// Returns the [`Halt`] if the service refused the call or could not be reached. For a call that must not be repeated,
-    /// returns [`Halt::InDoubt`] if it is unknown whether it was carried out.
-    pub async fn call<C: Call>(&self, call: C) -> Result<C::Output, Halt> {
-        let call = SingleCall::builder(self.endpoint().clone(), call).retry(RetryPolicy::default(), self.seed());
-        match self.run(&mut call.build(), &mut |_: &SingleCall<C>, _: &Event<()>| ()).await {
-            Driven::Done(result) => result,
-            // A closure never stops the loop.
-            Driven::Stopped => Err(Halt::NoProgress),
-        }
+    /// `let mut runs = client.get_many(ids).lanes(16).items(); while let Some(run) = runs.next().await { … }`
+    pub fn get_many(&self, ids: Ids) -> Prepared<'static, GetManyBuilder> {
+        Prepared::new(self.clone(), GetMany::builder(self.endpoint().clone(), ids))
+    }
+
+    /// Makes one call, with settings of your own. With the default settings, the methods below are shorter.
+    ///
+    /// `client.call(GetMessage(id)).retry(policy).run().await?`
+    ///
+    /// The result is a [`Halt`] if the service refused the call or could not be reached. For a call that must not be repeated,
+    /// it is [`Halt::InDoubt`] if it is unknown whether it was carried out.
+    pub fn call<C: Call>(&self, call: C) -> Prepared<'static, SingleCallBuilder<C>> {
+        Prepared::new(self.clone(), SingleCall::builder(self.endpoint().clone(), call))
     }
 
     /// Fetches one failed run: `client.get(id).await?`
@@ -74,7 +70,7 @@ impl Client {
     /// # Errors
     /// See [`Self::call`].
     pub async fn get(&self, id: DlqId) -> Result<DlqMessage, Halt> {
-        self.call(GetMessage(id)).await
+        self.call(GetMessage(id)).run().await
     }
 
     /// Deletes one run, which must be there: `client.delete_one(id).await?`
@@ -82,7 +78,7 @@ impl Client {
     /// # Errors
     /// See [`Self::call`]. After a lost response, a 404 can also mean that the run was deleted.
     pub async fn delete_one(&self, id: DlqId) -> Result<(), Halt> {
-        self.call(DeleteOne(id)).await
+        self.call(DeleteOne(id)).run().await
     }
 
     /// Resumes one run: `client.resume_one(id, Overrides::default()).await?`
@@ -90,7 +86,7 @@ impl Client {
     /// # Errors
     /// See [`Self::call`].
     pub async fn resume_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(ResumeOne { id, overrides }).await
+        self.call(ResumeOne { id, overrides }).run().await
     }
 
     /// Restarts one run from its beginning: `client.restart_one(id, Overrides::default()).await?`
@@ -98,7 +94,7 @@ impl Client {
     /// # Errors
     /// See [`Self::call`].
     pub async fn restart_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(RestartOne { id, overrides }).await
+        self.call(RestartOne { id, overrides }).run().await
     }
 
     /// Sends a failed failure callback again: `client.retry_callback(id).await?`
@@ -106,7 +102,7 @@ impl Client {
     /// # Errors
     /// See [`Self::call`].
     pub async fn retry_callback(&self, id: DlqId) -> Result<StartedRun, Halt> {
-        self.call(RetryCallback(id)).await
+        self.call(RetryCallback(id)).run().await
     }
 
     /// Cancels a failure callback in progress: `client.cancel_callback(id).await?`
@@ -114,6 +110,6 @@ impl Client {
     /// # Errors
     /// See [`Self::call`].
     pub async fn cancel_callback(&self, id: DlqId) -> Result<(), Halt> {
-        self.call(CancelCallback(id)).await
+        self.call(CancelCallback(id)).run().await
     }
 }

@@ -1,24 +1,30 @@
 #![doc = include_str!("../README.md")]
 
+mod blocking;
 mod builder;
-mod bulk_request;
 mod client;
+mod driver;
 mod facade;
 mod failure;
 mod pages;
+mod prepared;
 mod proxy;
 mod ready;
 mod run;
+mod running;
 mod settings;
+mod storage;
+mod timer;
 mod tls;
 #[cfg(feature = "tracing")]
 mod trace;
 mod transport;
 
+pub use blocking::Blocking;
 pub use builder::ClientBuilder;
-pub use bulk_request::BulkRequest;
 pub use client::Client;
-pub use pages::{Items, Paged, Pages};
+pub use pages::{Items, Pages};
+pub use prepared::Prepared;
 pub use transport::ReqwestTransport;
 pub use upstash_dlq_core as core;
 pub use upstash_dlq_core::client::{BuildError, MAX_BODY};

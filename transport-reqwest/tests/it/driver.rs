@@ -145,7 +145,7 @@ impl<B: Build> suite::Driver for Reqwest<B> {
     }
 
     fn call<C: Call>(endpoint: &Endpoint, call: C) -> Result<C::Output, Halt> {
-        block_on(client::<B>(endpoint).call(call))
+        block_on(client::<B>(endpoint).call(call).run())
     }
 
     fn run<O: BulkOperation>(endpoint: &Endpoint, bulk: &mut Bulk<O>) -> (Vec<O::Page>, Outcome) {
@@ -162,17 +162,18 @@ impl<B: Build> suite::Driver for Reqwest<B> {
 
     fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
         let client = client::<B>(endpoint);
-        block_on(client.delete(selection).retry(suite::fast(20)).lanes(lanes.try_into().unwrap()).run())
+        block_on(client.delete(selection).retry(suite::fast(20)).lanes(lanes).run())
     }
 
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome {
         let client = client::<B>(endpoint);
-        block_on(client.resume(selection).retry(suite::fast(2)).lanes(lanes.try_into().unwrap()).run())
+        block_on(client.resume(selection).retry(suite::fast(2)).lanes(lanes).run())
     }
 
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {
         let client = client::<B>(endpoint);
-        block_on(client.count(list, lanes.try_into().unwrap()))
+        let outcome = block_on(client.count(list).lanes(lanes).run());
+        outcome.halted.map_or(Ok(outcome.listed), Err)
     }
 
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {

@@ -118,7 +118,7 @@ fn a_timeout_around_run_leaves_an_operation_that_counts_the_request() {
 }
 
 /// A stream of a resume whose second request is out and carried out, its response on its way.
-async fn with_a_request_out(held: &Held) -> upstash_dlq_reqwest::Pages<Bulk<Resume>> {
+async fn with_a_request_out(held: &Held) -> upstash_dlq_reqwest::Pages<'static, Bulk<Resume>> {
     held.let_go(1);
     let mut pages = held.client().0.resume(Selection::Everything).pages();
     assert_eq!(pages.next().await.unwrap().unwrap().started.len(), 1);

@@ -2,7 +2,6 @@
 //! met is an error here.
 #![deny(unfulfilled_lint_expectations)]
 
-use std::num::NonZeroUsize;
 use upstash_dlq_core::wire::{DeletePage, List};
 use upstash_dlq_core::{BulkDelete, Event, Selection};
 use upstash_dlq_reqwest::Client;
@@ -13,13 +12,13 @@ async fn run(client: &Client) {
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
-async fn run_with(client: &Client) {
-    client.resume(Selection::Everything).run_with(|_, _| ()).await;
+fn prepared(client: &Client) {
+    client.resume(Selection::Everything);
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
 async fn run_on(client: &Client) {
-    client.restart(Selection::Everything).lanes(NonZeroUsize::MIN).run().await;
+    client.restart(Selection::Everything).lanes(1).run().await;
 }
 
 #[expect(unused_must_use, reason = "this is the test")]
@@ -29,7 +28,12 @@ async fn run_operation(client: &Client, bulk: &mut BulkDelete) {
 
 #[expect(unused_must_use, reason = "this is the test")]
 async fn count(client: &Client) {
-    client.count(List::everything(), NonZeroUsize::MIN).await;
+    client.count(List::everything()).run().await;
+}
+
+#[expect(unused_must_use, reason = "this is the test")]
+fn pages(client: &Client) {
+    client.list(List::everything()).pages();
 }
 
 #[test]
@@ -37,7 +41,8 @@ fn outcomes_must_be_used() {
     // That this compiles is the test.
     let _ = async |client: &Client, bulk: &mut BulkDelete| {
         run(client).await;
-        run_with(client).await;
+        prepared(client);
+        pages(client);
         run_on(client).await;
         run_operation(client, bulk).await;
         count(client).await;

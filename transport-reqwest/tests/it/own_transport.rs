@@ -113,7 +113,7 @@ fn blocking(request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure>
 fn a_transport_of_a_few_lines_deletes_on_several_lanes() {
     let (server, endpoint) = emulator(1_000);
     let client = Client::with_transport(endpoint, over_tcp);
-    let outcome = block_on(client.delete(Selection::Everything).lanes(4.try_into().unwrap()).run());
+    let outcome = block_on(client.delete(Selection::Everything).lanes(4).run());
     assert!(outcome.verified && outcome.totals.affected == 1_000, "{outcome:?}");
     assert_eq!(server.with_service(|s| (s.len(), s.requests_total())), (0, outcome.totals.requests));
 }

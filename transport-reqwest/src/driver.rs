@@ -1,0 +1,396 @@
+//! Drives an operation: a future for each request in flight, all in the caller's task.
+//!
+//! ```text
+//!   next_step -- Send --> the store saves --> in flight --> landed --> on_response --> the store appends --> the page
+//!       |                      | fails: taken back                                         | fails
+//!       +-- End, stopped ------+-----------------------------------------------------------+--> nothing more is sent:
+//!                                                 what is in flight lands, the store is told how it ended, finished
+//! ```
+//!
+//! One call of the store is awaited at a time. What lands meanwhile waits for its turn.
+
+use crate::client::Client;
+use crate::storage::{BoxStorage, Call, Storing};
+use crate::timer::Timer;
+#[cfg(feature = "tracing")]
+use crate::trace::OperationSpan;
+use futures_core::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use http::{Request, Response};
+use std::collections::VecDeque;
+use std::mem;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+use tokio::time::Instant;
+use upstash_dlq_core::client::StoreResult;
+use upstash_dlq_core::drive::{NextStep, next_step};
+use upstash_dlq_core::engine::{InvalidState, RequestId, StoreFailure};
+use upstash_dlq_core::{Driven, Event, Halt, Observer, Operation, TransportFailure};
+
+/// The longest wait before the observer is asked whether to go on.
+const SLICE: Duration = Duration::from_millis(100);
+
+type Landed = (RequestId, Result<Response<Vec<u8>>, TransportFailure>);
+
+/// Sends the requests of one operation, which the caller has.
+pub(crate) struct Driver<'a, O: Operation> {
+    client: Arc<Client>,
+    start: Instant,
+    timer: Timer,
+    stop: Option<BoxFuture<'a, ()>>,
+    /// The store while it is not called. One that has failed is dropped.
+    storage: Option<BoxStorage<'a, O>>,
+    /// A call of the store, and what comes after it.
+    call: Option<(Storing<'a, O>, After<O>)>,
+    in_flight: FuturesUnordered<BoxFuture<'static, Landed>>,
+    /// What has landed while the store was called.
+    landed: VecDeque<Landed>,
+    /// How the operation ended. Nothing more is sent then.
+    ended: Option<Driven<O::Outcome>>,
+    /// Why it was stopped from here, if it was.
+    reason: Halt,
+    is_finished: bool,
+    /// Whether a poll has begun and not returned. After a panic, it never did.
+    is_polled: bool,
+    #[cfg(feature = "tracing")]
+    span: OperationSpan,
+}
+
+/// What comes after a call of the store.
+enum After<O: Operation> {
+    Send(RequestId, Request<()>),
+    Tell(Event<O::Page>),
+    Finish(O::Outcome),
+}
+
+impl<'a, O: Operation> Driver<'a, O> {
+    /// Whatever drove the operation before is gone.
+    pub(crate) fn new(client: Client, operation: &mut O) -> Self {
+        operation.connection_lost();
+        Self {
+            client: Arc::new(client),
+            start: Instant::now(),
+            timer: Timer::default(),
+            stop: None,
+            storage: None,
+            call: None,
+            in_flight: FuturesUnordered::new(),
+            landed: VecDeque::new(),
+            ended: None,
+            reason: Halt::Stopped,
+            is_finished: false,
+            is_polled: false,
+            #[cfg(feature = "tracing")]
+            span: OperationSpan::new(operation),
+        }
+    }
+
+    /// Nothing more is sent once `stop` is done.
+    pub(crate) fn stop_when(&mut self, stop: Option<BoxFuture<'a, ()>>) {
+        self.stop = stop;
+    }
+
+    pub(crate) fn store_in(&mut self, storage: Option<BoxStorage<'a, O>>) {
+        self.storage = storage;
+    }
+
+    /// Nothing is sent, for this reason.
+    pub(crate) fn halt(&mut self, reason: Halt) {
+        self.reason = reason;
+        self.storage = None;
+        self.end(Driven::Stopped);
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// How the operation ended.
+    pub(crate) fn into_driven(self) -> Driven<O::Outcome> {
+        self.ended.unwrap_or(Driven::Stopped)
+    }
+
+    /// The outcome, or how the operation stands.
+    pub(crate) fn outcome(&self, operation: &O) -> O::Outcome
+    where
+        O::Outcome: Clone,
+    {
+        match &self.ended {
+            Some(Driven::Done(outcome)) => outcome.clone(),
+            _ => operation.outcome_halted(self.reason.clone()),
+        }
+    }
+
+    /// The outcome of an operation that is driven no further.
+    pub(crate) fn into_outcome(self, operation: &O) -> O::Outcome {
+        match self.ended {
+            Some(Driven::Done(outcome)) => outcome,
+            _ => operation.outcome_halted(self.reason),
+        }
+    }
+
+    /// Gives the operation back. What is in flight is lost, and what was not sent is not.
+    pub(crate) fn leave(self, operation: &mut O) {
+        if let Some((_, After::Send(id, _))) = self.call {
+            // The request is in flight, so this is no invalid state.
+            let _ = operation.cancel_unsent(id);
+        }
+        operation.connection_lost();
+    }
+
+    /// Drives the operation up to the next page. Returns `None` at its end, when nothing is in flight any more.
+    pub(crate) fn poll_page(
+        &mut self,
+        operation: &mut O,
+        observer: &mut (impl Observer<O> + ?Sized),
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<O::Page>> {
+        #[cfg(feature = "tracing")]
+        let _entered = self.span.enter();
+        if mem::replace(&mut self.is_polled, true) {
+            self.end(Driven::Stopped);
+        }
+        let polled = self.advance(operation, observer, cx);
+        self.is_polled = false;
+        polled
+    }
+
+    fn advance(
+        &mut self,
+        operation: &mut O,
+        observer: &mut (impl Observer<O> + ?Sized),
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<O::Page>> {
+        while !self.is_finished {
+            self.poll_stop(cx);
+            if let Some((mut call, after)) = self.call.take() {
+                if let Poll::Ready((storage, result)) = call.as_mut().poll(cx) {
+                    self.timer.stop();
+                    if let Some(page) = self.on_stored(storage, result, after, operation, observer) {
+                        return Poll::Ready(Some(page));
+                    }
+                } else {
+                    self.call = Some((call, after));
+                    while let Poll::Ready(Some(landed)) = self.in_flight.poll_next_unpin(cx) {
+                        self.landed.push_back(landed);
+                    }
+                    ready!(self.wait(SLICE, observer, cx));
+                }
+                continue;
+            }
+            let mut wait = SLICE;
+            if self.ended.is_none() {
+                let now = self.start.elapsed();
+                match next_step(operation, now, observer) {
+                    NextStep::End(driven) => {
+                        self.end(driven);
+                        continue;
+                    }
+                    NextStep::Send(id, request) => {
+                        self.store_and_send(id, request, operation);
+                        continue;
+                    }
+                    NextStep::Wait(Some(until)) => wait = until.saturating_sub(now).min(SLICE),
+                    NextStep::Wait(None) => {}
+                }
+            } else if self.landed.is_empty() && self.in_flight.is_empty() {
+                self.finish(operation);
+                continue;
+            }
+            if let Some((id, result)) = self.next_landed(cx) {
+                self.timer.stop();
+                if let Some(page) = self.on_landed(id, result, operation, observer) {
+                    return Poll::Ready(Some(page));
+                }
+                continue;
+            }
+            ready!(self.wait(wait, observer, cx));
+        }
+        Poll::Ready(None)
+    }
+
+    /// The first end counts.
+    fn end(&mut self, driven: Driven<O::Outcome>) {
+        self.ended.get_or_insert(driven);
+    }
+
+    fn poll_stop(&mut self, cx: &mut Context<'_>) {
+        if self.ended.is_none() && self.stop.as_mut().is_some_and(|stop| stop.as_mut().poll(cx).is_ready()) {
+            self.end(Driven::Stopped);
+        }
+        if self.ended.is_some() {
+            self.stop = None;
+        }
+    }
+
+    fn wait(&mut self, wait: Duration, observer: &mut (impl Observer<O> + ?Sized), cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.timer.poll(wait, cx));
+        if observer.while_waiting().is_break() {
+            self.end(Driven::Stopped);
+        }
+        Poll::Ready(())
+    }
+
+    fn next_landed(&mut self, cx: &mut Context<'_>) -> Option<Landed> {
+        if let Some(landed) = self.landed.pop_front() {
+            return Some(landed);
+        }
+        match self.in_flight.poll_next_unpin(cx) {
+            Poll::Ready(landed) => landed,
+            Poll::Pending => None,
+        }
+    }
+
+    /// The request counts as in flight, so this is the moment to store that.
+    fn store_and_send(&mut self, id: RequestId, request: Request<()>, operation: &O) {
+        let Some(storage) = self.storage.take() else { return self.send(id, request) };
+        match storage.before_send(operation) {
+            Call::Await(call) => self.call = Some((call, After::Send(id, request))),
+            Call::Nothing(storage) => {
+                self.storage = Some(storage);
+                self.send(id, request);
+            }
+        }
+    }
+
+    fn send(&mut self, id: RequestId, request: Request<()>) {
+        self.timer.stop();
+        let client = Arc::clone(&self.client);
+        self.in_flight.push(Box::pin(async move { (id, client.send(request).await) }));
+    }
+
+    fn on_landed(
+        &mut self,
+        id: RequestId,
+        result: Result<Response<Vec<u8>>, TransportFailure>,
+        operation: &mut O,
+        observer: &mut (impl Observer<O> + ?Sized),
+    ) -> Option<O::Page> {
+        let event = match result {
+            Ok(response) => {
+                let (parts, body) = response.into_parts();
+                operation.on_response(id, Response::from_parts(parts, body.as_slice()))
+            }
+            Err(failure) => operation.on_failure(id, failure),
+        };
+        let Ok(event) = event else {
+            // This cannot happen, since the request was in flight. Stopping is safe in any case.
+            self.end(Driven::Stopped);
+            return None;
+        };
+        #[cfg(feature = "tracing")]
+        self.span.on_event(operation, &event);
+        if let (Event::Page(page), Some(storage)) = (&event, self.storage.take()) {
+            match storage.on_page(page) {
+                Call::Nothing(storage) => self.storage = Some(storage),
+                Call::Await(call) => {
+                    self.call = Some((call, After::Tell(event)));
+                    return None;
+                }
+            }
+        }
+        self.tell(event, operation, observer)
+    }
+
+    /// Tells the observer. Returns the page, for whoever takes pages.
+    fn tell(
+        &mut self,
+        event: Event<O::Page>,
+        operation: &mut O,
+        observer: &mut (impl Observer<O> + ?Sized),
+    ) -> Option<O::Page> {
+        if observer.on_event(operation, &event).is_break() {
+            self.end(Driven::Stopped);
+        }
+        match event {
+            Event::Page(page) => Some(page),
+            _ => None,
+        }
+    }
+
+    fn on_stored(
+        &mut self,
+        storage: BoxStorage<'a, O>,
+        result: StoreResult,
+        after: After<O>,
+        operation: &mut O,
+        observer: &mut (impl Observer<O> + ?Sized),
+    ) -> Option<O::Page> {
+        let failed = result.err().map(|error| Halt::StoreFailed(StoreFailure::new(error)));
+        match (after, failed) {
+            (After::Send(id, request), None) => {
+                self.storage = Some(storage);
+                if self.ended.is_none() {
+                    self.send(id, request);
+                } else {
+                    self.take_back(id, operation);
+                }
+                None
+            }
+            (After::Send(id, _), Some(halt)) => {
+                self.take_back(id, operation);
+                self.halt(halt);
+                None
+            }
+            (After::Tell(event), None) => {
+                let stored = match &event {
+                    Event::Page(page) => storage.page_stored(operation, page),
+                    _ => Ok(()),
+                };
+                self.storage = Some(storage);
+                if let Err(InvalidState) = stored {
+                    // Only an observer can have said so before. Stopping is safe in any case.
+                    self.end(Driven::Stopped);
+                }
+                self.tell(event, operation, observer)
+            }
+            (After::Tell(event), Some(halt)) => {
+                self.halt(halt);
+                // A page that could not be stored is told to the observer, and not handed over.
+                let _ = self.tell(event, operation, observer);
+                None
+            }
+            (After::Finish(outcome), failed) => {
+                let outcome = match failed {
+                    Some(halt) => storage.failed(outcome, halt),
+                    None => outcome,
+                };
+                self.finished(Driven::Done(outcome), operation);
+                None
+            }
+        }
+    }
+
+    fn take_back(&mut self, id: RequestId, operation: &mut O) {
+        // The request is in flight, so this is no invalid state.
+        let _ = operation.cancel_unsent(id);
+    }
+
+    /// Nothing is in flight any more. The store is told how the operation ended.
+    fn finish(&mut self, operation: &O) {
+        let driven = self.ended.take().unwrap_or(Driven::Stopped);
+        let Some(storage) = self.storage.take() else { return self.finished(driven, operation) };
+        let outcome = match driven {
+            Driven::Done(outcome) => outcome,
+            Driven::Stopped => operation.outcome_halted(self.reason.clone()),
+        };
+        match storage.end(operation, &outcome) {
+            // Stays ended while the store is called: nothing more is sent.
+            Call::Await(call) => {
+                self.ended = Some(Driven::Stopped);
+                self.call = Some((call, After::Finish(outcome)));
+            }
+            Call::Nothing(_) => self.finished(Driven::Done(outcome), operation),
+        }
+    }
+
+    fn finished(&mut self, driven: Driven<O::Outcome>, operation: &O) {
+        #[cfg(feature = "tracing")]
+        self.span.end(operation, &driven, &self.reason);
+        #[cfg(not(feature = "tracing"))]
+        let _ = operation;
+        self.ended = Some(driven);
+        self.is_finished = true;
+    }
+}
