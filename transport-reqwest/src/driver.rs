@@ -10,7 +10,7 @@
 //! One call of the store is awaited at a time. What lands meanwhile waits for its turn.
 
 use crate::client::Client;
-use crate::storage::{BoxStorage, Call, Storing};
+use crate::storage::{BoxStorage, Call};
 use crate::timer::Timer;
 #[cfg(feature = "tracing")]
 use crate::trace::OperationSpan;
@@ -39,10 +39,10 @@ pub(crate) struct Driver<'a, O: Operation> {
     start: Instant,
     timer: Timer,
     stop: Option<BoxFuture<'a, ()>>,
-    /// The store while it is not called. One that has failed is dropped.
+    /// The store. One that has failed is dropped.
     storage: Option<BoxStorage<'a, O>>,
-    /// A call of the store, and what comes after it.
-    call: Option<(Storing<'a, O>, After<O>)>,
+    /// What comes after the call of the store that is awaited.
+    after: Option<After<O>>,
     in_flight: FuturesUnordered<BoxFuture<'static, Landed>>,
     /// What has landed while the store was called.
     landed: VecDeque<Landed>,
@@ -74,7 +74,7 @@ impl<'a, O: Operation> Driver<'a, O> {
             timer: Timer::default(),
             stop: None,
             storage: None,
-            call: None,
+            after: None,
             in_flight: FuturesUnordered::new(),
             landed: VecDeque::new(),
             ended: None,
@@ -132,7 +132,7 @@ impl<'a, O: Operation> Driver<'a, O> {
 
     /// Gives the operation back. What is in flight is lost, and what was not sent is not.
     pub(crate) fn leave(self, operation: &mut O) {
-        if let Some((_, After::Send(id, _))) = self.call {
+        if let Some(After::Send(id, _)) = self.after {
             // The request is in flight, so this is no invalid state.
             let _ = operation.cancel_unsent(id);
         }
@@ -164,14 +164,13 @@ impl<'a, O: Operation> Driver<'a, O> {
     ) -> Poll<Option<O::Page>> {
         while !self.is_finished {
             self.poll_stop(cx);
-            if let Some((mut call, after)) = self.call.take() {
-                if let Poll::Ready((storage, result)) = call.as_mut().poll(cx) {
+            if self.after.is_some() {
+                if let Poll::Ready(result) = self.poll_store(cx) {
                     self.timer.stop();
-                    if let Some(page) = self.on_stored(storage, result, after, operation, observer) {
+                    if let Some(page) = self.on_stored(result, operation, observer) {
                         return Poll::Ready(Some(page));
                     }
                 } else {
-                    self.call = Some((call, after));
                     while let Poll::Ready(Some(landed)) = self.in_flight.poll_next_unpin(cx) {
                         self.landed.push_back(landed);
                     }
@@ -224,6 +223,13 @@ impl<'a, O: Operation> Driver<'a, O> {
         }
     }
 
+    fn poll_store(&mut self, cx: &mut Context<'_>) -> Poll<StoreResult> {
+        match &mut self.storage {
+            Some(storage) => storage.poll(cx).map_ok(|_| ()),
+            None => Poll::Ready(Ok(())),
+        }
+    }
+
     fn wait(&mut self, wait: Duration, observer: &mut (impl Observer<O> + ?Sized), cx: &mut Context<'_>) -> Poll<()> {
         ready!(self.timer.poll(wait, cx));
         if observer.while_waiting().is_break() {
@@ -244,13 +250,9 @@ impl<'a, O: Operation> Driver<'a, O> {
 
     /// The request counts as in flight, so this is the moment to store that.
     fn store_and_send(&mut self, id: RequestId, request: Request<()>, operation: &O) {
-        let Some(storage) = self.storage.take() else { return self.send(id, request) };
-        match storage.before_send(operation) {
-            Call::Await(call) => self.call = Some((call, After::Send(id, request))),
-            Call::Nothing(storage) => {
-                self.storage = Some(storage);
-                self.send(id, request);
-            }
+        match self.storage.as_mut().map_or(Call::Nothing, |storage| storage.before_send(operation)) {
+            Call::Begun => self.after = Some(After::Send(id, request)),
+            Call::Nothing => self.send(id, request),
         }
     }
 
@@ -281,13 +283,10 @@ impl<'a, O: Operation> Driver<'a, O> {
         };
         #[cfg(feature = "tracing")]
         self.span.on_event(operation, &event);
-        if let (Event::Page(page), Some(storage)) = (&event, self.storage.take()) {
-            match storage.on_page(page) {
-                Call::Nothing(storage) => self.storage = Some(storage),
-                Call::Await(call) => {
-                    self.call = Some((call, After::Tell(event)));
-                    return None;
-                }
+        if let (Event::Page(page), Some(storage)) = (&event, &mut self.storage) {
+            if storage.on_page(page) == Call::Begun {
+                self.after = Some(After::Tell(event));
+                return None;
             }
         }
         self.tell(event, operation, observer)
@@ -311,77 +310,57 @@ impl<'a, O: Operation> Driver<'a, O> {
 
     fn on_stored(
         &mut self,
-        storage: BoxStorage<'a, O>,
         result: StoreResult,
-        after: After<O>,
         operation: &mut O,
         observer: &mut (impl Observer<O> + ?Sized),
     ) -> Option<O::Page> {
         let failed = result.err().map(|error| Halt::StoreFailed(StoreFailure::new(error)));
-        match (after, failed) {
-            (After::Send(id, request), None) => {
-                self.storage = Some(storage);
-                if self.ended.is_none() {
-                    self.send(id, request);
-                } else {
-                    self.take_back(id, operation);
+        match (self.after.take()?, failed) {
+            (After::Send(id, request), None) if self.ended.is_none() => self.send(id, request),
+            (After::Send(id, _), failed) => {
+                // The request is in flight, so this is no invalid state.
+                let _ = operation.cancel_unsent(id);
+                if let Some(halt) = failed {
+                    self.halt(halt);
                 }
-                None
-            }
-            (After::Send(id, _), Some(halt)) => {
-                self.take_back(id, operation);
-                self.halt(halt);
-                None
             }
             (After::Tell(event), None) => {
-                let stored = match &event {
-                    Event::Page(page) => storage.page_stored(operation, page),
-                    _ => Ok(()),
-                };
-                self.storage = Some(storage);
-                if let Err(InvalidState) = stored {
-                    // Only an observer can have said so before. Stopping is safe in any case.
-                    self.end(Driven::Stopped);
+                if let (Event::Page(page), Some(storage)) = (&event, &self.storage) {
+                    if let Err(InvalidState) = storage.page_stored(operation, page) {
+                        // Only an observer can have said so before. Stopping is safe in any case.
+                        self.end(Driven::Stopped);
+                    }
                 }
-                self.tell(event, operation, observer)
+                return self.tell(event, operation, observer);
             }
             (After::Tell(event), Some(halt)) => {
                 self.halt(halt);
                 // A page that could not be stored is told to the observer, and not handed over.
                 let _ = self.tell(event, operation, observer);
-                None
             }
             (After::Finish(outcome), failed) => {
-                let outcome = match failed {
-                    Some(halt) => storage.failed(outcome, halt),
-                    None => outcome,
+                let outcome = match (failed, self.storage.take()) {
+                    (Some(halt), Some(storage)) => storage.failed(outcome, halt),
+                    _ => outcome,
                 };
                 self.finished(Driven::Done(outcome), operation);
-                None
             }
         }
-    }
-
-    fn take_back(&mut self, id: RequestId, operation: &mut O) {
-        // The request is in flight, so this is no invalid state.
-        let _ = operation.cancel_unsent(id);
+        None
     }
 
     /// Nothing is in flight any more. The store is told how the operation ended.
     fn finish(&mut self, operation: &O) {
-        let driven = self.ended.take().unwrap_or(Driven::Stopped);
-        let Some(storage) = self.storage.take() else { return self.finished(driven, operation) };
+        // It stays ended while the store is called: nothing more is sent.
+        let driven = self.ended.replace(Driven::Stopped).unwrap_or(Driven::Stopped);
+        let Some(storage) = &mut self.storage else { return self.finished(driven, operation) };
         let outcome = match driven {
             Driven::Done(outcome) => outcome,
             Driven::Stopped => operation.outcome_halted(self.reason.clone()),
         };
         match storage.end(operation, &outcome) {
-            // Stays ended while the store is called: nothing more is sent.
-            Call::Await(call) => {
-                self.ended = Some(Driven::Stopped);
-                self.call = Some((call, After::Finish(outcome)));
-            }
-            Call::Nothing(_) => self.finished(Driven::Done(outcome), operation),
+            Call::Begun => self.after = Some(After::Finish(outcome)),
+            Call::Nothing => self.finished(Driven::Done(outcome), operation),
         }
     }
 

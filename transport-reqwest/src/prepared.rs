@@ -4,9 +4,10 @@ use crate::client::Client;
 use crate::driver::Driver;
 use crate::pages::{Items, Pages};
 use crate::running::{BoxObserver, Running, Unobserved};
-use crate::storage::{Archive, BoxStorage, Checkpoints};
+use crate::storage::{Archive, BoxStorage, Call, Checkpoints};
 use futures_core::future::BoxFuture;
 use std::fmt;
+use std::future::poll_fn;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore};
 use upstash_dlq_core::engine::StoreFailure;
@@ -136,8 +137,11 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
         if self.invalid.is_some() {
             return Ok(None);
         }
-        let Some(storage) = self.storage.take() else { return Ok(None) };
-        let (storage, loaded) = storage.load().await;
+        let Some(mut storage) = self.storage.take() else { return Ok(None) };
+        let loaded = match storage.load() {
+            Call::Begun => poll_fn(|cx| storage.poll(cx)).await,
+            Call::Nothing => Ok(None),
+        };
         let loaded = loaded.map_err(|error| Halt::StoreFailed(StoreFailure::new(error)))?;
         self.storage = Some(storage);
         Ok(loaded)
@@ -271,7 +275,7 @@ impl<'a, O: BulkOperation> Prepared<'a, BulkBuilder<O>> {
     /// A request that was in flight when a process ended, or when a future was dropped, may have been carried out. A delete
     /// sends it again. A resume or restart halts with [`Halt::InDoubt`] before it sends anything: see `settle`.
     pub fn checkpoint(mut self, store: impl AsyncCheckpointStore + 'a) -> Self {
-        self.storage = Some(Box::new(Checkpoints(store)));
+        self.storage = Some(Box::new(Checkpoints::new(store)));
         self
     }
 }
@@ -305,7 +309,7 @@ impl<'a> Prepared<'a, BulkBuilder<Delete>> {
             observer: Box::new(Unobserved),
             is_observed: false,
             stop: self.stop,
-            storage: Some(Box::new(Archive(store))),
+            storage: Some(Box::new(Archive::new(store))),
             resume_from: None,
             settle: None,
             invalid: self.invalid,

@@ -1,87 +1,131 @@
 //! What a store does around the requests of an operation.
 //!
-//! A call takes the store and gives it back with its result. So its future owns all that it needs, and may be dropped.
+//! A call is begun, then polled. Its future owns the store and gives it back, so it may be dropped at any point.
 
 use futures_core::future::BoxFuture;
+use std::task::{Context, Poll, ready};
 use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore, StoreResult};
 use upstash_dlq_core::engine::InvalidState;
 use upstash_dlq_core::operation::{ArchiveOutcome, ArchivePage, Bulk};
 use upstash_dlq_core::wire::BulkOperation;
 use upstash_dlq_core::{ArchivedDelete, Checkpoint, Halt, Operation, Outcome};
 
-pub(crate) type BoxStorage<'a, O> = Box<dyn Storage<'a, O> + 'a>;
+pub(crate) type BoxStorage<'a, O> = Box<dyn Storage<O> + 'a>;
 
-/// A call that is awaited.
-pub(crate) type Storing<'a, O, T = ()> = BoxFuture<'a, (BoxStorage<'a, O>, StoreResult<T>)>;
-
-/// What a store does now.
-pub(crate) enum Call<'a, O> {
+/// Whether a call was begun, which must be polled to its end before the next one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Call {
+    Begun,
     /// There is nothing to store.
-    Nothing(BoxStorage<'a, O>),
-    Await(Storing<'a, O>),
+    Nothing,
 }
 
 /// What a store does for one kind of operation.
-pub(crate) trait Storage<'a, O: Operation>: Send {
+pub(crate) trait Storage<O: Operation>: Send {
     /// Reads the checkpoint that an earlier process has left.
-    fn load(self: Box<Self>) -> Storing<'a, O, Option<Checkpoint>>;
+    fn load(&mut self) -> Call;
 
     /// Called with the next request in flight, before it is sent.
-    fn before_send(self: Box<Self>, operation: &O) -> Call<'a, O>;
+    fn before_send(&mut self, operation: &O) -> Call;
 
-    fn on_page(self: Box<Self>, page: &O::Page) -> Call<'a, O>;
+    fn on_page(&mut self, page: &O::Page) -> Call;
 
     /// Called after [`Self::on_page`] has stored what is in the page.
     fn page_stored(&self, operation: &mut O, page: &O::Page) -> Result<(), InvalidState>;
 
     /// Called once, when nothing is in flight any more.
-    fn end(self: Box<Self>, operation: &O, outcome: &O::Outcome) -> Call<'a, O>;
+    fn end(&mut self, operation: &O, outcome: &O::Outcome) -> Call;
+
+    /// Polls the call. Only [`Self::load`] returns a checkpoint.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StoreResult<Option<Checkpoint>>>;
 
     /// The outcome of an operation whose store failed at its end.
     fn failed(&self, outcome: O::Outcome, halt: Halt) -> O::Outcome;
 }
 
-/// Keeps the checkpoints of a bulk operation.
-pub(crate) struct Checkpoints<S>(pub(crate) S);
+/// A store, or a call of it.
+struct Calls<'a, S> {
+    /// `None` while it is called.
+    store: Option<S>,
+    call: Option<BoxFuture<'a, (S, StoreResult<Option<Checkpoint>>)>>,
+}
 
-impl<'a, S: AsyncCheckpointStore + 'a> Checkpoints<S> {
-    fn save<O: BulkOperation>(mut self: Box<Self>, operation: &Bulk<O>) -> Call<'a, Bulk<O>> {
-        let checkpoint = operation.checkpoint();
-        Call::Await(Box::pin(async move {
-            let result = self.0.save(checkpoint).await;
-            (self as BoxStorage<'a, Bulk<O>>, result)
-        }))
+impl<'a, S> Calls<'a, S> {
+    fn new(store: S) -> Self {
+        Self { store: Some(store), call: None }
+    }
+
+    fn begin<F>(&mut self, call: impl FnOnce(S) -> F) -> Call
+    where
+        F: Future<Output = (S, StoreResult<Option<Checkpoint>>)> + Send + 'a,
+    {
+        if let Some(store) = self.store.take() {
+            self.call = Some(Box::pin(call(store)));
+        }
+        Call::Begun
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StoreResult<Option<Checkpoint>>> {
+        // A call that has panicked is not polled again.
+        let Some(mut call) = self.call.take() else { return Poll::Ready(Err("the store has panicked".into())) };
+        let polled = call.as_mut().poll(cx);
+        if polled.is_pending() {
+            self.call = Some(call);
+        }
+        let (store, result) = ready!(polled);
+        self.store = Some(store);
+        Poll::Ready(result)
     }
 }
 
-impl<'a, O: BulkOperation, S: AsyncCheckpointStore + 'a> Storage<'a, Bulk<O>> for Checkpoints<S> {
-    fn load(mut self: Box<Self>) -> Storing<'a, Bulk<O>, Option<Checkpoint>> {
-        Box::pin(async move {
-            let result = self.0.load().await;
-            (self as BoxStorage<'a, Bulk<O>>, result)
+/// Keeps the checkpoints of a bulk operation.
+pub(crate) struct Checkpoints<'a, S>(Calls<'a, S>);
+
+impl<'a, S: AsyncCheckpointStore + 'a> Checkpoints<'a, S> {
+    pub(crate) fn new(store: S) -> Self {
+        Self(Calls::new(store))
+    }
+
+    fn save(&mut self, checkpoint: Checkpoint) -> Call {
+        self.0.begin(|mut store| async move {
+            let result = store.save(checkpoint).await;
+            (store, result.map(|()| None))
+        })
+    }
+}
+
+impl<'a, O: BulkOperation, S: AsyncCheckpointStore + 'a> Storage<Bulk<O>> for Checkpoints<'a, S> {
+    fn load(&mut self) -> Call {
+        self.0.begin(|mut store| async move {
+            let result = store.load().await;
+            (store, result)
         })
     }
 
-    fn before_send(self: Box<Self>, operation: &Bulk<O>) -> Call<'a, Bulk<O>> {
-        self.save(operation)
+    fn before_send(&mut self, operation: &Bulk<O>) -> Call {
+        self.save(operation.checkpoint())
     }
 
-    fn on_page(self: Box<Self>, _page: &O::Page) -> Call<'a, Bulk<O>> {
-        Call::Nothing(self)
+    fn on_page(&mut self, _page: &O::Page) -> Call {
+        Call::Nothing
     }
 
     fn page_stored(&self, _operation: &mut Bulk<O>, _page: &O::Page) -> Result<(), InvalidState> {
         Ok(())
     }
 
-    fn end(mut self: Box<Self>, operation: &Bulk<O>, outcome: &Outcome) -> Call<'a, Bulk<O>> {
+    fn end(&mut self, operation: &Bulk<O>, outcome: &Outcome) -> Call {
         if outcome.halted.is_some() {
-            return self.save(operation);
+            return self.save(operation.checkpoint());
         }
-        Call::Await(Box::pin(async move {
-            let result = self.0.remove().await;
-            (self as BoxStorage<'a, Bulk<O>>, result)
-        }))
+        self.0.begin(|mut store| async move {
+            let result = store.remove().await;
+            (store, result.map(|()| None))
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StoreResult<Option<Checkpoint>>> {
+        self.0.poll(cx)
     }
 
     fn failed(&self, mut outcome: Outcome, halt: Halt) -> Outcome {
@@ -91,38 +135,48 @@ impl<'a, O: BulkOperation, S: AsyncCheckpointStore + 'a> Storage<'a, Bulk<O>> fo
 }
 
 /// Keeps the runs that an archived delete deletes.
-pub(crate) struct Archive<S>(pub(crate) S);
+pub(crate) struct Archive<'a, S>(Calls<'a, S>);
 
-impl<'a, S: AsyncArchiveStore + 'a> Storage<'a, ArchivedDelete> for Archive<S> {
-    fn load(self: Box<Self>) -> Storing<'a, ArchivedDelete, Option<Checkpoint>> {
-        Box::pin(std::future::ready((self as BoxStorage<'a, ArchivedDelete>, Ok(None))))
+impl<S> Archive<'_, S> {
+    pub(crate) fn new(store: S) -> Self {
+        Self(Calls::new(store))
+    }
+}
+
+impl<'a, S: AsyncArchiveStore + 'a> Storage<ArchivedDelete> for Archive<'a, S> {
+    fn load(&mut self) -> Call {
+        Call::Nothing
     }
 
-    fn before_send(self: Box<Self>, _operation: &ArchivedDelete) -> Call<'a, ArchivedDelete> {
-        Call::Nothing(self)
+    fn before_send(&mut self, _operation: &ArchivedDelete) -> Call {
+        Call::Nothing
     }
 
-    fn on_page(mut self: Box<Self>, page: &ArchivePage) -> Call<'a, ArchivedDelete> {
-        let Some(batch) = &page.batch else { return Call::Nothing(self) };
+    fn on_page(&mut self, page: &ArchivePage) -> Call {
+        let Some(batch) = &page.batch else { return Call::Nothing };
         let messages = batch.messages.clone();
-        Call::Await(Box::pin(async move {
-            let result = self.0.append(messages).await;
-            (self as BoxStorage<'a, ArchivedDelete>, result)
-        }))
+        self.0.begin(|mut store| async move {
+            let result = store.append(messages).await;
+            (store, result.map(|()| None))
+        })
     }
 
     fn page_stored(&self, operation: &mut ArchivedDelete, page: &ArchivePage) -> Result<(), InvalidState> {
         page.batch.as_ref().map_or(Ok(()), |batch| operation.stored(batch.number))
     }
 
-    fn end(mut self: Box<Self>, _operation: &ArchivedDelete, outcome: &ArchiveOutcome) -> Call<'a, ArchivedDelete> {
+    fn end(&mut self, _operation: &ArchivedDelete, outcome: &ArchiveOutcome) -> Call {
         if outcome.archived == 0 {
-            return Call::Nothing(self);
+            return Call::Nothing;
         }
-        Call::Await(Box::pin(async move {
-            let result = self.0.finish().await;
-            (self as BoxStorage<'a, ArchivedDelete>, result)
-        }))
+        self.0.begin(|mut store| async move {
+            let result = store.finish().await;
+            (store, result.map(|()| None))
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StoreResult<Option<Checkpoint>>> {
+        self.0.poll(cx)
     }
 
     fn failed(&self, mut outcome: ArchiveOutcome, halt: Halt) -> ArchiveOutcome {

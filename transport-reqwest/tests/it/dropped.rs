@@ -1,12 +1,13 @@
 //! What is left of a request whose future is dropped: the operation counts it.
 
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use upstash_dlq_core::client::{AsyncCheckpointStore, StoreResult};
 use upstash_dlq_core::operation::{Bulk, InDoubt};
 use upstash_dlq_core::wire::{DeletePage, List, ListPage, Resume, StartedPage};
 use upstash_dlq_core::{
@@ -225,5 +226,49 @@ fn a_listing_goes_on_where_its_stream_stood() {
             .await;
         let Driven::Done(outcome) = driven else { panic!() };
         assert_eq!((outcome.halted, rest), (None, vec![DlqId::new("b").unwrap()]));
+    });
+}
+
+/// Saves nothing before the requests that were saved earlier have reached the server.
+struct AfterTheOthers(Held, usize);
+
+impl AsyncCheckpointStore for AfterTheOthers {
+    async fn save(&mut self, _: Checkpoint) -> StoreResult {
+        self.0.hears(self.1).await;
+        self.1 += 1;
+        Ok(())
+    }
+}
+
+#[test]
+fn requests_in_flight_go_on_while_a_store_is_awaited() {
+    let held = Held::start(DELETED);
+    held.let_go(1);
+    let delete = held.client().0.delete(Selection::Everything).lanes(4).checkpoint(AfterTheOthers(held.clone(), 0));
+    block_on(async {
+        let run = tokio::spawn(delete.run());
+        held.hears(5).await;
+        held.let_go(usize::MAX);
+        let outcome = run.await.unwrap().into_result().unwrap();
+        assert!(outcome.verified && outcome.totals.affected == 100, "{outcome:?}");
+    });
+}
+
+#[test]
+fn what_is_in_flight_finishes_after_a_stop() {
+    let held = Held::start(DELETED);
+    held.let_go(1);
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let delete = held.client().0.delete(Selection::Everything).lanes(4).stop_when(stopped.map(|_| ()));
+    block_on(async {
+        let run = tokio::spawn(delete.run());
+        held.hears(5).await;
+        stop.send(()).unwrap();
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(!run.is_finished());
+        held.let_go(usize::MAX);
+        let outcome = run.await.unwrap();
+        assert_eq!((outcome.halted, outcome.totals.unconfirmed), (Some(Halt::Stopped), 0));
+        assert_eq!((outcome.totals.requests, held.heard().len()), (5, 5));
     });
 }

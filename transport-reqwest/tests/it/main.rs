@@ -10,9 +10,14 @@ mod suite;
 mod conformance;
 mod driver;
 mod dropped;
+mod drops;
 mod must_use;
 mod observer;
 mod own_client;
 mod own_transport;
+mod prepared;
+mod stores;
+mod streams;
+mod support;
 
 suite!(driver::Reqwest<driver::Ours>);
