@@ -56,7 +56,8 @@ impl<'a, O: Operation> Pages<'a, O> {
 
     /// Returns the operation, to be driven on with [`Client::run`] from where it stands. A request in flight is given up and
     /// counts as [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown). A resume or restart then has to be settled before
-    /// it continues.
+    /// it continues. Before the first poll has read the checkpoint of a store, the operation stands at its start:
+    /// [`Prepared::into_operation`](crate::Prepared::into_operation) reads it.
     pub fn into_operation(self) -> O {
         match self.state {
             State::Loading { operation, .. } => operation,

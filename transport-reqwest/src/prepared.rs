@@ -201,8 +201,21 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     ///   settled.
     /// - *list*, *get*: what was read.
     ///
-    /// To stop without a loss, use [`Self::stop_when`]. To drop without a loss, keep the operation yourself
-    /// ([`Self::into_operation`], [`Client::run`]). See `upstash_dlq_core::client::cancellation`.
+    /// To stop without a loss, use [`Self::stop_when`]. To drop without a loss, keep the operation yourself. It counts a request
+    /// that was in flight as unconfirmed. See `upstash_dlq_core::client::cancellation`.
+    ///
+    /// ```
+    /// # use std::time::Duration;
+    /// # use upstash_dlq_reqwest::{Client, core::{BulkResume, Event, Halt, Selection}};
+    /// # async fn example(client: Client) -> Result<(), Halt> {
+    /// let mut resume = client.resume(Selection::Everything).into_operation().await?;
+    /// let observer = &mut |_: &BulkResume, event: &Event<_>| println!("{event:?}");
+    /// if tokio::time::timeout(Duration::from_secs(60), client.run(&mut resume, observer)).await.is_err() {
+    ///     println!("so far: {:?}, checkpoint: {}", resume.totals(), resume.checkpoint().to_json());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     ///
     /// # Panics
     /// Panics if the observer panics. Nothing more is sent then.

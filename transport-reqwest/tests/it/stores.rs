@@ -31,7 +31,10 @@ fn nothing_is_sent_after_a_checkpoint_that_could_not_be_kept() {
             if !memory.has_failed() {
                 assert!(outcome.halted.is_none() && outcome.verified && call > 6, "{outcome:?}");
                 assert_eq!((memory.count("load"), memory.count("remove")), (1, 1));
-                assert_eq!(memory.with(|stored| (stored.checkpoint.clone(), stored.calls.len())), (None, call));
+                // How many requests lanes need depends on which of them is first.
+                let calls = memory.with(|stored| stored.calls.len());
+                assert!(if lanes == 1 { calls == call } else { calls <= call }, "{calls} {call}");
+                assert_eq!(memory.with(|stored| stored.checkpoint.clone()), None);
                 break;
             }
             assert!(has_failed(outcome.halted.as_ref()), "{call}: {outcome:?}");

@@ -1,10 +1,10 @@
 //! Streams of pages and of items: as far as they are asked, and left at any point.
 
 use crate::suite::fast;
-use crate::support::{block_on, by_ids, drop_after, requests, serve, serve_with};
+use crate::support::{Memory, block_on, by_ids, drop_after, requests, serve, serve_with};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use upstash_dlq_core::wire::{DeletePage, List, ListPage, Resume, StartedPage};
-use upstash_dlq_core::{BulkDelete, Driven, Event, Halt, Listing, Operation, Selection, Settlement};
+use upstash_dlq_core::{BulkDelete, Checkpoint, Driven, Event, Halt, Listing, Operation, Selection, Settlement};
 use upstash_dlq_core::{DlqMessage, operation::Bulk};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan};
 
@@ -183,4 +183,56 @@ fn a_listing_goes_on_wherever_its_stream_is_left() {
             break;
         }
     }
+}
+
+#[test]
+fn a_request_that_waits_for_its_store_was_not_sent() {
+    let (server, client) = serve(260);
+    let mut saves = 0;
+    let store = move |_: Checkpoint| {
+        saves += 1;
+        let hangs = saves == 3;
+        async move {
+            if hangs {
+                std::future::pending::<()>().await;
+            }
+            Ok::<(), std::io::Error>(())
+        }
+    };
+    let mut pages = client.resume(by_ids(&server, 210)).checkpoint(store).pages();
+    block_on(async {
+        for _ in 0..2 {
+            pages.next().await.unwrap().unwrap();
+        }
+        // It is in flight as long as the stream may still send it, …
+        assert!(tokio::time::timeout(std::time::Duration::from_millis(50), pages.next()).await.is_err());
+        assert_eq!((pages.operation().in_flight(), pages.operation().totals().unconfirmed), (1, 1));
+        // … and nobody has to find out what became of it.
+        let mut resume = pages.into_operation();
+        assert_eq!((resume.totals().unconfirmed, resume.totals().requests, requests(&server)), (0, 2, 2));
+        let driven = client.run(&mut resume, &mut |_: &Bulk<Resume>, _: &Event<StartedPage>| ()).await;
+        assert!(matches!(driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.totals.affected == 210));
+    });
+}
+
+#[test]
+fn a_stream_begins_where_its_store_says() {
+    let (server, client) = serve(260);
+    let memory = Memory::default();
+    let wanted = by_ids(&server, 210);
+    let resume = || client.resume(wanted.clone()).checkpoint(memory.clone());
+    block_on(async {
+        let mut pages = resume().pages();
+        pages.next().await.unwrap().unwrap();
+        pages.next().await.unwrap().unwrap();
+        // Dropped: the second request is still in flight by the checkpoint, so nothing is sent.
+        drop(pages);
+        let mut pages = resume().pages();
+        assert_eq!(pages.operation().totals().requests, 0);
+        assert!(matches!(pages.next().await, Some(Err(Halt::InDoubt { asked: 50, .. }))));
+        assert!(pages.next().await.is_none());
+        assert_eq!((pages.operation().totals().requests, requests(&server)), (2, 2));
+        let rest: Vec<_> = resume().settle(Settlement::Applied).items().try_collect().await.unwrap();
+        assert_eq!((rest.len(), server.with_service(|s| s.started().count())), (110, 210));
+    });
 }
