@@ -76,10 +76,10 @@ impl Client {
         #[cfg(feature = "tracing")]
         {
             use tracing::Instrument;
-            let span = crate::trace::span(&request);
+            let span = crate::trace::request(&request);
             let traced = async {
                 let result = self.transport.send_boxed(request).await;
-                crate::trace::record(&result);
+                crate::trace::response(&result);
                 result
             };
             traced.instrument(span).await

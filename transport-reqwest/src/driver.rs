@@ -366,7 +366,10 @@ impl<'a, O: Operation> Driver<'a, O> {
 
     fn finished(&mut self, driven: Driven<O::Outcome>, operation: &O) {
         #[cfg(feature = "tracing")]
-        self.span.end(operation, &driven, &self.reason);
+        {
+            let was_stopped = matches!(driven, Driven::Stopped) || self.reason != Halt::Stopped;
+            self.span.end(operation, was_stopped.then_some(&self.reason));
+        }
         #[cfg(not(feature = "tracing"))]
         let _ = operation;
         self.ended = Some(driven);

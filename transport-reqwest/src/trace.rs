@@ -4,33 +4,34 @@
 //! `upstash_dlq::metrics`, with the field names that `tracing-opentelemetry` makes counters of.
 
 use http::{Request, Response};
-use tracing::Level;
-use upstash_dlq_core::{Delivery, Driven, Event, Halt, Operation, TransportFailure};
+use upstash_dlq_core::{Delivery, Event, Halt, Operation, TransportFailure};
 
-/// The target of the counters.
-const METRICS: &str = "upstash_dlq::metrics";
+/// An event that counts.
+macro_rules! count {
+    ($($counter:tt)*) => {
+        tracing::event!(target: "upstash_dlq::metrics", tracing::Level::DEBUG, $($counter)*)
+    };
+}
 
-pub(crate) fn span(request: &Request<()>) -> tracing::Span {
-    tracing::event!(target: METRICS, Level::DEBUG, monotonic_counter.upstash_dlq_requests = 1_u64);
+/// The span of a request that is about to be sent.
+pub(crate) fn request(request: &Request<()>) -> tracing::Span {
+    count!(monotonic_counter.upstash_dlq_requests = 1_u64);
     tracing::debug_span!("upstash_dlq.request", method = %request.method(), path = request.uri().path())
 }
 
-pub(crate) fn record(result: &Result<Response<Vec<u8>>, TransportFailure>) {
+/// Tells what came of a request.
+pub(crate) fn response(result: &Result<Response<Vec<u8>>, TransportFailure>) {
     match result {
         Ok(response) => {
             let status = response.status().as_u16();
             tracing::debug!(status, bytes = response.body().len(), "response received");
-            tracing::event!(target: METRICS, Level::DEBUG, monotonic_counter.upstash_dlq_responses = 1_u64, status);
+            count!(monotonic_counter.upstash_dlq_responses = 1_u64, status = status);
         }
         Err(failure) => {
             tracing::warn!(delivery = ?failure.delivery, %failure, "no response");
             match failure.delivery {
-                Delivery::NotSent => {
-                    tracing::event!(target: METRICS, Level::DEBUG, monotonic_counter.upstash_dlq_unsent = 1_u64);
-                }
-                Delivery::Unknown => {
-                    tracing::event!(target: METRICS, Level::DEBUG, monotonic_counter.upstash_dlq_unknown = 1_u64);
-                }
+                Delivery::NotSent => count!(monotonic_counter.upstash_dlq_unsent = 1_u64),
+                Delivery::Unknown => count!(monotonic_counter.upstash_dlq_unknown = 1_u64),
             }
         }
     }
@@ -45,8 +46,7 @@ pub(crate) struct OperationSpan {
 
 impl OperationSpan {
     pub(crate) fn new(operation: &impl Operation) -> Self {
-        let (name, lanes) = (operation.name(), operation.concurrency());
-        let span = tracing::info_span!("upstash_dlq.operation", operation = name, lanes);
+        let span = tracing::info_span!("upstash_dlq.operation", operation = operation.name());
         Self { span, affected: operation.totals().affected }
     }
 
@@ -62,26 +62,23 @@ impl OperationSpan {
                 let more = affected.saturating_sub(self.affected);
                 self.affected = affected;
                 if more > 0 {
-                    tracing::event!(target: METRICS, Level::DEBUG, monotonic_counter.upstash_dlq_affected = more, operation = name);
+                    count!(monotonic_counter.upstash_dlq_affected = more, operation = name);
                 }
             }
             Event::Retry(retried) => {
                 tracing::debug!(cause = %retried.cause, after = ?retried.after, "the request will be sent again");
-                tracing::event!(target: METRICS, Level::DEBUG, monotonic_counter.upstash_dlq_retries = 1_u64, operation = name);
+                count!(monotonic_counter.upstash_dlq_retries = 1_u64, operation = name);
             }
             _ => {}
         }
     }
 
-    /// Tells how the operation ended.
-    pub(crate) fn end<O: Operation>(&self, operation: &O, driven: &Driven<O::Outcome>, reason: &Halt) {
+    /// Tells how the operation ended. `reason` is why it was stopped from outside, if it was.
+    pub(crate) fn end<O: Operation>(&self, operation: &O, reason: Option<&Halt>) {
         let totals = operation.totals();
-        let halt = match driven {
-            Driven::Done(_) if *reason == Halt::Stopped => operation.halt(),
-            _ => Some(operation.halt().unwrap_or(reason)),
-        };
-        let outcome = halt.map_or_else(|| "complete".to_owned(), ToString::to_string);
+        let outcome = operation.halt().or(reason).map_or_else(|| "complete".to_owned(), ToString::to_string);
         tracing::info!(
+            parent: &self.span,
             affected = totals.affected,
             unconfirmed = totals.unconfirmed,
             pages = totals.pages,

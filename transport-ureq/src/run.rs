@@ -47,6 +47,15 @@ struct State<'a, O: Operation, W> {
     ended: Option<Driven<O::Outcome>>,
     /// The first panic.
     panic: Option<Box<dyn Any + Send>>,
+    #[cfg(feature = "tracing")]
+    span: crate::trace::OperationSpan,
+}
+
+#[cfg(feature = "tracing")]
+impl<O: Operation, W> State<'_, O, W> {
+    fn was_stopped(&self) -> bool {
+        !matches!(self.ended, Some(Driven::Done(_)))
+    }
 }
 
 type Guard<'g, 'a, O, W> = MutexGuard<'g, State<'a, O, W>>;
@@ -56,7 +65,7 @@ impl Client {
     /// of its own. Waits block. If the system refuses more threads, fewer threads serve all lanes.
     ///
     /// # Panics
-    /// Panics if the observer or the agent panics: nothing more is sent, the requests in flight are awaited, and then the first
+    /// Panics if the observer or the transport panics: nothing more is sent, the requests in flight are awaited, and then the first
     /// panic is passed on. An observer that has panicked is not called again.
     pub fn run<O>(&self, operation: &mut O, observer: &mut (impl Observer<O> + Send)) -> Driven<O::Outcome>
     where
@@ -64,8 +73,12 @@ impl Client {
     {
         operation.connection_lost();
         #[cfg(feature = "tracing")]
-        let context = crate::trace::Context::new(crate::trace::operation(operation));
+        let span = crate::trace::OperationSpan::new(operation);
+        #[cfg(feature = "tracing")]
+        let context = span.context();
         let state = State {
+            #[cfg(feature = "tracing")]
+            span,
             operation,
             observer,
             threads: 1,
@@ -87,9 +100,9 @@ impl Client {
         };
         // The first lane runs in the caller's thread: a delete of one page starts no other.
         std::thread::scope(|scope| shared.work_in_context(scope));
-        #[cfg(feature = "tracing")]
-        shared.context.end(shared.lock().operation.totals());
         let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        #[cfg(feature = "tracing")]
+        state.span.end(state.operation, state.was_stopped().then_some(&upstash_dlq_core::Halt::Stopped));
         if let Some(panic) = state.panic {
             resume_unwind(panic);
         }
@@ -139,16 +152,23 @@ where
             drop(state);
             let result = self.client.send(request);
             state = self.lock();
-            let State { operation, observer, broken, .. } = &mut *state;
+            let State {
+                operation,
+                observer,
+                broken,
+                #[cfg(feature = "tracing")]
+                span,
+                ..
+            } = &mut *state;
+            #[cfg(not(feature = "tracing"))]
+            let observer = &mut **observer;
             #[cfg(feature = "tracing")]
-            let before = operation.totals();
+            let observer = &mut crate::trace::Traced { span, observer: &mut **observer };
             let go_on = if *broken {
                 report(*operation, id, result, &mut NoObserver)
             } else {
-                report(*operation, id, result, *observer)
+                report(*operation, id, result, observer)
             };
-            #[cfg(feature = "tracing")]
-            crate::trace::progress(before, state.operation.totals());
             if go_on.is_break() {
                 self.end(&mut state, Driven::Stopped);
             }

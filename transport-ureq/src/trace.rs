@@ -1,12 +1,11 @@
-//! Spans for operations and requests, and counters as events.
+//! What the log tells: a span for each operation and one for each of its requests, and counters.
 //!
-//! None of them holds a secret: the token is in a header or in the query, which are left out. A counter is an event at level
-//! DEBUG with the target `upstash_dlq::metrics` and one field that begins with `monotonic_counter.`, as metric layers of
-//! `tracing` read it.
+//! It holds no secret: the token is in a header or in the query, which are left out. The counters are events of the target
+//! `upstash_dlq::metrics`, with the field names that `tracing-opentelemetry` makes counters of.
 
 use http::{Request, Response};
-use tracing::field::Empty;
-use upstash_dlq_core::{Delivery, Operation, Totals, TransportFailure};
+use std::ops::ControlFlow;
+use upstash_dlq_core::{Delivery, Event, Halt, Observer, Operation, TransportFailure};
 
 /// An event that counts.
 macro_rules! count {
@@ -15,44 +14,17 @@ macro_rules! count {
     };
 }
 
-/// The span of one operation, while it is driven.
-pub(crate) fn operation(operation: &impl Operation) -> tracing::Span {
-    let name = operation.name();
-    tracing::info_span!("upstash_dlq.operation", name, affected = Empty, unconfirmed = Empty, requests = Empty)
-}
-
-/// Says in the operation's span what has been done, when it is no longer driven.
-pub(crate) fn end(span: &tracing::Span, totals: Totals) {
-    span.record("affected", totals.affected);
-    span.record("unconfirmed", totals.unconfirmed);
-    span.record("requests", totals.requests);
-    tracing::debug!(parent: span, affected = totals.affected, unconfirmed = totals.unconfirmed, requests = totals.requests, retries = totals.retries, "no longer driven");
-}
-
-/// Counts what one response or failure has changed.
-pub(crate) fn progress(before: Totals, after: Totals) {
-    let affected = after.affected.saturating_sub(before.affected);
-    if affected > 0 {
-        count!(monotonic_counter.upstash_dlq_affected = affected);
-    }
-    let retries = after.retries.saturating_sub(before.retries);
-    if retries > 0 {
-        count!(monotonic_counter.upstash_dlq_retries = retries);
-    }
-}
-
-/// The span of one request.
+/// The span of a request that is about to be sent.
 pub(crate) fn request(request: &Request<()>) -> tracing::Span {
-    tracing::debug_span!("upstash_dlq.request", method = %request.method(), path = request.uri().path(), status = Empty)
+    count!(monotonic_counter.upstash_dlq_requests = 1_u64);
+    tracing::debug_span!("upstash_dlq.request", method = %request.method(), path = request.uri().path())
 }
 
-/// Says in the request's span what came of it.
+/// Tells what came of a request.
 pub(crate) fn response(result: &Result<Response<Vec<u8>>, TransportFailure>) {
-    count!(monotonic_counter.upstash_dlq_requests = 1_u64);
     match result {
         Ok(response) => {
             let status = response.status().as_u16();
-            tracing::Span::current().record("status", status);
             tracing::debug!(status, bytes = response.body().len(), "response received");
             count!(monotonic_counter.upstash_dlq_responses = 1_u64, status = status);
         }
@@ -66,22 +38,82 @@ pub(crate) fn response(result: &Result<Response<Vec<u8>>, TransportFailure>) {
     }
 }
 
-/// The subscriber and the span of the caller's thread, for threads that work for it.
+/// The span of an operation, and how much of what it has done was counted.
+#[derive(Debug)]
+pub(crate) struct OperationSpan {
+    span: tracing::Span,
+    affected: u64,
+}
+
+impl OperationSpan {
+    pub(crate) fn new(operation: &impl Operation) -> Self {
+        let span = tracing::info_span!("upstash_dlq.operation", operation = operation.name());
+        Self { span, affected: operation.totals().affected }
+    }
+
+    /// What the threads of lanes need to work within this span.
+    pub(crate) fn context(&self) -> Context {
+        Context { subscriber: tracing::dispatcher::get_default(Clone::clone), span: self.span.clone() }
+    }
+
+    pub(crate) fn on_event<O: Operation>(&mut self, operation: &O, event: &Event<O::Page>) {
+        let name = operation.name();
+        match event {
+            Event::Page(_) => {
+                let affected = operation.totals().affected;
+                let more = affected.saturating_sub(self.affected);
+                self.affected = affected;
+                if more > 0 {
+                    count!(monotonic_counter.upstash_dlq_affected = more, operation = name);
+                }
+            }
+            Event::Retry(retried) => {
+                tracing::debug!(cause = %retried.cause, after = ?retried.after, "the request will be sent again");
+                count!(monotonic_counter.upstash_dlq_retries = 1_u64, operation = name);
+            }
+            _ => {}
+        }
+    }
+
+    /// Tells how the operation ended. `reason` is why it was stopped from outside, if it was.
+    pub(crate) fn end<O: Operation>(&self, operation: &O, reason: Option<&Halt>) {
+        let totals = operation.totals();
+        let outcome = operation.halt().or(reason).map_or_else(|| "complete".to_owned(), ToString::to_string);
+        tracing::info!(
+            parent: &self.span,
+            affected = totals.affected,
+            unconfirmed = totals.unconfirmed,
+            pages = totals.pages,
+            requests = totals.requests,
+            retries = totals.retries,
+            outcome,
+            "the operation has ended"
+        );
+    }
+}
+
+/// The subscriber of the caller's thread and the operation's span, for threads that work for them.
+#[derive(Debug)]
 pub(crate) struct Context {
     subscriber: tracing::Dispatch,
     span: tracing::Span,
 }
 
 impl Context {
-    pub(crate) fn new(span: tracing::Span) -> Self {
-        Self { subscriber: tracing::dispatcher::get_default(Clone::clone), span }
-    }
-
     pub(crate) fn run<T>(&self, work: impl FnOnce() -> T) -> T {
         tracing::dispatcher::with_default(&self.subscriber, || self.span.in_scope(work))
     }
+}
 
-    pub(crate) fn end(&self, totals: Totals) {
-        end(&self.span, totals);
+/// An observer whose events are logged and counted first.
+pub(crate) struct Traced<'a, W: ?Sized> {
+    pub(crate) span: &'a mut OperationSpan,
+    pub(crate) observer: &'a mut W,
+}
+
+impl<O: Operation, W: Observer<O> + ?Sized> Observer<O> for Traced<'_, W> {
+    fn on_event(&mut self, operation: &mut O, event: &Event<O::Page>) -> ControlFlow<()> {
+        self.span.on_event(operation, event);
+        self.observer.on_event(operation, event)
     }
 }

@@ -66,7 +66,7 @@ fn the_threads_of_many_lanes_are_in_the_span_of_their_caller() {
     let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
     let responses: Vec<&str> = log.lines().filter(|line| line.contains("response received")).collect();
     assert_eq!(responses.len() as u64, server.with_service(|s| s.requests_total()), "{log}");
-    let within = "nightly_job:upstash_dlq.operation{name=\"delete\"}:upstash_dlq.request{method=DELETE";
+    let within = "nightly_job:upstash_dlq.operation{operation=\"delete\"}:upstash_dlq.request{method=DELETE";
     assert!(responses.iter().all(|line| line.contains(within)), "{log}");
     // Each counter adds up.
     let sum = |counter: &str| -> u64 {
@@ -76,7 +76,7 @@ fn the_threads_of_many_lanes_are_in_the_span_of_their_caller() {
     };
     let totals = outcome.totals;
     assert_eq!((sum("affected"), sum("requests"), sum("responses")), (2_000, totals.requests, totals.requests));
-    assert!(log.contains("no longer driven affected=2000"), "{log}");
+    assert!(log.contains("the operation has ended affected=2000"), "{log}");
 }
 
 #[test]
