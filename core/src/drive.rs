@@ -10,7 +10,7 @@ use core::time::Duration;
 use http::{Request, Response};
 
 /// Observes an operation while it is driven, and may stop it. The default of every method lets it continue. A closure that takes
-/// an event is an observer, too.
+/// an event is an observer, too, and `()` observes nothing.
 pub trait Observer<O: Operation> {
     /// Called before a request is sent. The operation already counts it as in flight, so this is the moment to write a
     /// checkpoint. On `Break`, neither this nor any further request is sent. Requests in flight are awaited.
@@ -35,6 +35,8 @@ impl<O: Operation, F: FnMut(&O, &Event<O::Page>)> Observer<O> for F {
         ControlFlow::Continue(())
     }
 }
+
+impl<O: Operation> Observer<O> for () {}
 
 /// How the loop ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -134,7 +136,7 @@ where
 /// let mut responses = ["{\"deleted\":2}", "{\"deleted\":0}"].into_iter();
 /// let send = |_request| responses.next().map(http::Response::new).ok_or(TransportFailure::from(Delivery::NotSent));
 /// let start = Instant::now();
-/// let driven = drive(&mut delete, send, || start.elapsed(), std::thread::sleep, &mut |_: &BulkDelete, _: &_| ());
+/// let driven = drive(&mut delete, send, || start.elapsed(), std::thread::sleep, &mut ());
 /// assert!(matches!(driven, Driven::Done(outcome) if outcome.totals.affected == 2));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
