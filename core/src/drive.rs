@@ -172,7 +172,8 @@ where
 }
 
 /// The same as [`drive`] with futures. The future may be dropped at any await. A request that was in flight then counts as
-/// [`Delivery::Unknown`](crate::Delivery::Unknown), and a wait still holds for the next driver.
+/// [`Delivery::Unknown`](crate::Delivery::Unknown), and a wait still holds for the next driver. What the future of `sleep`
+/// returns is ignored, so the timers of most runtimes fit as they are.
 pub async fn drive_async<O, B, E, SendFuture, SleepFuture>(
     operation: &mut O,
     mut send: impl FnMut(Request<()>) -> SendFuture,
@@ -185,7 +186,7 @@ where
     B: AsRef<[u8]>,
     E: Into<TransportFailure>,
     SendFuture: Future<Output = Result<Response<B>, E>>,
-    SleepFuture: Future<Output = ()>,
+    SleepFuture: Future,
 {
     operation.connection_lost();
     loop {
@@ -193,7 +194,9 @@ where
         match next_step(operation, time, observer) {
             NextStep::End(driven) => return driven,
             NextStep::Wait(until) => match until {
-                Some(until) => sleep(until.saturating_sub(time)).await,
+                Some(until) => {
+                    sleep(until.saturating_sub(time)).await;
+                }
                 None => return Driven::Stopped,
             },
             NextStep::Send(id, request) => {
