@@ -186,6 +186,13 @@ impl Service {
     }
 }
 
+/// Adds runs that have failed for good, as [`Service::insert`] does.
+impl Extend<Run> for Service {
+    fn extend<I: IntoIterator<Item = Run>>(&mut self, runs: I) {
+        runs.into_iter().for_each(|run| self.insert(run));
+    }
+}
+
 fn parse_key(cursor: &str) -> Option<Key> {
     let (at, id) = cursor.strip_prefix('k')?.split_once('~')?;
     Some((at.parse().ok()?, id.to_owned()))
