@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::error::Error;
 use std::time::Duration;
 use upstash_dlq_core::http::{Request, Response};
-use upstash_dlq_core::{BulkDelete, Delivery, Driven, Endpoint, Selection, Token, drive};
+use upstash_dlq_core::{BulkDelete, Delivery, Endpoint, Selection, Token, drive};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Service, Wire, sample};
 
 const START: i64 = 1_764_000_000_000;
@@ -31,8 +31,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         &mut (),
     );
 
-    let Driven::Done(outcome) = driven else { return Err("stopped".into()) };
-    let completed = outcome.into_result()?;
+    let completed = driven.into_outcome(&delete).into_result()?;
     assert!(completed.verified && service.is_empty());
     assert_eq!(completed.totals.retries, 3);
     // The response that said how many of these runs were deleted was lost.

@@ -9,7 +9,7 @@ use std::error::Error;
 use std::time::{Duration, Instant};
 use tokio::time::{sleep, timeout};
 use upstash_dlq_core::http::{Request, Response};
-use upstash_dlq_core::{BulkResume, Driven, Endpoint, Selection, Token, TransportFailure, drive_async};
+use upstash_dlq_core::{BulkResume, Endpoint, Selection, Token, TransportFailure, drive_async};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 
 type HyperClient = Client<HttpConnector, Empty<&'static [u8]>>;
@@ -28,8 +28,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let mut resume = BulkResume::builder(endpoint, Selection::Everything).build();
     let start = Instant::now();
     let driven = drive_async(&mut resume, |request| send(&client, request), || start.elapsed(), sleep, &mut ()).await;
-    let Driven::Done(outcome) = driven else { return Err("stopped".into()) };
-    assert_eq!(outcome.into_result()?.totals.affected, 120);
+    assert_eq!(driven.into_outcome(&resume).into_result()?.totals.affected, 120);
     assert_eq!(server.with_service(|service| service.started().count()), 120);
     Ok(())
 }

@@ -48,8 +48,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         }
         Ok::<_, mpsc::RecvError>(driven)
     })?;
-    let Driven::Done(outcome) = driven else { return Err("stopped".into()) };
-    assert_eq!((outcome.into_result()?.totals.affected, most_in_flight), (2_000, 8));
+    let completed = driven.into_outcome(&delete).into_result()?;
+    assert_eq!((completed.totals.affected, most_in_flight), (2_000, 8));
     Ok(())
 }
 

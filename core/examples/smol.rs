@@ -8,8 +8,9 @@ use smol::{Timer, future, net::TcpStream};
 use smol_hyper::rt::FuturesIo;
 use std::error::Error;
 use std::time::{Duration, Instant};
-use upstash_dlq_core::http::{HeaderValue, Request, Response, Uri, header::HOST};
-use upstash_dlq_core::{BulkDelete, Driven, Endpoint, Selection, Token, TransportFailure, drive_async};
+use upstash_dlq_core::client::transport::into_origin_form;
+use upstash_dlq_core::http::{Request, Response};
+use upstash_dlq_core::{BulkDelete, Endpoint, Selection, Token, TransportFailure, drive_async};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 
 const TIMEOUT: Duration = Duration::from_secs(30);
@@ -25,8 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let start = Instant::now();
     let send = |request| future::or(send(request), timeout());
     let driven = smol::block_on(drive_async(&mut delete, send, || start.elapsed(), Timer::after, &mut ()));
-    let Driven::Done(outcome) = driven else { return Err("stopped".into()) };
-    assert_eq!(outcome.into_result()?.totals.affected, 250);
+    assert_eq!(driven.into_outcome(&delete).into_result()?.totals.affected, 250);
     Ok(())
 }
 
@@ -35,18 +35,14 @@ async fn timeout<T>() -> Result<T, TransportFailure> {
     Err(TransportFailure::unknown("no response within 30 s"))
 }
 
-async fn send(mut request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+async fn send(request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
     let authority = request.uri().authority().map_or("", |authority| authority.as_str());
-    let host = HeaderValue::from_str(authority).map_err(TransportFailure::not_sent)?;
     let stream = TcpStream::connect(authority).await.map_err(TransportFailure::not_sent)?;
     let (mut sender, connection) =
         http1::handshake(FuturesIo::new(stream)).await.map_err(TransportFailure::not_sent)?;
     let _connection = smol::spawn(connection); // ends with this function
 
-    let target = request.uri().path_and_query().cloned();
-    *request.uri_mut() = target.map_or_else(Uri::default, Uri::from);
-    request.headers_mut().insert(HOST, host);
-    let request = request.map(|()| Empty::<&[u8]>::new());
+    let request = into_origin_form(request).map(|()| Empty::<&[u8]>::new());
     let (head, body) = sender.send_request(request).await.map_err(TransportFailure::unknown)?.into_parts();
     let body = Limited::new(body, MAX_BODY).collect().await.map_err(TransportFailure::unknown)?;
     Ok(Response::from_parts(head, body.to_bytes().to_vec()))

@@ -5,8 +5,9 @@ use std::error::Error;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
+use upstash_dlq_core::client::transport::into_origin_form;
 use upstash_dlq_core::http::{Request, Response, header::CONTENT_LENGTH};
-use upstash_dlq_core::{BulkDelete, Driven, Endpoint, Selection, Token, TransportFailure, drive};
+use upstash_dlq_core::{BulkDelete, Endpoint, Selection, Token, TransportFailure, drive};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -19,20 +20,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut delete = BulkDelete::builder(endpoint, Selection::Everything).build();
     let send = |request| {
         let stream = TcpStream::connect_timeout(&server.addr(), TIMEOUT).map_err(TransportFailure::not_sent)?;
-        exchange(stream, &request).map_err(TransportFailure::unknown)
+        exchange(stream, &into_origin_form(request)).map_err(TransportFailure::unknown)
     };
     let start = Instant::now();
     let driven = drive(&mut delete, send, || start.elapsed(), std::thread::sleep, &mut ());
-    let Driven::Done(outcome) = driven else { return Err("stopped".into()) };
-    assert_eq!(outcome.into_result()?.totals.affected, 250);
+    assert_eq!(driven.into_outcome(&delete).into_result()?.totals.affected, 250);
     Ok(())
 }
 
 /// Sends the request and reads until the server closes the connection.
 fn exchange(mut stream: TcpStream, request: &Request<()>) -> Result<Response<Vec<u8>>, Box<dyn Error + Send + Sync>> {
-    let target = request.uri().path_and_query().ok_or("no path")?;
-    let host = request.uri().authority().ok_or("no host")?;
-    let mut head = format!("{} {target} HTTP/1.0\r\nhost: {host}\r\n", request.method());
+    let mut head = format!("{} {} HTTP/1.0\r\n", request.method(), request.uri());
     for (name, value) in request.headers() {
         head += &format!("{name}: {}\r\n", value.to_str()?);
     }

@@ -1,8 +1,16 @@
 //! Drives an operation: the loop, for callers that can send and sleep.
 //!
-//! Floor 8. [`next_step`] and [`report`] are its steps, for drivers with many connections.
+//! Floor 8. [`next_step`] and [`report`] are its steps, for drivers with many connections. Such a driver
+//!
+//! 1. calls [`connection_lost`](Operation::connection_lost) once, when it begins: whoever drove the operation before is gone;
+//! 2. calls [`next_step`], and does what it says, until it says [`End`](NextStep::End);
+//! 3. calls [`report`] for each request that was sent, in any order, from any thread. If that breaks, it sends nothing more;
+//! 4. at the end awaits what is still in flight, and reports it.
+//!
+//! The example `many_lanes_by_hand` of this crate is one.
 
 use crate::engine::failure::TransportFailure;
+use crate::engine::halt::Halt;
 use crate::engine::operation::{Event, InvalidState, Operation, RequestId, Step};
 use core::future::Future;
 use core::ops::ControlFlow;
@@ -46,6 +54,16 @@ pub enum Driven<O> {
     Done(O),
     /// The observer stopped the operation, or the operation waits for its caller. It can be driven on.
     Stopped,
+}
+
+impl<T> Driven<T> {
+    /// The outcome. That of an operation that was stopped has halted with [`Halt::Stopped`].
+    pub fn into_outcome<O: Operation<Outcome = T>>(self, operation: &O) -> T {
+        match self {
+            Self::Done(outcome) => outcome,
+            Self::Stopped => operation.outcome_halted(Halt::Stopped),
+        }
+    }
 }
 
 /// What a driver does next.

@@ -44,7 +44,9 @@
 //! - while a checkpoint is being stored: the store has the old one or the new one. In both cases the request was not sent;
 //! - while a request is in flight: it counts as unknown;
 //! - while an archive keeps a batch: none of it is deleted. The next process lists and archives it again;
-//! - in a wait: nothing is in doubt.
+//! - in a wait: nothing is in doubt;
+//! - while the checkpoint of a complete operation is removed: it is complete, and only its outcome is lost. To run it again is to
+//!   begin anew. A resume then starts whatever is still listed.
 //!
 //! The futures of our clients hold no lock and start no task that goes on without them. One exception: an archive or checkpoint on
 //! a thread for blocking work finishes the write that it has begun.

@@ -27,7 +27,8 @@ pub type StoreResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 
 /// Keeps the runs that an archived delete deletes afterwards.
 ///
-/// A closure that takes the messages is an archive.
+/// A closure that takes the messages is an archive. To lend a store that is needed afterwards, lend it to a closure:
+/// `.archive(|messages: &[DlqMessage]| store.append(messages))`.
 pub trait ArchiveStore {
     /// Keeps the messages, never none. Once this returns, a crash must not lose them: their runs are then deleted.
     ///

@@ -82,7 +82,8 @@ use crate::engine::TransportFailure;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::future::Future;
-use http::{Request, Response};
+use http::header::HOST;
+use http::{HeaderValue, Request, Response, Uri};
 
 /// Sends one request and waits for its whole response. [The module](self) says what it must do.
 ///
@@ -138,6 +139,30 @@ impl<T: AsyncTransport> AsyncTransport for Arc<T> {
     fn send(&self, request: Request<()>) -> impl Future<Output = Result<Response<Vec<u8>>, TransportFailure>> + Send {
         (**self).send(request)
     }
+}
+
+/// Returns the request as it is written on a connection to its server: path and query in place of the whole URI, and a `host`
+/// header with the authority. For transports over a connection of their own. HTTP libraries that take a whole URI do this
+/// themselves.
+///
+/// ```
+/// use http::Request;
+/// use upstash_dlq_core::client::transport::into_origin_form;
+/// let request = Request::delete("http://127.0.0.1:8080/v2/workflows/dlq?count=100").body(())?;
+/// let request = into_origin_form(request);
+/// assert_eq!(request.uri(), "/v2/workflows/dlq?count=100");
+/// assert_eq!(request.headers()["host"], "127.0.0.1:8080");
+/// # Ok::<(), http::Error>(())
+/// ```
+pub fn into_origin_form(mut request: Request<()>) -> Request<()> {
+    let host = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    if let Some(host) = host {
+        request.headers_mut().entry(HOST).or_insert(host);
+    }
+    if let Some(target) = request.uri().path_and_query().cloned() {
+        *request.uri_mut() = Uri::from(target);
+    }
+    request
 }
 
 #[cfg(test)]
