@@ -7,7 +7,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use upstash_dlq_core::client::AsyncTransport;
-use upstash_dlq_core::{Endpoint, TransportFailure, UnixMillis};
+use upstash_dlq_core::{Endpoint, RetryPolicy, TransportFailure, UnixMillis};
 
 /// Sends the requests that the core builds, and awaits the responses. Needs a tokio runtime with time, and for our own HTTP
 /// with I/O. Clones share the transport and its connections.
@@ -15,6 +15,7 @@ use upstash_dlq_core::{Endpoint, TransportFailure, UnixMillis};
 pub struct Client {
     endpoint: Endpoint,
     transport: Arc<dyn DynTransport>,
+    retry: RetryPolicy,
 }
 
 /// An [`AsyncTransport`] of any type. Its futures are boxed.
@@ -48,7 +49,17 @@ impl Client {
     /// # }
     /// ```
     pub fn with_transport(endpoint: Endpoint, transport: impl AsyncTransport + 'static) -> Self {
-        Self { endpoint, transport: Arc::new(transport) }
+        Self { endpoint, transport: Arc::new(transport), retry: RetryPolicy::default() }
+    }
+
+    /// Sets how requests are retried, for every operation that sets no other policy. In tests, a short wait saves time.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.retry
     }
 
     /// The endpoint that the client sends to.

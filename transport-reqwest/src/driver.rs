@@ -102,10 +102,6 @@ impl<'a, O: Operation> Driver<'a, O> {
         self.end(Driven::Stopped);
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
-    }
-
     /// How the operation ended.
     pub(crate) fn into_driven(self) -> Driven<O::Outcome> {
         self.ended.unwrap_or(Driven::Stopped)

@@ -1,6 +1,5 @@
 //! An operation page by page, or item by item, as a stream.
 
-use crate::client::Client;
 use crate::running::Running;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
@@ -29,7 +28,6 @@ enum State<'a, O: Operation> {
     Loading {
         operation: O,
         loading: BoxFuture<'a, Running<'a, O>>,
-        client: Client,
     },
     Running(Box<Running<'a, O>>),
 }
@@ -41,8 +39,8 @@ impl<'a, O: Operation> Pages<'a, O> {
         Self { state: State::Running(Box::new(running)), is_ended: false }
     }
 
-    pub(crate) fn loading(client: Client, operation: O, loading: BoxFuture<'a, Running<'a, O>>) -> Self {
-        Self { state: State::Loading { operation, loading, client }, is_ended: false }
+    pub(crate) fn loading(operation: O, loading: BoxFuture<'a, Running<'a, O>>) -> Self {
+        Self { state: State::Loading { operation, loading }, is_ended: false }
     }
 
     /// The operation, for its totals and its checkpoint. A request in flight counts as unconfirmed. Before the first poll has
@@ -54,7 +52,7 @@ impl<'a, O: Operation> Pages<'a, O> {
         }
     }
 
-    /// Returns the operation, to be driven on with [`Client::run`] from where it stands. A request in flight is given up and
+    /// Returns the operation, to be driven on with [`Client::run`](crate::Client::run) from where it stands. A request in flight is given up and
     /// counts as [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown). A resume or restart then has to be settled before
     /// it continues. Before the first poll has read the checkpoint of a store, the operation stands at its start:
     /// [`Prepared::into_operation`](crate::Prepared::into_operation) reads it.
@@ -152,11 +150,7 @@ impl<O: Itemized> Stream for Items<'_, O> {
 
 impl<O: Operation> fmt::Debug for Pages<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let client = match &self.state {
-            State::Loading { client, .. } => client,
-            State::Running(running) => running.driver.client(),
-        };
-        f.debug_struct("Pages").field("client", client).finish_non_exhaustive()
+        f.debug_struct("Pages").field("operation", &self.operation().name()).finish_non_exhaustive()
     }
 }
 

@@ -67,7 +67,7 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     /// `builder` has no lanes, rate or retries set.
     pub(crate) fn new(client: Client, builder: B) -> Self {
         Self {
-            builder: builder.retry(RetryPolicy::default(), client.seed()),
+            builder: builder.retry(client.retry(), client.seed()),
             client,
             observer: Box::new(Unobserved),
             is_observed: false,
@@ -101,7 +101,7 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
         self.with(|builder| builder.max_requests_per_second(Some(limit)))
     }
 
-    /// Sets how requests are retried.
+    /// Sets how requests are retried. The default is the client's policy (`Client::with_retry`).
     pub fn retry(self, policy: RetryPolicy) -> Self {
         let seed = self.client.seed();
         self.with(|builder| builder.retry(policy, seed))
@@ -234,7 +234,6 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
         if self.storage.is_none() || self.invalid.is_some() {
             return Pages::running(self.begin(Ok(None)));
         }
-        let client = self.client.clone();
         let operation = match &self.resume_from {
             Some(checkpoint) => self.builder.clone().resume_from(checkpoint.clone()).ok(),
             None => None,
@@ -244,7 +243,7 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
             let stored = self.load().await;
             self.begin(stored)
         };
-        Pages::loading(client, operation, Box::pin(loading))
+        Pages::loading(operation, Box::pin(loading))
     }
 
     /// The items of the pages one after another: listed runs, started runs, fetched runs, or runs that were archived and are

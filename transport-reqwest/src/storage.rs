@@ -130,6 +130,7 @@ impl<'a, O: BulkOperation, S: AsyncCheckpointStore + 'a> Storage<Bulk<O>> for Ch
 
     fn failed(&self, mut outcome: Outcome, halt: Halt) -> Outcome {
         replace(&mut outcome.halted, halt);
+        outcome.verified = false;
         outcome
     }
 }
@@ -181,6 +182,7 @@ impl<'a, S: AsyncArchiveStore + 'a> Storage<ArchivedDelete> for Archive<'a, S> {
 
     fn failed(&self, mut outcome: ArchiveOutcome, halt: Halt) -> ArchiveOutcome {
         replace(&mut outcome.halted, halt);
+        outcome.verified = false;
         outcome
     }
 }

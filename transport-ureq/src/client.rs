@@ -6,13 +6,14 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
 use upstash_dlq_core::client::Transport;
-use upstash_dlq_core::{Endpoint, TransportFailure, UnixMillis};
+use upstash_dlq_core::{Endpoint, RetryPolicy, TransportFailure, UnixMillis};
 
 /// Sends the requests that the core builds, and waits for the responses. Clones share the transport and its connections.
 #[derive(Clone)]
 pub struct Client {
     endpoint: Endpoint,
     transport: Arc<dyn Transport>,
+    retry: RetryPolicy,
 }
 
 impl Client {
@@ -34,7 +35,17 @@ impl Client {
     /// # }
     /// ```
     pub fn with_transport(endpoint: Endpoint, transport: impl Transport + 'static) -> Self {
-        Self { endpoint, transport: Arc::new(transport) }
+        Self { endpoint, transport: Arc::new(transport), retry: RetryPolicy::default() }
+    }
+
+    /// Sets how requests are retried, for every operation that sets no other policy. In tests, a short wait saves time.
+    #[must_use]
+    pub fn with_retry(self, retry: RetryPolicy) -> Self {
+        Self { retry, ..self }
+    }
+
+    pub(crate) fn retry(&self) -> RetryPolicy {
+        self.retry
     }
 
     /// The endpoint that the client sends to.

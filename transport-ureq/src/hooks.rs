@@ -133,6 +133,7 @@ impl<O: BulkOperation, S: CheckpointStore> Storage<Bulk<O>> for Checkpoints<S> {
 
     fn failed(&self, mut outcome: Outcome, halt: Halt) -> Outcome {
         replace(&mut outcome.halted, halt);
+        outcome.verified = false;
         outcome
     }
 }
@@ -155,6 +156,7 @@ impl<S: ArchiveStore> Storage<ArchivedDelete> for Archive<S> {
 
     fn failed(&self, mut outcome: ArchiveOutcome, halt: Halt) -> ArchiveOutcome {
         replace(&mut outcome.halted, halt);
+        outcome.verified = false;
         outcome
     }
 }

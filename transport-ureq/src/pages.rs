@@ -161,7 +161,7 @@ impl<O: Itemized> Iterator for Items<'_, O> {
 
 impl<O: Operation> fmt::Debug for Pages<'_, O> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Pages").field("client", &self.client).finish_non_exhaustive()
+        f.debug_struct("Pages").field("operation", &self.operation.name()).finish_non_exhaustive()
     }
 }
 

@@ -54,7 +54,7 @@ type Settle<O> = Box<dyn FnOnce(&mut O) + Send>;
 impl<'a, B: OperationBuilder> Prepared<'a, B> {
     /// `builder` has no lanes, rate or retries set.
     pub(crate) fn new(client: Client, builder: B) -> Self {
-        let builder = builder.retry(RetryPolicy::default(), client.seed());
+        let builder = builder.retry(client.retry(), client.seed());
         Self { client, builder, hooks: Hooks::default(), resume_from: None, settle: None, invalid: None }
     }
 
@@ -82,7 +82,7 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
         self.with(|builder| builder.max_requests_per_second(Some(limit)))
     }
 
-    /// Sets how requests are retried.
+    /// Sets how requests are retried. The default is the client's policy (`Client::with_retry`).
     pub fn retry(self, policy: RetryPolicy) -> Self {
         let seed = self.client.seed();
         self.with(|builder| builder.retry(policy, seed))

@@ -165,7 +165,7 @@ where
             #[cfg(feature = "tracing")]
             let observer = &mut crate::trace::Traced { span, observer: &mut **observer };
             let go_on = if *broken {
-                report(*operation, id, result, &mut NoObserver)
+                report(*operation, id, result, &mut ())
             } else {
                 report(*operation, id, result, observer)
             };
@@ -232,11 +232,6 @@ where
         self.state.lock().unwrap_or_else(|poisoned| broken(poisoned.into_inner()))
     }
 }
-
-/// Takes the place of an observer that has panicked.
-struct NoObserver;
-
-impl<O: Operation> Observer<O> for NoObserver {}
 
 /// Marks the state as broken: a thread panicked while it held the lock.
 fn broken<'g, 'a, O: Operation, W>(mut state: Guard<'g, 'a, O, W>) -> Guard<'g, 'a, O, W> {

@@ -1,6 +1,7 @@
 //! Operations that own their client: their settings, their stores, and what stops them.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -10,7 +11,7 @@ use upstash_dlq_core::engine::StoreFailure;
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{BulkOperation, DeletePage, GetMessage, List};
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, DlqMessage, Endpoint, Event, Halt, Incomplete, Observer, RetryPolicy,
+    BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Endpoint, Event, Halt, Incomplete, Observer, RetryPolicy,
     Selection, Settlement, Token,
 };
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
@@ -281,7 +282,7 @@ fn pages_and_items_of_every_operation() {
     let (server, client) = serve(250);
     let ids: Vec<_> = client.list(List::everything()).items().map(|run| run.unwrap().dlq_id().unwrap()).collect();
     assert_eq!(ids.len(), 250);
-    let wanted = Ids::new(ids[..30].iter().cloned().chain([upstash_dlq_core::DlqId::new("nobody").unwrap()]).collect());
+    let wanted = Ids::new(ids[..30].iter().cloned().chain([DlqId::new("nobody").unwrap()]).collect());
     let mut fetched = client.get_many(wanted.unwrap()).lanes(4).items();
     let (found, absent): (Vec<_>, Vec<_>) = fetched.by_ref().map(Result::unwrap).partition(|f| f.message.is_some());
     assert_eq!((found.len(), absent.len(), fetched.outcome().found, fetched.outcome().absent), (30, 1, 30, 1));
@@ -332,10 +333,14 @@ fn a_call_has_settings_too() {
     let (server, client) = serve_with(1, FaultPlan::script(vec![Some(Fault::ServerError(503)); 9]));
     let id = server.with_service(|service| service.runs().next().unwrap().dlq_id.clone());
     let policy = RetryPolicy { max_attempts: 2.try_into().unwrap(), base: Duration::ZERO, ..RetryPolicy::default() };
-    let call = client.call(GetMessage(upstash_dlq_core::DlqId::new(id).unwrap()));
+    let call = client.call(GetMessage(DlqId::new(id).unwrap()));
     let halt = call.retry(policy).run().unwrap_err();
     assert!(matches!(halt, Halt::GaveUp { attempts: 2, .. }) && !halt.may_have_changed(), "{halt:?}");
     assert_eq!(requests(&server), 2);
+    // What a call does not set, its client does.
+    let once = RetryPolicy { max_attempts: NonZeroU32::MIN, ..policy };
+    let halt = client.with_retry(once).get(DlqId::new("nobody").unwrap()).unwrap_err();
+    assert!(matches!(halt, Halt::GaveUp { attempts: 1, .. }) && requests(&server) == 3, "{halt:?}");
 }
 
 /// Operations and their pages go to other threads.
