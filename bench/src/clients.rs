@@ -1,7 +1,6 @@
 //! Each in a process of its own: bare loops on the same libraries, and ours.
 
 use serde::Deserialize;
-use std::num::NonZeroUsize;
 use upstash_dlq_core::{Endpoint, Filter, Selection, Token, UnixMillis};
 
 #[derive(Deserialize)]
@@ -24,7 +23,6 @@ fn next_url(base: &str, cursor: Option<&str>) -> String {
 
 pub(crate) fn run(kind: &str, url: &str, rest: &[&str]) {
     let lanes = rest.first().map_or(1, |lanes| lanes.parse().unwrap());
-    let lanes = NonZeroUsize::new(lanes).unwrap();
     match kind {
         "bare-ureq" => bare_ureq(url),
         "bare-reqwest" => runtime().block_on(bare_reqwest(url)),
