@@ -37,6 +37,11 @@ pub(crate) trait Storage<O: Operation> {
         Ok(())
     }
 
+    /// Called before pages are handed to a caller who may stop there.
+    fn before_hand_over(&mut self, _operation: &O) -> StoreResult {
+        Ok(())
+    }
+
     fn end(&mut self, operation: &O, outcome: &O::Outcome) -> StoreResult;
 
     /// The outcome of an operation whose store failed at its end.
@@ -58,6 +63,11 @@ impl<O: Operation> Hooks<'_, O> {
     /// The checkpoint that the store has.
     pub(crate) fn load(&mut self) -> Result<Option<Checkpoint>, Halt> {
         self.store(|storage| storage.load()).map(Option::flatten)
+    }
+
+    /// Stores that nothing is in flight, because whoever takes a page may not come back for the next one.
+    pub(crate) fn before_hand_over(&mut self, operation: &O) -> Result<(), Halt> {
+        self.store(|storage| storage.before_hand_over(operation)).map(drop)
     }
 
     fn unless_stopped(&mut self) -> ControlFlow<()> {
@@ -124,6 +134,10 @@ impl<O: BulkOperation, S: CheckpointStore> Storage<Bulk<O>> for Checkpoints<S> {
     }
 
     fn before_send(&mut self, operation: &Bulk<O>) -> StoreResult {
+        self.0.save(&operation.checkpoint())
+    }
+
+    fn before_hand_over(&mut self, operation: &Bulk<O>) -> StoreResult {
         self.0.save(&operation.checkpoint())
     }
 

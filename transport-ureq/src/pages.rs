@@ -10,8 +10,9 @@ use upstash_dlq_core::{Driven, Event, Halt, Observer, Operation};
 
 /// The pages of an operation, made by [`Prepared::pages`](crate::Prepared::pages). After an error it ends.
 ///
-/// It sends requests only when it is asked for a page. A drop loses how far the operation has come. [`Self::into_operation`]
-/// keeps it.
+/// It sends requests only when it is asked for a page. A drop loses how far the operation has come, unless a store keeps its
+/// checkpoints: one is stored before a page is handed over, too. [`Self::into_operation`] keeps the operation. Pages that have
+/// arrived and were not taken are lost.
 #[must_use = "nothing is sent before `next`"]
 pub struct Pages<'a, O: Operation> {
     client: Client,
@@ -63,7 +64,10 @@ impl<'a, O: Paged> Pages<'a, O> {
         let outcome = match self.client.run(&mut self.operation, &mut one) {
             Driven::Done(outcome) => outcome,
             Driven::Stopped if one.is_stopped => self.operation.outcome_halted(self.hooks.reason()),
-            Driven::Stopped => return,
+            Driven::Stopped => match self.hooks.before_hand_over(&self.operation) {
+                Ok(()) => return,
+                Err(halt) => self.operation.outcome_halted(halt),
+            },
         };
         let outcome = self.hooks.end(&self.operation, outcome);
         self.halt = O::halted(&outcome).cloned();
@@ -132,6 +136,11 @@ pub struct Items<'a, O: Itemized> {
 }
 
 impl<O: Itemized> Items<'_, O> {
+    /// See [`Pages::operation`].
+    pub fn operation(&self) -> &O {
+        self.pages.operation()
+    }
+
     /// See [`Pages::outcome`].
     pub fn outcome(&self) -> O::Outcome {
         self.pages.outcome()

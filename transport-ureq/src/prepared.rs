@@ -4,92 +4,91 @@ use crate::client::Client;
 use crate::hooks::{Archive, Checkpoints, Hooks};
 use crate::pages::{Items, Pages};
 use std::fmt;
-use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use upstash_dlq_core::client::setup::Setup;
 use upstash_dlq_core::client::{ArchiveStore, CheckpointStore};
-use upstash_dlq_core::operation::{ArchivedDeleteBuilder, BulkBuilder, Itemized, OperationBuilder, Paged};
-use upstash_dlq_core::wire::{BulkOperation, Delete, Overrides, Restart, Resume};
-use upstash_dlq_core::{Checkpoint, Driven, Halt, Observer, Operation, RetryPolicy, Settlement};
+use upstash_dlq_core::operation::{ArchivedDeleteBuilder, BulkBuilder, InDoubt, Itemized, OperationBuilder, Paged};
+use upstash_dlq_core::wire::{BulkOperation, Delete, Overrides, StartOperation};
+use upstash_dlq_core::{Checkpoint, Driven, Event, Halt, Observer, Operation, RetryPolicy, Settlement};
 
 /// An operation that the client is to run. It owns its client, so it can be moved to another thread.
 ///
-/// Settings that cannot be used, such as no lanes at all, are told by [`Self::run`]: the outcome has halted with
+/// [`Self::run`] reports settings that cannot be used, such as no lanes at all: the outcome has halted with
 /// [`Halt::InvalidSetting`], and nothing was sent.
 ///
 /// ```
+/// use std::sync::Arc;
 /// use std::sync::atomic::{AtomicBool, Ordering};
 /// use upstash_dlq_ureq::Client;
-/// use upstash_dlq_ureq::core::{BulkDelete, Event, Incomplete, Selection};
-/// static STOP: AtomicBool = AtomicBool::new(false);
-/// fn clean_up(client: &Client) -> Result<u64, Incomplete> {
+/// use upstash_dlq_ureq::core::{Event, Incomplete, Selection};
+/// fn clean_up(client: &Client, stop: Arc<AtomicBool>) -> Result<u64, Incomplete> {
 ///     let delete = client
 ///         .delete(Selection::Everything)
 ///         .lanes(16)
 ///         .max_requests_per_second(50)
 ///         .max(1_000)
-///         .observe(|_: &BulkDelete, event: &Event<_>| println!("{event:?}"))
-///         .stop_when(|| STOP.load(Ordering::Relaxed));
+///         .on_event(|_, event| {
+///             if let Event::Retry(retried) = event {
+///                 println!("once more: {}", retried.cause);
+///             }
+///         })
+///         .stop_when(move || stop.load(Ordering::Relaxed));
 ///     Ok(delete.run().into_result()?.totals.affected)
 /// }
 /// # use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service};
 /// # use upstash_dlq_ureq::core::{Endpoint, Token};
 /// # let server = Server::start(Service::new(Config::default()), ServerOptions::default())?;
 /// # let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN)?)?)?;
-/// assert_eq!(clean_up(&client)?, 0);
+/// assert_eq!(clean_up(&client, Arc::default())?, 0);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[must_use = "nothing is sent before `run`"]
+#[must_use = "nothing is sent before `run`, or before the first page is taken"]
 pub struct Prepared<'a, B: OperationBuilder> {
     client: Client,
-    builder: B,
+    setup: Setup<'a, B>,
     hooks: Hooks<'a, B::Operation>,
-    resume_from: Option<Checkpoint>,
-    /// How the requests in doubt are settled that a checkpoint brings.
-    settle: Option<Settle<B::Operation>>,
-    /// The first setting that cannot be used.
-    invalid: Option<Halt>,
 }
 
-type Settle<O> = Box<dyn FnOnce(&mut O) + Send>;
-
 impl<'a, B: OperationBuilder> Prepared<'a, B> {
-    /// `builder` has no lanes, rate or retries set.
     pub(crate) fn new(client: Client, builder: B) -> Self {
-        let builder = builder.retry(client.retry(), client.seed());
-        Self { client, builder, hooks: Hooks::default(), resume_from: None, settle: None, invalid: None }
+        let setup = Setup::new(builder).retry(client.retry(), client.seed());
+        Self { client, setup, hooks: Hooks::default() }
     }
 
-    fn with(self, change: impl FnOnce(B) -> B) -> Self {
-        Self { builder: change(self.builder), ..self }
-    }
-
-    fn refuse(mut self, setting: &str, problem: impl fmt::Display) -> Self {
-        let (setting, problem) = (setting.to_owned(), problem.to_string());
-        self.invalid.get_or_insert(Halt::InvalidSetting { setting, problem });
-        self
+    fn set(self, change: impl FnOnce(Setup<'a, B>) -> Setup<'a, B>) -> Self {
+        Self { setup: change(self.setup), ..self }
     }
 
     /// Sets how many requests may be in flight at once, each in a thread of its own. At most 100,000 are used. The default is
     /// one.
+    ///
+    /// An archived delete, a single call, and a resume or restart by filter use one, whatever is set. To start runs on many
+    /// lanes, list them first and give their ids.
     pub fn lanes(self, lanes: usize) -> Self {
-        let Some(lanes) = NonZeroUsize::new(lanes) else { return self.refuse("lanes", AT_LEAST_ONE) };
         let now = self.client.now();
-        self.with(|builder| builder.lanes(lanes, now))
+        self.set(|setup| setup.lanes(lanes, now))
     }
 
     /// Sets how many requests may be sent in a second, all lanes together. By default only the server limits them.
     pub fn max_requests_per_second(self, limit: u32) -> Self {
-        let Some(limit) = NonZeroU32::new(limit) else { return self.refuse("max_requests_per_second", AT_LEAST_ONE) };
-        self.with(|builder| builder.max_requests_per_second(Some(limit)))
+        self.set(|setup| setup.max_requests_per_second(limit))
     }
 
-    /// Sets how requests are retried. The default is the client's policy (`Client::with_retry`).
+    /// Sets how requests are retried. The default is the client's policy ([`Client::with_retry`]).
     pub fn retry(self, policy: RetryPolicy) -> Self {
         let seed = self.client.seed();
-        self.with(|builder| builder.retry(policy, seed))
+        self.set(|setup| setup.retry(policy, seed))
     }
 
-    /// Calls the observer before each request and after each response or failure. A closure that takes an event is an observer,
-    /// too. One that breaks stops the operation.
+    /// Calls a closure after each response and each failure. It replaces what [`Self::observe`] has set.
+    pub fn on_event(
+        self,
+        on_event: impl FnMut(&B::Operation, &Event<<B::Operation as Operation>::Page>) + Send + 'a,
+    ) -> Self {
+        self.observe(on_event)
+    }
+
+    /// Calls the observer before each request, and after each response and each failure. An observer that breaks stops the
+    /// operation: the outcome has halted with [`Halt::Stopped`].
     pub fn observe(mut self, observer: impl Observer<B::Operation> + Send + 'a) -> Self {
         self.hooks.observer = Some(Box::new(observer));
         self
@@ -97,61 +96,39 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
 
     /// Stops the operation once `is_stopped` returns true: nothing more is sent, the requests in flight are awaited, and the
     /// outcome has halted with [`Halt::Stopped`]. It is called before each request, after each response, and every 100 ms
-    /// while the operation only waits.
+    /// while the operation only waits: `.stop_when(move || flag.load(Ordering::Relaxed))`.
     pub fn stop_when(mut self, is_stopped: impl FnMut() -> bool + Send + 'a) -> Self {
         self.hooks.is_stopped = Some(Box::new(is_stopped));
         self
     }
 
     /// Returns the operation, for [`Client::run`]: to look at a request in doubt, or to drive it in parts. It stands where its
-    /// checkpoint was taken. The observer, the stores and `stop_when` are dropped.
+    /// checkpoint was taken. The observer, the stores and `stop_when` are dropped, so it saves no checkpoints any more.
     ///
     /// # Errors
     /// Returns [`Halt::InvalidSetting`] if a setting cannot be used, and [`Halt::StoreFailed`] if a checkpoint cannot be read.
     pub fn into_operation(mut self) -> Result<B::Operation, Halt> {
-        self.build().map_err(|(_, halt)| halt)
+        let stored = self.load();
+        self.setup.begin(stored).map_err(|failed| failed.1)
     }
 
-    /// Builds the operation where its checkpoint was taken. If that fails, returns one that has done nothing, and why.
-    fn build(&mut self) -> Result<B::Operation, (B::Operation, Halt)> {
-        let failed = |builder: &B, halt| Err((builder.clone().build(), halt));
-        if let Some(halt) = self.invalid.take() {
-            return failed(&self.builder, halt);
-        }
-        let stored = match self.hooks.load() {
-            Ok(stored) => stored,
-            Err(halt) => return failed(&self.builder, halt),
-        };
-        let invalid = |setting: &str, problem: String| Halt::InvalidSetting { setting: setting.to_owned(), problem };
-        let (setting, checkpoint) = match (stored, self.resume_from.take()) {
-            (Some(_), Some(_)) => {
-                let problem = "the store holds another checkpoint to continue from".to_owned();
-                return failed(&self.builder, invalid("resume_from", problem));
-            }
-            (Some(stored), None) => ("checkpoint", Some(stored)),
-            (None, given) => ("resume_from", given),
-        };
-        match self.builder.clone().build_at(checkpoint) {
-            Ok(mut operation) => {
-                if let Some(settle) = self.settle.take() {
-                    settle(&mut operation);
-                }
-                Ok(operation)
-            }
-            Err(error) => failed(&self.builder, invalid(setting, error.to_string())),
-        }
+    /// The checkpoint that the store has.
+    fn load(&mut self) -> Result<Option<Checkpoint>, Halt> {
+        if self.setup.is_invalid() { Ok(None) } else { self.hooks.load() }
     }
 
     /// The client, the operation, what happens around its requests, and why it cannot begin.
     fn begin(mut self) -> (Client, B::Operation, Hooks<'a, B::Operation>, Option<Halt>) {
-        let (operation, halt) = match self.build() {
+        let stored = self.load();
+        let (operation, halt) = match self.setup.begin(stored) {
             Ok(operation) => (operation, None),
-            Err((operation, halt)) => (operation, Some(halt)),
+            Err(failed) => (failed.0, Some(failed.1)),
         };
         (self.client, operation, self.hooks, halt)
     }
 
-    /// Runs the operation to its end. Waits block the thread.
+    /// Runs the operation to its end. Waits block the thread. To stop it, use [`Self::stop_when`]: see
+    /// [`core::client::cancellation`](upstash_dlq_core::client::cancellation).
     ///
     /// # Panics
     /// Panics if the observer panics: see [`Client::run`].
@@ -163,13 +140,11 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
         if let Some(halt) = halt {
             return operation.outcome_halted(halt);
         }
-        match client.run(&mut operation, &mut hooks) {
-            Driven::Done(outcome) => hooks.end(&operation, outcome),
-            Driven::Stopped => {
-                let outcome = operation.outcome_halted(hooks.reason());
-                hooks.end(&operation, outcome)
-            }
-        }
+        let outcome = match client.run(&mut operation, &mut hooks) {
+            Driven::Done(outcome) => outcome,
+            Driven::Stopped => operation.outcome_halted(hooks.reason()),
+        };
+        hooks.end(&operation, outcome)
     }
 
     /// The pages one after another, as an iterator. It sends requests only when it is asked for a page. Everything set here
@@ -192,33 +167,34 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     }
 }
 
-const AT_LEAST_ONE: &str = "it must be at least 1";
-
 impl<'a, O: BulkOperation> Prepared<'a, BulkBuilder<O>> {
     /// See [`BulkBuilder::page_size`].
     pub fn page_size(self, page_size: u32) -> Self {
-        let Some(page_size) = NonZeroU32::new(page_size) else { return self.refuse("page_size", AT_LEAST_ONE) };
-        self.with(|builder| builder.page_size(page_size))
+        self.set(|setup| setup.page_size(page_size))
     }
 
     /// Sets how many runs may be asked for in all. By default there is no maximum.
     pub fn max(self, max: u64) -> Self {
-        let Some(max) = NonZeroU64::new(max) else { return self.refuse("max", AT_LEAST_ONE) };
-        self.with(|builder| builder.max(Some(max)))
+        self.set(|setup| setup.max(max))
     }
 
-    /// Continues where the checkpoint was taken. See [`BulkBuilder::resume_from`].
-    pub fn resume_from(mut self, checkpoint: Checkpoint) -> Self {
-        self.resume_from = Some(checkpoint);
-        self
+    /// Continues where the checkpoint was taken. Operation, endpoint, selection, overrides, `page_size`, `max` and `verify` must
+    /// be the same as before. Lanes, rate and retries may differ. A checkpoint holds no ids: give the same ones again.
+    pub fn resume_from(self, checkpoint: Checkpoint) -> Self {
+        self.set(|setup| setup.resume_from(checkpoint))
     }
 
-    /// Keeps checkpoints in a store: continues from the one that is there, saves one before each request and when the operation
-    /// stops short, and removes it when the operation is complete. If the store fails, nothing more is sent, and the outcome
-    /// has halted with [`Halt::StoreFailed`].
+    /// Keeps checkpoints in a store: continues from the one that is there (as [`Self::resume_from`] does), saves one before each
+    /// request and when the operation stops short, and removes it when the operation is complete. If the store fails, nothing
+    /// more is sent, and the outcome has halted with [`Halt::StoreFailed`].
+    ///
+    /// The store is used up by the run. To go on, open it again.
     ///
     /// A request that was in flight when a process ended may have been carried out. A delete sends it again. A resume or
     /// restart halts with [`Halt::InDoubt`] before it sends anything: see `settle`.
+    ///
+    /// A selection with a time that is relative to now is another one in the next process. Say so to the builder
+    /// ([`BulkBuilder::relative_times`], [`BulkBuilder::fingerprint`]), and run that with [`Client::prepare`].
     pub fn checkpoint(mut self, store: impl CheckpointStore + Send + 'a) -> Self {
         self.hooks.storage = Some(Box::new(Checkpoints(store)));
         self
@@ -228,61 +204,48 @@ impl<'a, O: BulkOperation> Prepared<'a, BulkBuilder<O>> {
 impl<'a> Prepared<'a, BulkBuilder<Delete>> {
     /// See [`BulkBuilder::verify`].
     pub fn verify(self, verify: bool) -> Self {
-        self.with(|builder| builder.verify(verify))
+        self.set(|setup| setup.with(|builder| builder.verify(verify)))
     }
 
     /// See [`BulkBuilder::trust_server`].
     pub fn trust_server(self, trust_server: bool) -> Self {
-        self.with(|builder| builder.trust_server(trust_server))
+        self.set(|setup| setup.with(|builder| builder.trust_server(trust_server)))
     }
 
     /// Deletes only runs that the store has kept first. If the store fails, nothing is deleted after it, and the outcome has
-    /// halted with [`Halt::StoreFailed`]. An archived delete has one lane and no checkpoint: to continue, run it again with the
-    /// same archive. It observes another operation, so call `observe` after this.
-    pub fn archive(mut self, store: impl ArchiveStore + Send + 'a) -> Prepared<'a, ArchivedDeleteBuilder> {
-        if self.hooks.observer.is_some() {
-            self = self.refuse("observe", "call it after `archive`");
-        }
-        if self.hooks.storage.is_some() || self.resume_from.is_some() {
-            self = self.refuse("archive", "an archived delete has no checkpoint");
-        }
-        let Hooks { is_stopped, .. } = self.hooks;
+    /// halted with [`Halt::StoreFailed`].
+    ///
+    /// An archived delete has one lane and no checkpoint: to continue, run it again with the same archive. Set `max`, `page_size`,
+    /// `verify` and `trust_server` before this, and `observe` after it, because it observes another operation.
+    pub fn archive(self, store: impl ArchiveStore + Send + 'a) -> Prepared<'a, ArchivedDeleteBuilder> {
+        let Hooks { observer, is_stopped, storage, .. } = self.hooks;
+        let setup = self.setup.archived(observer.is_some(), storage.is_some());
         let hooks = Hooks { is_stopped, storage: Some(Box::new(Archive(store))), ..Hooks::default() };
-        let builder = self.builder.archived();
-        Prepared { client: self.client, builder, hooks, resume_from: None, settle: None, invalid: self.invalid }
+        Prepared { client: self.client, setup, hooks }
     }
 }
 
-impl Prepared<'_, BulkBuilder<Resume>> {
+impl<'a, O: StartOperation> Prepared<'a, BulkBuilder<O>> {
     /// Sets the options that the new runs get in place of their old ones.
     pub fn overrides(self, overrides: Overrides) -> Self {
-        self.with(|builder| builder.overrides(overrides))
+        self.set(|setup| setup.with(|builder| builder.overrides(overrides)))
     }
 
     /// Says whether the requests that a checkpoint has in doubt were carried out, all of them alike. Look first: the operation
-    /// of [`Self::into_operation`] tells where ([`Bulk::in_doubt`](upstash_dlq_core::operation::Bulk::in_doubt)). If they differ, settle them there, one by one.
-    pub fn settle(mut self, settlement: Settlement) -> Self {
-        self.settle = Some(Box::new(move |operation| while operation.settle(settlement).is_ok() {}));
-        self
-    }
-}
-
-impl Prepared<'_, BulkBuilder<Restart>> {
-    /// Sets the options that the new runs get in place of their old ones.
-    pub fn overrides(self, overrides: Overrides) -> Self {
-        self.with(|builder| builder.overrides(overrides))
+    /// of [`Self::into_operation`] tells where ([`Bulk::in_doubt`]). It is meant for one run. Do not leave it in a program that
+    /// runs unattended, because it would settle every later doubt without a look.
+    pub fn settle(self, settlement: Settlement) -> Self {
+        self.settle_each(move |_| settlement)
     }
 
-    /// Says whether the requests that a checkpoint has in doubt were carried out, all of them alike. Look first: the operation
-    /// of [`Self::into_operation`] tells where ([`Bulk::in_doubt`](upstash_dlq_core::operation::Bulk::in_doubt)). If they differ, settle them there, one by one.
-    pub fn settle(mut self, settlement: Settlement) -> Self {
-        self.settle = Some(Box::new(move |operation| while operation.settle(settlement).is_ok() {}));
-        self
+    /// The same for each request in doubt: the closure gets where to look, and says what was found.
+    pub fn settle_each(self, found: impl FnMut(InDoubt<'_>) -> Settlement + Send + 'a) -> Self {
+        self.set(|setup| setup.settle_each(found))
     }
 }
 
 impl<B: OperationBuilder + fmt::Debug> fmt::Debug for Prepared<'_, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Prepared").field("client", &self.client).field("builder", &self.builder).finish_non_exhaustive()
+        f.debug_struct("Prepared").field("client", &self.client).field("setup", &self.setup).finish_non_exhaustive()
     }
 }

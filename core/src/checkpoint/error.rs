@@ -27,23 +27,23 @@ impl fmt::Display for CheckpointError {
         match self {
             Self::Damaged(problem) => write!(
                 f,
-                "checkpoint: cannot be read ({}): give another file, or remove it to start over",
+                "the checkpoint cannot be read ({}): give another one, or none to start over",
                 Escaped(problem)
             ),
             Self::Version(version) => write!(
                 f,
-                "checkpoint: has format {version}, this program reads format {VERSION}: use the program that wrote it"
+                "the checkpoint has format {version}, this program reads format {VERSION}: use the program that wrote it"
             ),
             Self::OtherOperation(operation) => write!(
                 f,
-                "checkpoint: belongs to a {}: repeat the operation that it was taken from, or give another file",
+                "the checkpoint belongs to a {}: repeat the operation that it was taken from, or give another checkpoint",
                 Escaped(operation)
             ),
             Self::OtherSelection => f.write_str(
-                "checkpoint: belongs to another endpoint, selection or overrides: give the same ones again, or another file",
+                "the checkpoint belongs to another endpoint, selection or overrides: give the same ones again, or another checkpoint",
             ),
             Self::OtherOptions => f.write_str(
-                "checkpoint: was taken with another page size, maximum or verification: give the same ones again, or another file",
+                "the checkpoint was taken with another page size, maximum or verification: give the same ones again, or another checkpoint",
             ),
         }
     }

@@ -6,6 +6,7 @@
 mod body_limit;
 mod build_error;
 pub mod cancellation;
+pub mod setup;
 pub mod store;
 pub mod transport;
 

@@ -13,7 +13,7 @@ use crate::operation::bulk::Bulk;
 use crate::operation::bulk_config::BulkConfig;
 use crate::selection::filter::RelativeTimes;
 use crate::selection::selected::Selection;
-use crate::wire::bulk::{BulkOperation, Delete, Restart, Resume};
+use crate::wire::bulk::{BulkOperation, Delete, StartOperation};
 use crate::wire::overrides::Overrides;
 use alloc::string::String;
 use core::marker::PhantomData;
@@ -174,15 +174,7 @@ impl BulkBuilder<Delete> {
     }
 }
 
-impl BulkBuilder<Resume> {
-    /// Sets the options that the new runs get in place of their old ones.
-    pub fn overrides(mut self, overrides: Overrides) -> Self {
-        self.config.overrides = overrides;
-        self
-    }
-}
-
-impl BulkBuilder<Restart> {
+impl<O: StartOperation> BulkBuilder<O> {
     /// Sets the options that the new runs get in place of their old ones.
     pub fn overrides(mut self, overrides: Overrides) -> Self {
         self.config.overrides = overrides;

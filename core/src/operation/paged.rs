@@ -11,7 +11,7 @@ use crate::operation::outcome::Outcome;
 use crate::plan::archive::{ArchiveOutcome, ArchivePage};
 use crate::plan::fetches::{Fetched, GetManyOutcome};
 use crate::plan::listing_windows::ListingOutcome;
-use crate::wire::bulk::{BulkOperation, Restart, Resume};
+use crate::wire::bulk::{BulkOperation, StartOperation};
 use crate::wire::list::ListPage;
 use crate::wire::page::{StartedPage, StartedRun};
 use alloc::vec::Vec;
@@ -70,15 +70,7 @@ impl Itemized for ArchivedDelete {
     }
 }
 
-impl Itemized for Bulk<Resume> {
-    type Item = StartedRun;
-
-    fn items(page: StartedPage) -> Vec<StartedRun> {
-        page.started
-    }
-}
-
-impl Itemized for Bulk<Restart> {
+impl<O: StartOperation> Itemized for Bulk<O> {
     type Item = StartedRun;
 
     fn items(page: StartedPage) -> Vec<StartedRun> {

@@ -37,6 +37,12 @@ pub trait BulkOperation: sealed::Sealed + Copy + Debug + Send + Sync + Unpin + '
     fn parse<B: AsRef<[u8]>>(response: &Response<B>) -> Result<Self::Page, ResponseError>;
 }
 
+/// [`Resume`] or [`Restart`]: it starts runs.
+pub trait StartOperation: BulkOperation<Page = StartedPage> {}
+
+impl StartOperation for Resume {}
+impl StartOperation for Restart {}
+
 /// What the response to one bulk request says.
 pub trait BulkPage: Clone + Debug + PartialEq + Send + 'static {
     /// How many runs the request acted on.

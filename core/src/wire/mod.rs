@@ -12,7 +12,7 @@ pub(crate) mod query;
 pub(crate) mod request;
 pub(crate) mod single;
 
-pub use self::bulk::{BulkOperation, BulkPage, Delete, Restart, Resume};
+pub use self::bulk::{BulkOperation, BulkPage, Delete, Restart, Resume, StartOperation};
 pub use self::call::Call;
 pub use self::error::{ErrorBody, ResponseError};
 pub use self::list::{List, ListPage};

@@ -6,13 +6,15 @@ use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use upstash_dlq_core::checkpoint::Fingerprint;
 use upstash_dlq_core::client::{CheckpointStore, StoreResult};
 use upstash_dlq_core::engine::StoreFailure;
-use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::operation::InDoubt;
+use upstash_dlq_core::selection::{Ids, RelativeTimes};
 use upstash_dlq_core::wire::{BulkOperation, DeletePage, GetMessage, List};
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Endpoint, Event, Halt, Incomplete, Observer, RetryPolicy,
-    Selection, Settlement, Token,
+    BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Endpoint, Event, Filter, Halt, Incomplete, Observer,
+    RetryPolicy, Selection, Settlement, Token, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_store::{CheckpointFile, FoundArchive};
@@ -312,6 +314,72 @@ fn pages_tell_that_they_were_stopped() {
     stop.store(true, Ordering::SeqCst);
     assert!(matches!(pages.next(), Some(Err(Halt::Stopped))) && pages.next().is_none());
     assert_eq!((pages.outcome().totals.affected, requests(&server)), (100, 1));
+}
+
+/// Whoever leaves the loop after a page leaves nothing in doubt.
+#[test]
+fn a_loop_that_is_left_leaves_no_doubt() {
+    let (server, client) = serve(300);
+    let store = Memory::default();
+    let resume = || client.resume(Selection::Everything).checkpoint(store.clone());
+    for left in [250, 200] {
+        assert_eq!(resume().pages().next().unwrap().unwrap().started.len(), 50);
+        assert_eq!(server.with_service(|service| service.len()), left);
+    }
+    let completed = resume().run().into_result().unwrap();
+    assert_eq!((completed.totals.affected, completed.totals.unconfirmed), (300, 0));
+    assert_eq!(server.with_service(|s| s.started().count()), 300, "each run once");
+    // A store that fails then ends the pages, after the page.
+    let (server, client) = serve(300);
+    let store = Memory { fails_at: Some(2), ..Memory::default() };
+    let mut pages = client.resume(Selection::Everything).checkpoint(store).pages();
+    assert_eq!(pages.next().unwrap().unwrap().started.len(), 50);
+    assert!(matches!(pages.next(), Some(Err(Halt::StoreFailed(_)))) && pages.next().is_none());
+    assert_eq!(requests(&server), 1);
+}
+
+/// Several doubts are settled one by one, as each was found.
+#[test]
+fn each_doubt_is_settled_as_it_was_found() {
+    let faults = vec![Some(Fault::LostResponse), Some(Fault::LostRequest)];
+    let (server, client) = serve_with(100, FaultPlan::script(faults));
+    let ids: Vec<_> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
+    let store = Memory::default();
+    let resume = || {
+        let ids = Selection::Ids(Ids::parse(ids.clone()).unwrap());
+        client.resume(ids).lanes(2).checkpoint(store.clone())
+    };
+    let error = resume().run().into_result().unwrap_err();
+    assert!(error.totals.unconfirmed >= 1, "{error}");
+    let looked: BTreeSet<_> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
+    let found = |doubt: InDoubt<'_>| match doubt {
+        InDoubt::Ids(ids) if looked.contains(ids[0].as_str()) => Settlement::NotApplied,
+        InDoubt::Ids(_) => Settlement::Applied,
+        InDoubt::Listing(_) => panic!("these are ids"),
+    };
+    let completed = resume().settle_each(found).run().into_result().unwrap();
+    assert_eq!(server.with_service(|s| s.started().count()), 100, "each run once: {completed:?}");
+}
+
+/// "Until an hour ago" is another time in the next process. A builder of the core can say so.
+#[test]
+fn a_relative_time_is_continued() {
+    let (server, client) = serve(300);
+    let store = Memory::default();
+    let delete = |to: i64| {
+        let filter = Filter::builder().to(UnixMillis::new(to)).build().unwrap();
+        let builder = BulkDelete::builder(client.endpoint().clone(), Selection::Filter(filter));
+        let fingerprint = Fingerprint::from_pairs(client.endpoint(), [("to", "1h")]);
+        let relative = RelativeTimes { to: true, ..RelativeTimes::default() };
+        client
+            .prepare(builder.fingerprint(fingerprint).relative_times(relative))
+            .page_size(50)
+            .checkpoint(store.clone())
+    };
+    let outcome = delete(NOW - 3_600_000).observe(Break(1)).run();
+    assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::Stopped), 50));
+    let completed = delete(NOW - 3_000_000).run().into_result().unwrap();
+    assert!(completed.verified && completed.totals.affected == 300 - left(&server) as u64);
 }
 
 /// An iterator that is given up in the middle keeps what it has.

@@ -1,0 +1,173 @@
+//! What an application has set for an operation, and how the operation begins. For clients, which put their own methods around
+//! it.
+
+use crate::checkpoint::format::Checkpoint;
+use crate::engine::halt::Halt;
+use crate::engine::retry::RetryPolicy;
+use crate::engine::settlement::Settlement;
+use crate::model::time::UnixMillis;
+use crate::operation::archived_delete::ArchivedDeleteBuilder;
+use crate::operation::builder::OperationBuilder;
+use crate::operation::bulk::{Bulk, InDoubt};
+use crate::operation::bulk_builder::BulkBuilder;
+use crate::wire::bulk::{BulkOperation, Delete};
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::ToString;
+use core::fmt;
+use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+
+/// The settings of an operation that has not begun. Numbers are plain: one that cannot be used is remembered, and
+/// [`begin`](Self::begin) tells the first of them as [`Halt::InvalidSetting`]. So a chain of settings needs no `?`, and nothing is
+/// sent with a wrong one.
+#[must_use]
+pub struct Setup<'a, B: OperationBuilder> {
+    builder: B,
+    resume_from: Option<Checkpoint>,
+    /// How the requests in doubt are settled that a checkpoint brings.
+    settle: Option<Settle<'a, B::Operation>>,
+    /// The first setting that cannot be used.
+    invalid: Option<Halt>,
+}
+
+type Settle<'a, O> = Box<dyn FnOnce(&mut O) + Send + 'a>;
+
+const AT_LEAST_ONE: &str = "it must be at least 1";
+
+fn invalid(setting: &str, problem: &dyn fmt::Display) -> Halt {
+    Halt::InvalidSetting { setting: setting.to_owned(), problem: problem.to_string() }
+}
+
+impl<'a, B: OperationBuilder> Setup<'a, B> {
+    /// Begins with the settings of the builder.
+    pub fn new(builder: B) -> Self {
+        Self { builder, resume_from: None, settle: None, invalid: None }
+    }
+
+    /// Changes the builder.
+    pub fn with(self, change: impl FnOnce(B) -> B) -> Self {
+        Self { builder: change(self.builder), ..self }
+    }
+
+    /// Remembers that a setting cannot be used. The first one counts.
+    pub fn refuse(mut self, setting: &str, problem: &str) -> Self {
+        self.invalid.get_or_insert_with(|| invalid(setting, &problem));
+        self
+    }
+
+    /// See [`OperationBuilder::lanes`].
+    pub fn lanes(self, lanes: usize, now: UnixMillis) -> Self {
+        match NonZeroUsize::new(lanes) {
+            Some(lanes) => self.with(|builder| builder.lanes(lanes, now)),
+            None => self.refuse("lanes", AT_LEAST_ONE),
+        }
+    }
+
+    /// See [`OperationBuilder::max_requests_per_second`].
+    pub fn max_requests_per_second(self, limit: u32) -> Self {
+        match NonZeroU32::new(limit) {
+            Some(limit) => self.with(|builder| builder.max_requests_per_second(Some(limit))),
+            None => self.refuse("max_requests_per_second", AT_LEAST_ONE),
+        }
+    }
+
+    /// See [`OperationBuilder::retry`].
+    pub fn retry(self, policy: RetryPolicy, seed: u64) -> Self {
+        self.with(|builder| builder.retry(policy, seed))
+    }
+
+    /// Whether a setting cannot be used, so that [`Self::begin`] fails in any case.
+    pub fn is_invalid(&self) -> bool {
+        self.invalid.is_some()
+    }
+
+    /// The operation as it stands before the store is asked: where the given checkpoint was taken, or at its start.
+    pub fn build_before_load(&self) -> B::Operation {
+        let given = self.resume_from.clone().and_then(|given| self.builder.clone().resume_from(given).ok());
+        given.unwrap_or_else(|| self.builder.clone().build())
+    }
+
+    /// Builds the operation where its checkpoint was taken, or at its start. `stored` is what the application's store has.
+    ///
+    /// # Errors
+    /// Returns an operation that has done nothing, and why it cannot begin: [`Halt::InvalidSetting`], or the halt of the store.
+    pub fn begin(self, stored: Result<Option<Checkpoint>, Halt>) -> Result<B::Operation, Box<(B::Operation, Halt)>> {
+        let Self { builder, resume_from, settle, invalid: first_invalid } = self;
+        let failed = |builder: B, halt| Err(Box::new((builder.build(), halt)));
+        if let Some(halt) = first_invalid {
+            return failed(builder, halt);
+        }
+        let (setting, checkpoint) = match (stored, resume_from) {
+            (Err(halt), _) => return failed(builder, halt),
+            (Ok(Some(_)), Some(_)) => {
+                return failed(builder, invalid("resume_from", &"the store holds another checkpoint to continue from"));
+            }
+            (Ok(Some(stored)), None) => ("checkpoint", Some(stored)),
+            (Ok(None), given) => ("resume_from", given),
+        };
+        match builder.clone().build_at(checkpoint) {
+            Ok(mut operation) => {
+                if let Some(settle) = settle {
+                    settle(&mut operation);
+                }
+                Ok(operation)
+            }
+            Err(error) => failed(builder, invalid(setting, &error)),
+        }
+    }
+}
+
+impl<'a, O: BulkOperation> Setup<'a, BulkBuilder<O>> {
+    /// See [`BulkBuilder::page_size`].
+    pub fn page_size(self, page_size: u32) -> Self {
+        match NonZeroU32::new(page_size) {
+            Some(page_size) => self.with(|builder| builder.page_size(page_size)),
+            None => self.refuse("page_size", AT_LEAST_ONE),
+        }
+    }
+
+    /// See [`BulkBuilder::max`].
+    pub fn max(self, max: u64) -> Self {
+        match NonZeroU64::new(max) {
+            Some(max) => self.with(|builder| builder.max(Some(max))),
+            None => self.refuse("max", AT_LEAST_ONE),
+        }
+    }
+
+    /// See [`BulkBuilder::resume_from`].
+    pub fn resume_from(mut self, checkpoint: Checkpoint) -> Self {
+        self.resume_from = Some(checkpoint);
+        self
+    }
+
+    /// Settles each request in doubt that the checkpoint brings, one by one. See [`Bulk::settle`].
+    pub fn settle_each(mut self, mut found: impl FnMut(InDoubt<'_>) -> Settlement + Send + 'a) -> Self {
+        self.settle = Some(Box::new(move |operation: &mut Bulk<O>| {
+            while let Some(settlement) = operation.in_doubt().map(&mut found) {
+                if operation.settle(settlement).is_err() {
+                    return;
+                }
+            }
+        }));
+        self
+    }
+}
+
+impl<'a> Setup<'a, BulkBuilder<Delete>> {
+    /// Turns this into an archived delete, which has another observer, and no checkpoint.
+    pub fn archived(mut self, is_observed: bool, has_store: bool) -> Setup<'a, ArchivedDeleteBuilder> {
+        if is_observed {
+            self = self.refuse("observe", "call it after `archive`");
+        }
+        if has_store || self.resume_from.is_some() {
+            self = self.refuse("archive", "an archived delete has no checkpoint");
+        }
+        Setup { builder: self.builder.archived(), resume_from: None, settle: None, invalid: self.invalid }
+    }
+}
+
+impl<B: OperationBuilder + fmt::Debug> fmt::Debug for Setup<'_, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Setup").field("builder", &self.builder).finish_non_exhaustive()
+    }
+}
