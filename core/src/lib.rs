@@ -38,4 +38,5 @@ pub use http;
 pub use model::{DlqId, DlqMessage, Endpoint, Token, UnixMillis};
 pub use operation::{ArchivedDelete, BulkDelete, BulkRestart, BulkResume, GetMany, Listing, SingleCall};
 pub use operation::{Completed, Incomplete, Outcome};
-pub use selection::{Filter, Selection};
+pub use selection::{Filter, Ids, Selection};
+pub use wire::List;

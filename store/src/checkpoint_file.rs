@@ -155,8 +155,9 @@ impl<D: Disk> CheckpointFile<D> {
     /// Removes the checkpoint, and then the ids next to it. Either may be missing.
     ///
     /// # Errors
-    /// Returns [`Problem::Remove`] for the one that cannot be removed.
+    /// Returns [`Problem::Remove`] for the one that cannot be removed, and [`Problem::Moved`] as for [`Self::write`].
     pub fn remove(&self) -> Result<(), StoreError> {
+        self.check_lock()?;
         let ids_are_there = id_spool::is_spool(&self.disk, &self.beside.ids).unwrap_or(false);
         remove_if_there(&self.disk, &self.path)
             .and_then(|()| if ids_are_there { self.disk.sync_folder(folder(&self.path)) } else { Ok(()) })

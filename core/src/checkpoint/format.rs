@@ -142,8 +142,8 @@ impl Checkpoint {
     /// # Errors
     /// Returns [`CheckpointError::Version`] if it has another format, and [`CheckpointError::Damaged`] if it is not a complete
     /// checkpoint or was changed since it was written.
-    pub fn from_json(json: &[u8]) -> Result<Self, CheckpointError> {
-        let saved: Saved = seal::open(VERSION, json)?;
+    pub fn from_json(json: impl AsRef<[u8]>) -> Result<Self, CheckpointError> {
+        let saved: Saved = seal::open(VERSION, json.as_ref())?;
         let is_delete = saved.operation == Delete::NAME;
         if !is_delete && ![Resume::NAME, Restart::NAME].contains(&saved.operation.as_str()) {
             return Err(CheckpointError::Damaged("its operation is not known".into()));

@@ -186,6 +186,6 @@ impl Exchange {
     /// The request is no longer in doubt: it is ready.
     pub(crate) fn settle(&mut self) {
         self.state = State::Ready;
-        self.attempts.reset();
+        self.begin_next();
     }
 }

@@ -77,8 +77,9 @@ impl TransportFailure {
         Self { message: message.into(), ..self }
     }
 
-    /// The same failure without the token, in case the library has repeated it.
-    pub(crate) fn redacted(mut self, endpoint: &Endpoint) -> Self {
+    /// The same failure without the endpoint's token, in case the library has repeated it.
+    #[must_use]
+    pub fn redacted(mut self, endpoint: &Endpoint) -> Self {
         self.message = endpoint.redact(&self.message);
         if let Some(LibraryError(text)) = &mut self.library {
             *text = endpoint.redact(text);
@@ -168,7 +169,7 @@ impl fmt::Display for Cause {
     }
 }
 
-/// It says the same as what it holds, so its source is that one's source.
+/// `Display` repeats the error inside, so `source` skips it.
 impl Error for Cause {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {

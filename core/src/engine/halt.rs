@@ -79,6 +79,8 @@ pub enum Halt {
     Unbuildable(String),
     /// The caller stopped the operation. It can continue.
     Stopped,
+    /// The caller stopped a single call, and it is unknown whether an attempt was carried out.
+    StoppedUnconfirmed,
     /// What had to be stored first could not be stored, so the request that depends on it was not sent.
     StoreFailed(StoreFailure),
     /// A setting of the operation cannot be used. Nothing was sent.
@@ -114,7 +116,14 @@ impl Halt {
     /// be reached, asked for a wait, or the caller stopped it. False if somebody has to act first: change the request, look
     /// at what is in doubt, or make room for the archive.
     pub fn is_retryable(&self) -> bool {
-        matches!(self, Self::GaveUp { .. } | Self::WaitTooLong { .. } | Self::StillListed | Self::Stopped)
+        matches!(
+            self,
+            Self::GaveUp { .. }
+                | Self::WaitTooLong { .. }
+                | Self::StillListed
+                | Self::Stopped
+                | Self::StoppedUnconfirmed
+        )
     }
 
     /// Whether the request that led to this halt may have changed something in the DLQ. What the operation changed before is in
@@ -124,7 +133,7 @@ impl Halt {
             Self::Refused { may_have_changed, .. }
             | Self::GaveUp { may_have_changed, .. }
             | Self::WaitTooLong { may_have_changed, .. } => *may_have_changed,
-            Self::InDoubt { .. } | Self::MaximumUnconfirmed | Self::StillListed => true,
+            Self::InDoubt { .. } | Self::MaximumUnconfirmed | Self::StillListed | Self::StoppedUnconfirmed => true,
             Self::NoProgress
             | Self::UnusableMessage
             | Self::Mismatch { .. }
@@ -136,7 +145,7 @@ impl Halt {
         }
     }
 
-    /// The status of the response behind this halt. `None` if no response is.
+    /// The status of the response behind this halt. `None` if there was no response.
     pub fn status(&self) -> Option<StatusCode> {
         match self {
             Self::Refused { error, .. } => Some(error.status()),
@@ -189,6 +198,9 @@ impl fmt::Display for Halt {
             Self::StillListed => f.write_str("the server still lists runs that it was asked to delete"),
             Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
             Self::Stopped => f.write_str("stopped by the caller"),
+            Self::StoppedUnconfirmed => {
+                f.write_str("stopped by the caller, and it is unknown whether the request was carried out")
+            }
             Self::StoreFailed(failure) => failure.fmt(f),
             Self::InvalidSetting { setting, problem } => {
                 write!(f, "{setting} cannot be used: {}", Escaped(problem))

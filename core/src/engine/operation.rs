@@ -5,10 +5,14 @@
 use crate::engine::failure::{Cause, TransportFailure};
 use crate::engine::halt::Halt;
 use crate::engine::outcome::Totals;
+use alloc::boxed::Box;
+use alloc::string::String;
 use core::fmt;
 use core::time::Duration;
 use http::{Request, Response};
+use serde::de::{DeserializeOwned, Deserializer, Error as _};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 /// Identifies a request in flight.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,7 +52,7 @@ pub enum Step<O> {
 /// What a response or a failure meant.
 ///
 /// With serde, it is `{"kind": "page", "detail": …}`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event<P> {
@@ -58,6 +62,26 @@ pub enum Event<P> {
     Retry(Retried),
     /// The request failed and is not sent again. The operation halts, or its maximum is used up.
     Ended,
+}
+
+/// Needs `serde_json`, as the messages of a page do.
+impl<'de, P: DeserializeOwned> Deserialize<'de> for Event<P> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        struct Wire {
+            kind: String,
+            // In either order, and unread until the kind is known.
+            detail: Option<Box<RawValue>>,
+        }
+        let Wire { kind, detail } = Wire::deserialize(deserializer)?;
+        let detail = detail.as_ref().map_or("null", |detail| detail.get());
+        match kind.as_str() {
+            "page" => serde_json::from_str(detail).map(Self::Page).map_err(D::Error::custom),
+            "retry" => serde_json::from_str(detail).map(Self::Retry).map_err(D::Error::custom),
+            "ended" => Ok(Self::Ended),
+            _ => Err(D::Error::unknown_variant(&kind, &["page", "retry", "ended"])),
+        }
+    }
 }
 
 /// Why a request will be sent again, and when.

@@ -21,6 +21,13 @@ pub struct Totals {
     pub retries: u64,
 }
 
+impl Totals {
+    /// So many runs were affected, and the results of so many requests are unknown. For tests of code that gets totals.
+    pub fn from_counts(affected: u64, unconfirmed: u64) -> Self {
+        Self { affected, unconfirmed, ..Self::default() }
+    }
+}
+
 /// How a bulk plan ended, or how it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ending {

@@ -358,7 +358,7 @@ impl<P: Plan> Scheduler<P> {
             restarted = lane.job.on_refused(&error);
             may_have_changed = lane.exchange.may_have_changed();
             if restarted {
-                lane.exchange.begin_next();
+                lane.exchange.reset_attempts();
                 self.plan.on_restarted(&lane.job);
                 self.ready.push_back(id.lane);
             }

@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 /// let last = Cause::Transport(TransportFailure::not_sent(refused));
 /// let halt = Halt::GaveUp { attempts: 6, last, may_have_changed: false };
 /// let error = Outcome::halted(Totals::default(), halt).into_result().unwrap_err();
-/// assert!(error.halt.is_retryable() && !error.may_have_changed());
+/// assert!(error.halt().is_retryable() && !error.may_have_changed());
 /// assert_eq!(
 ///     error.to_string(),
 ///     "no run was affected: gave up after 6 attempts: the request could not be sent: connection refused"
@@ -35,8 +35,7 @@ use serde::{Deserialize, Serialize};
 pub struct Incomplete {
     /// What was done.
     pub totals: Totals,
-    /// Why the operation stopped.
-    pub halt: Box<Halt>,
+    halt: Box<Halt>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     checkpoint: Option<Box<Checkpoint>>,
 }
@@ -46,7 +45,17 @@ impl Incomplete {
         Self { totals, halt: Box::new(halt), checkpoint }
     }
 
-    /// What another process needs to continue. `None` if the operation keeps no checkpoint, or could not begin.
+    /// Why the operation stopped.
+    pub fn halt(&self) -> &Halt {
+        &self.halt
+    }
+
+    /// Why the operation stopped.
+    pub fn into_halt(self) -> Halt {
+        *self.halt
+    }
+
+    /// What another process needs to continue. `None` if the operation keeps no checkpoint, or has sent nothing.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_deref()
     }

@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 pub struct Outcome {
     /// What was done.
     pub totals: Totals,
-    /// For a filter or everything: a whole pass found nothing left. For ids: every request got its response.
+    /// For a delete by filter or of everything: a whole pass found nothing left. By ids: every request got its response. Always
+    /// false for a resume or restart by filter or of everything, after a maximum was reached, and without a verification pass.
     pub verified: bool,
     /// `None` if the operation is complete. Otherwise, why it is not: [`Self::checkpoint`] then holds what another process needs
     /// to continue.
@@ -29,7 +30,8 @@ pub struct Outcome {
 pub struct Completed {
     /// What was done.
     pub totals: Totals,
-    /// For a filter or everything: a whole pass found nothing left. For ids: every request got its response.
+    /// For a delete by filter or of everything: a whole pass found nothing left. By ids: every request got its response. Always
+    /// false for a resume or restart by filter or of everything, after a maximum was reached, and without a verification pass.
     pub verified: bool,
 }
 
@@ -57,14 +59,14 @@ impl Outcome {
     /// Adds the checkpoint if the operation is not complete.
     pub(crate) fn from_ending(ending: Ending, checkpoint: impl FnOnce() -> Checkpoint) -> Self {
         let Ending { totals, verified, halted } = ending;
-        // An operation that could not begin has nothing to continue. A checkpoint of it could replace a better one.
-        let could_begin =
-            totals.requests > 0 || !matches!(halted, Some(Halt::InvalidSetting { .. } | Halt::StoreFailed(_)));
-        let checkpoint = (halted.is_some() && could_begin).then(|| Box::new(checkpoint()));
+        // An operation that has not begun has nothing to continue. A checkpoint of it could replace a better one.
+        let has_begun = totals.requests > 0
+            || !matches!(halted, Some(Halt::InvalidSetting { .. } | Halt::StoreFailed(_) | Halt::Stopped));
+        let checkpoint = (halted.is_some() && has_begun).then(|| Box::new(checkpoint()));
         Self { totals, verified, halted, checkpoint }
     }
 
-    /// What another process needs to continue. `None` if the operation is complete, or could not begin.
+    /// What another process needs to continue. `None` if the operation is complete, or has sent nothing.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_deref()
     }

@@ -40,10 +40,13 @@ impl<C: Call> Plan for Once<C> {
         Drained::Done
     }
 
-    fn outcome(&self, _totals: Totals, halted: Option<Halt>) -> Result<C::Output, Halt> {
+    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Result<C::Output, Halt> {
         match (halted, &self.output) {
-            (Some(halt), _) => Err(halt),
-            (None, Some(output)) => Ok(output.clone()),
+            // The call has been answered, whoever stopped it then.
+            (_, Some(output)) => Ok(output.clone()),
+            // Only the halt tells: the result of a call has no totals.
+            (Some(Halt::Stopped), None) if totals.unconfirmed > 0 => Err(Halt::StoppedUnconfirmed),
+            (Some(halt), None) => Err(halt),
             // The call has no result yet.
             (None, None) => Err(Halt::NoProgress),
         }

@@ -10,15 +10,15 @@ use std::error::Error;
 use std::io;
 use std::num::NonZeroU32;
 use std::time::Duration;
-use upstash_dlq_core::engine::{Cause, LibraryError, Retried, StoreFailure};
+use upstash_dlq_core::engine::{Cause, LibraryError, RequestId, Retried, StoreFailure};
 use upstash_dlq_core::operation::{ArchivePage, GetManyOutcome, ListingOutcome};
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{
     DeleteOne, DeletePage, ErrorBody, GetMessage, ListPage, ResponseError, StartedPage, StartedRun,
 };
 use upstash_dlq_core::{
-    BulkDelete, Delivery, DlqId, DlqMessage, Endpoint, Event, GetMany, Halt, Incomplete, Operation, Outcome,
-    RetryPolicy, Selection, SingleCall, Step, Token, Totals, TransportFailure, UnixMillis,
+    BulkDelete, BulkResume, Delivery, DlqId, DlqMessage, Endpoint, Event, GetMany, Halt, Incomplete, Operation,
+    Outcome, RetryPolicy, Selection, Settlement, SingleCall, Step, Token, Totals, TransportFailure, UnixMillis,
 };
 use upstash_dlq_emulator::Config;
 
@@ -49,6 +49,7 @@ fn halts() -> Vec<Halt> {
         Halt::StillListed,
         Halt::Unbuildable("a defect".into()),
         Halt::Stopped,
+        Halt::StoppedUnconfirmed,
         Halt::StoreFailed(StoreFailure::new(io::Error::from(io::ErrorKind::StorageFull))),
         Halt::InvalidSetting { setting: "lanes".into(), problem: "at least 1".into() },
     ]
@@ -63,7 +64,7 @@ fn results_survive_serde() {
         let json = serde_json::to_string(&outcome).unwrap();
         assert_eq!(serde_json::from_str::<Outcome>(&json).unwrap(), outcome, "{json}");
         let error = outcome.into_result().unwrap_err();
-        assert_eq!(*error.halt, halt);
+        assert_eq!(*error.halt(), halt);
         let json = serde_json::to_string(&error).unwrap();
         assert_eq!(serde_json::from_str::<Incomplete>(&json).unwrap(), error, "{json}");
     }
@@ -97,17 +98,25 @@ fn events_and_pages_survive_serde() {
         let event = Event::Page(page);
         let json = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event<P>>(&json).unwrap(), event, "{json}");
+        // A database may sort the names, or keep no text.
+        let value = serde_json::to_value(&event).unwrap();
+        assert_eq!(serde_json::from_str::<Event<P>>(&value.to_string()).unwrap(), event, "{value}");
+        assert_eq!(serde_json::from_value::<Event<P>>(value).unwrap(), event);
     }
     let message = DlqMessage::parse(r#"{"dlqId":"a","n":1e999,"s":"\u0041"}"#).unwrap();
     same(DeletePage { deleted: 3, cursor: None });
     same(StartedPage { started: vec![StartedRun::new("wfr_1", Some(UnixMillis::new(5)))], cursor: None });
-    same(ListPage { messages: vec![message.clone()], cursor: None });
+    let plain = DlqMessage::parse(r#"{"dlqId":"a","responseStatus":500}"#).unwrap();
+    same(ListPage { messages: vec![plain], cursor: None });
     let retry = Event::<DeletePage>::Retry(Retried {
         cause: Cause::Transport(Delivery::NotSent.into()),
         after: Duration::from_millis(7),
     });
     let json = serde_json::to_string(&retry).unwrap();
     assert_eq!(serde_json::from_str::<Event<DeletePage>>(&json).unwrap(), retry);
+    let ended = serde_json::from_str::<Event<DeletePage>>(r#"{"kind":"ended"}"#);
+    assert_eq!(ended.unwrap(), Event::Ended);
+    assert!(serde_json::from_str::<Event<DeletePage>>(r#"{"kind":"other"}"#).is_err());
     assert_eq!(serde_json::to_string(&message).unwrap(), message.as_json(), "it stays as the server sent it");
     let page: ArchivePage = serde_json::from_str(r#"{"batch":null}"#).unwrap();
     same(page);
@@ -168,7 +177,7 @@ fn sources_lead_to_the_library_and_hold_no_token() {
 #[test]
 fn halts_say_whether_to_try_again() {
     let retryable = |halt: &Halt| halt.is_retryable();
-    assert_eq!(halts().iter().filter(|halt| retryable(halt)).count(), 5);
+    assert_eq!(halts().iter().filter(|halt| retryable(halt)).count(), 6);
     assert_eq!(halts()[0].status(), Some(StatusCode::SERVICE_UNAVAILABLE));
     assert_eq!(halts()[5].status(), Some(StatusCode::SERVICE_UNAVAILABLE));
     assert_eq!(halts()[3].status(), None);
@@ -217,6 +226,64 @@ fn an_attempt_at_another_request_does_not_count() {
     let Some(Step::Done(outcome)) = send(None) else { panic!() };
     assert!(matches!(outcome.halted, Some(Halt::GaveUp { may_have_changed: false, .. })), "{outcome:?}");
     assert!(outcome.into_result().unwrap_err().may_have_changed(), "the operation as a whole may have");
+}
+
+fn refusal() -> Response<Vec<u8>> {
+    Response::builder().status(401).body(br#"{"error":"no"}"#.to_vec()).unwrap()
+}
+
+fn sent<O: Operation>(operation: &mut O) -> RequestId {
+    let Step::Send(id, _) = operation.poll(Duration::from_secs(1_000)) else { panic!("a request was expected") };
+    id
+}
+
+fn changed(bulk: &mut impl Operation<Outcome = Outcome>) -> bool {
+    let Step::Done(outcome) = bulk.poll(Duration::from_secs(1_000)) else { panic!("the end was expected") };
+    outcome.halted.unwrap().may_have_changed()
+}
+
+/// What an earlier process left in flight counts …
+#[test]
+fn a_request_of_an_earlier_process_counts() {
+    let delete = || BulkDelete::builder(endpoint(), Selection::Everything);
+    let mut first = delete().build();
+    sent(&mut first);
+    let mut second = delete().resume_from(first.checkpoint()).unwrap();
+    let id = sent(&mut second);
+    second.respond(id, &refusal()).unwrap();
+    assert!(changed(&mut second));
+}
+
+/// … and what a person has settled no longer does.
+#[test]
+fn a_settled_request_does_not_count() {
+    for settlement in [Settlement::Applied, Settlement::NotApplied] {
+        let ids = Selection::Ids(Ids::parse((0..120).map(|n| format!("id-{n}"))).unwrap());
+        let mut resume = BulkResume::builder(endpoint(), ids).build();
+        let id = sent(&mut resume);
+        resume.on_failure(id, Delivery::Unknown.into()).unwrap();
+        assert!(changed(&mut resume));
+        resume.settle(settlement).unwrap();
+        let id = sent(&mut resume);
+        resume.respond(id, &refusal()).unwrap();
+        assert!(!changed(&mut resume), "{settlement:?}");
+    }
+}
+
+/// Whoever stops a call learns whether it was carried out, as far as anybody knows.
+#[test]
+fn a_stopped_call_tells_what_is_known() {
+    let call = || SingleCall::builder(endpoint(), DeleteOne(DlqId::new("a").unwrap())).build();
+    assert_eq!(call().outcome_halted(Halt::Stopped), Err(Halt::Stopped));
+    let mut lost = call();
+    let id = sent(&mut lost);
+    lost.on_failure(id, Delivery::Unknown.into()).unwrap();
+    let halt = lost.outcome_halted(Halt::Stopped).unwrap_err();
+    assert!(halt == Halt::StoppedUnconfirmed && halt.may_have_changed() && halt.is_retryable());
+    let mut answered = call();
+    let id = sent(&mut answered);
+    answered.respond(id, &Response::new(Vec::new())).unwrap();
+    assert_eq!(answered.outcome_halted(Halt::Stopped), Ok(()), "it was answered before it was stopped");
 }
 
 #[test]
@@ -276,7 +343,7 @@ proptest! {
         prop_assert_eq!(outcome.totals.affected + outcome.totals.unconfirmed, 0);
         let once: BTreeSet<_> = told.iter().cloned().collect();
         prop_assert_eq!(once.len(), told.len());
-        prop_assert!(!unusable || outcome.halted == Some(Halt::UnusableMessage));
+        prop_assert!(!unusable || outcome.halted.is_some());
         if let GetManyOutcome { halted: None, found, absent: missing, .. } = outcome {
             prop_assert_eq!(told.len(), ids.len());
             prop_assert_eq!((found, missing), (present.len() as u64, absent as u64));

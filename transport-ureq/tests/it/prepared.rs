@@ -93,8 +93,8 @@ fn settings_that_cannot_be_used_are_told_and_nothing_is_sent() {
         let outcome = prepared.run();
         assert!(outcome.checkpoint().is_none(), "there is nothing to continue");
         let error = outcome.into_result().unwrap_err();
-        assert!(matches!(&*error.halt, Halt::InvalidSetting { setting: told, .. } if told == setting), "{error}");
-        assert!(!error.halt.is_retryable() && !error.may_have_changed());
+        assert!(matches!(error.halt(), Halt::InvalidSetting { setting: told, .. } if told == setting), "{error}");
+        assert!(!error.halt().is_retryable() && !error.may_have_changed());
     }
     assert!(matches!(delete().lanes(0).into_operation(), Err(Halt::InvalidSetting { .. })));
     let mut pages = delete().lanes(0).pages();
@@ -220,7 +220,7 @@ fn a_resume_in_doubt_waits_to_be_settled() {
         let resume = || client.resume(Selection::Everything).checkpoint(store.clone());
         for _ in 0..3 {
             let error = resume().run().into_result().unwrap_err();
-            assert!(matches!(*error.halt, Halt::InDoubt { asked: 50, .. }) && error.may_have_changed());
+            assert!(matches!(*error.halt(), Halt::InDoubt { asked: 50, .. }) && error.may_have_changed());
             assert_eq!(requests(&server), 2);
         }
         let operation: BulkResume = resume().into_operation().unwrap();
@@ -252,7 +252,7 @@ fn a_stopped_operation_leaves_its_waits() {
     assert!(start.elapsed() < Duration::from_secs(30), "it waited for the server's 50 s");
     assert_eq!((requests(&server), outcome.halted.clone()), (2, Some(Halt::Stopped)));
     let error: Incomplete = outcome.into_result().unwrap_err();
-    assert!(error.halt.is_retryable() && error.totals.affected == 100 && error.totals.unconfirmed == 0);
+    assert!(error.halt().is_retryable() && error.totals.affected == 100 && error.totals.unconfirmed == 0);
     server.with_service(|service| service.set_faults(FaultPlan::none()));
     let rest = client.delete(Selection::Everything).resume_from(error.checkpoint().unwrap().clone()).run();
     assert!(rest.into_result().unwrap().totals.affected == 300);

@@ -43,6 +43,10 @@ impl<P: Plan> Scheduler<P> {
             LeftBehind::InDoubt(asked) => (asked, Cause::LeftInDoubt),
         };
         match self.slots.get_mut(at).and_then(Option::as_mut) {
+            Some(lane) if repeat != Repeat::InDoubt => lane.exchange.on_unknown(),
+            _ => {}
+        }
+        match self.slots.get_mut(at).and_then(Option::as_mut) {
             Some(lane) if repeat == Repeat::InDoubt => {
                 lane.exchange.doubt(asked, cause.clone());
                 self.halted.get_or_insert(Halt::InDoubt { asked, cause });
