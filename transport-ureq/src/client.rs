@@ -1,5 +1,6 @@
 //! A client: an endpoint, and the transport that its requests go through.
 
+use crate::trace;
 use http::{Request, Response};
 use std::fmt;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -70,12 +71,9 @@ impl Client {
     /// Returns a [`TransportFailure`] if no response arrived, or none that could be read in whole within
     /// [`ClientBuilder::max_body`](crate::ClientBuilder::max_body) and the timeout. The failure says whether the request may have been carried out.
     pub fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
-        #[cfg(feature = "tracing")]
-        let _span = crate::trace::request(&request).entered();
-        let result = self.transport.send(request);
-        #[cfg(feature = "tracing")]
-        crate::trace::response(&result);
-        result
+        // A transport of the application's own may repeat the token.
+        let redacted = |failure: TransportFailure| failure.redacted(&self.endpoint);
+        trace::send(request, |request| self.transport.send(request).map_err(redacted))
     }
 }
 

@@ -1,11 +1,14 @@
 //! What happens around the requests of an operation: its observer, its stores, and what stops it.
 
+use crate::client::Client;
+use crate::trace::OperationSpan;
 use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use upstash_dlq_core::client::{ArchiveStore, CheckpointStore, StoreResult};
 use upstash_dlq_core::engine::StoreFailure;
 use upstash_dlq_core::operation::{ArchiveOutcome, ArchivePage, Bulk};
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{ArchivedDelete, Checkpoint, Event, Halt, Observer, Operation, Outcome};
+use upstash_dlq_core::{ArchivedDelete, Checkpoint, Driven, Event, Halt, Observer, Operation, Outcome};
 
 /// Everything that an application has set around the requests.
 pub(crate) struct Hooks<'a, O: Operation> {
@@ -45,19 +48,50 @@ pub(crate) trait Storage<O: Operation> {
     fn end(&mut self, operation: &O, outcome: &O::Outcome) -> StoreResult;
 
     /// The outcome of an operation whose store failed at its end.
-    fn failed(&self, outcome: O::Outcome, halt: Halt) -> O::Outcome;
+    fn failed(&self, outcome: O::Outcome, failure: StoreFailure) -> O::Outcome;
 }
 
 impl<O: Operation> Hooks<'_, O> {
     /// Calls the store. One that fails is not called again.
     fn store<T>(&mut self, call: impl FnOnce(&mut dyn Storage<O>) -> StoreResult<T>) -> Result<Option<T>, Halt> {
-        let Some(storage) = &mut self.storage else { return Ok(None) };
-        call(&mut **storage).map(Some).map_err(|error| {
-            self.storage = None;
-            let failure = StoreFailure::new(error);
-            self.failure = Some(failure.clone());
-            Halt::StoreFailed(failure)
-        })
+        // Taken out: a store that panics is not called again, either.
+        let Some(mut storage) = self.storage.take() else { return Ok(None) };
+        match call(&mut *storage) {
+            Ok(value) => {
+                self.storage = Some(storage);
+                Ok(Some(value))
+            }
+            Err(error) => {
+                let failure = StoreFailure::new(error);
+                self.failure = Some(failure.clone());
+                Err(Halt::StoreFailed(failure))
+            }
+        }
+    }
+
+    pub(crate) fn has_failed(&self) -> bool {
+        self.failure.is_some()
+    }
+
+    /// Runs the operation to its end, and tells the store how it ended.
+    pub(crate) fn run(&mut self, client: &Client, operation: &mut O) -> O::Outcome
+    where
+        O: Operation<Outcome: Send> + Send,
+    {
+        let mut span = OperationSpan::new(operation);
+        let driven = catch_unwind(AssertUnwindSafe(|| client.drive(operation, self, &mut span)));
+        let was_stopped = !matches!(driven, Ok(Driven::Done(_)));
+        let (outcome, panic) = match driven {
+            Ok(driven) => (self.outcome(operation, driven), None),
+            // What is known is stored before the panic goes on.
+            Err(panic) => (operation.outcome_halted(Halt::Stopped), Some(panic)),
+        };
+        let outcome = self.end(operation, outcome);
+        span.end(operation, (was_stopped || self.has_failed()).then(|| self.reason()).as_ref());
+        match panic {
+            Some(panic) => resume_unwind(panic),
+            None => outcome,
+        }
     }
 
     /// The checkpoint that the store has.
@@ -75,6 +109,13 @@ impl<O: Operation> Hooks<'_, O> {
         if is_stopped { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     }
 
+    pub(crate) fn outcome(&self, operation: &O, driven: Driven<O::Outcome>) -> O::Outcome {
+        match driven {
+            Driven::Done(outcome) => outcome,
+            Driven::Stopped => operation.outcome_halted(self.reason()),
+        }
+    }
+
     /// Why the operation was stopped from here.
     pub(crate) fn reason(&self) -> Halt {
         self.failure.clone().map_or(Halt::Stopped, Halt::StoreFailed)
@@ -85,7 +126,11 @@ impl<O: Operation> Hooks<'_, O> {
         let Some(mut storage) = self.storage.take() else { return outcome };
         match storage.end(operation, &outcome) {
             Ok(()) => outcome,
-            Err(error) => storage.failed(outcome, Halt::StoreFailed(StoreFailure::new(error))),
+            Err(error) => {
+                let failure = StoreFailure::new(error);
+                self.failure = Some(failure.clone());
+                storage.failed(outcome, failure)
+            }
         }
     }
 }
@@ -116,7 +161,11 @@ impl<O: Operation> Observer<O> for Hooks<'_, O> {
             Some(observer) => observer.on_event(operation, event),
             None => ControlFlow::Continue(()),
         };
-        if stored.is_err() { ControlFlow::Break(()) } else { observed }
+        if stored.is_err() {
+            return ControlFlow::Break(());
+        }
+        observed?;
+        self.unless_stopped()
     }
 
     fn while_waiting(&mut self) -> ControlFlow<()> {
@@ -145,8 +194,8 @@ impl<O: BulkOperation, S: CheckpointStore> Storage<Bulk<O>> for Checkpoints<S> {
         if outcome.halted.is_some() { self.0.save(&operation.checkpoint()) } else { self.0.remove() }
     }
 
-    fn failed(&self, mut outcome: Outcome, halt: Halt) -> Outcome {
-        replace(&mut outcome.halted, halt);
+    fn failed(&self, mut outcome: Outcome, failure: StoreFailure) -> Outcome {
+        replace(&mut outcome.halted, failure);
         outcome.verified = false;
         outcome
     }
@@ -168,16 +217,17 @@ impl<S: ArchiveStore> Storage<ArchivedDelete> for Archive<S> {
         if outcome.archived > 0 { self.0.finish() } else { Ok(()) }
     }
 
-    fn failed(&self, mut outcome: ArchiveOutcome, halt: Halt) -> ArchiveOutcome {
-        replace(&mut outcome.halted, halt);
+    fn failed(&self, mut outcome: ArchiveOutcome, failure: StoreFailure) -> ArchiveOutcome {
+        replace(&mut outcome.halted, failure);
         outcome.verified = false;
         outcome
     }
 }
 
-/// A halt of the operation's own says more than that of its store.
-fn replace(halted: &mut Option<Halt>, halt: Halt) {
-    if matches!(halted, None | Some(Halt::Stopped)) {
-        *halted = Some(halt);
-    }
+/// The failure of a store counts more than a halt of the operation's own: what was kept may be gone.
+fn replace(halted: &mut Option<Halt>, failure: StoreFailure) {
+    *halted = Some(Halt::StoreFailed(match halted.take() {
+        None | Some(Halt::Stopped) => failure,
+        Some(earlier) => failure.after(&earlier),
+    }));
 }

@@ -16,7 +16,7 @@ mod run;
 mod settings;
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
 mod tls;
-#[cfg(feature = "tracing")]
+#[cfg_attr(not(feature = "tracing"), path = "untraced.rs")]
 mod trace;
 mod transport;
 

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::hooks::Hooks;
+use crate::trace::OperationSpan;
 use std::collections::VecDeque;
 use std::fmt;
 use std::ops::ControlFlow;
@@ -18,18 +19,22 @@ pub struct Pages<'a, O: Operation> {
     client: Client,
     operation: O,
     hooks: Hooks<'a, O>,
+    span: OperationSpan,
     /// Pages that have arrived and were not handed over.
     ready: VecDeque<O::Page>,
     /// Why the operation ended, until it is told.
     halt: Option<Halt>,
     /// How the operation ended.
     outcome: Option<O::Outcome>,
+    /// Whether pages are fetched. After a panic, they still are.
+    is_fetching: bool,
 }
 
 impl<'a, O: Operation> Pages<'a, O> {
-    pub(crate) fn new(client: Client, operation: O, hooks: Hooks<'a, O>, halt: Option<Halt>) -> Self {
-        let outcome = halt.clone().map(|halt| operation.outcome_halted(halt));
-        Self { client, operation, hooks, ready: VecDeque::new(), halt, outcome }
+    pub(crate) fn new(client: Client, operation: O, hooks: Hooks<'a, O>) -> Self {
+        let span = OperationSpan::new(&operation);
+        let ready = VecDeque::new();
+        Self { client, operation, hooks, span, ready, halt: None, outcome: None, is_fetching: false }
     }
 
     /// The operation, for its totals and its checkpoint.
@@ -60,16 +65,25 @@ impl<'a, O: Paged> Pages<'a, O> {
 
     /// Sends requests until at least one page has arrived, or the operation has ended.
     fn fetch(&mut self) {
+        if std::mem::replace(&mut self.is_fetching, true) {
+            // An observer or a store has panicked. Nothing more is sent.
+            return self.end(Driven::Stopped);
+        }
         let mut one = OnePage { hooks: &mut self.hooks, ready: &mut self.ready, is_stopped: false };
-        let outcome = match self.client.run(&mut self.operation, &mut one) {
-            Driven::Done(outcome) => outcome,
-            Driven::Stopped if one.is_stopped => self.operation.outcome_halted(self.hooks.reason()),
-            Driven::Stopped => match self.hooks.before_hand_over(&self.operation) {
-                Ok(()) => return,
-                Err(halt) => self.operation.outcome_halted(halt),
-            },
-        };
+        let driven = self.client.drive(&mut self.operation, &mut one, &mut self.span);
+        let goes_on = matches!(driven, Driven::Stopped) && !one.is_stopped;
+        self.is_fetching = false;
+        if !goes_on || self.hooks.before_hand_over(&self.operation).is_err() {
+            self.end(driven);
+        }
+    }
+
+    fn end(&mut self, driven: Driven<O::Outcome>) {
+        let was_stopped = matches!(driven, Driven::Stopped);
+        let outcome = self.hooks.outcome(&self.operation, driven);
         let outcome = self.hooks.end(&self.operation, outcome);
+        let reason = (was_stopped || self.hooks.has_failed()).then(|| self.hooks.reason());
+        self.span.end(&self.operation, reason.as_ref());
         self.halt = O::halted(&outcome).cloned();
         self.outcome = Some(outcome);
     }
@@ -112,13 +126,14 @@ impl<O: Operation<Page: Clone>> Observer<O> for OnePage<'_, '_, O> {
 
     fn on_event(&mut self, operation: &mut O, event: &Event<O::Page>) -> ControlFlow<()> {
         let flow = self.hooks.on_event(operation, event);
-        self.unless_stopped(flow)?;
+        let flow = self.unless_stopped(flow);
         match event {
-            Event::Page(page) => {
+            // A page that the store could not keep is not handed over.
+            Event::Page(page) if !self.hooks.has_failed() => {
                 self.ready.push_back(page.clone());
                 ControlFlow::Break(())
             }
-            _ => ControlFlow::Continue(()),
+            _ => flow,
         }
     }
 

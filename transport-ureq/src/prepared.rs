@@ -8,7 +8,7 @@ use upstash_dlq_core::client::setup::Setup;
 use upstash_dlq_core::client::{ArchiveStore, CheckpointStore};
 use upstash_dlq_core::operation::{ArchivedDeleteBuilder, BulkBuilder, InDoubt, Itemized, OperationBuilder, Paged};
 use upstash_dlq_core::wire::{BulkOperation, Delete, Overrides, StartOperation};
-use upstash_dlq_core::{Checkpoint, Driven, Event, Halt, Observer, Operation, RetryPolicy, Settlement};
+use upstash_dlq_core::{Checkpoint, Event, Halt, Observer, Operation, RetryPolicy, Settlement};
 
 /// An operation that the client is to run. It owns its client, so it can be moved to another thread.
 ///
@@ -103,13 +103,14 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     }
 
     /// Returns the operation, for [`Client::run`]: to look at a request in doubt, or to drive it in parts. It stands where its
-    /// checkpoint was taken. The observer, the stores and `stop_when` are dropped, so it saves no checkpoints any more.
+    /// checkpoint was taken. The observer, the store and `stop_when` are dropped, so it saves no checkpoints any more, and the store
+    /// keeps the one that it has. To go on with the store, do not drive this operation: prepare another one, with `settle_each`.
     ///
     /// # Errors
     /// Returns [`Halt::InvalidSetting`] if a setting cannot be used, and [`Halt::StoreFailed`] if a checkpoint cannot be read.
     pub fn into_operation(mut self) -> Result<B::Operation, Halt> {
         let stored = self.load();
-        self.setup.begin(stored).map_err(|failed| failed.1)
+        self.setup.begin(stored).map_err(|operation| operation.halt().cloned().unwrap_or(Halt::Stopped))
     }
 
     /// The checkpoint that the store has.
@@ -117,14 +118,13 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
         if self.setup.is_invalid() { Ok(None) } else { self.hooks.load() }
     }
 
-    /// The client, the operation, what happens around its requests, and why it cannot begin.
-    fn begin(mut self) -> (Client, B::Operation, Hooks<'a, B::Operation>, Option<Halt>) {
+    /// The client, the operation, and what happens around its requests. If the operation cannot begin, it has halted.
+    fn begin(mut self) -> (Client, B::Operation, Hooks<'a, B::Operation>) {
         let stored = self.load();
-        let (operation, halt) = match self.setup.begin(stored) {
-            Ok(operation) => (operation, None),
-            Err(failed) => (failed.0, Some(failed.1)),
-        };
-        (self.client, operation, self.hooks, halt)
+        match self.setup.begin(stored) {
+            Ok(operation) => (self.client, operation, self.hooks),
+            Err(operation) => (self.client, operation, Hooks { storage: None, ..self.hooks }),
+        }
     }
 
     /// Runs the operation to its end. Waits block the thread. To stop it, use [`Self::stop_when`]: see
@@ -136,15 +136,8 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     where
         B::Operation: Operation<Outcome: Send> + Send,
     {
-        let (client, mut operation, mut hooks, halt) = self.begin();
-        if let Some(halt) = halt {
-            return operation.outcome_halted(halt);
-        }
-        let outcome = match client.run(&mut operation, &mut hooks) {
-            Driven::Done(outcome) => outcome,
-            Driven::Stopped => operation.outcome_halted(hooks.reason()),
-        };
-        hooks.end(&operation, outcome)
+        let (client, mut operation, mut hooks) = self.begin();
+        hooks.run(&client, &mut operation)
     }
 
     /// The pages one after another, as an iterator. It sends requests only when it is asked for a page. Everything set here
@@ -153,8 +146,8 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     where
         B::Operation: Paged,
     {
-        let (client, operation, hooks, halt) = self.begin();
-        Pages::new(client, operation, hooks, halt)
+        let (client, operation, hooks) = self.begin();
+        Pages::new(client, operation, hooks)
     }
 
     /// The items of the pages one after another: listed runs, started runs, fetched runs, or runs that were archived and are

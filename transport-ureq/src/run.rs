@@ -6,13 +6,14 @@
 //! as have something to do, and one more.
 
 use crate::client::Client;
+use crate::trace::{Context, OperationSpan};
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
 use upstash_dlq_core::drive::{NextStep, next_step, report};
-use upstash_dlq_core::{Driven, Observer, Operation};
+use upstash_dlq_core::{Driven, Halt, Observer, Operation};
 
 /// The longest wait of a thread before the observer is asked whether to go on.
 const SLICE: Duration = Duration::from_millis(100);
@@ -28,8 +29,7 @@ struct Shared<'a, O: Operation, W> {
     watch: Condvar,
     /// Wakes a thread on standby.
     standby: Condvar,
-    #[cfg(feature = "tracing")]
-    context: crate::trace::Context,
+    context: Context,
 }
 
 struct State<'a, O: Operation, W> {
@@ -47,15 +47,7 @@ struct State<'a, O: Operation, W> {
     ended: Option<Driven<O::Outcome>>,
     /// The first panic.
     panic: Option<Box<dyn Any + Send>>,
-    #[cfg(feature = "tracing")]
-    span: crate::trace::OperationSpan,
-}
-
-#[cfg(feature = "tracing")]
-impl<O: Operation, W> State<'_, O, W> {
-    fn was_stopped(&self) -> bool {
-        !matches!(self.ended, Some(Driven::Done(_)))
-    }
+    span: &'a mut OperationSpan,
 }
 
 type Guard<'g, 'a, O, W> = MutexGuard<'g, State<'a, O, W>>;
@@ -71,13 +63,25 @@ impl Client {
     where
         O: Operation<Outcome: Send> + Send,
     {
+        let mut span = OperationSpan::new(operation);
+        let driven = self.drive(operation, observer, &mut span);
+        span.end(operation, matches!(driven, Driven::Stopped).then_some(&Halt::Stopped));
+        driven
+    }
+
+    /// Drives within a span that the caller has, and ends.
+    pub(crate) fn drive<O>(
+        &self,
+        operation: &mut O,
+        observer: &mut (impl Observer<O> + Send),
+        span: &mut OperationSpan,
+    ) -> Driven<O::Outcome>
+    where
+        O: Operation<Outcome: Send> + Send,
+    {
         operation.connection_lost();
-        #[cfg(feature = "tracing")]
-        let span = crate::trace::OperationSpan::new(operation);
-        #[cfg(feature = "tracing")]
         let context = span.context();
         let state = State {
-            #[cfg(feature = "tracing")]
             span,
             operation,
             observer,
@@ -95,14 +99,11 @@ impl Client {
             state: Mutex::new(state),
             watch: Condvar::new(),
             standby: Condvar::new(),
-            #[cfg(feature = "tracing")]
             context,
         };
         // The first lane runs in the caller's thread: a delete of one page starts no other.
         std::thread::scope(|scope| shared.work_in_context(scope));
         let state = shared.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        #[cfg(feature = "tracing")]
-        state.span.end(state.operation, state.was_stopped().then_some(&upstash_dlq_core::Halt::Stopped));
         if let Some(panic) = state.panic {
             resume_unwind(panic);
         }
@@ -117,10 +118,7 @@ where
 {
     /// Works within the operation's span, which a thread does not inherit.
     fn work_in_context<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        #[cfg(feature = "tracing")]
         self.context.run(|| self.work(scope));
-        #[cfg(not(feature = "tracing"))]
-        self.work(scope);
     }
 
     /// Drives until the end. A panic is kept for the caller, and ends the other threads.
@@ -152,22 +150,11 @@ where
             drop(state);
             let result = self.client.send(request);
             state = self.lock();
-            let State {
-                operation,
-                observer,
-                broken,
-                #[cfg(feature = "tracing")]
-                span,
-                ..
-            } = &mut *state;
-            #[cfg(not(feature = "tracing"))]
-            let observer = &mut **observer;
-            #[cfg(feature = "tracing")]
-            let observer = &mut crate::trace::Traced { span, observer: &mut **observer };
+            let State { operation, observer, broken, span, .. } = &mut *state;
             let go_on = if *broken {
                 report(*operation, id, result, &mut ())
             } else {
-                report(*operation, id, result, observer)
+                report(*operation, id, result, &mut span.observe(&mut **observer))
             };
             if go_on.is_break() {
                 self.end(&mut state, Driven::Stopped);

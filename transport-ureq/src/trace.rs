@@ -14,14 +14,21 @@ macro_rules! count {
     };
 }
 
-/// The span of a request that is about to be sent.
-pub(crate) fn request(request: &Request<()>) -> tracing::Span {
+/// Sends a request within a span of its own.
+pub(crate) fn send(
+    request: Request<()>,
+    send: impl FnOnce(Request<()>) -> Result<Response<Vec<u8>>, TransportFailure>,
+) -> Result<Response<Vec<u8>>, TransportFailure> {
     count!(monotonic_counter.upstash_dlq_requests = 1_u64);
-    tracing::debug_span!("upstash_dlq.request", method = %request.method(), path = request.uri().path())
+    let span = tracing::debug_span!("upstash_dlq.request", method = %request.method(), path = request.uri().path());
+    let _entered = span.entered();
+    let result = send(request);
+    response(&result);
+    result
 }
 
 /// Tells what came of a request.
-pub(crate) fn response(result: &Result<Response<Vec<u8>>, TransportFailure>) {
+fn response(result: &Result<Response<Vec<u8>>, TransportFailure>) {
     match result {
         Ok(response) => {
             let status = response.status().as_u16();
@@ -56,7 +63,12 @@ impl OperationSpan {
         Context { subscriber: tracing::dispatcher::get_default(Clone::clone), span: self.span.clone() }
     }
 
-    pub(crate) fn on_event<O: Operation>(&mut self, operation: &O, event: &Event<O::Page>) {
+    /// The observer, after this.
+    pub(crate) fn observe<'a, W: ?Sized>(&'a mut self, observer: &'a mut W) -> Traced<'a, W> {
+        Traced { span: self, observer }
+    }
+
+    fn on_event<O: Operation>(&mut self, operation: &O, event: &Event<O::Page>) {
         let name = operation.name();
         match event {
             Event::Page(_) => {
@@ -75,10 +87,10 @@ impl OperationSpan {
         }
     }
 
-    /// Tells how the operation ended. `reason` is why it was stopped from outside, if it was.
+    /// Tells how the operation ended. `reason` is why it ended from outside, if it did.
     pub(crate) fn end<O: Operation>(&self, operation: &O, reason: Option<&Halt>) {
         let totals = operation.totals();
-        let outcome = operation.halt().or(reason).map_or_else(|| "complete".to_owned(), ToString::to_string);
+        let outcome = reason.or(operation.halt()).map_or_else(|| "complete".to_owned(), ToString::to_string);
         tracing::info!(
             parent: &self.span,
             affected = totals.affected,
@@ -107,8 +119,8 @@ impl Context {
 
 /// An observer whose events are logged and counted first.
 pub(crate) struct Traced<'a, W: ?Sized> {
-    pub(crate) span: &'a mut OperationSpan,
-    pub(crate) observer: &'a mut W,
+    span: &'a mut OperationSpan,
+    observer: &'a mut W,
 }
 
 impl<O: Operation, W: Observer<O> + ?Sized> Observer<O> for Traced<'_, W> {

@@ -96,3 +96,50 @@ fn a_transport_of_the_callers_is_traced_too() {
     assert!(log.contains("/v2/workflows/dlq/somebody") && log.contains("status=200"), "{log}");
     assert!(!log.contains("s3cret"), "{log}");
 }
+
+/// What is logged meanwhile by this thread.
+fn logged<T>(work: impl FnOnce() -> T) -> (T, String) {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG)
+        .with_ansi(false)
+        .with_writer(move || writer.clone())
+        .finish();
+    let output = tracing::subscriber::with_default(subscriber, work);
+    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    (output, log)
+}
+
+/// One operation has one span and one end, however it is driven, and the end says how.
+#[test]
+fn an_operation_ends_once() {
+    let mut service = Service::new(Config::default());
+    service.extend(sample::runs(50, 1, 1_764_000_000_000));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let endpoint = Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap();
+    let client = Client::new(endpoint).unwrap();
+    let ends = |log: &str| log.lines().filter(|line| line.contains("the operation has ended")).count();
+    let (pages, log) = logged(|| client.delete(Selection::Everything).max(30).page_size(10).pages().count());
+    assert_eq!((pages, ends(&log)), (3, 1), "{log}");
+    assert!(log.contains("outcome=\"complete\""), "{log}");
+    let full = |_: &upstash_dlq_core::Checkpoint| Err(std::io::Error::other("disk full"));
+    let (_, log) = logged(|| drop(client.delete(Selection::Everything).checkpoint(full).run()));
+    assert!(ends(&log) == 1 && log.contains("outcome=\"disk full\""), "{log}");
+}
+
+/// The errors of a transport of the application's own are not trusted with the token.
+#[test]
+fn no_token_of_a_foreign_error() {
+    let token = Token::new("s3cret").unwrap();
+    let endpoint = Endpoint::builder().token_in_query().build("https://h.invalid", token).unwrap();
+    let failing = |request: http::Request<()>| {
+        Err(upstash_dlq_core::TransportFailure::unknown(format!("error for {}", request.uri())))
+    };
+    let client = Client::with_transport(endpoint, failing);
+    let client =
+        client.with_retry(upstash_dlq_core::RetryPolicy { max_attempts: 1.try_into().unwrap(), ..Default::default() });
+    let (result, log) = logged(|| client.get(DlqId::new("nobody").unwrap()));
+    assert!(log.contains("no response") && !log.contains("s3cret"), "{log}");
+    assert!(!format!("{result:?}").contains("s3cret"));
+}

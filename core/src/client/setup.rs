@@ -2,7 +2,8 @@
 //! it.
 
 use crate::checkpoint::format::Checkpoint;
-use crate::engine::halt::Halt;
+use crate::engine::halt::{Halt, StoreFailure};
+use crate::engine::operation::Operation;
 use crate::engine::retry::RetryPolicy;
 use crate::engine::settlement::Settlement;
 use crate::model::time::UnixMillis;
@@ -81,19 +82,25 @@ impl<'a, B: OperationBuilder> Setup<'a, B> {
         self.invalid.is_some()
     }
 
-    /// The operation as it stands before the store is asked: where the given checkpoint was taken, or at its start.
+    /// The operation as it stands before the store is read. It has halted, so that nobody drives it without what the store has.
     pub fn build_before_load(&self) -> B::Operation {
-        let given = self.resume_from.clone().and_then(|given| self.builder.clone().resume_from(given).ok());
-        given.unwrap_or_else(|| self.builder.clone().build())
+        let mut operation = self.builder.clone().build();
+        operation.halt_for(Halt::StoreFailed(StoreFailure::new("the store was not read yet")));
+        operation
     }
 
     /// Builds the operation where its checkpoint was taken, or at its start. `stored` is what the application's store has.
     ///
     /// # Errors
-    /// Returns an operation that has done nothing, and why it cannot begin: [`Halt::InvalidSetting`], or the halt of the store.
-    pub fn begin(self, stored: Result<Option<Checkpoint>, Halt>) -> Result<B::Operation, Box<(B::Operation, Halt)>> {
+    /// Returns an operation that has done nothing and has halted, with [`Halt::InvalidSetting`] or the halt of the store. Its store
+    /// must not be called any more: it may hold a checkpoint of value.
+    pub fn begin(self, stored: Result<Option<Checkpoint>, Halt>) -> Result<B::Operation, B::Operation> {
         let Self { builder, resume_from, settle, invalid: first_invalid } = self;
-        let failed = |builder: B, halt| Err(Box::new((builder.build(), halt)));
+        let failed = |builder: B, halt| {
+            let mut operation = builder.build();
+            operation.halt_for(halt);
+            Err(operation)
+        };
         if let Some(halt) = first_invalid {
             return failed(builder, halt);
         }

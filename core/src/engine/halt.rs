@@ -103,6 +103,15 @@ impl StoreFailure {
     }
 }
 
+impl StoreFailure {
+    /// The same failure of an operation that had halted before, for the reason that is given. A failure of the store counts more: it
+    /// may mean that what was kept is gone.
+    #[must_use]
+    pub fn after(self, earlier: &Halt) -> Self {
+        Self(alloc::format!("{}; before that: {earlier}", self.0))
+    }
+}
+
 impl fmt::Display for StoreFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Escaped(&self.0).fmt(f)

@@ -201,6 +201,9 @@ pub trait Operation {
     /// How many requests are in flight.
     fn in_flight(&self) -> usize;
 
+    /// Halts the operation for a reason that its caller has found: nothing more is sent. A halt of its own stays.
+    fn halt_for(&mut self, reason: Halt);
+
     /// The outcome if the operation goes no further, for this reason. If it has ended already, or has halted for a reason of its
     /// own, that counts. Changes nothing, so the operation can still be driven on.
     fn outcome_halted(&self, halt: Halt) -> Self::Outcome;

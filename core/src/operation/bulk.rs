@@ -399,6 +399,10 @@ impl<O: BulkOperation> Operation for Bulk<O> {
         either!(&self.plan, scheduler => scheduler.in_flight())
     }
 
+    fn halt_for(&mut self, reason: Halt) {
+        either!(&mut self.plan, scheduler => scheduler.halt(reason));
+    }
+
     fn outcome_halted(&self, halt: Halt) -> Outcome {
         let ending = either!(&self.plan, scheduler => scheduler.outcome_halted(halt));
         Outcome::from_ending(ending, || self.checkpoint())

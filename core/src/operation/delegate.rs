@@ -54,6 +54,10 @@ macro_rules! delegate {
                 self.scheduler.in_flight()
             }
 
+            fn halt_for(&mut self, reason: crate::engine::halt::Halt) {
+                self.scheduler.halt(reason);
+            }
+
             fn outcome_halted(&self, halt: crate::engine::halt::Halt) -> $outcome {
                 self.scheduler.outcome_halted(halt)
             }

@@ -86,6 +86,9 @@ macro_rules! operation {
             fn in_flight(&self) -> usize {
                 self.$field.in_flight()
             }
+            fn halt_for(&mut self, reason: upstash_dlq_core::Halt) {
+                self.$field.halt_for(reason);
+            }
             fn outcome_halted(&self, halt: upstash_dlq_core::Halt) -> Self::Outcome {
                 self.$field.outcome_halted(halt)
             }

@@ -8,6 +8,7 @@ mod suite;
 
 mod conformance;
 mod driver;
+mod ends;
 mod must_use;
 mod observer;
 mod own_agent;

@@ -60,7 +60,7 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// Halts before anything is sent.
+    /// Halts: nothing more is sent.
     pub(crate) fn halt(&mut self, halt: Halt) {
         self.halted.get_or_insert(halt);
     }

@@ -1,0 +1,125 @@
+//! Ends that are easy to get wrong: an observer that breaks or panics, a store that fails or panics, and what is known then.
+
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use upstash_dlq_core::client::{ArchiveStore, StoreResult};
+use upstash_dlq_core::wire::{Overrides, ResumeOne};
+use upstash_dlq_core::{
+    BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Endpoint, Event, Halt, Observer, Operation, Selection, Token,
+};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_ureq::Client;
+
+fn serve(runs: usize, faults: Vec<Option<Fault>>) -> (Server, Client) {
+    let mut service = Service::new(Config { faults: FaultPlan::script(faults), ..Config::default() });
+    service.extend(sample::runs(runs, 1, 1_764_000_000_000));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap()).unwrap();
+    (server, client)
+}
+
+fn requests(server: &Server) -> u64 {
+    server.with_service(|service| service.requests_total())
+}
+
+/// Breaks at the first event.
+struct Break;
+
+impl<O: Operation> Observer<O> for Break {
+    fn on_event(&mut self, _: &mut O, _: &Event<O::Page>) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+#[test]
+fn a_page_at_which_an_observer_breaks_is_handed_over() {
+    let (_server, client) = serve(200, vec![]);
+    let mut items = client.resume(Selection::Everything).observe(Break).items();
+    assert_eq!(items.by_ref().filter(Result::is_ok).count(), 50);
+    assert_eq!((items.outcome().totals.affected, items.outcome().halted), (50, Some(Halt::Stopped)));
+}
+
+#[test]
+fn a_call_that_was_answered_is_no_stopped_call() {
+    let (server, client) = serve(20, vec![]);
+    let id = server.with_service(|service| service.runs().next().unwrap().dlq_id.clone());
+    let resume = ResumeOne { id: DlqId::new(id).unwrap(), overrides: Overrides::default() };
+    let started = client.call(resume).observe(Break).run().unwrap();
+    assert!(server.with_service(|service| service.len() == 19 && service.started().count() == 1), "{started:?}");
+}
+
+#[test]
+fn nothing_is_sent_after_a_panic_in_a_page() {
+    let (server, client) = serve(200, vec![]);
+    let calls = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&calls);
+    let observer = move |_: &BulkDelete, _: &Event<_>| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        panic!("the observer")
+    };
+    let mut pages = client.delete(Selection::Everything).page_size(10).observe(observer).pages();
+    assert!(catch_unwind(AssertUnwindSafe(|| pages.next())).is_err());
+    assert!(matches!(pages.next(), Some(Err(Halt::Stopped))) && pages.next().is_none());
+    assert_eq!((requests(&server), calls.load(Ordering::SeqCst)), (1, 1));
+}
+
+/// An archive that panics, or is gone at the end.
+enum Broken {
+    Panics,
+    Gone,
+}
+
+impl ArchiveStore for Broken {
+    fn append(&mut self, _: &[DlqMessage]) -> StoreResult {
+        if matches!(self, Self::Panics) { panic!("the archive") } else { Ok(()) }
+    }
+
+    fn finish(&mut self) -> StoreResult {
+        Err("the archive is gone".into())
+    }
+}
+
+#[test]
+fn an_archive_that_panics_deletes_nothing() {
+    let (server, client) = serve(200, vec![]);
+    let mut pages = client.delete(Selection::Everything).archive(Broken::Panics).pages();
+    assert!(catch_unwind(AssertUnwindSafe(|| pages.next())).is_err());
+    assert!(matches!(pages.next(), Some(Err(_))), "it must not look complete");
+    assert_eq!((pages.next().is_none(), server.with_service(|service| service.deleted_total())), (true, 0));
+}
+
+/// Whatever else has happened: if what was kept is gone, that is said.
+#[test]
+fn the_failure_of_a_store_is_said_beside_any_other() {
+    let (_server, client) = serve(200, vec![None, None, Some(Fault::Redirect)]);
+    let outcome = client.delete(Selection::Everything).archive(Broken::Gone).run();
+    let halt = outcome.halted.unwrap().to_string();
+    assert!(halt.starts_with("the archive is gone; before that: ") && halt.contains("redirect"), "{halt}");
+    let (_server, client) = serve(200, vec![None, Some(Fault::Redirect)]);
+    let mut saves = 0;
+    let full = move |_: &Checkpoint| {
+        saves += 1;
+        if saves == 3 { Err(std::io::Error::from(std::io::ErrorKind::StorageFull)) } else { Ok(()) }
+    };
+    let outcome = client.delete(Selection::Everything).page_size(10).checkpoint(full).run();
+    let halt = outcome.halted.unwrap().to_string();
+    assert!(halt.contains("before that: ") && halt.contains("redirect") && !outcome.verified, "{halt}");
+}
+
+#[test]
+fn a_panic_leaves_no_answered_request_in_doubt() {
+    let (server, client) = serve(200, vec![]);
+    let kept: Arc<Mutex<Option<Checkpoint>>> = Arc::default();
+    let store = Arc::clone(&kept);
+    let resume = client.resume(Selection::Everything).checkpoint(move |checkpoint: &Checkpoint| {
+        *store.lock().unwrap() = Some(checkpoint.clone());
+        Ok::<_, std::io::Error>(())
+    });
+    let resume = resume.observe(|_: &BulkResume, _: &Event<_>| panic!("the observer"));
+    assert!(catch_unwind(AssertUnwindSafe(|| resume.run())).is_err());
+    let checkpoint = kept.lock().unwrap().take().unwrap();
+    let completed = client.resume(Selection::Everything).resume_from(checkpoint).run().into_result().unwrap();
+    assert_eq!((completed.totals.affected, server.with_service(|service| service.started().count())), (200, 200));
+}
