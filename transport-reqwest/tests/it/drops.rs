@@ -2,14 +2,14 @@
 //! twice, whatever the service does meanwhile.
 
 use crate::suite::fast;
-use crate::support::{Memory, block_on, by_ids, drop_after, ids, serve_with};
+use crate::support::{Memory, Model, block_on, by_ids, drop_after, ids, serve_with};
 use std::collections::BTreeSet;
 use upstash_dlq_core::wire::{GetMessage, List};
 use upstash_dlq_core::{Filter, Halt, Outcome, Selection, Settlement, Totals};
-use upstash_dlq_emulator::{Config, FaultPlan, Server};
+use upstash_dlq_emulator::{Config, FaultPlan};
 use upstash_dlq_reqwest::Client;
 
-fn faulty(runs: usize, profile: &str, seed: usize, started_runs_stay: bool) -> (Server, Client) {
+fn faulty(runs: usize, profile: &str, seed: usize, started_runs_stay: bool) -> (Model, Client) {
     let faults = FaultPlan::profile(profile, seed as u64).unwrap();
     serve_with(runs, Config { faults, started_runs_stay, ..Config::default() })
 }

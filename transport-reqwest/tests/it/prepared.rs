@@ -1,20 +1,20 @@
 //! Settings of a prepared operation, and what stops it.
 
 use crate::suite::fast;
-use crate::suite::wire::{Wire, status};
 use crate::support::{Memory, block_on, ids, requests, serve};
 use futures_util::{StreamExt, TryStreamExt};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use tokio::time::Instant;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{Delete, DeletePage, GetMessage, List, Resume};
 use upstash_dlq_core::{
-    BulkDelete, Checkpoint, DlqId, Endpoint, Event, GetMany, Halt, Listing, Observer, RetryPolicy, Selection, Token,
+    BulkDelete, Checkpoint, DlqId, Event, GetMany, Halt, Listing, Observer, RetryPolicy, Selection,
 };
 use upstash_dlq_emulator::{Fault, FaultPlan};
-use upstash_dlq_reqwest::{Blocking, Client, Items, Pages, Prepared};
+use upstash_dlq_reqwest::{Blocking, Items, Pages, Prepared};
 
 fn spawns<F: Future<Output: Send> + Send + 'static>(future: F) -> F {
     future
@@ -128,23 +128,26 @@ fn many_runs_are_fetched_and_one_may_be_absent() {
 
 #[test]
 fn a_wait_is_left_at_once() {
-    let slow = RetryPolicy { base: Duration::from_secs(60), max_backoff: Duration::from_secs(60), ..fast(5) };
-    for (reply, policy) in
-        [(status("503 Busy", "", "{}"), slow), (status("429 Busy", "retry-after: 60\r\n", "{}"), fast(5))]
-    {
-        let wire = Wire::start(vec![reply]);
-        let client = Client::new(Endpoint::new(&wire.url(), Token::new("t").unwrap()).unwrap()).unwrap();
-        let started = Instant::now();
-        let responded = std::sync::Arc::new(tokio::sync::Notify::new());
-        let stop = std::sync::Arc::clone(&responded);
-        let delete = client
-            .delete(Selection::Everything)
-            .retry(policy)
-            .observe(move |_: &BulkDelete, _: &Event<_>| responded.notify_one())
-            .stop_when(async move { stop.notified().await });
-        let outcome = block_on(delete.run());
-        assert_eq!((outcome.halted, outcome.totals.requests), (Some(Halt::Stopped), wire.requests().len() as u64));
-        assert!(started.elapsed() < Duration::from_secs(10), "{:?}", started.elapsed());
+    let minute = Duration::from_secs(60);
+    let slow = RetryPolicy { base: minute, max_backoff: minute, ..fast(5) };
+    for (fault, policy) in [
+        (Some(Fault::ServerError(503)), slow),
+        (Some(Fault::TooManyRequests { retry_after_s: Some(60) }), fast(5)),
+        // It waits for the rate: the next request is due after a second.
+        (None, fast(5)),
+    ] {
+        let (server, client) = serve(100);
+        server.with_service(|service| service.set_faults(FaultPlan::script(vec![fault])));
+        let delete = client.delete(Selection::Everything).page_size(10).retry(policy).max_requests_per_second(1);
+        let stop = Duration::from_millis(250);
+        let (outcome, took) = block_on(async {
+            let started = Instant::now();
+            (delete.stop_when(tokio::time::sleep(stop)).run().await, started.elapsed())
+        });
+        let affected = if fault.is_none() { 10 } else { 0 };
+        assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::Stopped), affected), "{fault:?}");
+        assert_eq!(requests(&server), 1);
+        assert!(took >= stop && took < stop + Duration::from_millis(5), "{fault:?}: {took:?}");
     }
 }
 

@@ -1,6 +1,7 @@
 //! Stores that an operation waits for: what is sent when they fail, and what goes on while they are awaited.
 
-use crate::support::{Memory, block_on, by_ids, requests, serve, serve_with};
+use crate::driver;
+use crate::support::{Memory, Model, block_on, by_ids, requests, serve, serve_with};
 use futures_util::{StreamExt, TryStreamExt};
 use std::sync::{Arc, Mutex};
 use upstash_dlq_core::client::{ArchiveStore, AsyncArchiveStore, CheckpointStore, StoreResult};
@@ -134,7 +135,7 @@ fn an_archived_delete_hands_over_pages_that_are_kept() {
 }
 
 /// While it keeps a batch, nothing of it is deleted.
-struct Watchful(Memory, Arc<upstash_dlq_emulator::Server>);
+struct Watchful(Memory, Model);
 
 impl AsyncArchiveStore for Watchful {
     async fn append(&mut self, messages: Vec<DlqMessage>) -> StoreResult {
@@ -149,8 +150,7 @@ impl AsyncArchiveStore for Watchful {
 #[test]
 fn nothing_is_deleted_before_the_store_has_returned() {
     let (server, client) = serve(50);
-    let server = Arc::new(server);
-    let store = Watchful(Memory::default(), Arc::clone(&server));
+    let store = Watchful(Memory::default(), server);
     let outcome = block_on(client.delete(Selection::Everything).page_size(10).archive(store).run());
     assert_eq!(outcome.into_result().unwrap().archived, 50);
 }
@@ -236,6 +236,7 @@ fn a_closure_is_a_store() {
     let endpoint = Endpoint::new("http://127.0.0.1:1", Token::new("t").unwrap()).unwrap();
     let nobody = Client::new(endpoint).unwrap();
     let keep = |_: Vec<DlqMessage>| async { Ok::<(), std::io::Error>(()) };
-    let outcome = block_on(nobody.delete(Selection::Everything).retry(crate::suite::fast(1)).archive(keep).run());
+    let outcome =
+        driver::block_on(nobody.delete(Selection::Everything).retry(crate::suite::fast(1)).archive(keep).run());
     assert!(matches!(outcome.halted, Some(Halt::GaveUp { .. })), "{outcome:?}");
 }

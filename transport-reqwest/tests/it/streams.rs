@@ -1,7 +1,8 @@
 //! Streams of pages and of items: as far as they are asked, and left at any point.
 
+use crate::driver;
 use crate::suite::fast;
-use crate::support::{Memory, block_on, by_ids, drop_after, requests, serve, serve_with};
+use crate::support::{Memory, block_on, by_ids, drop_after, requests, serve, serve_on_a_socket, serve_with};
 use futures_util::{FutureExt, StreamExt, TryStreamExt};
 use upstash_dlq_core::wire::{DeletePage, List, ListPage, Resume, StartedPage};
 use upstash_dlq_core::{BulkDelete, Checkpoint, Driven, Event, Halt, Listing, Operation, Selection, Settlement};
@@ -11,18 +12,19 @@ use upstash_dlq_emulator::{Config, Fault, FaultPlan};
 #[test]
 fn a_stream_sends_only_while_it_is_asked() {
     for lanes in [1_u64, 4] {
-        let (server, client) = serve(200);
+        let (server, client) = serve_on_a_socket(200);
+        let requests = || server.with_service(|service| service.requests_total());
         let delete = client.delete(Selection::Everything).page_size(10).lanes(usize::try_from(lanes).unwrap());
         let mut pages = delete.pages();
-        assert_eq!(requests(&server), 0);
-        block_on(async {
+        assert_eq!(requests(), 0);
+        driver::block_on(async {
             for page in 1.. {
                 let Some(item) = pages.next().await else { break };
                 item.unwrap();
                 let sent = pages.operation().totals().requests;
                 assert!(sent >= page && sent < page + lanes, "{sent} {page}");
                 tokio::time::sleep(std::time::Duration::from_millis(1)).await;
-                assert!(requests(&server) <= sent);
+                assert!(requests() <= sent);
                 let so_far = pages.outcome();
                 assert!(!so_far.verified && so_far.halted == Some(Halt::Stopped), "{so_far:?}");
             }

@@ -1,47 +1,103 @@
-//! An emulator and a client of it, stores in memory, and futures that are dropped in the middle.
+//! The service's model in memory and a client of it, stores in memory, and futures that are dropped in the middle.
+//!
+//! No test that uses this waits: time is paused, and goes on when nothing else does.
 
+use http::{Request, Response};
 use std::collections::BTreeSet;
 use std::future::Future;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore, StoreResult};
+use tokio::task::yield_now;
+use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore, AsyncTransport, StoreResult};
+use upstash_dlq_core::client::{MAX_BODY, response_too_large};
 use upstash_dlq_core::selection::Ids;
-use upstash_dlq_core::{Checkpoint, DlqMessage, Endpoint, Selection, Token};
-use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_core::{Checkpoint, Delivery, DlqMessage, Endpoint, Selection, Token, TransportFailure};
+use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, Wire, sample};
 use upstash_dlq_reqwest::Client;
 
 pub(crate) const NOW: i64 = 1_764_000_000_000;
 
-pub(crate) fn serve_with(runs: usize, config: Config) -> (Server, Client) {
-    let mut service = Service::new(config);
-    sample::runs(runs, 1, NOW).into_iter().for_each(|run| service.insert(run));
-    let server = Server::start(service, ServerOptions::default()).unwrap();
-    let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap()).unwrap();
-    (server, client)
+/// The service without a network. Clones share it.
+#[derive(Clone)]
+pub(crate) struct Model(Arc<Mutex<Service>>);
+
+impl Model {
+    pub(crate) fn with_service<R>(&self, f: impl FnOnce(&mut Service) -> R) -> R {
+        f(&mut self.0.lock().unwrap())
+    }
 }
 
-pub(crate) fn serve(runs: usize) -> (Server, Client) {
+impl AsyncTransport for Model {
+    async fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        // Dropped here, the request never arrives.
+        yield_now().await;
+        let (mut response, number) = self.with_service(|service| {
+            let response = service.handle(NOW, request.map(|()| Vec::new()));
+            (response, service.requests_total())
+        });
+        // Dropped here, it was carried out, and nobody knows. Responses overtake each other.
+        for _ in 0..=number % 3 {
+            yield_now().await;
+        }
+        match response.extensions_mut().remove::<Wire>() {
+            Some(Wire::CloseBeforeResponse { .. } | Wire::CutBody) => Err(Delivery::Unknown.into()),
+            Some(Wire::Endless) => Err(response_too_large(MAX_BODY)),
+            Some(Wire::Silent) => std::future::pending().await,
+            Some(Wire::Delay(millis)) => {
+                tokio::time::sleep(Duration::from_millis(millis)).await;
+                Ok(response)
+            }
+            None => Ok(response),
+        }
+    }
+}
+
+fn service(runs: usize, config: Config) -> Service {
+    let mut service = Service::new(config);
+    service.extend(sample::runs(runs, 1, NOW));
+    service
+}
+
+fn endpoint(url: &str) -> Endpoint {
+    Endpoint::new(url, Token::new(LOCAL_TOKEN).unwrap()).unwrap()
+}
+
+pub(crate) fn serve_with(runs: usize, config: Config) -> (Model, Client) {
+    let model = Model(Arc::new(Mutex::new(service(runs, config))));
+    let client = Client::with_transport(endpoint("https://service.invalid"), model.clone());
+    (model, client)
+}
+
+pub(crate) fn serve(runs: usize) -> (Model, Client) {
     serve_with(runs, Config::default())
 }
 
+/// On a socket, for `driver::block_on`: there time goes on by itself.
+pub(crate) fn serve_on_a_socket(runs: usize) -> (Server, Client) {
+    let server = Server::start(service(runs, Config::default()), ServerOptions::default()).unwrap();
+    let client = Client::new(endpoint(&server.url())).unwrap();
+    (server, client)
+}
+
 /// The first `count` runs, by their ids.
-pub(crate) fn ids(server: &Server, count: usize) -> Ids {
-    Ids::parse(server.with_service(|s| s.runs().take(count).map(|run| run.dlq_id.clone()).collect::<Vec<_>>())).unwrap()
+pub(crate) fn ids(model: &Model, count: usize) -> Ids {
+    Ids::parse(model.with_service(|s| s.runs().take(count).map(|run| run.dlq_id.clone()).collect::<Vec<_>>())).unwrap()
 }
 
-pub(crate) fn by_ids(server: &Server, count: usize) -> Selection {
-    Selection::Ids(ids(server, count))
+pub(crate) fn by_ids(model: &Model, count: usize) -> Selection {
+    Selection::Ids(ids(model, count))
 }
 
-pub(crate) fn requests(server: &Server) -> u64 {
-    server.with_service(|service| service.requests_total())
+pub(crate) fn requests(model: &Model) -> u64 {
+    model.with_service(|service| service.requests_total())
 }
 
+/// Runs the future with its time paused. When everything waits, the next wait is over.
 pub(crate) fn block_on<F: Future>(future: F) -> F::Output {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(60), future).await.expect("it hangs") })
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    runtime.block_on(async { tokio::time::timeout(Duration::from_secs(1_000_000), future).await.expect("it hangs") })
 }
 
 /// Polls a future so many times, then drops it.
@@ -64,7 +120,7 @@ pub(crate) async fn drop_after<F: Future>(polls: usize, future: F) -> Option<F::
 
 async fn yield_often() {
     for _ in 0..2 {
-        tokio::task::yield_now().await;
+        yield_now().await;
     }
 }
 
