@@ -85,6 +85,8 @@ fn a_setting_that_cannot_be_used_is_told_and_nothing_is_sent() {
     }
     // One that is invalid touches no store either.
     let memory = holding(checkpoint());
+    let _ = block_on(delete().resume_from(checkpoint()).checkpoint(memory.clone()).run());
+    assert_eq!(memory.with(|stored| std::mem::take(&mut stored.calls)), ["load"], "the other checkpoint is left alone");
     let _ = block_on(delete().checkpoint(memory.clone()).max(0).run());
     assert!(memory.with(|stored| stored.calls.is_empty()));
     let late = |_: &BulkDelete, _: &Event<_>| ();

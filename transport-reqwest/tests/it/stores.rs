@@ -207,7 +207,18 @@ fn stores_that_block_work_on_threads_of_their_own() {
         let outcome = block_on(client.delete(Selection::Everything).checkpoint(store).run());
         assert_eq!(matches!(outcome.halted, Some(Halt::StoreFailed(_))), fail.is_some(), "{fail:?} {outcome:?}");
         let here = format!("{:?}", std::thread::current().id());
-        assert!(calls.lock().unwrap().iter().all(|call: &String| !call.ends_with(&here)));
+        let calls = calls.lock().unwrap();
+        assert!(calls.iter().all(|call: &String| !call.ends_with(&here)));
+        let names: Vec<_> = calls.iter().map(|call| call.split(' ').next().unwrap()).collect();
+        assert!(fail.is_some() || names == ["load", "save", "save", "remove"], "{names:?}");
+    }
+    for panics in [true, false] {
+        let (server, client) = serve(20);
+        let store = Blocking::new(File(Arc::default(), panics.then_some("panic")));
+        let outcome = block_on(client.delete(Selection::Everything).archive(store).run());
+        let said = outcome.halted.as_ref().map(ToString::to_string).unwrap_or_default();
+        assert_eq!((said.contains("panic"), server.with_service(|s| s.len())), (panics, if panics { 20 } else { 0 }));
+        assert!(!panics || matches!(outcome.halted, Some(Halt::StoreFailed(_))), "{said}");
     }
     for fail in [None, Some("append"), Some("finish")] {
         let (server, client) = serve(20);
