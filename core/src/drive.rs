@@ -117,7 +117,31 @@ impl<O: Operation> Drop for Unsent<'_, O> {
     }
 }
 
-/// Reports the response or the failure of a request, and asks the observer whether to go on.
+/// Gives the operation the response or the failure of a request.
+///
+/// # Errors
+/// Returns [`InvalidState`] if this request is not in flight.
+pub fn take_result<O, B, E>(
+    operation: &mut O,
+    id: RequestId,
+    result: Result<Response<B>, E>,
+) -> Result<Event<O::Page>, InvalidState>
+where
+    O: Operation,
+    B: AsRef<[u8]>,
+    E: Into<TransportFailure>,
+{
+    match result {
+        Ok(response) => {
+            let (parts, body) = response.into_parts();
+            operation.on_response(id, Response::from_parts(parts, body.as_ref()))
+        }
+        Err(failure) => operation.on_failure(id, failure.into()),
+    }
+}
+
+/// Reports the response or the failure of a request, and asks the observer whether to go on. A driver that needs the event calls
+/// [`take_result`], and then the observer.
 pub fn report<O, B, E>(
     operation: &mut O,
     id: RequestId,
@@ -129,14 +153,7 @@ where
     B: AsRef<[u8]>,
     E: Into<TransportFailure>,
 {
-    let event = match result {
-        Ok(response) => {
-            let (parts, body) = response.into_parts();
-            operation.on_response(id, Response::from_parts(parts, body.as_ref()))
-        }
-        Err(failure) => operation.on_failure(id, failure.into()),
-    };
-    match event {
+    match take_result(operation, id, result) {
         Ok(event) => observer.on_event(operation, &event),
         // This cannot happen, since the request was in flight. Stopping is safe in any case.
         Err(InvalidState) => ControlFlow::Break(()),

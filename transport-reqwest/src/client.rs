@@ -89,14 +89,19 @@ impl Client {
             use tracing::Instrument;
             let span = crate::trace::request(&request);
             let traced = async {
-                let result = self.transport.send_boxed(request).await;
+                let result = self.send_redacted(request).await;
                 crate::trace::response(&result);
                 result
             };
             traced.instrument(span).await
         }
         #[cfg(not(feature = "tracing"))]
-        self.transport.send_boxed(request).await
+        self.send_redacted(request).await
+    }
+
+    /// A transport of the application's own may repeat the token.
+    async fn send_redacted(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        self.transport.send_boxed(request).await.map_err(|failure| failure.redacted(&self.endpoint))
     }
 }
 

@@ -24,7 +24,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 use tokio::time::Instant;
 use upstash_dlq_core::client::StoreResult;
-use upstash_dlq_core::drive::{NextStep, next_step};
+use upstash_dlq_core::drive::{NextStep, next_step, take_result};
 use upstash_dlq_core::engine::{InvalidState, RequestId, StoreFailure};
 use upstash_dlq_core::{Driven, Event, Halt, Observer, Operation, TransportFailure};
 
@@ -48,8 +48,10 @@ pub(crate) struct Driver<'a, O: Operation> {
     landed: VecDeque<Landed>,
     /// How the operation ended. Nothing more is sent then.
     ended: Option<Driven<O::Outcome>>,
-    /// Why it was stopped from here, if it was.
-    reason: Halt,
+    /// Why it ended from here, if it did.
+    reason: Option<Halt>,
+    /// Whether pages are handed to a caller who may not come back.
+    hands_over: bool,
     is_finished: bool,
     /// Whether a poll has begun and not returned. After a panic, it never did.
     is_polled: bool,
@@ -61,6 +63,7 @@ pub(crate) struct Driver<'a, O: Operation> {
 enum After<O: Operation> {
     Send(RequestId, Request<()>),
     Tell(Event<O::Page>),
+    HandOver(O::Page),
     Finish(O::Outcome),
 }
 
@@ -78,7 +81,8 @@ impl<'a, O: Operation> Driver<'a, O> {
             in_flight: FuturesUnordered::new(),
             landed: VecDeque::new(),
             ended: None,
-            reason: Halt::Stopped,
+            reason: None,
+            hands_over: false,
             is_finished: false,
             is_polled: false,
             #[cfg(feature = "tracing")]
@@ -95,11 +99,20 @@ impl<'a, O: Operation> Driver<'a, O> {
         self.storage = storage;
     }
 
-    /// Nothing is sent, for this reason.
-    pub(crate) fn halt(&mut self, reason: Halt) {
-        self.reason = reason;
+    /// The caller takes pages, and may not come back for the next one.
+    pub(crate) fn hand_over(&mut self) {
+        self.hands_over = true;
+    }
+
+    /// Nothing more is sent, and the store is not called again.
+    fn store_failed(&mut self, failure: StoreFailure) {
         self.storage = None;
         self.end(Driven::Stopped);
+        self.reason = Some(Halt::StoreFailed(failure));
+    }
+
+    fn halted(&self, operation: &O) -> O::Outcome {
+        operation.outcome_halted(self.reason.clone().unwrap_or(Halt::Stopped))
     }
 
     /// How the operation ended.
@@ -114,7 +127,7 @@ impl<'a, O: Operation> Driver<'a, O> {
     {
         match &self.ended {
             Some(Driven::Done(outcome)) => outcome.clone(),
-            _ => operation.outcome_halted(self.reason.clone()),
+            _ => self.halted(operation),
         }
     }
 
@@ -122,15 +135,21 @@ impl<'a, O: Operation> Driver<'a, O> {
     pub(crate) fn into_outcome(self, operation: &O) -> O::Outcome {
         match self.ended {
             Some(Driven::Done(outcome)) => outcome,
-            _ => operation.outcome_halted(self.reason),
+            _ => operation.outcome_halted(self.reason.unwrap_or(Halt::Stopped)),
         }
     }
 
     /// Gives the operation back. What is in flight is lost, and what was not sent is not.
     pub(crate) fn leave(self, operation: &mut O) {
-        if let Some(After::Send(id, _)) = self.after {
+        match (self.after, &self.storage) {
             // The request is in flight, so this is no invalid state.
-            let _ = operation.cancel_unsent(id);
+            (Some(After::Send(id, _)), _) => drop(operation.cancel_unsent(id)),
+            (Some(After::Tell(Event::Page(page))), Some(storage)) => storage.page_given_up(operation, &page),
+            _ => {}
+        }
+        // What has landed is known, although nobody hears of it.
+        for (id, result) in self.landed {
+            let _ = take_result(operation, id, result);
         }
         operation.connection_lost();
     }
@@ -207,7 +226,12 @@ impl<'a, O: Operation> Driver<'a, O> {
 
     /// The first end counts.
     fn end(&mut self, driven: Driven<O::Outcome>) {
-        self.ended.get_or_insert(driven);
+        if self.ended.is_none() {
+            if let Driven::Stopped = driven {
+                self.reason.get_or_insert(Halt::Stopped);
+            }
+            self.ended = Some(driven);
+        }
     }
 
     fn poll_stop(&mut self, cx: &mut Context<'_>) {
@@ -265,14 +289,7 @@ impl<'a, O: Operation> Driver<'a, O> {
         operation: &mut O,
         observer: &mut (impl Observer<O> + ?Sized),
     ) -> Option<O::Page> {
-        let event = match result {
-            Ok(response) => {
-                let (parts, body) = response.into_parts();
-                operation.on_response(id, Response::from_parts(parts, body.as_slice()))
-            }
-            Err(failure) => operation.on_failure(id, failure),
-        };
-        let Ok(event) = event else {
+        let Ok(event) = take_result(operation, id, result) else {
             // This cannot happen, since the request was in flight. Stopping is safe in any case.
             self.end(Driven::Stopped);
             return None;
@@ -298,10 +315,14 @@ impl<'a, O: Operation> Driver<'a, O> {
         if observer.on_event(operation, &event).is_break() {
             self.end(Driven::Stopped);
         }
-        match event {
-            Event::Page(page) => Some(page),
-            _ => None,
+        let Event::Page(page) = event else { return None };
+        if self.hands_over {
+            if let Some(Call::Begun) = self.storage.as_mut().map(|storage| storage.before_hand_over(operation)) {
+                self.after = Some(After::HandOver(page));
+                return None;
+            }
         }
+        Some(page)
     }
 
     fn on_stored(
@@ -310,15 +331,21 @@ impl<'a, O: Operation> Driver<'a, O> {
         operation: &mut O,
         observer: &mut (impl Observer<O> + ?Sized),
     ) -> Option<O::Page> {
-        let failed = result.err().map(|error| Halt::StoreFailed(StoreFailure::new(error)));
+        let failed = result.err().map(StoreFailure::new);
         match (self.after.take()?, failed) {
             (After::Send(id, request), None) if self.ended.is_none() => self.send(id, request),
             (After::Send(id, _), failed) => {
                 // The request is in flight, so this is no invalid state.
                 let _ = operation.cancel_unsent(id);
-                if let Some(halt) = failed {
-                    self.halt(halt);
+                if let Some(failure) = failed {
+                    self.store_failed(failure);
                 }
+            }
+            (After::HandOver(page), failed) => {
+                if let Some(failure) = failed {
+                    self.store_failed(failure);
+                }
+                return Some(page);
             }
             (After::Tell(event), None) => {
                 if let (Event::Page(page), Some(storage)) = (&event, &self.storage) {
@@ -329,14 +356,17 @@ impl<'a, O: Operation> Driver<'a, O> {
                 }
                 return self.tell(event, operation, observer);
             }
-            (After::Tell(event), Some(halt)) => {
-                self.halt(halt);
+            (After::Tell(event), Some(failure)) => {
+                self.store_failed(failure);
                 // A page that could not be stored is told to the observer, and not handed over.
                 let _ = self.tell(event, operation, observer);
             }
             (After::Finish(outcome), failed) => {
                 let outcome = match (failed, self.storage.take()) {
-                    (Some(halt), Some(storage)) => storage.failed(outcome, halt),
+                    (Some(failure), Some(storage)) => {
+                        self.reason = Some(Halt::StoreFailed(failure.clone()));
+                        storage.failed(outcome, failure)
+                    }
                     _ => outcome,
                 };
                 self.finished(Driven::Done(outcome), operation);
@@ -352,7 +382,7 @@ impl<'a, O: Operation> Driver<'a, O> {
         let Some(storage) = &mut self.storage else { return self.finished(driven, operation) };
         let outcome = match driven {
             Driven::Done(outcome) => outcome,
-            Driven::Stopped => operation.outcome_halted(self.reason.clone()),
+            Driven::Stopped => operation.outcome_halted(self.reason.clone().unwrap_or(Halt::Stopped)),
         };
         match storage.end(operation, &outcome) {
             Call::Begun => self.after = Some(After::Finish(outcome)),
@@ -362,10 +392,7 @@ impl<'a, O: Operation> Driver<'a, O> {
 
     fn finished(&mut self, driven: Driven<O::Outcome>, operation: &O) {
         #[cfg(feature = "tracing")]
-        {
-            let was_stopped = matches!(driven, Driven::Stopped) || self.reason != Halt::Stopped;
-            self.span.end(operation, was_stopped.then_some(&self.reason));
-        }
+        self.span.end(operation, self.reason.as_ref());
         #[cfg(not(feature = "tracing"))]
         let _ = operation;
         self.ended = Some(driven);

@@ -2,7 +2,7 @@
 
 use crate::client::Client;
 use crate::prepared::Prepared;
-use upstash_dlq_core::operation::{BulkBuilder, GetManyBuilder, ListingBuilder, SingleCallBuilder};
+use upstash_dlq_core::operation::{BulkBuilder, GetManyBuilder, ListingBuilder, OperationBuilder, SingleCallBuilder};
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{
     Call, CancelCallback, Delete, DeleteOne, GetMessage, List, Overrides, Restart, RestartOne, Resume, ResumeOne,
@@ -13,32 +13,39 @@ use upstash_dlq_core::{
 };
 
 impl Client {
+    /// Runs what a builder of the core builds, with all of its settings. The methods below are shorter. Retries are the client's.
+    ///
+    /// `client.prepare(BulkDelete::builder(endpoint, selection).relative_times(times)).run().await`
+    pub fn prepare<B: OperationBuilder>(&self, builder: B) -> Prepared<'static, B> {
+        Prepared::new(self.clone(), builder)
+    }
+
     /// Deletes the selected runs, page after page. Nothing is sent before [`Prepared::run`].
     ///
     /// `client.delete(Selection::Everything).lanes(16).run().await.into_result()?`
     pub fn delete(&self, selection: Selection) -> Prepared<'static, BulkBuilder<Delete>> {
-        Prepared::new(self.clone(), BulkDelete::builder(self.endpoint().clone(), selection))
+        self.prepare(BulkDelete::builder(self.endpoint().clone(), selection))
     }
 
     /// Resumes the selected runs where they failed, in one pass.
     ///
     /// `client.resume(selection).overrides(overrides).run().await.into_result()?`
     pub fn resume(&self, selection: Selection) -> Prepared<'static, BulkBuilder<Resume>> {
-        Prepared::new(self.clone(), BulkResume::builder(self.endpoint().clone(), selection))
+        self.prepare(BulkResume::builder(self.endpoint().clone(), selection))
     }
 
     /// Restarts the selected runs from their beginning, in one pass.
     ///
     /// `client.restart(selection).run().await.into_result()?`
     pub fn restart(&self, selection: Selection) -> Prepared<'static, BulkBuilder<Restart>> {
-        Prepared::new(self.clone(), BulkRestart::builder(self.endpoint().clone(), selection))
+        self.prepare(BulkRestart::builder(self.endpoint().clone(), selection))
     }
 
     /// Lists failed runs, page by page ([`Prepared::pages`]) or one by one ([`Prepared::items`]).
     ///
     /// `let mut runs = client.list(List::everything()).items(); while let Some(run) = runs.next().await { … }`
     pub fn list(&self, list: List) -> Prepared<'static, ListingBuilder> {
-        Prepared::new(self.clone(), Listing::builder(self.endpoint().clone(), list))
+        self.prepare(Listing::builder(self.endpoint().clone(), list))
     }
 
     /// Counts the failed runs that `list` would list. It is a listing whose pages nobody looks at:
@@ -52,7 +59,7 @@ impl Client {
     ///
     /// `let mut runs = client.get_many(ids).lanes(16).items(); while let Some(run) = runs.next().await { … }`
     pub fn get_many(&self, ids: Ids) -> Prepared<'static, GetManyBuilder> {
-        Prepared::new(self.clone(), GetMany::builder(self.endpoint().clone(), ids))
+        self.prepare(GetMany::builder(self.endpoint().clone(), ids))
     }
 
     /// Makes one call, with settings of your own. With the default settings, the methods below are shorter.
@@ -62,7 +69,7 @@ impl Client {
     /// The result is a [`Halt`] if the service refused the call or could not be reached. For a call that must not be repeated,
     /// it is [`Halt::InDoubt`] if it is unknown whether it was carried out.
     pub fn call<C: Call>(&self, call: C) -> Prepared<'static, SingleCallBuilder<C>> {
-        Prepared::new(self.clone(), SingleCall::builder(self.endpoint().clone(), call))
+        self.prepare(SingleCall::builder(self.endpoint().clone(), call))
     }
 
     /// Fetches one failed run: `client.get(id).await?`

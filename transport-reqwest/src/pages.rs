@@ -4,8 +4,10 @@ use crate::running::Running;
 use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use std::fmt;
+use std::mem;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use upstash_dlq_core::engine::StoreFailure;
 use upstash_dlq_core::operation::{Itemized, Paged};
 use upstash_dlq_core::{Halt, Operation};
 
@@ -14,13 +16,16 @@ use upstash_dlq_core::{Halt, Operation};
 /// It sends requests only when it is polled for a page. So a request may time out if the stream is not polled for long. With
 /// several lanes, as many requests may be in flight.
 ///
-/// The stream may be dropped at any point. A drop loses how far the operation has come, and which requests were in flight. What
+/// The stream may be dropped at any point. A drop loses how far the operation has come, and which requests were in flight, unless
+/// a store keeps its checkpoints: one is stored before a page is handed over, too. What
 /// that means depends on the operation: see [`Prepared::run`](crate::Prepared::run). [`Self::into_operation`] keeps both.
 #[must_use = "nothing is sent before the stream is polled"]
 pub struct Pages<'a, O: Operation> {
     state: State<'a, O>,
     /// Whether the last item was handed over.
     is_ended: bool,
+    /// Whether a poll has begun and not returned. After a panic, it never did.
+    is_polled: bool,
 }
 
 enum State<'a, O: Operation> {
@@ -32,19 +37,27 @@ enum State<'a, O: Operation> {
     Running(Box<Running<'a, O>>),
 }
 
+impl<'a, O: Operation> State<'a, O> {
+    fn running(mut running: Running<'a, O>) -> Self {
+        running.driver.hand_over();
+        Self::Running(Box::new(running))
+    }
+}
+
 impl<O: Operation> Unpin for Pages<'_, O> {}
 
 impl<'a, O: Operation> Pages<'a, O> {
     pub(crate) fn running(running: Running<'a, O>) -> Self {
-        Self { state: State::Running(Box::new(running)), is_ended: false }
+        Self { state: State::running(running), is_ended: false, is_polled: false }
     }
 
+    /// `operation` stands for the one that is loaded, and has halted.
     pub(crate) fn loading(operation: O, loading: BoxFuture<'a, Running<'a, O>>) -> Self {
-        Self { state: State::Loading { operation, loading }, is_ended: false }
+        Self { state: State::Loading { operation, loading }, is_ended: false, is_polled: false }
     }
 
-    /// The operation, for its totals and its checkpoint. A request in flight counts as unconfirmed. Before the first poll has
-    /// read the checkpoint of a store, it stands at its start.
+    /// The operation, for its totals and its checkpoint. A request in flight counts as unconfirmed. Until the checkpoint of a store
+    /// has been read, it is an operation that has halted, so that nobody continues without that checkpoint.
     pub fn operation(&self) -> &O {
         match &self.state {
             State::Loading { operation, .. } => operation,
@@ -54,8 +67,8 @@ impl<'a, O: Operation> Pages<'a, O> {
 
     /// Returns the operation, to be driven on with [`Client::run`](crate::Client::run) from where it stands. A request in flight is given up and
     /// counts as [`Delivery::Unknown`](upstash_dlq_core::Delivery::Unknown). A resume or restart then has to be settled before
-    /// it continues. Before the first poll has read the checkpoint of a store, the operation stands at its start:
-    /// [`Prepared::into_operation`](crate::Prepared::into_operation) reads it.
+    /// it continues. Until the checkpoint of a store has been read, it is an operation that has halted:
+    /// [`Prepared::into_operation`](crate::Prepared::into_operation) reads it. The store keeps the checkpoint that it has.
     pub fn into_operation(self) -> O {
         match self.state {
             State::Loading { operation, .. } => operation,
@@ -91,8 +104,13 @@ impl<O: Paged> Stream for Pages<'_, O> {
             return Poll::Ready(None);
         }
         if let State::Loading { loading, .. } = &mut this.state {
-            let running = ready!(loading.as_mut().poll(cx));
-            this.state = State::Running(Box::new(running));
+            if mem::replace(&mut this.is_polled, true) {
+                this.is_ended = true;
+                return Poll::Ready(Some(Err(Halt::StoreFailed(StoreFailure::new("the store has panicked")))));
+            }
+            let polled = loading.as_mut().poll(cx);
+            this.is_polled = false;
+            this.state = State::running(ready!(polled));
         }
         if let State::Running(running) = &mut this.state {
             if let Some(page) = ready!(running.poll_page(cx)) {

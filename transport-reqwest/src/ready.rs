@@ -12,15 +12,19 @@ use upstash_dlq_core::client::BuildError;
 /// be escaped.
 const NO_REDIRECTS: &str = r#"redirect_policy: "Policy(None)""#;
 
+/// How the version that is known here begins. It prints every redirect policy but the default one, which follows.
+const FAMILIAR: &str = "Client { accepts: ";
+
 /// Whether the client is known to follow no redirect. What it prints may hold secrets, and goes nowhere.
 ///
 /// # Errors
 /// Returns a [`BuildError`] if it follows redirects.
 pub(crate) fn conduct(client: &reqwest::Client) -> Result<Conduct, BuildError> {
-    if format!("{client:?}").contains(NO_REDIRECTS) {
+    let printed = format!("{client:?}");
+    if printed.contains(NO_REDIRECTS) {
         return Ok(Conduct::Known);
     }
-    if none_is_printed_so() {
+    if printed.starts_with(FAMILIAR) || none_is_printed_so() {
         return Err(BuildError::new(
             "the HTTP client follows redirects, and a request with its token must not: build it with \
              redirect(reqwest::redirect::Policy::none())",

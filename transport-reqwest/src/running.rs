@@ -13,11 +13,6 @@ pub(crate) struct Running<'a, O: Operation> {
     pub(crate) driver: Driver<'a, O>,
 }
 
-/// Lets every operation continue.
-pub(crate) struct Unobserved;
-
-impl<O: Operation> Observer<O> for Unobserved {}
-
 impl<O: Operation> Running<'_, O> {
     pub(crate) fn poll_page(&mut self, cx: &mut Context<'_>) -> Poll<Option<O::Page>> {
         self.driver.poll_page(&mut self.operation, &mut *self.observer, cx)

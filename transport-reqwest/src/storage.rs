@@ -5,7 +5,7 @@
 use futures_core::future::BoxFuture;
 use std::task::{Context, Poll, ready};
 use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore, StoreResult};
-use upstash_dlq_core::engine::InvalidState;
+use upstash_dlq_core::engine::{InvalidState, StoreFailure};
 use upstash_dlq_core::operation::{ArchiveOutcome, ArchivePage, Bulk};
 use upstash_dlq_core::wire::BulkOperation;
 use upstash_dlq_core::{ArchivedDelete, Checkpoint, Halt, Operation, Outcome};
@@ -30,6 +30,14 @@ pub(crate) trait Storage<O: Operation>: Send {
 
     fn on_page(&mut self, page: &O::Page) -> Call;
 
+    /// Called before a page is handed to a caller who may not come back for the next one.
+    fn before_hand_over(&mut self, _operation: &O) -> Call {
+        Call::Nothing
+    }
+
+    /// What is in the page is not stored after all, because the operation is taken back meanwhile.
+    fn page_given_up(&self, _operation: &mut O, _page: &O::Page) {}
+
     /// Called after [`Self::on_page`] has stored what is in the page.
     fn page_stored(&self, operation: &mut O, page: &O::Page) -> Result<(), InvalidState>;
 
@@ -40,7 +48,7 @@ pub(crate) trait Storage<O: Operation>: Send {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<StoreResult<Option<Checkpoint>>>;
 
     /// The outcome of an operation whose store failed at its end.
-    fn failed(&self, outcome: O::Outcome, halt: Halt) -> O::Outcome;
+    fn failed(&self, outcome: O::Outcome, failure: StoreFailure) -> O::Outcome;
 }
 
 /// A store, or a call of it.
@@ -110,6 +118,10 @@ impl<'a, O: BulkOperation, S: AsyncCheckpointStore + 'a> Storage<Bulk<O>> for Ch
         Call::Nothing
     }
 
+    fn before_hand_over(&mut self, operation: &Bulk<O>) -> Call {
+        self.save(operation.checkpoint())
+    }
+
     fn page_stored(&self, _operation: &mut Bulk<O>, _page: &O::Page) -> Result<(), InvalidState> {
         Ok(())
     }
@@ -128,8 +140,8 @@ impl<'a, O: BulkOperation, S: AsyncCheckpointStore + 'a> Storage<Bulk<O>> for Ch
         self.0.poll(cx)
     }
 
-    fn failed(&self, mut outcome: Outcome, halt: Halt) -> Outcome {
-        replace(&mut outcome.halted, halt);
+    fn failed(&self, mut outcome: Outcome, failure: StoreFailure) -> Outcome {
+        replace(&mut outcome.halted, failure);
         outcome.verified = false;
         outcome
     }
@@ -166,6 +178,13 @@ impl<'a, S: AsyncArchiveStore + 'a> Storage<ArchivedDelete> for Archive<'a, S> {
         page.batch.as_ref().map_or(Ok(()), |batch| operation.stored(batch.number))
     }
 
+    fn page_given_up(&self, operation: &mut ArchivedDelete, page: &ArchivePage) {
+        if let Some(batch) = &page.batch {
+            // The batch waits to be stored, so this is no invalid state.
+            let _ = operation.not_stored(batch.number);
+        }
+    }
+
     fn end(&mut self, _operation: &ArchivedDelete, outcome: &ArchiveOutcome) -> Call {
         if outcome.archived == 0 {
             return Call::Nothing;
@@ -180,16 +199,17 @@ impl<'a, S: AsyncArchiveStore + 'a> Storage<ArchivedDelete> for Archive<'a, S> {
         self.0.poll(cx)
     }
 
-    fn failed(&self, mut outcome: ArchiveOutcome, halt: Halt) -> ArchiveOutcome {
-        replace(&mut outcome.halted, halt);
+    fn failed(&self, mut outcome: ArchiveOutcome, failure: StoreFailure) -> ArchiveOutcome {
+        replace(&mut outcome.halted, failure);
         outcome.verified = false;
         outcome
     }
 }
 
-/// A halt of the operation's own says more than that of its store.
-fn replace(halted: &mut Option<Halt>, halt: Halt) {
-    if matches!(halted, None | Some(Halt::Stopped)) {
-        *halted = Some(halt);
-    }
+/// The failure of a store counts more than a halt of the operation's own: what was kept may be gone.
+fn replace(halted: &mut Option<Halt>, failure: StoreFailure) {
+    *halted = Some(Halt::StoreFailed(match halted.take() {
+        None | Some(Halt::Stopped) => failure,
+        Some(earlier) => failure.after(&earlier),
+    }));
 }

@@ -73,10 +73,14 @@ impl OperationSpan {
         }
     }
 
-    /// Tells how the operation ended. `reason` is why it was stopped from outside, if it was.
+    /// Tells how the operation ended. `reason` is why it ended from outside, if it did.
     pub(crate) fn end<O: Operation>(&self, operation: &O, reason: Option<&Halt>) {
         let totals = operation.totals();
-        let outcome = operation.halt().or(reason).map_or_else(|| "complete".to_owned(), ToString::to_string);
+        let halt = match (reason, operation.halt()) {
+            (Some(Halt::StoreFailed(_)), _) | (_, None) => reason,
+            (_, own) => own,
+        };
+        let outcome = halt.map_or_else(|| "complete".to_owned(), ToString::to_string);
         tracing::info!(
             parent: &self.span,
             affected = totals.affected,

@@ -108,6 +108,14 @@ impl ArchivedDelete {
         self.scheduler.plan.stored(number)
     }
 
+    /// Says that a batch is not stored and is given up: its runs are listed or fetched again.
+    ///
+    /// # Errors
+    /// Returns [`InvalidState`] if no batch with this number waits to be stored.
+    pub fn not_stored(&mut self, number: u64) -> Result<(), InvalidState> {
+        self.scheduler.plan.not_stored(number)
+    }
+
     /// What has been done so far. A deletion in flight counts as unconfirmed until its response arrives.
     pub fn totals(&self) -> Totals {
         self.scheduler.totals()

@@ -58,6 +58,8 @@ pub(crate) struct Archive {
     /// What is left of the maximum.
     left: Option<u64>,
     phase: Phase,
+    /// Where the next batch begins.
+    batch_from: Position,
     /// Messages for the next batch, if they are fetched one by one.
     messages: Vec<DlqMessage>,
     bytes: usize,
@@ -92,6 +94,14 @@ pub(crate) struct ArchiveScope {
     pub(crate) trust_server: bool,
 }
 
+/// What counts up to a batch.
+#[derive(Clone, Copy, Debug, Default)]
+struct Position {
+    fetched: usize,
+    absent: u64,
+    unchecked: u64,
+}
+
 #[derive(Clone, Debug)]
 enum Phase {
     /// The next listing or the next id is to be requested.
@@ -101,6 +111,8 @@ enum Phase {
     Storing {
         number: u64,
         ids: Ids,
+        /// Where the batch began.
+        from: Position,
     },
     Deleting {
         batches: Box<Batches<Delete>>,
@@ -162,6 +174,7 @@ impl Archive {
             limit,
             asked: BTreeSet::new(),
             phase: Phase::Begin,
+            batch_from: Position::default(),
             messages: Vec::new(),
             bytes: 0,
             batches: 0,
@@ -180,7 +193,7 @@ impl Archive {
     /// Begins to delete the batch, which the caller has stored.
     pub(crate) fn stored(&mut self, number: u64) -> Result<(), InvalidState> {
         let ids = match &self.phase {
-            Phase::Storing { number: current, ids } if *current == number => ids.clone(),
+            Phase::Storing { number: current, ids, .. } if *current == number => ids.clone(),
             _ => return Err(InvalidState),
         };
         let size = ids.len() as u64;
@@ -189,6 +202,20 @@ impl Archive {
         let batches = Batches::new(&self.scope.endpoint, ids, Overrides::default(), None, 0);
         self.phase = Phase::Deleting { batches: Box::new(batches), size, deleted: 0 };
         Ok(())
+    }
+
+    /// Forgets the batch, which the caller will not store. Its runs are requested again.
+    pub(crate) fn not_stored(&mut self, number: u64) -> Result<(), InvalidState> {
+        match self.phase {
+            Phase::Storing { number: current, from, .. } if current == number => {
+                (self.fetched, self.absent, self.unchecked) = (from.fetched, from.absent, from.unchecked);
+                self.batch_from = from;
+                self.is_last = false;
+                self.phase = Phase::Begin;
+                Ok(())
+            }
+            _ => Err(InvalidState),
+        }
     }
 
     /// Whether there is anything left to request.
@@ -231,7 +258,10 @@ impl Archive {
         let ids = Ids::new(ids).ok()?;
         let number = self.batches;
         self.batches = self.batches.wrapping_add(1);
-        self.phase = Phase::Storing { number, ids };
+        let from = self.batch_from;
+        let (fetched, absent, unchecked) = (self.fetched, self.absent, self.unchecked);
+        self.batch_from = Position { fetched, absent, unchecked };
+        self.phase = Phase::Storing { number, ids, from };
         Some(Batch { number, messages })
     }
 

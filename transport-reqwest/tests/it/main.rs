@@ -11,6 +11,7 @@ mod conformance;
 mod driver;
 mod dropped;
 mod drops;
+mod ends;
 mod must_use;
 mod observer;
 mod own_client;

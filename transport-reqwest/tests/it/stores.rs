@@ -17,17 +17,17 @@ fn has_failed(halted: Option<&Halt>) -> bool {
 
 #[test]
 fn nothing_is_sent_after_a_checkpoint_that_could_not_be_kept() {
-    for lanes in [1, 5] {
+    for (lanes, by_pages) in [(1, false), (5, false), (1, true), (5, true)] {
         for call in 0.. {
             let memory = Memory::failing_at(call);
             let (server, client) = serve(60);
             let delete = client.delete(Selection::Everything).page_size(10).lanes(lanes).checkpoint(memory.clone());
-            let (outcome, pages) = if call % 2 == 0 {
-                (block_on(delete.run()), None)
-            } else {
+            let (outcome, pages) = if by_pages {
                 let mut stream = delete.pages();
                 let pages: Vec<_> = block_on((&mut stream).collect());
                 (stream.outcome(), Some(pages))
+            } else {
+                (block_on(delete.run()), None)
             };
             if !memory.has_failed() {
                 assert!(outcome.halted.is_none() && outcome.verified && call > 6, "{outcome:?}");
@@ -41,7 +41,9 @@ fn nothing_is_sent_after_a_checkpoint_that_could_not_be_kept() {
             assert!(has_failed(outcome.halted.as_ref()), "{call}: {outcome:?}");
             assert_eq!(memory.with(|stored| stored.calls.len()), call + 1, "called after it had failed");
             // Each request was saved before. Those in flight have landed, the one that was not saved was taken back.
-            assert_eq!(requests(&server), memory.count("save"), "{call}");
+            let saves = memory.count("save");
+            // A page is handed over only after another save.
+            assert!(if by_pages { requests(&server) <= saves } else { requests(&server) == saves }, "{call}");
             assert_eq!((outcome.totals.requests, outcome.totals.unconfirmed), (requests(&server), 0), "{call}");
             assert_eq!(outcome.totals.affected, server.with_service(|service| service.deleted_total()));
             if let Some(pages) = pages {

@@ -1,0 +1,146 @@
+//! Ends that are easy to get wrong: a store that hangs, panics or fails, and an operation that is taken back meanwhile.
+
+use crate::support::{block_on, by_ids, requests, serve, serve_with};
+use futures_util::{FutureExt, StreamExt};
+use std::ops::ControlFlow;
+use std::panic::AssertUnwindSafe;
+use std::time::Duration;
+use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore, StoreResult};
+use upstash_dlq_core::operation::{ArchivePage, Bulk};
+use upstash_dlq_core::wire::{Overrides, Resume, ResumeOne, StartedPage};
+use upstash_dlq_core::{ArchivedDelete, Checkpoint, DlqId, DlqMessage, Driven, Event, Halt, Observer, Selection};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan};
+
+/// A store of checkpoints whose reading never ends, or panics, or whose second save never ends.
+enum Slow {
+    Load,
+    PanicAtLoad,
+    Save(u32),
+}
+
+impl AsyncCheckpointStore for Slow {
+    async fn load(&mut self) -> StoreResult<Option<Checkpoint>> {
+        match self {
+            Self::Load => std::future::pending().await,
+            Self::PanicAtLoad => panic!("the store"),
+            Self::Save(_) => Ok(None),
+        }
+    }
+
+    async fn save(&mut self, _: Checkpoint) -> StoreResult {
+        if let Self::Save(saves) = self {
+            *saves += 1;
+            if *saves == 2 {
+                std::future::pending::<()>().await;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stop_is_heard_while_a_store_is_read() {
+    let (model, client) = serve(20);
+    let delete = client.delete(Selection::Everything).checkpoint(Slow::Load).stop_when(async {});
+    let outcome = block_on(delete.run());
+    assert_eq!((outcome.halted.clone(), requests(&model)), (Some(Halt::Stopped), 0));
+    assert!(outcome.checkpoint().is_none(), "the store may have a better one");
+}
+
+#[test]
+fn a_store_that_panics_while_it_is_read_ends_the_stream() {
+    let (model, client) = serve(20);
+    block_on(async {
+        let mut pages = client.delete(Selection::Everything).checkpoint(Slow::PanicAtLoad).pages();
+        assert!(AssertUnwindSafe(pages.next()).catch_unwind().await.is_err());
+        assert!(matches!(pages.next().await, Some(Err(Halt::StoreFailed(_)))));
+        assert!(pages.next().await.is_none() && requests(&model) == 0);
+    });
+}
+
+/// Responses that arrive while a store is called are known, also when the operation is taken back then.
+#[test]
+fn what_has_arrived_is_not_in_doubt() {
+    let (model, client) = serve(100);
+    block_on(async {
+        let mut pages = client.resume(by_ids(&model, 100)).lanes(2).checkpoint(Slow::Save(0)).pages();
+        assert!(tokio::time::timeout(Duration::from_secs(60), pages.next()).await.is_err());
+        assert_eq!(model.with_service(|service| service.started().count()), 50);
+        let mut resume = pages.into_operation();
+        assert_eq!((resume.all_in_doubt().0, resume.totals().affected), (0, 50));
+        let driven = client.run(&mut resume, &mut |_: &Bulk<Resume>, _: &Event<StartedPage>| ()).await;
+        assert!(matches!(driven, Driven::Done(outcome) if outcome.totals.affected == 100));
+        assert_eq!(model.with_service(|service| service.started().count()), 100, "each once");
+    });
+}
+
+/// Stores in the observer, as a driver of one's own would.
+struct Keep(Vec<DlqId>);
+
+impl Observer<ArchivedDelete> for Keep {
+    fn on_event(&mut self, operation: &mut ArchivedDelete, event: &Event<ArchivePage>) -> ControlFlow<()> {
+        if let Event::Page(ArchivePage { batch: Some(batch), .. }) = event {
+            self.0.extend(batch.messages.iter().filter_map(DlqMessage::dlq_id));
+            operation.stored(batch.number).unwrap();
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// A batch that its store did not keep is listed, or fetched, again.
+#[test]
+fn an_archived_delete_is_taken_back_while_its_store_keeps_a_batch() {
+    for with_ids in [false, true] {
+        let (model, client) = serve(150);
+        let selection = if with_ids { by_ids(&model, 150) } else { Selection::Everything };
+        block_on(async {
+            let hanging = |_: Vec<DlqMessage>| std::future::pending::<StoreResult>();
+            let mut pages = client.delete(selection).archive(hanging).pages();
+            while let Ok(Some(page)) = tokio::time::timeout(Duration::from_secs(60), pages.next()).await {
+                assert!(page.unwrap().batch.is_none());
+            }
+            let (mut delete, mut keep) = (pages.into_operation(), Keep(Vec::new()));
+            let driven = client.run(&mut delete, &mut keep).await;
+            let Driven::Done(outcome) = driven else { panic!("it is stuck") };
+            assert_eq!((outcome.halted, outcome.archived, keep.0.len()), (None, 150, 150), "{with_ids}");
+            assert_eq!(model.with_service(|service| service.len()), 0);
+        });
+    }
+}
+
+struct Gone;
+
+impl AsyncArchiveStore for Gone {
+    async fn append(&mut self, _: Vec<DlqMessage>) -> StoreResult {
+        Ok(())
+    }
+
+    async fn finish(&mut self) -> StoreResult {
+        Err("the archive is gone".into())
+    }
+}
+
+#[test]
+fn the_failure_of_a_store_is_said_beside_any_other() {
+    let faults = FaultPlan::script(vec![None, None, Some(Fault::Redirect)]);
+    let (_model, client) = serve_with(200, Config { faults, ..Config::default() });
+    let outcome = block_on(client.delete(Selection::Everything).archive(Gone).run());
+    let halt = outcome.halted.unwrap().to_string();
+    assert!(halt.starts_with("the archive is gone; before that: ") && halt.contains("redirect"), "{halt}");
+    assert!(!outcome.verified);
+}
+
+#[test]
+fn a_call_that_was_answered_is_no_stopped_call() {
+    let (model, client) = serve(20);
+    let id = model.with_service(|service| service.runs().next().unwrap().dlq_id.clone());
+    let resume = ResumeOne { id: DlqId::new(id).unwrap(), overrides: Overrides::default() };
+    let server = model.clone();
+    // The stop comes while the response is on its way.
+    let arrived = std::future::poll_fn(move |cx| {
+        cx.waker().wake_by_ref();
+        if requests(&server) > 0 { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    });
+    let started = block_on(client.call(resume).stop_when(arrived).run()).unwrap();
+    assert_eq!(model.with_service(|service| (service.len(), service.started().count())), (19, 1), "{started:?}");
+}
