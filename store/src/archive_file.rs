@@ -144,6 +144,16 @@ fn is_in_place<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(), Pro
     if disk.is_at(file, path).map_err(Problem::Write)? { Ok(()) } else { Err(Problem::Moved) }
 }
 
+impl ArchiveFile {
+    /// Creates the file, or continues it: [`FoundArchive::find`] and [`FoundArchive::open`].
+    ///
+    /// # Errors
+    /// As those two.
+    pub fn open(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
+        FoundArchive::find(path)?.open()
+    }
+}
+
 impl<D: Disk> ArchiveFile<D> {
     /// Where it is.
     pub fn path(&self) -> &Path {

@@ -55,7 +55,8 @@ impl Client {
         self.list(list)
     }
 
-    /// Fetches many failed runs by their ids, one request for each. A run that is not in the DLQ is no error.
+    /// Fetches many failed runs by their ids, one request for each. A run that is not in the DLQ is no error: its
+    /// [`message`](upstash_dlq_core::operation::Fetched) is `None`.
     ///
     /// `let mut runs = client.get_many(ids).lanes(16).items(); while let Some(run) = runs.next().await { … }`
     pub fn get_many(&self, ids: Ids) -> Prepared<'static, GetManyBuilder> {
@@ -75,7 +76,7 @@ impl Client {
     /// Fetches one failed run: `client.get(id).await?`
     ///
     /// # Errors
-    /// See [`Self::call`].
+    /// See [`Self::call`]. A run that is not in the DLQ is [`Halt::Refused`] with the status 404.
     pub async fn get(&self, id: DlqId) -> Result<DlqMessage, Halt> {
         self.call(GetMessage(id)).run().await
     }

@@ -225,7 +225,7 @@ impl<'a, O: StartOperation> Prepared<'a, BulkBuilder<O>> {
     }
 
     /// Says whether the requests that a checkpoint has in doubt were carried out, all of them alike. Look first: the operation
-    /// of [`Self::into_operation`] tells where ([`Bulk::in_doubt`]). It is meant for one run. Do not leave it in a program that
+    /// of [`Self::into_operation`] tells where ([`Bulk::in_doubt`](upstash_dlq_core::operation::Bulk::in_doubt)). It is meant for one run. Do not leave it in a program that
     /// runs unattended, because it would settle every later doubt without a look.
     pub fn settle(self, settlement: Settlement) -> Self {
         self.settle_each(move |_| settlement)

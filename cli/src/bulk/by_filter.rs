@@ -63,7 +63,7 @@ fn restore<O: BulkOperation>(
     file: Option<&CheckpointFile>,
 ) -> Result<Option<Bulk<O>>, String> {
     let Some(file) = file else { return Ok(None) };
-    let Some(checkpoint) = file.read(Checkpoint::from_json)? else { return Ok(None) };
+    let Some(checkpoint) = file.read(|json| Checkpoint::from_json(json))? else { return Ok(None) };
     let totals = checkpoint.totals();
     let operation = builder.clone().resume_from(checkpoint);
     let operation = operation.map_err(|error| wording::checkpoint(&error, None, file.path()))?;

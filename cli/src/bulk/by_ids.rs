@@ -46,7 +46,7 @@ pub(crate) fn run<O: BulkOperation>(
             None => builder,
         }
     };
-    let saved = match file.map(|file| file.read(Checkpoint::from_json)).transpose() {
+    let saved = match file.map(|file| file.read(|json| Checkpoint::from_json(json))).transpose() {
         Ok(saved) => saved.flatten(),
         Err(sentence) => return report.wrong_usage(sentence),
     };

@@ -38,7 +38,7 @@ pub(crate) fn run<O: BulkOperation>(
     settlement: Option<Settlement>,
     mut report: Report,
 ) -> Report {
-    let saved = match file.map(|file| file.read(Checkpoint::from_json)).transpose() {
+    let saved = match file.map(|file| file.read(|json| Checkpoint::from_json(json))).transpose() {
         Ok(saved) => saved.flatten(),
         Err(sentence) => return report.wrong_usage(sentence),
     };

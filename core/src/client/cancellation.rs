@@ -1,8 +1,8 @@
 //! Cancellation: what it means to stop an operation, to drop it, or to be killed.
 //!
 //! An operation knows at any moment what is done, what is unknown, and what comes next. It counts a request as in flight from
-//! the moment `poll` returns it. So whoever stops at any point can ask the operation, and nothing is lost but what the operation
-//! was held by. Three ways lead out of a running operation:
+//! the moment `poll` returns it. So you can stop at any point and ask the operation how it stands. You lose that only if you drop
+//! the operation itself. Three ways lead out of a running operation:
 //!
 //! | way | requests in flight | what is kept |
 //! |---|---|---|
@@ -23,7 +23,8 @@
 //!   halts with [`Halt::InDoubt`](crate::Halt::InDoubt) before it sends anything else. Look
 //!   ([`Bulk::in_doubt`](crate::operation::Bulk::in_doubt) says where), then say what you found
 //!   ([`Bulk::settle`](crate::operation::Bulk::settle)).
-//! - **Calls**: [`Call::RETRY_SAFE`](crate::wire::Call::RETRY_SAFE) says which of the two holds.
+//! - **Calls**: if [`Call::RETRY_SAFE`](crate::wire::Call::RETRY_SAFE) is true, the call is sent again, as for a delete. Otherwise it
+//!   halts, as for a resume. [`Halt::may_have_changed`](crate::Halt::may_have_changed) says whether it may have been carried out.
 //!
 //! # How to drop and lose nothing
 //!
@@ -31,14 +32,15 @@
 //!   as unknown, and goes on. A wait that was ordered by the server still holds.
 //! - Or keep a checkpoint. With a [`CheckpointStore`](crate::client::CheckpointStore), a checkpoint with the request in flight is
 //!   stored before that request is sent. Another process, or the same one, goes on from there.
-//! - Or turn the stream back: `Pages::into_operation` gives the operation at any time, with the request in flight as unknown.
+//! - Or turn the stream back: `Pages::into_operation` gives the operation at any time, with the request in flight as unknown. Its
+//!   store keeps the last checkpoint. Remove that when the operation is complete.
 //!
 //! A `run()` that owns its operation and has no store loses its counts when it is dropped. A delete can simply be run again. A
 //! resume or restart should not: what it asked for without a response is known to nobody then.
 //!
 //! # Where a drop can happen
 //!
-//! At each await of a driver, and nothing else is needed there:
+//! A drop can happen at any await of a driver. It leaves this behind:
 //!
 //! - before a checkpoint is stored: the request was not sent, but counts as unknown;
 //! - while a checkpoint is being stored: the store has the old one or the new one. In both cases the request was not sent;
@@ -49,4 +51,5 @@
 //!   begin anew. A resume then starts whatever is still listed.
 //!
 //! The futures of our clients hold no lock and start no task that goes on without them. One exception: an archive or checkpoint on
-//! a thread for blocking work finishes the write that it has begun.
+//! a thread for blocking work finishes the write that it has begun. Until then its file is still locked. To open it again at once can
+//! fail, because it is in use: keep one store and share it, or try again.

@@ -14,6 +14,35 @@
 //!     Ok(())
 //! });
 //! ```
+//!
+//! A type can load and remove checkpoints, too. Its methods may be written as `async fn`:
+//!
+//! ```
+//! use upstash_dlq_core::Checkpoint;
+//! use upstash_dlq_core::client::{AsyncCheckpointStore, StoreResult};
+//! # struct Database;
+//! # impl Database {
+//! #     async fn get(&self, _: &str) -> std::io::Result<Option<String>> { Ok(None) }
+//! #     async fn put(&self, _: &str, _: String) -> std::io::Result<()> { Ok(()) }
+//! #     async fn delete(&self, _: &str) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! struct Row { database: Database, key: String }
+//!
+//! impl AsyncCheckpointStore for Row {
+//!     async fn load(&mut self) -> StoreResult<Option<Checkpoint>> {
+//!         let saved = self.database.get(&self.key).await?;
+//!         Ok(saved.map(Checkpoint::from_json).transpose()?)
+//!     }
+//!
+//!     async fn save(&mut self, checkpoint: Checkpoint) -> StoreResult {
+//!         Ok(self.database.put(&self.key, checkpoint.to_json()).await?)
+//!     }
+//!
+//!     async fn remove(&mut self) -> StoreResult {
+//!         Ok(self.database.delete(&self.key).await?)
+//!     }
+//! }
+//! ```
 
 use crate::checkpoint::format::Checkpoint;
 use crate::model::message::DlqMessage;
@@ -30,7 +59,7 @@ pub type StoreResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 /// A closure that takes the messages is an archive. To lend a store that is needed afterwards, lend it to a closure:
 /// `.archive(|messages: &[DlqMessage]| store.append(messages))`.
 pub trait ArchiveStore {
-    /// Keeps the messages, never none. Once this returns, a crash must not lose them: their runs are then deleted.
+    /// Keeps the messages. There is at least one. Once this returns, a crash must not lose them: their runs are then deleted.
     ///
     /// # Errors
     /// After an error, none of these runs is deleted, and nothing is sent any more.

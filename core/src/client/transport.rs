@@ -14,8 +14,8 @@
 //!   connection was refused or timed out, a proxy refused, the TLS handshake failed. It is a promise. The core sends such a
 //!   request again, even one that starts runs.
 //! - **[`Delivery::Unknown`] for everything else**: the connection ended, the response was cut off or not HTTP, the time was
-//!   up while a response was awaited. If in doubt, return this. It costs a question, a wrong `NotSent` costs a run that is
-//!   started twice.
+//!   up while a response was awaited. If in doubt, return this. A wrong `Unknown` costs a question. A wrong `NotSent` can start a
+//!   run twice.
 //!
 //! The kind of an I/O error proves nothing. A connection that stands can end as "connection refused", too: an ICMP message
 //! does that. What proves it is the step that failed. A library that does not tell the steps apart gives `Unknown`.
@@ -42,7 +42,7 @@
 //!   [`response_too_large`](crate::client::response_too_large): at once if `content-length` says so, otherwise as soon as the
 //!   bound is passed. Close the connection then.
 //! - **The time**: one timeout for the whole request, from the name lookup to the last byte of the body (30 s in our
-//!   clients). A timeout a read is none: a server that sends a byte a second never meets it. The time to connect has a bound
+//!   clients). A timeout for each read is not enough: a server that sends a byte a second never meets it. The time to connect has a bound
 //!   of its own below that one, because only that can say `NotSent`.
 //! - **Idle connections** are dropped after a few seconds (4 s in ours), before servers and proxies drop them. Otherwise a
 //!   request meets a connection that has just died, and nobody knows its fate.
@@ -73,7 +73,28 @@
 //! }
 //! ```
 //!
-//! The emulator's crate has a suite, `upstash_dlq_emulator::conformance`, that tests all of this on a transport.
+//! The emulator's crate has a suite that tests all of this on a transport. In a test of yours:
+//!
+//! ```no_run
+//! use upstash_dlq_core::client::Transport;
+//! use upstash_dlq_core::{Delivery, TransportFailure};
+//! use upstash_dlq_emulator::conformance::{Failure, Setup, check};
+//! # struct Mine;
+//! # impl Mine { fn new(_: std::time::Duration, _: usize) -> Self { Self } }
+//! # impl Transport for Mine {
+//! #     fn send(&self, _: http::Request<()>) -> Result<http::Response<Vec<u8>>, TransportFailure> { todo!() }
+//! # }
+//! check(|setup: &Setup| {
+//!     let mine = Mine::new(setup.timeout, setup.max_body);
+//!     move |request| {
+//!         mine.send(request).map_err(|failure| match failure.delivery {
+//!             Delivery::NotSent => Failure::NotSent(failure.message),
+//!             Delivery::Unknown => Failure::Unknown(failure.message),
+//!         })
+//!     }
+//! })
+//! .assert_ok();
+//! ```
 //!
 //! [`Delivery::NotSent`]: crate::engine::Delivery::NotSent
 //! [`Delivery::Unknown`]: crate::engine::Delivery::Unknown

@@ -17,7 +17,7 @@ use upstash_dlq_core::{
     RetryPolicy, Selection, Settlement, Token, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
-use upstash_dlq_store::{CheckpointFile, FoundArchive};
+use upstash_dlq_store::{ArchiveFile, CheckpointFile, FoundArchive};
 use upstash_dlq_ureq::Client;
 
 const NOW: i64 = 1_764_000_000_000;
@@ -191,7 +191,7 @@ fn an_archive_file_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("kept.ndjson");
     let (server, client) = serve(130);
-    let archive = FoundArchive::find(&path).unwrap().open().unwrap();
+    let archive = ArchiveFile::open(&path).unwrap();
     let outcome = client.delete(Selection::Everything).archive(archive).run().into_result().unwrap();
     assert_eq!((outcome.archived, outcome.totals.affected, left(&server)), (130, 130, 0));
     assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 130);
