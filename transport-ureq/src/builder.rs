@@ -69,7 +69,7 @@ impl ClientBuilder {
 
     /// Changes the TLS, proxy or pool configuration:
     /// `builder.configure(|config| config.proxy(proxy))`. Redirects, errors by status and timeouts stay as this client sets
-    /// them. Has no effect together with [`Self::agent`].
+    /// them. Together with [`Self::agent`] it is an error when the client is built.
     pub fn configure(self, configure: impl FnOnce(ConfigBuilder<AgentScope>) -> ConfigBuilder<AgentScope>) -> Self {
         Self { config: configure(self.config), configured: true, ..self }
     }
@@ -122,6 +122,9 @@ impl ClientBuilder {
     pub fn build_transport(self) -> Result<UreqTransport, BuildError> {
         let Self { settings, agent, config, configured } = self;
         if let Some(agent) = agent {
+            if configured {
+                return Err(BuildError::new("`configure` does not reach an agent of your own: configure the agent"));
+            }
             check_agent(&settings, agent.config())?;
             return Ok(UreqTransport::new(settings, agent, false));
         }

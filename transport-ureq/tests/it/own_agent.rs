@@ -148,3 +148,12 @@ fn errors_of_the_callers_agent_contain_no_token() {
     assert_eq!((failure.delivery, wire.requests().len()), (Delivery::NotSent, 0));
     assert!(!format!("{failure:?} {failure}").contains("s3cret"), "{failure:?}");
 }
+
+/// A configuration that would be passed over is an error.
+#[test]
+fn an_agent_is_not_configured_twice() {
+    let endpoint = Endpoint::new("http://127.0.0.1:1", Token::new("t").unwrap()).unwrap();
+    let builder = Client::builder(endpoint).agent(ureq::Agent::new_with_defaults());
+    let error = builder.configure(|config| config.https_only(true)).build().unwrap_err();
+    assert!(error.to_string().contains("configure the agent"), "{error}");
+}
