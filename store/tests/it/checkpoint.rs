@@ -61,6 +61,8 @@ fn a_lock_that_was_taken_away_stops_the_writing() {
     let error = first.write("two").unwrap_err();
     assert!(matches!(error.problem, Problem::Moved) && error.path.ends_with(".position.lock"), "{error}");
     assert!(matches!(first.new_spool().unwrap_err().problem, Problem::Moved));
+    // It may be the second one's checkpoint by now.
+    assert!(matches!(first.remove().unwrap_err().problem, Problem::Moved) && path.exists());
     // The second one's lock is not removed on the way out.
     drop(first);
     assert!(matches!(CheckpointFile::open(&path).unwrap_err().problem, Problem::InUse));
