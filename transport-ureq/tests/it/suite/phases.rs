@@ -22,9 +22,14 @@ pub(crate) fn listen(serve: impl Fn(TcpStream) + Clone + Send + 'static) -> Sock
     address
 }
 
-/// Nobody listens here: the port was free a moment ago.
+/// Nobody listens here. The port is a client's, which keeps it to the end of the process: one that was only free a moment ago
+/// could be the next listener's.
 fn closed() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let address = client.local_addr().unwrap();
+    std::mem::forget((listener, client));
+    address
 }
 
 /// Somebody listens, and has no room for one more: further connections are never made. Holds what fills it.
