@@ -379,12 +379,14 @@ impl<'a, O: Operation> Driver<'a, O> {
     fn finish(&mut self, operation: &O) {
         // It stays ended while the store is called: nothing more is sent.
         let driven = self.ended.replace(Driven::Stopped).unwrap_or(Driven::Stopped);
-        let Some(storage) = &mut self.storage else { return self.finished(driven, operation) };
+        let Some(mut storage) = self.storage.take() else { return self.finished(driven, operation) };
         let outcome = match driven {
             Driven::Done(outcome) => outcome,
-            Driven::Stopped => operation.outcome_halted(self.reason.clone().unwrap_or(Halt::Stopped)),
+            Driven::Stopped => self.halted(operation),
         };
-        match storage.end(operation, &outcome) {
+        let call = storage.end(operation, &outcome);
+        self.storage = Some(storage);
+        match call {
             Call::Begun => self.after = Some(After::Finish(outcome)),
             Call::Nothing => self.finished(Driven::Done(outcome), operation),
         }

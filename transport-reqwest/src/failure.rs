@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::str::FromStr;
-use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
+use upstash_dlq_core::{Endpoint, TransportFailure};
 
 /// Whether the HTTP client is known to send a request at most once, and only to the URL it was given.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,18 +29,19 @@ pub(crate) fn classify(error: &reqwest::Error, endpoint: &Endpoint, conduct: Con
         (false, false) if refused => "the URL was not accepted".to_owned(),
         (false, false) => "no response arrived, or it was cut off".to_owned(),
     };
-    let library = innermost(error).map(|cause| endpoint.redact(&cause.to_string()));
-    let message = library.as_ref().map_or_else(|| what.clone(), |cause| format!("{what}: {cause}"));
-    let library = library.unwrap_or_default();
-    let failure = if sure { TransportFailure::not_sent(library) } else { TransportFailure::unknown(library) };
+    failure(error, &what, sure).redacted(endpoint)
+}
+
+fn failure(error: &reqwest::Error, what: &str, is_unsent: bool) -> TransportFailure {
+    let library = innermost(error).map(ToString::to_string).unwrap_or_default();
+    let message = if library.is_empty() { what.to_owned() } else { format!("{what}: {library}") };
+    let failure = if is_unsent { TransportFailure::not_sent(library) } else { TransportFailure::unknown(library) };
     failure.with_message(message)
 }
 
 /// The failure for a URL that reqwest does not take.
 pub(crate) fn refused_url(error: &reqwest::Error, endpoint: &Endpoint) -> TransportFailure {
-    let cause = innermost(error).map(|cause| format!(": {cause}")).unwrap_or_default();
-    let message = endpoint.redact(&format!("the URL was not accepted{cause}"));
-    TransportFailure::from(Delivery::NotSent).with_message(message)
+    failure(error, "the URL was not accepted", true).redacted(endpoint)
 }
 
 /// Whether a response had a `location` that could not be read. reqwest parses it before it asks its redirect policy, and calls
@@ -68,7 +69,7 @@ fn authority(endpoint: &Endpoint) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use upstash_dlq_core::Token;
+    use upstash_dlq_core::{Delivery, Token};
 
     #[test]
     fn a_location_that_cannot_be_parsed_is_no_proof() {

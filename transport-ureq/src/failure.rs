@@ -11,12 +11,11 @@ pub(crate) fn classify(error: &Error, endpoint: &Endpoint) -> TransportFailure {
         Some(before) => (Delivery::NotSent, before.to_string()),
         None => unmarked(error),
     };
-    let library = endpoint.redact(&error.to_string());
     let failure = match delivery {
-        Delivery::NotSent => TransportFailure::not_sent(library),
-        Delivery::Unknown => TransportFailure::unknown(library),
+        Delivery::NotSent => TransportFailure::not_sent(error.to_string()),
+        Delivery::Unknown => TransportFailure::unknown(error.to_string()),
     };
-    failure.with_message(endpoint.redact(&message))
+    failure.with_message(message).redacted(endpoint)
 }
 
 /// Errors after the connection, and all errors of the user's own agent. ureq returns some errors only before it sends. The

@@ -2,6 +2,7 @@
 
 use crate::client::Client;
 use crate::trace::OperationSpan;
+use std::error::Error;
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use upstash_dlq_core::client::{ArchiveStore, CheckpointStore, StoreResult};
@@ -61,12 +62,12 @@ impl<O: Operation> Hooks<'_, O> {
                 self.storage = Some(storage);
                 Ok(Some(value))
             }
-            Err(error) => {
-                let failure = StoreFailure::new(error);
-                self.failure = Some(failure.clone());
-                Err(Halt::StoreFailed(failure))
-            }
+            Err(error) => Err(Halt::StoreFailed(self.fail(error))),
         }
+    }
+
+    fn fail(&mut self, error: Box<dyn Error + Send + Sync>) -> StoreFailure {
+        self.failure.insert(StoreFailure::new(error)).clone()
     }
 
     pub(crate) fn has_failed(&self) -> bool {
@@ -126,11 +127,7 @@ impl<O: Operation> Hooks<'_, O> {
         let Some(mut storage) = self.storage.take() else { return outcome };
         match storage.end(operation, &outcome) {
             Ok(()) => outcome,
-            Err(error) => {
-                let failure = StoreFailure::new(error);
-                self.failure = Some(failure.clone());
-                storage.failed(outcome, failure)
-            }
+            Err(error) => storage.failed(outcome, self.fail(error)),
         }
     }
 }

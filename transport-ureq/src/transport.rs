@@ -35,8 +35,8 @@ impl UreqTransport {
         }
         let mut bytes = Vec::new();
         body.into_reader().take(bound.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| {
-            let message = settings.endpoint.redact(&format!("the response was cut off: {error}"));
-            TransportFailure::unknown(error).with_message(message)
+            let message = format!("the response was cut off: {error}");
+            TransportFailure::unknown(error).with_message(message).redacted(&settings.endpoint)
         })?;
         if bytes.len() > settings.max_body {
             return Err(response_too_large(settings.max_body));

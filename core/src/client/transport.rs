@@ -82,7 +82,9 @@
 //! # struct Mine;
 //! # impl Mine { fn new(_: std::time::Duration, _: usize) -> Self { Self } }
 //! # impl Transport for Mine {
-//! #     fn send(&self, _: http::Request<()>) -> Result<http::Response<Vec<u8>>, TransportFailure> { todo!() }
+//! #     fn send(&self, _: http::Request<()>) -> Result<http::Response<Vec<u8>>, TransportFailure> {
+//! #         Err(Delivery::Unknown.into())
+//! #     }
 //! # }
 //! check(|setup: &Setup| {
 //!     let mine = Mine::new(setup.timeout, setup.max_body);

@@ -42,22 +42,17 @@ impl<P: Plan> Scheduler<P> {
             }
             LeftBehind::InDoubt(asked) => (asked, Cause::LeftInDoubt),
         };
-        match self.slots.get_mut(at).and_then(Option::as_mut) {
-            Some(lane) if repeat != Repeat::InDoubt => lane.exchange.on_unknown(),
-            _ => {}
+        let Some(lane) = self.slots.get_mut(at).and_then(Option::as_mut) else { return };
+        if repeat == Repeat::InDoubt {
+            lane.exchange.doubt(asked, cause.clone());
+            self.halted.get_or_insert(Halt::InDoubt { asked, cause });
+            return;
         }
-        match self.slots.get_mut(at).and_then(Option::as_mut) {
-            Some(lane) if repeat == Repeat::InDoubt => {
-                lane.exchange.doubt(asked, cause.clone());
-                self.halted.get_or_insert(Halt::InDoubt { asked, cause });
-            }
-            _ => {
-                if self.plan.budget() != Some(0) {
-                    add_one(&mut self.totals.retries);
-                }
-                self.ready.push_back(at);
-            }
+        lane.exchange.on_unknown();
+        if self.plan.budget() != Some(0) {
+            add_one(&mut self.totals.retries);
         }
+        self.ready.push_back(at);
     }
 
     /// Halts: nothing more is sent.
