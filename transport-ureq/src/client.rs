@@ -15,6 +15,8 @@ pub struct Client {
     endpoint: Endpoint,
     transport: Arc<dyn Transport>,
     retry: RetryPolicy,
+    /// `None`: a fresh one for each operation.
+    seed: Option<u64>,
 }
 
 impl Client {
@@ -36,13 +38,20 @@ impl Client {
     /// # }
     /// ```
     pub fn with_transport(endpoint: Endpoint, transport: impl Transport + 'static) -> Self {
-        Self { endpoint, transport: Arc::new(transport), retry: RetryPolicy::default() }
+        Self { endpoint, transport: Arc::new(transport), retry: RetryPolicy::default(), seed: None }
     }
 
     /// Sets how requests are retried, for every operation that sets no other policy. In tests, a short wait saves time.
     #[must_use]
     pub fn with_retry(self, retry: RetryPolicy) -> Self {
         Self { retry, ..self }
+    }
+
+    /// Sets the seed of the random waits between attempts. The same seed and the same responses give the same waits, for tests that
+    /// have to repeat exactly. By default each operation gets a fresh random one.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Self {
+        Self { seed: Some(seed), ..self }
     }
 
     pub(crate) fn retry(&self) -> RetryPolicy {
@@ -54,9 +63,9 @@ impl Client {
         &self.endpoint
     }
 
-    /// A fresh random seed for the waits between attempts.
+    /// The seed of the waits between attempts: the one of [`Self::with_seed`], or a fresh random one.
     pub fn seed(&self) -> u64 {
-        RandomState::new().build_hasher().finish()
+        self.seed.unwrap_or_else(|| RandomState::new().build_hasher().finish())
     }
 
     /// The present, up to which an open window is cut. A clock set before 1970 makes bad windows: slow, but not wrong.
