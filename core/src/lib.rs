@@ -20,6 +20,10 @@
 
 extern crate alloc;
 
+#[cfg(not(upstash_dlq_bugs))]
+mod bugs;
+#[cfg(upstash_dlq_bugs)]
+pub mod bugs;
 pub mod checkpoint;
 pub mod client;
 pub mod drive;

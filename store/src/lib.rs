@@ -18,6 +18,7 @@
 
 mod archive_file;
 mod archive_tail;
+mod bugs;
 mod checkpoint_file;
 mod client_stores;
 mod digest;

@@ -1,5 +1,6 @@
 //! How fast all lanes together may send, and how many requests may be in flight at once.
 
+use crate::bugs::bug;
 use crate::engine::clock::Change;
 use core::num::NonZeroU32;
 use core::time::Duration;
@@ -69,7 +70,7 @@ impl RateLimiter {
     }
 
     pub(crate) fn has_room(&self, in_flight: usize) -> bool {
-        in_flight < self.concurrency
+        in_flight < self.concurrency + usize::from(bug!(TooManyLanes))
     }
 
     pub(crate) fn on_sent(&mut self, now: Duration) {

@@ -3,6 +3,7 @@
 //!
 //! It knows neither what a job asks for nor when an operation is done: its plan does.
 
+use crate::bugs::bug;
 use crate::engine::clock::Clock;
 use crate::engine::exchange::Exchange;
 use crate::engine::failure::{Cause, Delivery, TransportFailure};
@@ -105,7 +106,8 @@ impl<P: Plan> Scheduler<P> {
                 self.halted = Some(halt);
                 continue;
             }
-            let left = self.plan.budget().map(|budget| budget.saturating_sub(self.reserved));
+            let reserved = if bug!(BudgetNotReserved) { 0 } else { self.reserved };
+            let left = self.plan.budget().map(|budget| budget.saturating_sub(reserved));
             if left == Some(0) && self.in_flight > 0 {
                 // The requests in flight may act on fewer runs than they asked for.
                 return Step::AwaitResponse;
@@ -181,7 +183,7 @@ impl<P: Plan> Scheduler<P> {
             return Ok(());
         }
         self.paused_until = None;
-        while self.open() < self.settings.lanes.get() {
+        while self.open() < self.settings.lanes.get() + usize::from(bug!(TooManyLanes)) {
             let Some(job) = self.plan.next()? else { break };
             let at = self.open_lane(job);
             self.ready.push_back(at);
@@ -287,6 +289,9 @@ impl<P: Plan> Scheduler<P> {
         };
         add_one(&mut self.totals.pages);
         self.totals.affected = self.totals.affected.saturating_add(P::Job::affected(&page));
+        if bug!(TotalsAddedTwice) && lane.exchange.may_have_changed() {
+            self.totals.affected = self.totals.affected.saturating_add(P::Job::affected(&page));
+        }
         self.limiter.on_page();
         lane.exchange.begin_next();
         let mut next = lane.job.on_page(&page);
@@ -305,6 +310,7 @@ impl<P: Plan> Scheduler<P> {
         let asked = self.land(id)?;
         let class = match failure.delivery {
             Delivery::NotSent => RetryClass::NotDone { wait: None },
+            Delivery::Unknown if bug!(UnknownTakenAsNotSent) => RetryClass::NotDone { wait: None },
             Delivery::Unknown => {
                 add_one(&mut self.totals.requests);
                 RetryClass::Unknown { wait: None }
@@ -325,7 +331,9 @@ impl<P: Plan> Scheduler<P> {
     pub(crate) fn connection_lost(&mut self) {
         for lane in 0..self.slots.len() {
             let serial = self.slots.get(lane).and_then(Option::as_ref).and_then(|lane| lane.exchange.serial());
-            if let Some(serial) = serial {
+            if bug!(LostConnectionForgotten) {
+                let _ = serial.map(|serial| self.cancel_unsent(RequestId { lane, serial }));
+            } else if let Some(serial) = serial {
                 // The request is in flight, so this is no invalid state.
                 let _ = self.on_failure(RequestId { lane, serial }, Delivery::Unknown.into());
             }
@@ -381,12 +389,12 @@ impl<P: Plan> Scheduler<P> {
             RetryClass::NotDone { wait } | RetryClass::RateLimited { wait } => wait,
             RetryClass::Unknown { wait } => {
                 let repeat = lane.job.repeat();
-                if repeat != Repeat::Reads {
+                if repeat != Repeat::Reads && !bug!(UnconfirmedNotCounted) {
                     add_one(&mut self.totals.unconfirmed);
                     lane.exchange.on_unknown();
                     self.plan.on_unknown(asked, &cause);
                 }
-                if repeat == Repeat::InDoubt {
+                if repeat == Repeat::InDoubt && !bug!(StartRepeated) {
                     lane.exchange.doubt(asked, cause);
                     // It replaces any other halt, because the caller has to settle it.
                     let doubt = self.first_doubt();

@@ -1,5 +1,6 @@
 //! A bulk operation on a few ids: one request.
 
+use crate::bugs::bug;
 use crate::engine::job::{Job, Next, Repeat};
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
@@ -44,6 +45,9 @@ impl<O: BulkOperation> Job for BatchJob<O> {
         let mut target = endpoint.path(O::PATH);
         for id in self.ids() {
             push_pair(&mut target, "dlqIds", id.as_str());
+        }
+        if bug!(IdsNarrowed) {
+            push_pair(&mut target, "fromDate", "1");
         }
         request::build(endpoint, O::METHOD, target, Some(&self.overrides))
     }

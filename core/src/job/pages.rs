@@ -1,5 +1,6 @@
 //! A bulk operation on one window, page after page. It follows the cursor, and handles one that repeats or is refused.
 
+use crate::bugs::bug;
 use crate::engine::cycle::CycleDetector;
 use crate::engine::halt::Halt;
 use crate::engine::job::{Job, Next, Repeat};
@@ -101,6 +102,7 @@ impl<O: BulkOperation> Job for PagesJob<O> {
         place.cursor = Some(cursor.clone());
         let repeats =
             place.cycle.sees_again(cursor) || (!O::RETRY_SAFE && !self.cursors.insert(hash_of(cursor.as_str())));
+        let repeats = repeats && !bug!(CyclesFollowed);
         if repeats && O::RETRY_SAFE {
             place.restart();
             Next::Halt(Halt::NoProgress)
@@ -108,7 +110,7 @@ impl<O: BulkOperation> Job for PagesJob<O> {
             // The cycle detector stays as it is: requests with a repeated cursor would start the same runs again.
             place.in_circles = true;
             Next::Halt(Halt::NoProgress)
-        } else if place.empty_pages >= MAX_EMPTY_PAGES {
+        } else if place.empty_pages >= MAX_EMPTY_PAGES && !bug!(EmptyPagesFollowed) {
             // No request was sent with the next cursor. Going on begins there.
             place.empty_pages = 0;
             Next::Halt(Halt::NoProgress)
@@ -126,7 +128,7 @@ impl<O: BulkOperation> Job for PagesJob<O> {
         if !O::RETRY_SAFE || self.place.cursor.is_none() || !CURSOR_GONE.contains(&error.status()) {
             return false;
         }
-        let is_first = !self.place.cursor_refused;
+        let is_first = !self.place.cursor_refused || bug!(CursorRefusedForEver);
         self.full = false;
         self.place.cursor_refused = true;
         self.place.restart();

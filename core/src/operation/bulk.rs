@@ -1,5 +1,6 @@
 //! Deletes, resumes or restarts runs in bulk.
 
+use crate::bugs::bug;
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::format::{BatchLane, Checkpoint, Listed, Progress, Saved, SavedRequest, WindowLane};
 use crate::checkpoint::format::{Batches as SavedBatches, Windows as SavedWindows};
@@ -174,11 +175,12 @@ impl<O: BulkOperation> Bulk<O> {
             return Err(CheckpointError::Damaged("its window is not the selection's".into()));
         }
         let is_one = saved.lanes.len() <= 1 && saved.lanes.iter().all(|lane| lane.window == saved.whole);
-        let fits = is_one && saved.lanes.is_empty() == saved.pass.finished;
+        let fits = is_one && (bug!(FinishedBegunAgain) || saved.lanes.is_empty() == saved.pass.finished);
         if !(O::RETRY_SAFE || fits) {
             return Err(CheckpointError::Damaged("it has several windows, but this operation has only one".into()));
         }
-        let budget = Budget::resume(config.max, saved.left);
+        let left = if bug!(BudgetRefilled) { config.max.map(core::num::NonZeroU64::get) } else { saved.left };
+        let budget = Budget::resume(config.max, left);
         let mut scheduler = Self::windows(config, saved.whole, budget, saved.pass);
         scheduler.resume_totals(totals);
         for lane in saved.lanes {
@@ -191,6 +193,9 @@ impl<O: BulkOperation> Bulk<O> {
             }
         }
         if scheduler.lanes().next().is_none() {
+            if bug!(FinishedBegunAgain) && !O::RETRY_SAFE {
+                scheduler.plan.begin_pass();
+            }
             scheduler.plan.begin_pass_if_barren();
         }
         Ok(scheduler)
@@ -340,6 +345,8 @@ impl<O: BulkOperation> Bulk<O> {
 
 fn saved_request<J>(lane: &Lane<J>) -> SavedRequest {
     match (lane.exchange.asked(), lane.exchange.in_doubt()) {
+        (Some(_), _) if bug!(InFlightNotSaved) => SavedRequest::None,
+        (None, Some(_)) if bug!(DoubtNotSaved) => SavedRequest::None,
         (Some(asked), _) => SavedRequest::InFlight(asked),
         (None, Some((asked, _))) => SavedRequest::InDoubt(asked),
         (None, None) => SavedRequest::None,

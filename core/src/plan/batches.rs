@@ -1,5 +1,6 @@
 //! The batches of a list of ids. Each batch is one request.
 
+use crate::bugs::bug;
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
 use crate::engine::outcome::{Ending, Totals};
@@ -72,7 +73,7 @@ impl<O: BulkOperation> Plan for Batches<O> {
             return Ok(None);
         }
         let range = self.begun..self.begun.saturating_add(ids_that_fit(self.url_len, left));
-        self.begun = range.end;
+        self.begun = range.end + usize::from(bug!(IdLeftOut) && range.end < self.limit);
         Ok(Some(self.job(range)))
     }
 

@@ -5,6 +5,7 @@
 //! for a delete only. When all windows are empty, another pass over the whole begins, until a pass finds nothing left. A resume
 //! or restart has one window and makes one pass, so it does not depend on dates.
 
+use crate::bugs::bug;
 use crate::engine::failure::Cause;
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
@@ -143,7 +144,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
             self.pass.barren = 0;
         }
         self.pass.full_pages = self.pass.full_pages.saturating_add(u64::from(job.full));
-        self.pass.finished |= !O::RETRY_SAFE && *next == Next::Finished;
+        self.pass.finished |= !O::RETRY_SAFE && *next == Next::Finished && !bug!(FinishedBegunAgain);
         page
     }
 
@@ -163,7 +164,8 @@ impl<O: BulkOperation> Plan for Cut<O> {
             return;
         }
         // A part of a valid window is valid, too. If it is not, the window stays whole.
-        if let Ok(job) = self.job(*first, Place::default()) {
+        let place = if bug!(CursorKeptAcrossCut) { widest.place.clone() } else { Place::default() };
+        if let Ok(job) = self.job(*first, place) {
             *widest = job;
             self.queue.extend(rest);
         }
@@ -171,7 +173,9 @@ impl<O: BulkOperation> Plan for Cut<O> {
 
     fn on_unknown(&mut self, asked: u64, cause: &Cause) {
         self.pass.unconfirmed = true;
-        self.budget.charge(asked);
+        if !bug!(BudgetNotCharged) {
+            self.budget.charge(asked);
+        }
         self.last_unknown = Some(cause.clone());
     }
 
@@ -196,8 +200,10 @@ impl<O: BulkOperation> Plan for Cut<O> {
         if self.budget.is_spent_short_of_max(totals.affected) {
             return Drained::Halt(Halt::MaximumUnconfirmed);
         }
-        if is_clean || self.budget.is_spent() || !self.scope.verify {
+        if is_clean || self.budget.is_spent() || !self.scope.verify || bug!(NoConfirmingPass) {
             self.is_verified = is_clean && !self.budget.is_spent();
+            self.is_verified |= bug!(NoConfirmingPass);
+            self.is_verified |= bug!(VerifiedAtMaximum) && self.budget.is_spent();
             return Drained::Done;
         }
         if !self.pass.affected {

@@ -1,5 +1,6 @@
 //! A window of time, which can be cut into parts.
 
+use crate::bugs::bug;
 use crate::model::field_error::FieldError;
 use crate::model::time::RETENTION_MS;
 use crate::model::time::UnixMillis;
@@ -52,11 +53,12 @@ impl Window {
         }
         let width = self.width();
         let parts = i128::try_from(parts).unwrap_or(i128::MAX).min(width).max(1);
+        let off_by = if bug!(WindowsOverlap) { 0 } else { 1 + i64::from(bug!(WindowsLeaveGaps)) };
         let at = |n: i128| i64::try_from(i128::from(self.lo) + width * n / parts).unwrap_or(i64::MAX);
         (0..parts)
             .map(|n| Self {
                 lo: at(n),
-                hi: if n + 1 == parts { self.hi } else { at(n + 1) - 1 },
+                hi: if n + 1 == parts { self.hi } else { at(n + 1) - off_by },
                 open_below: self.open_below && n == 0,
                 open_above: self.open_above && n + 1 == parts,
             })

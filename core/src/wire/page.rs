@@ -1,5 +1,6 @@
 //! The pages that bulk requests return: of deleted or started runs.
 
+use crate::bugs::bug;
 use crate::model::cursor::{Cursor, CursorError};
 use crate::model::time::UnixMillis;
 use crate::wire::error::ResponseError;
@@ -99,7 +100,12 @@ impl DeletePage {
             #[serde(default)]
             cursor: WireCursor,
         }
-        let Wire { deleted, cursor } = parse_json(response)?;
+        let Wire { deleted, cursor } = match parse_json(response) {
+            Err(ResponseError::Unreadable { .. }) if bug!(UnreadableTakenAsEnd) => {
+                return Ok(Self { deleted: 0, cursor: None });
+            }
+            read => read?,
+        };
         let deleted =
             u64::try_from(deleted).map_err(|_| ResponseError::unreadable(response, &"`deleted` is negative"))?;
         Ok(Self { deleted, cursor: cursor.0 })

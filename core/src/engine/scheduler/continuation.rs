@@ -1,5 +1,6 @@
 //! What a checkpoint saves of a scheduler and brings back, and how requests in doubt are settled.
 
+use crate::bugs::bug;
 use crate::engine::failure::Cause;
 use crate::engine::halt::Halt;
 use crate::engine::job::{Job, Next, Repeat};
@@ -78,6 +79,7 @@ impl<P: Plan> Scheduler<P> {
         let asked = lane.exchange.in_doubt().map(|(asked, _)| asked).unwrap_or_default();
         lane.exchange.settle();
         let next = match settlement {
+            Settlement::Applied if bug!(AppliedSentAgain) => Next::More,
             Settlement::Applied => {
                 let mut next = lane.job.on_applied();
                 self.plan.on_applied(&mut lane.job, &mut next);

@@ -1,0 +1,141 @@
+//! Deliberate bugs, which exist only in builds with `--cfg upstash_dlq_bugs`: what the simulation and the search must be able to
+//! find. One is chosen at run time. In every other build, `bug!` is the constant `false`, and this module holds nothing else.
+
+/// True if the bug of this name is switched on.
+macro_rules! bug {
+    ($bug:ident) => {{
+        #[cfg(upstash_dlq_bugs)]
+        {
+            $crate::bugs::Bug::$bug.is_on()
+        }
+        #[cfg(not(upstash_dlq_bugs))]
+        {
+            false
+        }
+    }};
+}
+
+pub(crate) use bug;
+
+#[cfg(upstash_dlq_bugs)]
+pub use list::Bug;
+
+#[cfg(upstash_dlq_bugs)]
+mod list {
+    use core::sync::atomic::{AtomicUsize, Ordering};
+
+    /// 0 is none; otherwise the place in [`Bug::ALL`], plus 1.
+    static ON: AtomicUsize = AtomicUsize::new(0);
+
+    macro_rules! bugs {
+        ($($(#[doc = $what:literal])+ $name:ident,)+) => {
+            /// A deliberate bug.
+            #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+            pub enum Bug {
+                $($(#[doc = $what])+ $name,)+
+            }
+
+            impl Bug {
+                /// All of them.
+                pub const ALL: &'static [Self] = &[$(Self::$name,)+];
+
+                /// What is wrong, in one sentence.
+                pub fn what(self) -> &'static str {
+                    match self {
+                        $(Self::$name => concat!($($what),+).trim_ascii(),)+
+                    }
+                }
+            }
+        };
+    }
+
+    impl Bug {
+        /// Switches this bug on for the whole process, or all off.
+        pub fn choose(bug: Option<Self>) {
+            let place = bug.and_then(|bug| Self::ALL.iter().position(|other| *other == bug));
+            ON.store(place.map_or(0, |place| place + 1), Ordering::Relaxed);
+        }
+
+        /// Whether this bug is switched on.
+        pub fn is_on(self) -> bool {
+            ON.load(Ordering::Relaxed).checked_sub(1).and_then(|place| Self::ALL.get(place)) == Some(&self)
+        }
+    }
+
+    bugs! {
+        /// A delete ends without a confirming pass.
+        NoConfirmingPass,
+        /// A resume is repeated after its response was lost.
+        StartRepeated,
+        /// A lost connection counts as a request that was not sent.
+        UnknownTakenAsNotSent,
+        /// An unconfirmed request is not counted.
+        UnconfirmedNotCounted,
+        /// A retried page is counted twice.
+        TotalsAddedTwice,
+        /// Requests in flight do not count against the maximum.
+        BudgetNotReserved,
+        /// An unconfirmed request does not count against the maximum.
+        BudgetNotCharged,
+        /// A delete that has used up its maximum claims to be verified.
+        VerifiedAtMaximum,
+        /// More lanes are opened than are allowed.
+        TooManyLanes,
+        /// A refused cursor starts the window over as often as it likes.
+        CursorRefusedForEver,
+        /// A cursor that comes round again is followed.
+        CyclesFollowed,
+        /// Empty pages are followed for ever.
+        EmptyPagesFollowed,
+        /// The cursor of a window is kept when the window is cut.
+        CursorKeptAcrossCut,
+        /// The parts of a window overlap by a millisecond.
+        WindowsOverlap,
+        /// The parts of a window leave out a millisecond.
+        WindowsLeaveGaps,
+        /// A listing on lanes trusts the server's dates.
+        DatesTrusted,
+        /// A delete by ids also asks for dates.
+        IdsNarrowed,
+        /// The first id of every batch but the first is left out.
+        IdLeftOut,
+        /// An archived delete does not check listed runs against the filter.
+        MatchNotChecked,
+        /// An archived delete deletes a page before it is stored.
+        DeletedBeforeStored,
+        /// An archived delete takes a listing that shows deleted runs for the end.
+        StaleListingTrusted,
+        /// A checkpoint does not hold the requests in flight.
+        InFlightNotSaved,
+        /// A checkpoint does not hold the requests in doubt.
+        DoubtNotSaved,
+        /// A finished pass is begun again from its checkpoint.
+        FinishedBegunAgain,
+        /// A checkpoint brings back the whole maximum.
+        BudgetRefilled,
+        /// A request that was settled as carried out is sent again.
+        AppliedSentAgain,
+        /// Whoever drives on forgets what was in flight.
+        LostConnectionForgotten,
+        /// A body that cannot be read counts as an empty last page.
+        UnreadableTakenAsEnd,
+        /// The checkpoint is not saved before a request.
+        CheckpointNotSaved,
+        /// The checkpoint is removed when an operation halts.
+        CheckpointRemovedEarly,
+        /// A batch that could not be stored counts as stored.
+        StoreFailureIgnored,
+        /// The checkpoint's file is not locked.
+        CheckpointNotLocked,
+        /// A new checkpoint is put in place before it is synced.
+        CheckpointNotSynced,
+        /// The folder is not synced after a checkpoint was put in place.
+        FolderNotSynced,
+        /// An archive counts as stored before it is synced.
+        ArchiveNotSynced,
+        /// A line that a crash has torn is kept when an archive is continued.
+        TornLineKept,
+        /// An archive that was removed is not missed.
+        RemovedArchiveNotMissed,
+    }
+}

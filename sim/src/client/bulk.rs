@@ -1,0 +1,79 @@
+//! Deletes, resumes and restarts with a checkpoint in a file.
+
+use crate::client::context::Context;
+use crate::client::end::End;
+use crate::client::held::Held;
+use crate::client::person::{settle, wait_for_arrivals};
+use crate::schedule::Driving;
+use std::sync::Arc;
+use std::time::Duration;
+use upstash_dlq_core::operation::{BulkBuilder, InDoubt};
+use upstash_dlq_core::wire::{Delete, StartOperation};
+use upstash_dlq_core::{Driven, Outcome, Settlement};
+
+pub(super) async fn delete(context: &Arc<Context>) -> End {
+    let Some(selection) = context.selection() else { return End::Complete(context.claim(<_>::default())) };
+    let builder = context.bulk::<Delete>(selection).verify(context.world.schedule.verifies());
+    if let Driving::Slices { ms } = context.driving() {
+        return in_slices(context, builder, ms).await;
+    }
+    let held = match Held::open(context) {
+        Ok(held) => held,
+        Err(end) => return end,
+    };
+    match held.read() {
+        Ok(None) => context.begin_counts(),
+        Ok(Some(_)) => {}
+        Err(end) => return end,
+    }
+    match context.drive(context.client.prepare(builder).checkpoint(held)).await {
+        Some(outcome) => End::of(outcome, |totals| context.claim(totals)),
+        None => End::Left,
+    }
+}
+
+/// The operation is a value. Futures that drive it are dropped, and others go on.
+async fn in_slices(context: &Arc<Context>, builder: BulkBuilder<Delete>, ms: u64) -> End {
+    let ended = |outcome: Outcome| End::of(outcome, |totals| context.claim_alone(totals));
+    let mut operation = builder.build();
+    for slice in 1..=5 {
+        let slice = Duration::from_millis(ms * slice);
+        if let Ok(Driven::Done(outcome)) =
+            tokio::time::timeout(slice, context.client.run(&mut operation, &mut ())).await
+        {
+            return ended(outcome);
+        }
+    }
+    let driven = context.client.run(&mut operation, &mut ()).await;
+    ended(driven.into_outcome(&operation))
+}
+
+pub(super) async fn start<O: StartOperation>(context: &Arc<Context>) -> End {
+    let Some(selection) = context.selection() else { return End::Complete(context.claim(<_>::default())) };
+    let builder = context.bulk::<O>(selection);
+    let held = match Held::open(context) {
+        Ok(held) => held,
+        Err(end) => return end,
+    };
+    let saved = match held.read() {
+        Ok(saved) => saved,
+        Err(end) => return end,
+    };
+    if saved.is_none() {
+        context.begin_counts();
+    }
+    // A person looks at what is in doubt, before anything goes on, and not before everything sent has arrived.
+    let copy = saved.and_then(|saved| builder.clone().resume_from(saved).ok());
+    if copy.as_ref().is_some_and(|copy| copy.in_doubt().is_some()) {
+        wait_for_arrivals().await;
+    }
+    let Some(settlements) = copy.map_or(Some(Vec::new()), |mut copy| settle(context, &mut copy)) else {
+        return End::GivenUp;
+    };
+    let mut settlements = settlements.into_iter();
+    let found = move |_: InDoubt<'_>| settlements.next().unwrap_or(Settlement::Applied);
+    match context.drive(context.client.prepare(builder).checkpoint(held).settle_each(found)).await {
+        Some(outcome) => End::of(outcome, |totals| context.claim(totals)),
+        None => End::Left,
+    }
+}

@@ -1,0 +1,163 @@
+//! What one process works with: its disk, its client, and what the schedule says about it.
+
+use crate::client::end::Claim;
+use crate::disk::{Life, ProcessDisk};
+use crate::network::Network;
+use crate::schedule::{Driving, Item, Target};
+use crate::world::{Process, World};
+use futures_util::StreamExt;
+use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+use upstash_dlq_core::checkpoint::Fingerprint;
+use upstash_dlq_core::operation::{Bulk, BulkBuilder, OperationBuilder, Paged};
+use upstash_dlq_core::selection::RelativeTimes;
+use upstash_dlq_core::wire::BulkOperation;
+use upstash_dlq_core::{Endpoint, Operation, RetryPolicy, Selection, Token, Totals, UnixMillis};
+use upstash_dlq_emulator::LOCAL_TOKEN;
+use upstash_dlq_reqwest::{Client, Prepared};
+
+/// The first process whose counts the checkpoint carries.
+#[derive(Clone, Default)]
+pub(super) struct Since(Arc<AtomicU32>);
+
+/// What one process works with.
+pub(crate) struct Context {
+    pub(crate) world: Arc<World>,
+    since: Since,
+    pub(crate) process: Process,
+    pub(crate) disk: ProcessDisk,
+    pub(crate) client: Client,
+    pub(crate) endpoint: Endpoint,
+    pub(crate) seed: u64,
+    began_ms: u64,
+}
+
+impl Context {
+    /// A process that begins now.
+    pub(super) fn begin(world: &Arc<World>, since: &Since, life: &Life, round: u32) -> Self {
+        let process = world.begin_process(life);
+        let disk = world.machine.begin(life, &world.trace);
+        let endpoint =
+            Endpoint::new("https://service.invalid", token()).unwrap_or_else(|_| unreachable!("it is valid"));
+        let seed = world.schedule.seed.wrapping_add(u64::from(round));
+        let network = Network { world: Arc::clone(world), process: process.clone() };
+        let client = Client::with_transport(endpoint.clone(), network).with_retry(policy(world)).with_seed(seed);
+        let began_ms = world.elapsed_ms();
+        let (world, since) = (Arc::clone(world), since.clone());
+        Self { world, since, process, disk, client, endpoint, seed, began_ms }
+    }
+
+    /// Counts begin anew with this process.
+    pub(super) fn begin_counts(&self) {
+        self.since.0.store(self.process.number, Ordering::Relaxed);
+    }
+
+    pub(super) fn wall(&self) -> UnixMillis {
+        UnixMillis::new(self.world.client_wall_ms(&self.process))
+    }
+
+    /// The selection as this process resolves it. `None` if it selects nothing.
+    pub(super) fn selection(&self) -> Option<Selection> {
+        self.world.schedule.target().selection(self.wall().get())
+    }
+
+    pub(super) fn lanes(&self) -> NonZeroUsize {
+        NonZeroUsize::new(self.world.schedule.lanes()).unwrap_or(NonZeroUsize::MIN)
+    }
+
+    /// Everything that a bulk operation is built with, but its selection.
+    pub(super) fn bulk<O: BulkOperation>(&self, selection: Selection) -> BulkBuilder<O> {
+        let schedule = &self.world.schedule;
+        let builder = Bulk::<O>::builder(self.endpoint.clone(), selection)
+            .page_size(NonZeroU32::new(schedule.page_size()).unwrap_or(NonZeroU32::MIN))
+            .max(schedule.max().and_then(NonZeroU64::new))
+            .lanes(self.lanes(), self.wall());
+        let (words, relative) = self.words(builder.selection());
+        builder.fingerprint(words).relative_times(relative)
+    }
+
+    /// The words in which the selection was given, and which of its times are relative to the present.
+    pub(super) fn words(&self, selection: &Selection) -> (Fingerprint, RelativeTimes) {
+        let fingerprint = match self.world.schedule.target() {
+            // Each process says "until now", and means its own present.
+            Target::RedUntilNow => Fingerprint::from_pairs(&self.endpoint, [("label", "red"), ("to", "now")]),
+            _ => Fingerprint::from_selection(&self.endpoint, selection),
+        };
+        let to = self.world.schedule.target() == Target::RedUntilNow;
+        (fingerprint, RelativeTimes { from: false, to })
+    }
+
+    /// How requests are retried.
+    pub(super) fn client_policy(&self) -> RetryPolicy {
+        policy(&self.world)
+    }
+
+    /// A claim about what this process did, and those whose checkpoint it has continued.
+    pub(super) fn claim(&self, totals: Totals) -> Claim {
+        Claim { totals, since: self.since.0.load(Ordering::Relaxed), until: u32::MAX, ..Claim::default() }
+    }
+
+    /// A claim about what this process did alone.
+    pub(super) fn claim_alone(&self, totals: Totals) -> Claim {
+        Claim { totals, since: self.process.number, until: self.process.number, ..Claim::default() }
+    }
+
+    /// Done when somebody asks this process to stop.
+    fn asked_to_stop(&self) -> impl Future<Output = ()> + Send + 'static {
+        let stops = self.world.schedule.items.iter().filter_map(|item| match item {
+            Item::Stop { at_ms } => Some(*at_ms),
+            _ => None,
+        });
+        let next = stops.filter(|at_ms| *at_ms > self.began_ms).min();
+        let world = Arc::clone(&self.world);
+        async move {
+            match next {
+                Some(at_ms) => world.sleep_until_ms(at_ms).await,
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    /// Drives an operation as the schedule says. `None` if it was left before its end.
+    pub(super) async fn drive<B>(&self, prepared: Prepared<'_, B>) -> Option<<B::Operation as Operation>::Outcome>
+    where
+        B: OperationBuilder + Send,
+        B::Operation: Paged,
+    {
+        let prepared = prepared.stop_when(self.asked_to_stop());
+        match self.driving() {
+            Driving::Run => Some(prepared.run().await),
+            Driving::Slices { ms } => tokio::time::timeout(Duration::from_millis(ms), prepared.run()).await.ok(),
+            Driving::Pages(pages) => {
+                let mut stream = prepared.pages();
+                for _ in 0..pages {
+                    match stream.next().await {
+                        Some(Ok(_)) => {}
+                        Some(Err(_)) | None => return Some(stream.outcome()),
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// How this process drives its operation. After a few that leave early, one stays to the end.
+    pub(super) fn driving(&self) -> Driving {
+        if self.process.number >= 8 { Driving::Run } else { self.world.schedule.driving() }
+    }
+}
+
+fn policy(world: &World) -> RetryPolicy {
+    RetryPolicy {
+        max_attempts: NonZeroU32::new(world.schedule.attempts()).unwrap_or(NonZeroU32::MIN),
+        base: Duration::from_millis(100),
+        max_backoff: Duration::from_secs(2),
+        max_wait: Duration::from_secs(4),
+    }
+}
+
+fn token() -> Token {
+    Token::new(LOCAL_TOKEN).unwrap_or_else(|_| unreachable!("it is valid"))
+}

@@ -1,0 +1,74 @@
+//! The checkpoint's file, as one process has it open.
+
+use crate::client::context::Context;
+use crate::client::end::End;
+use crate::disk::ProcessDisk;
+use crate::world::checkpoint_path;
+use std::sync::Arc;
+use tokio::task::yield_now;
+use upstash_dlq_core::Checkpoint;
+use upstash_dlq_core::client::{AsyncCheckpointStore, CheckpointStore, StoreResult};
+use upstash_dlq_store::{CheckpointFile, Problem, StoreError};
+
+/// The file of the library, used by an async client.
+pub(super) struct Held {
+    pub(super) file: CheckpointFile<ProcessDisk>,
+    context: Arc<Context>,
+}
+
+impl Held {
+    /// Opens the checkpoint's file for this process alone.
+    pub(super) fn open(context: &Arc<Context>) -> Result<Self, End> {
+        match CheckpointFile::open_on(context.disk.clone(), checkpoint_path()) {
+            Ok(file) => {
+                context.world.on_opened(&context.process);
+                Ok(Self { file, context: Arc::clone(context) })
+            }
+            Err(error) => Err(unusable(&error)),
+        }
+    }
+
+    /// The checkpoint that an earlier process has left.
+    pub(super) fn read(&self) -> Result<Option<Checkpoint>, End> {
+        let text = self.file.read().map_err(|error| unusable(&error))?;
+        let Some(text) = text else { return Ok(None) };
+        match Checkpoint::from_json(&text) {
+            Ok(checkpoint) => Ok(Some(checkpoint)),
+            Err(error) => {
+                self.context.world.violated(format!("a checkpoint survives: it cannot be read, {error}"));
+                Err(End::Unusable(error.to_string()))
+            }
+        }
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.context.world.on_closed(&self.context.process);
+    }
+}
+
+pub(super) fn unusable(error: &StoreError) -> End {
+    match error.problem {
+        Problem::InUse => End::InUse,
+        _ => End::Unusable(error.to_string()),
+    }
+}
+
+impl AsyncCheckpointStore for Held {
+    async fn load(&mut self) -> StoreResult<Option<Checkpoint>> {
+        yield_now().await;
+        CheckpointStore::load(&mut self.file)
+    }
+
+    async fn save(&mut self, checkpoint: Checkpoint) -> StoreResult {
+        yield_now().await;
+        let saved = CheckpointStore::save(&mut self.file, &checkpoint);
+        yield_now().await;
+        saved
+    }
+
+    async fn remove(&mut self) -> StoreResult {
+        CheckpointStore::remove(&mut self.file)
+    }
+}

@@ -1,0 +1,220 @@
+//! Lists the ids into a file beside the checkpoint, and then resumes exactly those, in batches on lanes. It is what the command
+//! does for `resume --parallel N --checkpoint FILE`.
+
+use crate::client::context::Context;
+use crate::client::end::End;
+use crate::client::held::{Held, unusable};
+use crate::client::person::{settle, wait_for_arrivals};
+use crate::disk::ProcessDisk;
+use std::num::NonZeroU64;
+use std::ops::ControlFlow;
+use std::sync::{Arc, Mutex, PoisonError};
+use upstash_dlq_core::operation::{Bulk, BulkBuilder};
+use upstash_dlq_core::selection::{Ids, Match};
+use upstash_dlq_core::wire::{ListPage, Resume};
+use upstash_dlq_core::{BulkResume, Driven, Event, Halt, List, Listing, Observer, Selection, Totals};
+use upstash_dlq_store::{IdSpool, IdSpoolWriter, StoreError};
+
+/// How many ids are in memory at a time.
+const PART: usize = 7;
+
+pub(super) async fn resume(context: &Arc<Context>) -> End {
+    let Some(selection) = context.selection() else { return End::Complete(context.claim(<_>::default())) };
+    let held = match Held::open(context) {
+        Ok(held) => held,
+        Err(end) => return end,
+    };
+    let saved = match held.read() {
+        Ok(saved) => saved,
+        Err(end) => return end,
+    };
+    let spool = match &saved {
+        Some(saved) => held.file.spool(saved.id_list().unwrap_or_default()),
+        None => {
+            context.begin_counts();
+            match list_all(context, &held, &selection).await {
+                Ok(Some(spool)) => Ok(spool),
+                Ok(None) => return End::Complete(context.claim(<_>::default())),
+                Err(end) => return end,
+            }
+        }
+    };
+    let spool = match spool {
+        Ok(spool) => spool,
+        Err(error) => {
+            context.world.violated(format!("a checkpoint survives: the list of ids beside it cannot be used, {error}"));
+            return unusable(&error);
+        }
+    };
+    match start(context, &held, &selection, &spool, saved).await {
+        Ok(end) | Err(end) => end,
+    }
+}
+
+/// Lists the ids of everything that matches. `None` if nothing does.
+async fn list_all(
+    context: &Arc<Context>,
+    held: &Held,
+    selection: &Selection,
+) -> Result<Option<IdSpool<ProcessDisk>>, End> {
+    let writer = held.file.new_spool().map_err(|error| unusable(&error))?;
+    let list = match selection {
+        Selection::Filter(filter) => List::matching(filter.clone()),
+        Selection::Ids(_) | Selection::Everything => List::everything(),
+    };
+    let list = list.page_size(context.world.schedule.page_size());
+    let mut listing = Listing::builder(context.endpoint.clone(), list)
+        .lanes(context.lanes(), context.wall())
+        .retry(context.client_policy(), context.seed)
+        .build();
+    let left = context.world.schedule.max().unwrap_or(u64::MAX);
+    let listed = Listed { selection: selection.clone(), left, added: 0, broken: None, writer };
+    let mut observer = Listing1(Mutex::new(listed));
+    let driven = context.client.run(&mut listing, &mut observer).await;
+    let listed = observer.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let outcome = match driven {
+        Driven::Done(outcome) => outcome.halted,
+        Driven::Stopped => None,
+    };
+    let claim = context.claim(<_>::default());
+    match (listed.broken, outcome) {
+        (Some(Broken::Halt(halt)), _) | (None, Some(halt)) => Err(End::halted(halt, claim)),
+        (Some(Broken::Store(error)), _) => Err(unusable(&error)),
+        (None, None) if listed.added == 0 => Ok(None),
+        (None, None) => listed.writer.finish().map(Some).map_err(|error| unusable(&error)),
+    }
+}
+
+enum Broken {
+    Halt(Halt),
+    Store(StoreError),
+}
+
+struct Listed {
+    selection: Selection,
+    left: u64,
+    added: u64,
+    broken: Option<Broken>,
+    writer: IdSpoolWriter<ProcessDisk>,
+}
+
+struct Listing1(Mutex<Listed>);
+
+impl Observer<Listing> for Listing1 {
+    fn on_event(&mut self, _operation: &mut Listing, event: &Event<ListPage>) -> ControlFlow<()> {
+        let Event::Page(page) = event else { return ControlFlow::Continue(()) };
+        let listed = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for message in &page.messages {
+            if listed.left == 0 {
+                break;
+            }
+            let added = match (message.dlq_id(), listed.selection.matches(message)) {
+                (None, _) => Err(Broken::Halt(Halt::UnusableMessage)),
+                (Some(id), Match::No(field)) => Err(Broken::Halt(Halt::Mismatch { id, field })),
+                (Some(id), _) => listed.writer.add(&id).map_err(Broken::Store),
+            };
+            match added {
+                Ok(is_new) => {
+                    listed.left -= u64::from(is_new);
+                    listed.added += u64::from(is_new);
+                }
+                Err(broken) => {
+                    listed.broken = Some(broken);
+                    return ControlFlow::Break(());
+                }
+            }
+        }
+        if listed.left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
+}
+
+/// Starts the listed runs, part by part.
+async fn start(
+    context: &Arc<Context>,
+    held: &Held,
+    selection: &Selection,
+    spool: &IdSpool<ProcessDisk>,
+    saved: Option<upstash_dlq_core::Checkpoint>,
+) -> Result<End, End> {
+    let (words, relative) = context.words(selection);
+    let build = |ids, before, totals: Totals| -> BulkBuilder<Resume> {
+        let policy = context.client_policy();
+        BulkResume::builder(context.endpoint.clone(), Selection::Ids(ids))
+            .max(context.world.schedule.max().and_then(NonZeroU64::new))
+            .lanes(context.lanes(), context.wall())
+            .retry(policy, context.seed)
+            .fingerprint(words.clone())
+            .relative_times(relative)
+            .part(before, totals)
+            .listed(selection.clone(), spool.digest())
+    };
+    let part = |before| -> Result<Option<Ids>, End> {
+        let ids = spool.read(before, PART).map_err(|error| unusable(&error))?;
+        Ok(Ids::new(ids).ok())
+    };
+    let before = saved.as_ref().map_or(0, upstash_dlq_core::Checkpoint::ids_before);
+    let Some(ids) = part(before)? else { return Err(End::Unusable("the list of ids is too short".into())) };
+    let mut taken = before + ids.len() as u64;
+    let builder = build(ids, before, Totals::default());
+    let mut operation = match saved {
+        Some(saved) => {
+            let resumed = builder.resume_from(saved);
+            let mut operation = resumed.map_err(|error| {
+                context.world.violated(format!("a checkpoint survives: it is refused, {error}"));
+                End::Unusable(error.to_string())
+            })?;
+            if operation.in_doubt().is_some() {
+                wait_for_arrivals().await;
+            }
+            if settle(context, &mut operation).is_none() {
+                return Err(End::GivenUp);
+            }
+            held.file.write(&operation.checkpoint().to_json()).map_err(|error| unusable(&error))?;
+            operation
+        }
+        None => builder.build(),
+    };
+    loop {
+        let mut saver = Saver { held, broken: None };
+        let driven = context.client.run(&mut operation, &mut saver).await;
+        if let Some(error) = saver.broken {
+            return Err(unusable(&error));
+        }
+        let outcome = driven.into_outcome(&operation);
+        let next = if outcome.halted.is_none() && outcome.verified { part(taken)? } else { None };
+        match next {
+            Some(ids) => {
+                let more = ids.len() as u64;
+                operation = build(ids, taken, operation.totals()).build();
+                taken += more;
+            }
+            None if outcome.halted.is_some() => {
+                held.file.write(&operation.checkpoint().to_json()).map_err(|error| unusable(&error))?;
+                return Ok(End::of(outcome, |totals| context.claim(totals)));
+            }
+            None => {
+                let end = End::of(outcome, |totals| context.claim(totals));
+                // One that stays is no harm: its requests are all settled.
+                let _ = held.file.remove();
+                return Ok(end);
+            }
+        }
+    }
+}
+
+struct Saver<'a> {
+    held: &'a Held,
+    broken: Option<StoreError>,
+}
+
+impl Observer<Bulk<Resume>> for Saver<'_> {
+    fn before_send(&mut self, operation: &Bulk<Resume>) -> ControlFlow<()> {
+        match self.held.file.write(&operation.checkpoint().to_json()) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(error) => {
+                self.broken = Some(error);
+                ControlFlow::Break(())
+            }
+        }
+    }
+}

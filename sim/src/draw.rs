@@ -1,0 +1,200 @@
+//! Draws a schedule from a seed.
+
+use crate::disk::Trouble;
+use crate::random::Random;
+use crate::schedule::{Driving, Fate, Item, LONGEST_CLOCK_STEP, Property, Schedule, Target, Work};
+use crate::selection::FIRST_ARRIVAL;
+
+/// Which way of drawing this is. With another one, a seed is another history.
+pub const DRAW: u32 = 1;
+
+impl Schedule {
+    /// Draws everything from the seed.
+    pub fn from_seed(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let random = &mut random;
+        let mut items = Vec::new();
+        let work = random.pick(&Work::ALL).unwrap_or(Work::Delete);
+        items.push(Item::Work(work));
+        // A listing tries windows of time only after a few pages.
+        let many = if work == Work::List { 60 } else { 10 };
+        let runs = if random.chance(many) { random.within(20, 60) } else { random.below(14) };
+        let runs = u32::try_from(runs).unwrap_or(1);
+        items.push(Item::Target(target(random, work, runs)));
+        items.push(Item::Runs(runs));
+        items.push(Item::PageSize(u32::try_from(random.within(1, 6)).unwrap_or(1)));
+        if random.chance(60) {
+            items.push(Item::Lanes(usize::try_from(random.within(2, 4)).unwrap_or(2)));
+        }
+        if random.chance(25) {
+            items.push(Item::Max(random.within(1, u64::from(runs) + 2)));
+        }
+        if random.chance(10) {
+            items.push(Item::NoVerify);
+        }
+        items.push(Item::Attempts(u32::try_from(random.within(2, 5)).unwrap_or(2)));
+        match random.below(10) {
+            0..=1 => items.push(Item::Driving(Driving::Pages(u32::try_from(random.within(1, 4)).unwrap_or(1)))),
+            2 => items.push(Item::Driving(Driving::Slices { ms: random.within(1, 900) })),
+            _ => {}
+        }
+        let mut properties = 0;
+        while properties < 2 && random.chance(35) {
+            let property = if work == Work::List && random.chance(50) { of_listings(random) } else { property(random) };
+            items.push(Item::Service(property));
+            if property == Property::ExpiredCursors && random.chance(50) {
+                items.push(Item::Service(Property::EndlessCursors));
+            }
+            properties += 1;
+        }
+        fates(random, &mut items);
+        troubles(random, work, &mut items);
+        while random.chance(12) {
+            items.push(match random.below(9) {
+                0..=2 => Item::Kill { at_ms: random.below(2_000) },
+                3 => Item::PowerLoss { at_ms: random.below(2_000) },
+                4..=5 => Item::Stop { at_ms: random.below(1_500) },
+                6 => Item::ClockStep {
+                    by_ms: i64::try_from(random.below(LONGEST_CLOCK_STEP.unsigned_abs())).unwrap_or(0) - 60_000,
+                },
+                7 => Item::ArchiveRemoved { at_ms: random.below(800) },
+                _ => Item::SecondProcess { at_ms: random.below(1_000) },
+            });
+        }
+        let mut arrivals = 0;
+        while random.chance(15) {
+            items.push(if random.chance(50) {
+                Item::OtherDeletes { at_ms: random.below(1_000), run: u32::try_from(random.below(14)).unwrap_or(0) }
+            } else {
+                arrivals += 1;
+                Item::Arrival { at_ms: random.below(1_000), run: FIRST_ARRIVAL + arrivals }
+            });
+        }
+        Self { seed, items }
+    }
+}
+
+fn target(random: &mut Random, work: Work, runs: u32) -> Target {
+    if work == Work::Get {
+        return ids(random, runs);
+    }
+    match random.below(10) {
+        0..=2 => Target::Everything,
+        3..=4 => Target::Red,
+        5 => Target::RedUntilNow,
+        6 => {
+            let a = u32::try_from(random.below(u64::from(runs) + 1)).unwrap_or(0);
+            let b = u32::try_from(random.below(u64::from(runs) + 1)).unwrap_or(0);
+            Target::Between { oldest: a.max(b), newest: a.min(b) }
+        }
+        _ if matches!(work, Work::List | Work::ResumeListed) => Target::Red,
+        _ => ids(random, runs),
+    }
+}
+
+/// Some of the runs, and one that is not there.
+fn ids(random: &mut Random, runs: u32) -> Target {
+    let some = random.within(20, 100);
+    let mut chosen: Vec<u32> = (0..runs).filter(|_| random.chance(some)).collect();
+    if chosen.is_empty() || random.chance(15) {
+        chosen.push(runs + 40);
+    }
+    Target::Ids(chosen)
+}
+
+fn property(random: &mut Random) -> Property {
+    match random.below(64) {
+        60 => Property::LoopingCursors,
+        61 => Property::ExpiredCursors,
+        62 if random.chance(20) => Property::EndlessCursors,
+        at => often(random, at % 14),
+    }
+}
+
+fn of_listings(random: &mut Random) -> Property {
+    match random.below(4) {
+        0 => Property::ListingIgnoresDates,
+        1 => Property::ListingIgnoresTo,
+        2 => Property::NewestFirst,
+        _ => Property::OffsetCursors,
+    }
+}
+
+fn often(random: &mut Random, at: u64) -> Property {
+    match at {
+        0..=1 => Property::OffsetCursors,
+        2 => Property::NewestFirst,
+        3 => Property::BoundCursors,
+        4..=5 => Property::ListingLag(u32::try_from(random.within(1, 3)).unwrap_or(1)),
+        6..=7 => Property::StartedRunsStay,
+        8 => Property::DeleteMaxCount(u32::try_from(random.within(4, 8)).unwrap_or(4)),
+        9 => Property::ListingIgnoresDates,
+        10 => Property::ListingIgnoresTo,
+        11 => Property::DeleteIgnoresDates,
+        12 => Property::ListingIgnoresLabels,
+        _ => Property::RateLimit(u32::try_from(random.within(3, 20)).unwrap_or(3)),
+    }
+}
+
+/// A third of the histories has no faults, a third has a few, and a third has a storm as well.
+fn fates(random: &mut Random, items: &mut Vec<Item>) {
+    if random.chance(33) {
+        return;
+    }
+    let count = random.within(1, 5);
+    for _ in 0..count {
+        items.push(Item::Fate(u32::try_from(random.below(16)).unwrap_or(0), fate(random)));
+    }
+    if random.chance(30) {
+        let begin = u32::try_from(random.below(10)).unwrap_or(0);
+        let length = u32::try_from(random.within(2, 9)).unwrap_or(2);
+        let kind = fate(random);
+        for at in begin..begin + length {
+            items.push(Item::Fate(at, kind));
+        }
+    }
+}
+
+fn fate(random: &mut Random) -> Fate {
+    let percent = u8::try_from(random.below(100)).unwrap_or(50);
+    match random.below(30) {
+        0..=1 => Fate::NotSent,
+        2..=3 => Fate::RequestLost,
+        4..=7 => Fate::ResponseLost,
+        8 => Fate::CutShort(percent),
+        9 => Fate::CutUnseen(percent),
+        10 => Fate::Late(random.within(1, 60_000)),
+        11..=12 => Fate::Slow(random.within(1, 25_000)),
+        13 => Fate::Doubled(random.within(0, 20_000)),
+        14 => Fate::Busy(0),
+        15 => Fate::Busy(u32::try_from(random.within(1, 5)).unwrap_or(1)),
+        16 => Fate::Status(random.pick(&[500, 502, 503, 504]).unwrap_or(500)),
+        17..=18 => Fate::AppliedError,
+        19 => Fate::Html,
+        20 => Fate::NoCount,
+        21 => Fate::RepeatCursor,
+        22 => Fate::FreshCursor,
+        23 => Fate::CursorExpired,
+        24 => Fate::Status(random.pick(&[307, 400, 401, 404]).unwrap_or(401)),
+        25..=26 => Fate::KillBefore,
+        27..=28 => Fate::KillAfter,
+        _ => Fate::PowerLossAfter,
+    }
+}
+
+fn troubles(random: &mut Random, work: Work, items: &mut Vec<Item>) {
+    if matches!(work, Work::List | Work::Get) {
+        return;
+    }
+    while random.chance(25) {
+        let trouble = match random.below(10) {
+            0..=2 => Trouble::Fails,
+            3 => Trouble::Partial,
+            4 => Trouble::KillBefore,
+            5 => Trouble::KillAfter,
+            6..=7 => Trouble::PowerBefore,
+            _ => Trouble::PowerAfter,
+        };
+        items.push(Item::Disk(random.below(90), trouble));
+    }
+}

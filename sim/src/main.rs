@@ -1,0 +1,222 @@
+//! `upstash-dlq-sim`: runs schedules by the million, replays one, and searches the small.
+
+use clap::{ArgGroup, Parser};
+use std::num::ParseIntError;
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread::available_parallelism;
+use std::time::Instant;
+use upstash_dlq_sim::search::{Case, Found};
+use upstash_dlq_sim::{DRAW, Schedule, current_seed, run, run_many, search, shrink};
+
+/// Runs whole histories of upstash-dlq, each drawn from a seed: the real core, the real async driver and the real files, over a
+/// simulated disk and network, in virtual time.
+///
+/// Exits with 0 if every promise was kept, with 1 if one was broken, and with 2 if it cannot understand its arguments.
+#[derive(Parser)]
+#[command(name = "upstash-dlq-sim", version)]
+#[command(group = ArgGroup::new("what").required(true).args(["seeds", "seed", "search", "bugs"]))]
+struct Args {
+    /// Run the schedules of these seeds on all cores, from A up to, but not including, B
+    #[arg(long, value_name = "A..B", value_parser = seeds)]
+    seeds: Option<Range<u64>>,
+
+    /// Replay the schedule of one seed, and print everything that happens
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+
+    /// Of that schedule, keep only the items with these numbers
+    #[arg(long, value_name = "N,…", value_delimiter = ',', requires = "seed")]
+    only: Option<Vec<usize>>,
+
+    /// The way of drawing that the seed was found with
+    #[arg(long, value_name = "N", requires = "seed")]
+    draw: Option<u32>,
+
+    /// Visit every state of the small: four runs, two lanes, three faults, one crash
+    #[arg(long)]
+    search: bool,
+
+    /// The most states that are visited in each search
+    #[arg(long, value_name = "N", default_value_t = 200_000, requires = "search")]
+    states: u64,
+
+    /// Switch each deliberate bug on, and find it (needs a build with `--cfg upstash_dlq_bugs`)
+    #[arg(long)]
+    bugs: bool,
+
+    /// Switch one deliberate bug on (needs a build with `--cfg upstash_dlq_bugs`)
+    #[arg(long, value_name = "NAME")]
+    bug: Option<String>,
+}
+
+fn seeds(text: &str) -> Result<Range<u64>, String> {
+    let (from, to) = text.split_once("..").ok_or("write two numbers, such as 0..20000")?;
+    let number = |text: &str| text.parse::<u64>().map_err(|error: ParseIntError| format!("{text:?}: {error}"));
+    let range = number(from)?..number(to)?;
+    if range.is_empty() { Err("there is no seed in it: the second number must be greater".into()) } else { Ok(range) }
+}
+
+fn main() -> ExitCode {
+    let args = Args::parse();
+    if let Err(sentence) = choose_bug(args.bug.as_deref(), args.bugs) {
+        eprintln!("error: {sentence}");
+        return ExitCode::from(2);
+    }
+    let is_kept = if args.bugs {
+        find_bugs()
+    } else if args.search {
+        search_all(args.states)
+    } else if let Some(seed) = args.seed {
+        replay(seed, args.only.as_deref(), args.draw)
+    } else {
+        run_all(args.seeds.unwrap_or_default())
+    };
+    if is_kept { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn run_all(seeds: Range<u64>) -> bool {
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{panic}");
+        if let Some(seed) = current_seed() {
+            eprintln!("replay it: {}", replay_command(seed, None));
+        }
+    }));
+    let begin = Instant::now();
+    let summary = run_many(seeds.clone(), 20, |done| {
+        if done % 100_000 == 0 {
+            eprintln!("{done} schedules, {:.0} s", begin.elapsed().as_secs_f64());
+        }
+    });
+    let seconds = summary.took.as_secs_f64();
+    #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+    let rate = summary.schedules as f64 / seconds;
+    println!(
+        "{} schedules of the seeds {}..{} in {seconds:.1} s ({rate:.0} a second), {} requests: {} broke a promise",
+        summary.schedules,
+        seeds.start,
+        seeds.end,
+        summary.requests,
+        summary.failures.len()
+    );
+    for (seed, violations) in summary.failures.iter().take(5) {
+        println!("\nseed {seed}");
+        violations.iter().for_each(|violation| println!("  {violation}"));
+        let kept = shrink(&Schedule::from_seed(*seed));
+        println!("  replay it: {}", replay_command(*seed, kept.as_deref()));
+    }
+    summary.failures.is_empty()
+}
+
+fn replay_command(seed: u64, kept: Option<&[usize]>) -> String {
+    let numbers = kept.map(|kept| kept.iter().map(usize::to_string).collect::<Vec<_>>().join(","));
+    let only = numbers.map_or(String::new(), |numbers| format!(" --only {numbers}"));
+    format!("cargo run --release -p upstash-dlq-sim -- --seed {seed}{only} --draw {DRAW}")
+}
+
+fn replay(seed: u64, only: Option<&[usize]>, draw: Option<u32>) -> bool {
+    if draw.is_some_and(|draw| draw != DRAW) {
+        eprintln!("note: this version draws in another way, so the history may be another one");
+    }
+    let whole = Schedule::from_seed(seed);
+    let schedule = only.map_or_else(|| whole.clone(), |only| whole.only(only));
+    println!("seed {seed}\n{schedule}");
+    let report = run(&schedule, true);
+    report.trace.iter().for_each(|line| println!("{line}"));
+    println!("\n{} requests", report.requests);
+    report.violations.iter().for_each(|violation| println!("BROKEN  {violation}"));
+    report.violations.is_empty()
+}
+
+fn search_all(most: u64) -> bool {
+    let begin = Instant::now();
+    let cases = search::all(4, 3, 1);
+    let found = in_parallel(&cases, most);
+    let (mut states, mut steps, mut ends, mut whole, mut is_kept) = (0, 0, 0, 0, true);
+    for (case, found) in cases.iter().zip(&found) {
+        let bound = if found.is_whole { "all" } else { "the first" };
+        println!("{case}: {bound} {} states, {} steps, {} ends", found.states, found.steps, found.ends);
+        states += found.states;
+        steps += found.steps;
+        ends += found.ends;
+        whole += usize::from(found.is_whole);
+        if let Some(violation) = &found.violation {
+            println!("BROKEN  {violation}");
+            is_kept = false;
+        }
+    }
+    let seconds = begin.elapsed().as_secs_f64();
+    println!(
+        "{} searches, {whole} of them whole: {states} states, {steps} steps, {ends} ends, {seconds:.0} s",
+        cases.len()
+    );
+    is_kept
+}
+
+/// Searches on all cores. Returns what was found, in the order of the cases.
+fn in_parallel(cases: &[Case], most: u64) -> Vec<Found> {
+    let next = AtomicUsize::new(0);
+    let found = Mutex::new(vec![Found::default(); cases.len()]);
+    std::thread::scope(|scope| {
+        for _ in 0..available_parallelism().map_or(1, std::num::NonZeroUsize::get) {
+            scope.spawn(|| {
+                while let Some((at, case)) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cases.get(at)?)))
+                {
+                    let one = case.search(most);
+                    let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    if let Some(place) = found.get_mut(at) {
+                        *place = one;
+                    }
+                }
+            });
+        }
+    });
+    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+#[cfg(not(upstash_dlq_bugs))]
+fn choose_bug(bug: Option<&str>, all: bool) -> Result<(), String> {
+    match (bug, all) {
+        (None, false) => Ok(()),
+        _ => Err("this build has no deliberate bugs: build it with RUSTFLAGS=\"--cfg upstash_dlq_bugs\"".into()),
+    }
+}
+
+#[cfg(not(upstash_dlq_bugs))]
+fn find_bugs() -> bool {
+    false
+}
+
+#[cfg(upstash_dlq_bugs)]
+fn choose_bug(bug: Option<&str>, _all: bool) -> Result<(), String> {
+    use upstash_dlq_sim::bugs::Bug;
+    let Some(name) = bug else { return Ok(()) };
+    let found = Bug::ALL.iter().find(|bug| format!("{bug:?}") == name);
+    Bug::choose(found.copied());
+    let names: Vec<String> = Bug::ALL.iter().map(|bug| format!("{bug:?}")).collect();
+    found.map(|_| ()).ok_or_else(|| format!("there is no bug {name}; there are {}", names.join(", ")))
+}
+
+/// Finds every deliberate bug, and prints a table of what found it.
+#[cfg(upstash_dlq_bugs)]
+fn find_bugs() -> bool {
+    use upstash_dlq_sim::bugs::{Bug, find};
+    std::panic::set_hook(Box::new(|_| {}));
+    let begin = Instant::now();
+    let mut missed = 0;
+    println!("| deliberate bug | found by | promise |\n|---|---|---|");
+    for bug in Bug::ALL {
+        match find(*bug) {
+            Some(found) => println!("| {} | {} | {} |", bug.what(), found.by, found.promise),
+            None => {
+                missed += 1;
+                println!("| {} | **not found** | |", bug.what());
+            }
+        }
+    }
+    println!("\n{} bugs, {missed} not found, {:.0} s", Bug::ALL.len(), begin.elapsed().as_secs_f64());
+    missed == 0
+}

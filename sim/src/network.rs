@@ -1,0 +1,220 @@
+//! The way between a client and the service: what becomes of each request.
+
+use crate::disk::Life;
+use crate::random::Random;
+use crate::schedule::{Fate, Property};
+use crate::world::{Process, World};
+use http::{Request, Response};
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::sleep;
+use upstash_dlq_core::client::AsyncTransport;
+use upstash_dlq_core::{Delivery, TransportFailure};
+use upstash_dlq_emulator::Fault;
+
+/// How long a client waits for a response, in milliseconds.
+const TIMEOUT_MS: u64 = 20_000;
+
+/// The latest that a request arrives after it was sent, in milliseconds.
+pub(crate) const LATEST_MS: u64 = 60_000;
+
+/// The connections of one process.
+pub(crate) struct Network {
+    pub(crate) world: Arc<World>,
+    pub(crate) process: Process,
+}
+
+impl AsyncTransport for Network {
+    async fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        if !self.process.life.is_alive() {
+            pending::<()>().await;
+        }
+        let (number, fate) = self.world.on_sent(&self.process, &request);
+        let _flight = Flight(self);
+        let result = self.deliver(number, fate, &request).await;
+        if !self.process.life.is_alive() {
+            pending::<()>().await;
+        }
+        self.world.say(|| match &result {
+            Ok(response) => {
+                let body = String::from_utf8_lossy(response.body());
+                format!("       #{number} -> {} {}", response.status(), body.chars().take(110).collect::<String>())
+            }
+            Err(failure) => format!("       #{number} -> {:?}", failure.delivery),
+        });
+        result
+    }
+}
+
+/// A request counts as in flight until this is dropped.
+struct Flight<'a>(&'a Network);
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        self.0.world.on_landed(&self.0.process);
+    }
+}
+
+impl Network {
+    async fn deliver(
+        &self,
+        number: usize,
+        fate: Option<Fate>,
+        request: &Request<()>,
+    ) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let mut random = Random::new(self.world.schedule.seed.wrapping_mul(31).wrapping_add(number as u64));
+        let (there, back) = (random.within(1, 40), random.within(1, 40));
+        let serve = |fault: Option<Fault>| self.with_cursor(request, self.world.serve(number, request, fault, false));
+        let lost = || Err(TransportFailure::from(Delivery::Unknown));
+        match fate {
+            Some(Fate::NotSent) => {
+                wait(there).await;
+                return Err(Delivery::NotSent.into());
+            }
+            Some(Fate::KillBefore) => {
+                self.kill();
+                return lost();
+            }
+            Some(Fate::RequestLost) => {
+                wait(there).await;
+                return lost();
+            }
+            Some(Fate::Late(ms)) => {
+                self.arrive_later(number, request, ms, false);
+                wait(back).await;
+                return lost();
+            }
+            Some(Fate::Slow(ms)) if ms > TIMEOUT_MS => {
+                self.arrive_later(number, request, ms, false);
+                wait(TIMEOUT_MS).await;
+                return lost();
+            }
+            Some(Fate::Slow(ms)) => wait(ms).await,
+            Some(Fate::Doubled(ms)) => {
+                wait(there).await;
+                self.arrive_later(number, request, ms, true);
+            }
+            _ => wait(there).await,
+        }
+        let response = match fate {
+            Some(Fate::Busy(seconds)) => {
+                serve(Some(Fault::TooManyRequests { retry_after_s: (seconds > 0).then_some(seconds) }))
+            }
+            Some(Fate::Status(307)) => serve(Some(Fault::Redirect)),
+            Some(Fate::Status(status)) => serve(Some(Fault::ServerError(status))),
+            Some(Fate::AppliedError) => serve(Some(Fault::AppliedServerError)),
+            Some(Fate::Html) => serve(Some(Fault::Html)),
+            Some(Fate::NoCount) => serve(Some(Fault::NoDeleted)),
+            Some(Fate::RepeatCursor) => serve(Some(Fault::RepeatCursor)),
+            Some(Fate::FreshCursor) => serve(Some(Fault::FreshCursor)),
+            Some(Fate::CursorExpired) => serve(Some(Fault::RefuseCursor)),
+            _ => serve(self.fault_of_cursors(request)),
+        };
+        match fate {
+            Some(Fate::KillAfter) => self.kill(),
+            Some(Fate::PowerLossAfter) => self.lose_power(number),
+            _ => {}
+        }
+        wait(back).await;
+        match fate {
+            Some(Fate::ResponseLost | Fate::CutShort(_)) => lost(),
+            Some(Fate::CutUnseen(percent)) => Ok(response.map(|body| {
+                let kept = body.len() * usize::from(percent) / 100;
+                body.into_iter().take(kept).collect()
+            })),
+            _ => Ok(response),
+        }
+    }
+
+    /// What a service with broken cursors does with this request.
+    fn fault_of_cursors(&self, request: &Request<()>) -> Option<Fault> {
+        let has = |property| self.world.schedule.has(|has| has == property);
+        let query = request.uri().query().unwrap_or_default();
+        if has(Property::ExpiredCursors) && query.contains("cursor=") {
+            Some(Fault::RefuseCursor)
+        } else if has(Property::EndlessCursors) && query.contains("cursor=fresh-") {
+            Some(Fault::FreshCursor)
+        } else {
+            None
+        }
+    }
+
+    /// The response as a service with broken cursors gives it. Notes what its cursor was given out for.
+    fn with_cursor(&self, request: &Request<()>, response: Response<Vec<u8>>) -> Response<Vec<u8>> {
+        let is_page = response.status().is_success() && !request.uri().path().contains("/dlq/dlq-");
+        if !is_page {
+            return response;
+        }
+        let has = |property| self.world.schedule.has(|has| has == property);
+        let query = request.uri().query().unwrap_or_default();
+        let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor");
+        let response = response.map(|body| {
+            let text = String::from_utf8_lossy(&body).into_owned();
+            let cursor = cursor_in(&text).map(str::to_owned);
+            let other = match (&cursor, &asked) {
+                (Some(_), Some((_, asked))) if has(Property::LoopingCursors) => Some(asked.clone().into_owned()),
+                (None, _) if has(Property::EndlessCursors) && !query.contains("dlqIds=") => {
+                    Some(format!("fresh-{}", self.world.elapsed_ms()))
+                }
+                _ => None,
+            };
+            let Some(other) = other else { return body };
+            match cursor {
+                Some(cursor) => text.replace(&format!("\"cursor\":\"{cursor}\""), &format!("\"cursor\":\"{other}\"")),
+                None if text.contains("\"cursor\":\"\"") => {
+                    text.replace("\"cursor\":\"\"", &format!("\"cursor\":\"{other}\""))
+                }
+                None => text.replacen('{', &format!("{{\"cursor\":\"{other}\","), 1),
+            }
+            .into_bytes()
+        });
+        if let Some(cursor) = cursor_in(&String::from_utf8_lossy(response.body())) {
+            self.world.on_cursor(request, cursor);
+        }
+        response
+    }
+
+    fn arrive_later(&self, number: usize, request: &Request<()>, ms: u64, is_second: bool) {
+        let (world, request) = (Arc::clone(&self.world), request.clone());
+        tokio::spawn(async move {
+            wait(ms).await;
+            let _ = world.serve(number, &request, None, is_second);
+        });
+    }
+
+    fn kill(&self) {
+        self.world.say(|| format!("p{} is killed", self.process.number));
+        self.process.life.end();
+    }
+
+    fn lose_power(&self, number: usize) {
+        self.world.say(|| "the machine loses its power".into());
+        self.world.machine.lose_power(&mut Random::new(self.world.schedule.seed ^ number as u64));
+    }
+}
+
+/// The cursor of a page that the emulator has written.
+fn cursor_in(body: &str) -> Option<&str> {
+    let (_, after) = body.rsplit_once("\"cursor\":\"").or_else(|| body.split_once("\"cursor\":\""))?;
+    let (cursor, _) = after.split_once('"')?;
+    (!cursor.is_empty()).then_some(cursor)
+}
+
+async fn wait(ms: u64) {
+    sleep(Duration::from_millis(ms)).await;
+}
+
+/// A future that ends when its process does.
+pub(crate) async fn while_alive<F: Future>(life: &Life, future: F) -> Option<F::Output> {
+    let mut future = Box::pin(future);
+    std::future::poll_fn(|cx| {
+        if !life.is_alive() {
+            return std::task::Poll::Ready(None);
+        }
+        let polled = future.as_mut().poll(cx);
+        // What a dead process has come to does not count.
+        if life.is_alive() { polled.map(Some) } else { std::task::Poll::Ready(None) }
+    })
+    .await
+}

@@ -1,0 +1,253 @@
+//! The promises, each held against what really happened. Where a promise does not hold under a fault, the reason stands beside
+//! the exception.
+
+use crate::client::{Claim, End};
+use crate::disk::Trouble;
+use crate::schedule::{Driving, Fate, Item, Property, RunIndex, Schedule, Target, Work};
+use crate::selection::{FIRST_ARRIVAL, run};
+use crate::world::{Facts, World, archive_path};
+use std::collections::{BTreeMap, BTreeSet};
+use upstash_dlq_core::Halt;
+use upstash_dlq_emulator::LOCAL_TOKEN;
+
+/// Holds everything that happened against the promises, and tells the world of each that was broken.
+pub(crate) fn check(world: &World, end: Option<End>) {
+    let history = History { schedule: &world.schedule, facts: world.facts() };
+    let mut broken = Vec::new();
+    let mut promise = |name: &str, found: Option<String>| broken.extend(found.map(|found| format!("{name}: {found}")));
+    promise("no run is started twice", history.started_twice());
+    promise("what is deleted is in the archive", history.lost_from_the_archive(world));
+    promise("no token is in a file", secret_in_a_file(world));
+    // An operation that cannot begin has no counts.
+    let has_begun = !matches!(&end, Some(End::Halted(halt, _)) if matches!(**halt, Halt::InvalidSetting { .. }));
+    if let (Some(End::Complete(claim) | End::Halted(_, claim)), true) = (&end, has_begun) {
+        promise("a maximum holds", history.beyond_the_maximum(claim));
+        promise("counts are exact, or a lower bound", history.wrong_count(claim));
+        promise("nothing is called unknown that is known", history.needless_doubt(claim));
+    }
+    match &end {
+        Some(End::Complete(claim)) => promise("complete is true", history.incomplete(claim)),
+        Some(End::Halted(halt, _)) => promise("a halt has a reason", history.groundless(halt)),
+        _ => {}
+    }
+    if !matches!(end, Some(End::Complete(_))) && history.is_harmless() {
+        promise("without faults, the work is completed", Some(format!("it ended so: {end:?}")));
+    }
+    broken.into_iter().for_each(|broken| world.violated(broken));
+}
+
+struct History<'a> {
+    schedule: &'a Schedule,
+    facts: Facts,
+}
+
+impl History<'_> {
+    fn fates(&self) -> impl Iterator<Item = Fate> {
+        self.schedule.items.iter().filter_map(|item| if let Item::Fate(_, fate) = item { Some(*fate) } else { None })
+    }
+
+    /// The server says that it did nothing and has nothing, which is not true.
+    fn server_lies(&self) -> bool {
+        self.fates().any(|fate| matches!(fate, Fate::RepeatCursor | Fate::FreshCursor))
+    }
+
+    /// The server says that a run is not there, which is not true.
+    fn server_denies(&self) -> bool {
+        self.fates().any(|fate| fate == Fate::Status(404))
+    }
+
+    fn is_disturbed(&self) -> bool {
+        self.schedule.items.iter().any(|item| matches!(item, Item::OtherDeletes { .. } | Item::Arrival { .. }))
+    }
+
+    fn has(&self, property: Property) -> bool {
+        self.schedule.has(|has| has == property)
+    }
+
+    /// What all requests did, each request counted once.
+    fn effects(&self) -> impl Iterator<Item = RunIndex> {
+        self.facts.asked.iter().flat_map(|asked| asked.effects.iter().copied())
+    }
+
+    /// What the requests that a claim speaks of did, each request counted once.
+    fn effects_of(&self, claim: &Claim) -> u64 {
+        let asked = self.facts.asked.iter().filter(|asked| (claim.since..=claim.until).contains(&asked.process));
+        asked.map(|asked| asked.effects.len() as u64).sum()
+    }
+
+    fn started_twice(&self) -> Option<String> {
+        if self.has(Property::OffsetCursors) && self.has(Property::StartedRunsStay) && self.is_disturbed() {
+            // The pages of such a service overlap when runs come or go, and nobody can see it.
+            return None;
+        }
+        let mut times: BTreeMap<RunIndex, u32> = BTreeMap::new();
+        if self.schedule.work().starts() {
+            self.effects().for_each(|index| *times.entry(index).or_default() += 1);
+        }
+        let (index, times) = times.into_iter().find(|(_, times)| *times > 1)?;
+        Some(format!("run {index} was started {times} times"))
+    }
+
+    fn lost_from_the_archive(&self, world: &World) -> Option<String> {
+        let is_removed = self.schedule.items.iter().any(|item| matches!(item, Item::ArchiveRemoved { .. }));
+        if self.schedule.work() != Work::Archive || is_removed {
+            return None;
+        }
+        let files = world.machine.files();
+        let archive = files.iter().find(|(path, _)| *path == archive_path()).map(|(_, bytes)| bytes.as_slice());
+        let text = String::from_utf8_lossy(archive.unwrap_or_default()).into_owned();
+        let lines: BTreeSet<&str> = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).collect();
+        let all: Vec<String> = self.facts.came.keys().map(|index| run(*index).to_json()).collect();
+        // A sync that fails and a loss of power leave zeros in lines that nobody has acknowledged.
+        let is_hurt =
+            self.schedule.items.iter().any(|item| matches!(item, Item::Disk(_, Trouble::Fails | Trouble::Partial)));
+        if let Some(line) = lines.iter().filter(|_| !is_hurt).find(|line| !all.iter().any(|json| json == *line)) {
+            return Some(format!("a line is not what the server sent: {line:?}"));
+        }
+        let lost = self.effects().find(|index| !lines.contains(run(*index).to_json().as_str()))?;
+        Some(format!("run {lost} was deleted, and is not there"))
+    }
+
+    fn beyond_the_maximum(&self, claim: &Claim) -> Option<String> {
+        let max = self.schedule.max()?;
+        if !self.schedule.work().has_checkpoint() && self.schedule.work() != Work::Archive {
+            return None;
+        }
+        let acted = self.effects_of(claim);
+        (acted > max).then(|| format!("{acted} runs were acted on, and at most {max} were allowed"))
+    }
+
+    fn wrong_count(&self, claim: &Claim) -> Option<String> {
+        let really = self.effects_of(claim);
+        let (said, unconfirmed) = (claim.totals.affected, claim.totals.unconfirmed);
+        let is_right = if unconfirmed == 0 { said == really } else { said <= really };
+        if is_right && (claim.archived >= said || self.schedule.work() != Work::Archive) {
+            return None;
+        }
+        Some(format!("{:?} and {} archived, and really {really}", claim.totals, claim.archived))
+    }
+
+    fn needless_doubt(&self, claim: &Claim) -> Option<String> {
+        let is_unknown = |fate: Fate| match fate {
+            Fate::RequestLost | Fate::ResponseLost | Fate::CutShort(_) | Fate::CutUnseen(_) | Fate::Late(_) => true,
+            Fate::AppliedError | Fate::Html | Fate::NoCount => true,
+            Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter => true,
+            Fate::Slow(ms) => ms > 20_000,
+            Fate::Status(status) => status >= 500,
+            Fate::NotSent | Fate::Doubled(_) | Fate::Busy(_) => false,
+            Fate::RepeatCursor | Fate::FreshCursor | Fate::CursorExpired => false,
+        };
+        let is_interrupted = |item: &Item| match item {
+            // A checkpoint whose last step failed may be in its place, and tells of a request that was not sent.
+            Item::Disk(..) | Item::Kill { .. } | Item::PowerLoss { .. } => true,
+            Item::Driving(driving) => *driving != Driving::Run,
+            _ => false,
+        };
+        if claim.totals.unconfirmed == 0
+            || self.fates().any(is_unknown)
+            || self.schedule.items.iter().any(is_interrupted)
+        {
+            return None;
+        }
+        Some(format!("{:?}, and every response arrived", claim.totals))
+    }
+
+    /// The runs that were there all the time, and that the client was to act on.
+    fn all_along(&self) -> impl Iterator<Item = RunIndex> {
+        let target = self.schedule.target();
+        self.facts.came.keys().copied().filter(move |index| *index < FIRST_ARRIVAL && target.wants(*index))
+    }
+
+    fn gone_by_others(&self, index: RunIndex) -> bool {
+        self.schedule.items.iter().any(|item| matches!(item, Item::OtherDeletes { run, .. } if *run == index))
+    }
+
+    fn incomplete(&self, claim: &Claim) -> Option<String> {
+        let is_by_ids = matches!(self.schedule.target(), Target::Ids(_));
+        match self.schedule.work() {
+            Work::Delete | Work::Archive => {
+                // Without a verification nothing is claimed. About ids, the server is trusted.
+                if !claim.is_verified || (is_by_ids && (self.server_lies() || self.server_denies())) {
+                    return None;
+                }
+                let left = self.all_along().find(|index| !self.facts.went.contains_key(index));
+                left.map(|left| format!("run {left} is still there"))
+            }
+            Work::Resume | Work::Restart | Work::ResumeListed => {
+                // Such cursors skip runs while runs leave. It is why resume and restart claim nothing.
+                let skips = self.has(Property::OffsetCursors) && !is_by_ids;
+                if skips || self.server_lies() || self.schedule.max().is_some() {
+                    return None;
+                }
+                let mut missing = self.all_along().filter(|index| !self.gone_by_others(*index));
+                let missing = missing.find(|index| !self.facts.started.contains_key(index));
+                missing.map(|missing| format!("run {missing} was not started"))
+            }
+            Work::List | Work::Get => {
+                let overlaps = self.has(Property::OffsetCursors) && self.is_disturbed();
+                if overlaps || (self.schedule.work() == Work::Get && self.server_denies()) {
+                    return None;
+                }
+                let mut times: BTreeMap<RunIndex, u32> = BTreeMap::new();
+                claim.seen.iter().for_each(|index| *times.entry(*index).or_default() += 1);
+                if let Some((twice, _)) = times.iter().find(|(_, times)| **times > 1) {
+                    return Some(format!("run {twice} was handed over twice"));
+                }
+                let mut missing = self.all_along().filter(|index| !self.gone_by_others(*index));
+                missing.find(|index| !times.contains_key(index)).map(|missing| format!("run {missing} was not listed"))
+            }
+        }
+    }
+
+    fn groundless(&self, halt: &Halt) -> Option<String> {
+        if halt.to_string().contains(LOCAL_TOKEN) {
+            return Some("it tells the token".into());
+        }
+        let has_stepped = self.schedule.items.iter().any(|item| matches!(item, Item::ClockStep { .. }));
+        match halt {
+            // An earlier clock cannot have resolved a later time.
+            Halt::InvalidSetting { .. } if has_stepped => None,
+            // A response that is no message, in the place of one.
+            Halt::UnusableMessage if self.server_lies() || self.fates().any(|fate| fate == Fate::NoCount) => None,
+            Halt::InvalidSetting { .. } | Halt::Unbuildable(_) | Halt::UnusableMessage => Some(format!("{halt:?}")),
+            Halt::Mismatch { .. } if !self.schedule.has(is_ignored_by_listings) => Some(format!("{halt:?}")),
+            Halt::DatesIgnored if !self.schedule.has(is_ignored_by_listings) => Some(format!("{halt:?}")),
+            Halt::StillListed if !self.schedule.has(|property| matches!(property, Property::ListingLag(_))) => {
+                Some(format!("{halt:?}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Nothing goes wrong at all, so the work has to be completed.
+    fn is_harmless(&self) -> bool {
+        let work = self.schedule.work();
+        let (runs, target) = (self.schedule.runs(), self.schedule.target());
+        // A service refuses to start runs if one of them is not there.
+        let starts_absent = work.starts() && matches!(&target, Target::Ids(ids) if ids.iter().any(|id| *id >= runs));
+        let is_harmless = |item: &Item| match item {
+            Item::Fate(_, Fate::Slow(ms)) => *ms < 20_000,
+            Item::Fate(..) | Item::Disk(..) | Item::Kill { .. } | Item::PowerLoss { .. } => false,
+            Item::Stop { .. } | Item::ClockStep { .. } | Item::SecondProcess { .. } => false,
+            Item::ArchiveRemoved { .. } => false,
+            Item::OtherDeletes { .. } => !work.starts(),
+            Item::Driving(driving) => *driving == Driving::Run,
+            Item::Service(property) => matches!(
+                property,
+                Property::OffsetCursors | Property::NewestFirst | Property::BoundCursors | Property::StartedRunsStay
+            ),
+            _ => true,
+        };
+        !starts_absent && self.schedule.items.iter().all(is_harmless)
+    }
+}
+
+fn is_ignored_by_listings(property: Property) -> bool {
+    matches!(property, Property::ListingIgnoresDates | Property::ListingIgnoresTo | Property::ListingIgnoresLabels)
+}
+
+fn secret_in_a_file(world: &World) -> Option<String> {
+    let holds = |bytes: &[u8]| bytes.windows(LOCAL_TOKEN.len()).any(|window| window == LOCAL_TOKEN.as_bytes());
+    let (path, _) = world.machine.files().into_iter().find(|(_, bytes)| holds(bytes))?;
+    Some(format!("{} holds it", path.display()))
+}

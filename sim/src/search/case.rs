@@ -1,0 +1,98 @@
+//! What is searched: each operation with each property of the service, on one and two lanes.
+
+use crate::search::service::Kind;
+use std::fmt;
+
+/// One search.
+#[derive(Clone, Debug)]
+pub struct Case {
+    pub(super) operation: Operation,
+    pub(crate) runs: usize,
+    pub(crate) lanes: usize,
+    pub(crate) faults: u8,
+    pub(crate) crashes: u8,
+    pub(crate) max: Option<u64>,
+    pub(crate) by_ids: bool,
+    pub(crate) by_filter: bool,
+    pub(crate) kind: Kind,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Operation {
+    List,
+    Archive,
+    Resume,
+    Delete,
+}
+
+impl Operation {
+    const ALL: [Self; 4] = [Self::List, Self::Archive, Self::Resume, Self::Delete];
+}
+
+/// How many runs a listing has at least.
+const LISTED: usize = 12;
+
+/// All searches of this size.
+pub fn all(runs: usize, faults: u8, crashes: u8) -> Vec<Case> {
+    let mut cases = Vec::new();
+    for operation in Operation::ALL {
+        for lanes in [1, 2] {
+            for (by_ids, by_filter) in [(true, false), (false, true), (false, false)] {
+                for max in [None, Some(2)] {
+                    for bits in 0..8 {
+                        let kind = Kind {
+                            offset_cursors: bits & 1 != 0,
+                            started_runs_stay: bits & 2 != 0,
+                            listing_lags: bits & 4 != 0,
+                        };
+                        // A listing tries windows of time only after eight pages.
+                        let runs = if operation == Operation::List { runs.max(LISTED) } else { runs };
+                        let case = Case { operation, runs, lanes, faults, crashes, max, by_ids, by_filter, kind };
+                        cases.extend(case.is_different().then_some(case));
+                    }
+                }
+            }
+        }
+    }
+    cases
+}
+
+impl Case {
+    /// Whether no other case is the same.
+    fn is_different(&self) -> bool {
+        let Self { operation, lanes, max, by_ids, kind, .. } = self;
+        let has_lanes = match operation {
+            Operation::List | Operation::Delete => true,
+            Operation::Archive => false,
+            Operation::Resume => *by_ids,
+        };
+        (*lanes == 1 || has_lanes)
+            && (*operation == Operation::Resume || !kind.started_runs_stay)
+            && (*operation == Operation::Archive || !kind.listing_lags)
+            && !(*by_ids && kind.offset_cursors)
+            && !(*operation == Operation::List && (*by_ids || max.is_some()))
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { operation, runs, lanes, faults, crashes, max, by_ids, by_filter, kind } = self;
+        let by = match (by_ids, by_filter) {
+            (true, _) => "ids",
+            (false, true) => "a filter",
+            (false, false) => "everything",
+        };
+        write!(f, "{operation:?} by {by}: {runs} runs, {lanes} lanes, {faults} faults, {crashes} crashes")?;
+        if let Some(max) = max {
+            write!(f, ", at most {max}")?;
+        }
+        for (is_so, words) in [
+            (kind.offset_cursors, ", offset cursors"),
+            (kind.started_runs_stay, ", started runs stay"),
+            (kind.listing_lags, ", the listing lags"),
+        ] {
+            f.write_str(if is_so { words } else { "" })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,438 @@
+//! One history's world: the service, what was asked of it, and what it really did.
+
+use crate::disk::{Life, Machine};
+use crate::schedule::{Fate, Item, Property, RunIndex, Schedule, Work};
+use crate::selection::{BASE, id_of, run};
+use crate::trace::Trace;
+use http::{Method, Request, Response};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+use tokio::time::Instant;
+use upstash_dlq_core::Settlement;
+use upstash_dlq_core::operation::InDoubt;
+use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, RateLimit, Service};
+
+/// A client that sends more does not come to an end.
+const MOST_REQUESTS: usize = 6_000;
+
+/// One process of a client.
+#[derive(Clone, Debug)]
+pub(crate) struct Process {
+    /// Counted over all clients.
+    pub(crate) number: u32,
+    pub(crate) life: Life,
+}
+
+/// One request as it was sent.
+#[derive(Clone, Debug)]
+pub(crate) struct Asked {
+    pub(crate) process: u32,
+    pub(crate) method: Method,
+    pub(crate) ids: Vec<String>,
+    pub(crate) cursor: Option<String>,
+    /// What it did when it arrived.
+    pub(crate) effects: Vec<RunIndex>,
+    /// What it did when it arrived a second time.
+    pub(crate) doubled: Vec<RunIndex>,
+}
+
+pub(crate) struct World {
+    pub(crate) schedule: Schedule,
+    pub(crate) machine: Machine,
+    pub(crate) trace: Trace,
+    start: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    service: Service,
+    /// Every run that was ever there, by its id.
+    runs: HashMap<String, RunIndex>,
+    fates: BTreeMap<u32, Fate>,
+    asked: Vec<Asked>,
+    in_flight: BTreeMap<u32, usize>,
+    /// How often each run was started.
+    started: BTreeMap<RunIndex, u32>,
+    /// When each run came, and when it went, in milliseconds of the history.
+    came: BTreeMap<RunIndex, u64>,
+    went: BTreeMap<RunIndex, u64>,
+    /// The processes that have the checkpoint or the archive open.
+    holders: BTreeMap<u32, Life>,
+    processes: u32,
+    violations: Vec<String>,
+    /// What each cursor was given out for.
+    cursors: HashMap<String, BTreeSet<String>>,
+    /// What was in the archive when somebody removed it.
+    removed: BTreeSet<String>,
+}
+
+/// What the promises are held against, when the history has ended.
+pub(crate) struct Facts {
+    pub(crate) asked: Vec<Asked>,
+    pub(crate) started: BTreeMap<RunIndex, u32>,
+    pub(crate) came: BTreeMap<RunIndex, u64>,
+    pub(crate) went: BTreeMap<RunIndex, u64>,
+    pub(crate) violations: Vec<String>,
+}
+
+pub(crate) fn checkpoint_path() -> PathBuf {
+    PathBuf::from("/data/dlq.json")
+}
+
+pub(crate) fn archive_path() -> PathBuf {
+    PathBuf::from("/data/kept.ndjson")
+}
+
+impl World {
+    pub(crate) fn new(schedule: Schedule, trace: Trace) -> Self {
+        let troubles = schedule.items.iter().filter_map(|item| match item {
+            Item::Disk(step, trouble) => Some((*step, *trouble)),
+            _ => None,
+        });
+        let fates = schedule.items.iter().filter_map(|item| match item {
+            Item::Fate(request, fate) => Some((*request, *fate)),
+            _ => None,
+        });
+        let mut state = State {
+            service: Service::new(config(&schedule)),
+            runs: HashMap::new(),
+            fates: fates.collect(),
+            asked: Vec::new(),
+            in_flight: BTreeMap::new(),
+            started: BTreeMap::new(),
+            came: BTreeMap::new(),
+            went: BTreeMap::new(),
+            holders: BTreeMap::new(),
+            processes: 0,
+            violations: Vec::new(),
+            cursors: HashMap::new(),
+            removed: BTreeSet::new(),
+        };
+        (0..schedule.runs()).for_each(|index| state.insert(index, 0));
+        let machine = Machine::new(troubles.collect());
+        Self { machine, trace, start: Instant::now(), state: Mutex::new(state), schedule }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Since the history began, in milliseconds.
+    pub(crate) fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The server's wall clock, in milliseconds since the epoch.
+    fn wall_ms(&self) -> i64 {
+        BASE.saturating_add_unsigned(self.elapsed_ms())
+    }
+
+    /// The wall clock of a client's process.
+    pub(crate) fn client_wall_ms(&self, process: &Process) -> i64 {
+        let step = if process.number == 0 { 0 } else { self.schedule.clock_step() };
+        self.wall_ms().saturating_add(step)
+    }
+
+    pub(crate) async fn sleep_until_ms(&self, at_ms: u64) {
+        tokio::time::sleep_until(self.start + Duration::from_millis(at_ms)).await;
+    }
+
+    pub(crate) fn say(&self, line: impl FnOnce() -> String) {
+        self.trace.add(|| format!("{:>7} ms  {}", self.elapsed_ms(), line()));
+    }
+
+    pub(crate) fn violated(&self, promise: String) {
+        self.say(|| format!("VIOLATION: {promise}"));
+        self.lock().violations.push(promise);
+    }
+
+    pub(crate) fn begin_process(&self, life: &Life) -> Process {
+        let mut state = self.lock();
+        let number = state.processes;
+        state.processes += 1;
+        Process { number, life: life.clone() }
+    }
+
+    /// Says that a process has the file open that only one may have.
+    pub(crate) fn on_opened(&self, process: &Process) {
+        let mut state = self.lock();
+        state.holders.retain(|_, life| life.is_alive());
+        state.holders.insert(process.number, process.life.clone());
+        if state.holders.len() > 1 {
+            let who: Vec<u32> = state.holders.keys().copied().collect();
+            drop(state);
+            self.violated(format!("one process has the file: {who:?} have it open at the same time"));
+        }
+    }
+
+    pub(crate) fn on_closed(&self, process: &Process) {
+        self.lock().holders.remove(&process.number);
+    }
+
+    /// Numbers a request and notes what it asks for. Returns its number and what becomes of it.
+    pub(crate) fn on_sent(&self, process: &Process, request: &Request<()>) -> (usize, Option<Fate>) {
+        let query = request.uri().query().unwrap_or_default();
+        let query: Vec<(String, String)> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
+        let one = |name: &str| query.iter().find(|(n, _)| n == name).map(|(_, value)| value.clone());
+        let ids: Vec<String> = query.iter().filter(|(name, _)| name == "dlqIds").map(|(_, id)| id.clone()).collect();
+        let asked = Asked {
+            process: process.number,
+            method: request.method().clone(),
+            cursor: one("cursor"),
+            ids,
+            effects: Vec::new(),
+            doubled: Vec::new(),
+        };
+        if let Some(objection) = self.objection(request, &asked, &query) {
+            self.violated(objection);
+        }
+        let strange = asked.cursor.as_ref().filter(|cursor| {
+            self.lock().cursors.get(*cursor).is_none_or(|purposes| !purposes.contains(&purpose_of(request)))
+        });
+        if let Some(cursor) = strange {
+            self.violated(format!("a cursor stays with its filter: {cursor} is sent with {}", request.uri()));
+        }
+        let mut state = self.lock();
+        let number = state.asked.len();
+        if number >= MOST_REQUESTS {
+            process.life.end();
+            let told = format!("it ends: not after {MOST_REQUESTS} requests");
+            if !state.violations.contains(&told) {
+                state.violations.push(told);
+            }
+        }
+        state.asked.push(asked);
+        let in_flight = state.in_flight.entry(process.number).or_default();
+        *in_flight += 1;
+        let in_flight = *in_flight;
+        let fate = u32::try_from(number).ok().and_then(|number| state.fates.get(&number).copied());
+        drop(state);
+        self.say(|| {
+            let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+            let fate = fate.map_or(String::new(), |fate| format!("   !! {fate:?}"));
+            format!("p{} #{number} {} {target}{fate}", process.number, request.method())
+        });
+        if in_flight > self.schedule.lanes() {
+            self.violated(format!("lanes hold: {in_flight} requests are in flight on {} lanes", self.schedule.lanes()));
+        }
+        (number, fate)
+    }
+
+    pub(crate) fn on_landed(&self, process: &Process) {
+        if let Some(in_flight) = self.lock().in_flight.get_mut(&process.number) {
+            *in_flight = in_flight.saturating_sub(1);
+        }
+    }
+
+    /// What is wrong with a request, whatever becomes of it.
+    fn objection(&self, request: &Request<()>, asked: &Asked, query: &[(String, String)]) -> Option<String> {
+        let target = self.schedule.target();
+        if asked.ids.is_empty() {
+            let is_one = request.uri().path() != "/v2/workflows/dlq" && request.method() == Method::GET;
+            if is_one {
+                return None;
+            }
+            if self.schedule.work() == Work::Archive && asked.method == Method::DELETE {
+                return Some("archived first: an archived delete deletes by filter".into());
+            }
+            return target.objection(query);
+        }
+        if let Some((name, _)) = query.iter().find(|(name, _)| name != "dlqIds") {
+            return Some(format!("nothing outside: a request by ids has {name}, too"));
+        }
+        let state = self.lock();
+        let indexes: BTreeMap<&str, RunIndex> =
+            (asked.ids.iter()).filter_map(|id| state.runs.get(id).map(|index| (id.as_str(), *index))).collect();
+        for id in &asked.ids {
+            let is_wanted = match indexes.get(id.as_str()) {
+                Some(index) => target.wants(*index),
+                None => {
+                    matches!(&target, crate::schedule::Target::Ids(runs) if runs.iter().any(|run| id_of(*run) == *id))
+                }
+            };
+            if !is_wanted {
+                return Some(format!("nothing outside: a request asks for {id}, which is not in {target:?}"));
+            }
+        }
+        drop(state);
+        if self.schedule.work() == Work::Archive && asked.method == Method::DELETE {
+            let mut lasting = self.lasting_lines(&archive_path());
+            // What was stored before somebody removed it may be deleted: it was there when it was looked at.
+            lasting.extend(self.lock().removed.iter().cloned());
+            let missing = indexes.values().find(|index| !lasting.contains(&run(**index).to_json()));
+            return missing
+                .map(|index| format!("archived first: run {index} is deleted and is not in the archive on the disk"));
+        }
+        None
+    }
+
+    /// Notes what a cursor was given out for.
+    pub(crate) fn on_cursor(&self, request: &Request<()>, cursor: &str) {
+        self.lock().cursors.entry(cursor.to_owned()).or_default().insert(purpose_of(request));
+    }
+
+    /// The whole lines of a file that would survive a loss of power now.
+    pub(crate) fn lasting_lines(&self, path: &Path) -> BTreeSet<String> {
+        let bytes = self.machine.lasting(path).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes);
+        text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
+    }
+
+    /// The request arrives at the service.
+    pub(crate) fn serve(
+        &self,
+        number: usize,
+        request: &Request<()>,
+        fault: Option<Fault>,
+        is_second: bool,
+    ) -> Response<Vec<u8>> {
+        let (now, wall) = (self.elapsed_ms(), self.wall_ms());
+        let mut state = self.lock();
+        let started = state.service.started().count();
+        let total = state.service.deleted_total();
+        state.service.set_faults(fault.map_or_else(FaultPlan::none, |fault| FaultPlan::script(vec![Some(fault)])));
+        let (parts, ()) = request.clone().into_parts();
+        let response = state.service.handle(wall, Request::from_parts(parts, Vec::new()));
+        let mut effects = Vec::new();
+        if state.service.deleted_total() > total {
+            effects = state.gone(now);
+        }
+        let new: Vec<String> = state.service.started().skip(started).map(|started| started.dlq_id.clone()).collect();
+        for id in new {
+            if let Some(index) = state.runs.get(&id).copied() {
+                *state.started.entry(index).or_default() += 1;
+                effects.push(index);
+            }
+        }
+        if !effects.is_empty() {
+            let _ = state.gone(now);
+        }
+        self.say(|| format!("       #{number} arrives: {} {effects:?}", response.status()));
+        if let Some(asked) = state.asked.get_mut(number) {
+            if is_second { asked.doubled.extend(effects) } else { asked.effects.extend(effects) }
+        }
+        response
+    }
+
+    /// Somebody removes the archive.
+    pub(crate) fn remove_archive(&self) {
+        self.say(|| "somebody removes the archive".into());
+        let lines = self.lasting_lines(&archive_path());
+        self.lock().removed.extend(lines);
+        self.machine.remove(&archive_path());
+    }
+
+    /// Somebody else deletes a run.
+    pub(crate) fn delete(&self, index: RunIndex) {
+        let (now, wall) = (self.elapsed_ms(), self.wall_ms());
+        let request = Request::delete(format!("https://service.invalid/v2/workflows/dlq/{}", id_of(index)))
+            .header("authorization", format!("Bearer {LOCAL_TOKEN}"))
+            .body(Vec::new());
+        let mut state = self.lock();
+        state.service.set_faults(FaultPlan::none());
+        if let Ok(request) = request {
+            let _ = state.service.handle(wall, request);
+        }
+        let _ = state.gone(now);
+        drop(state);
+        self.say(|| format!("somebody else deletes run {index}"));
+    }
+
+    /// A run arrives.
+    pub(crate) fn insert(&self, index: RunIndex) {
+        let now = self.elapsed_ms();
+        self.lock().insert(index, now);
+        self.say(|| format!("run {index} arrives"));
+    }
+
+    /// A person looks whether a request was carried out. `None` if that cannot be settled, because its runs are still listed.
+    pub(crate) fn look(&self, in_doubt: &InDoubt<'_>, cursor: Option<&str>) -> Option<Settlement> {
+        let state = self.lock();
+        let is_it = |asked: &&Asked| {
+            asked.method == Method::POST
+                && match in_doubt {
+                    InDoubt::Ids(ids) => asked.ids.iter().map(String::as_str).eq(ids.iter().map(|id| id.as_str())),
+                    InDoubt::Listing(_) => asked.ids.is_empty() && asked.cursor.as_deref() == cursor,
+                }
+        };
+        let is_applied = state.asked.iter().rev().find(is_it).is_some_and(|asked| !asked.effects.is_empty());
+        drop(state);
+        let is_by_filter = matches!(in_doubt, InDoubt::Listing(_));
+        if is_applied && is_by_filter && self.schedule.has(|property| property == Property::StartedRunsStay) {
+            return None;
+        }
+        let settlement = if is_applied { Settlement::Applied } else { Settlement::NotApplied };
+        self.say(|| format!("a person looks: {settlement:?}"));
+        Some(settlement)
+    }
+
+    /// Whether any request that may change something was sent by these processes.
+    pub(crate) fn has_sent_changes(&self) -> bool {
+        self.lock().asked.iter().any(|asked| asked.method != Method::GET)
+    }
+
+    pub(crate) fn facts(&self) -> Facts {
+        let state = self.lock();
+        Facts {
+            asked: state.asked.clone(),
+            started: state.started.clone(),
+            came: state.came.clone(),
+            went: state.went.clone(),
+            violations: state.violations.clone(),
+        }
+    }
+}
+
+impl State {
+    fn insert(&mut self, index: RunIndex, now: u64) {
+        self.runs.insert(id_of(index), index);
+        self.service.insert(run(index));
+        self.came.insert(index, now);
+    }
+
+    /// The runs that were there until now and have gone.
+    fn gone(&mut self, now: u64) -> Vec<RunIndex> {
+        let Self { service, came, went, .. } = self;
+        let gone: Vec<RunIndex> = came
+            .keys()
+            .copied()
+            .filter(|index| !went.contains_key(index) && !service.contains(&id_of(*index)))
+            .collect();
+        went.extend(gone.iter().map(|index| (*index, now)));
+        gone
+    }
+}
+
+/// What a cursor of this request's response is good for: the same operation with the same filter.
+fn purpose_of(request: &Request<()>) -> String {
+    let query = request.uri().query().unwrap_or_default();
+    let kept = query.split('&').filter(|pair| !pair.starts_with("cursor=") && !pair.starts_with("count="));
+    format!("{} {} {}", request.method(), request.uri().path(), kept.collect::<Vec<_>>().join("&"))
+}
+
+fn config(schedule: &Schedule) -> Config {
+    let mut config = Config::default();
+    let ignore = |config: &mut Config, method: Method, names: &[&'static str]| {
+        config.ignored.extend(names.iter().map(|name| Ignored { method: Some(method.clone()), name }));
+    };
+    for property in schedule.properties() {
+        match property {
+            Property::OffsetCursors => config.cursors = CursorKind::Offset,
+            Property::NewestFirst => config.newest_first = true,
+            Property::BoundCursors => config.bound_cursors = true,
+            Property::ListingLag(listings) => config.listing_lag = listings,
+            Property::StartedRunsStay => config.started_runs_stay = true,
+            Property::DeleteMaxCount(count) => config.delete_max_count = Some(count),
+            Property::ListingIgnoresDates => ignore(&mut config, Method::GET, &["fromDate", "toDate"]),
+            Property::ListingIgnoresTo => ignore(&mut config, Method::GET, &["toDate"]),
+            Property::DeleteIgnoresDates => ignore(&mut config, Method::DELETE, &["fromDate", "toDate"]),
+            Property::ListingIgnoresLabels => ignore(&mut config, Method::GET, &["label"]),
+            Property::RateLimit(per_second) => config.rate_limit = Some(RateLimit { per_second }),
+            // What becomes of their cursors, the network says.
+            Property::LoopingCursors | Property::EndlessCursors | Property::ExpiredCursors => {}
+        }
+    }
+    config
+}
