@@ -4,11 +4,13 @@
 mod bounds;
 mod emulator;
 mod environment;
+mod faults;
 mod namespace;
 mod phases;
 mod setup;
 pub(crate) mod tls;
 pub(crate) mod wire;
+mod world;
 
 pub(crate) use bounds::*;
 pub(crate) use emulator::*;
