@@ -1,243 +1,171 @@
-//! SIGKILL at any moment: what was deleted is in the archive, whole, and was there before; a checkpoint goes on.
+//! SIGKILL at any moment, for each operation that goes on: whatever was lost with the process, the next one goes on from its
+//! files, and all promises hold after each death and at the end.
+//!
+//! Fifty kills for each; `DLQ_KILLS=500` makes it five hundred. `--nocapture` shows what they hit.
 #![cfg(unix)]
 
 use http::Request;
-use std::collections::{BTreeMap, BTreeSet};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use rustix::process::{Pid, Signal, kill_process};
+use std::collections::BTreeMap;
+use std::process::Stdio;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
-use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Run, Service, sample};
+use std::time::Instant;
 
-use crate::common::{NEWEST, command, json, text};
+use crate::common::text;
+use crate::operations::{OPERATIONS, Operation};
+use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt};
+use crate::world::Moment;
 
 const KILLS: u32 = 50;
+/// How many deaths a service sees, before the command comes to its end there. The next ones see another.
+const EACH: u32 = 10;
 /// As many as the command opens by default; each can lose a request.
 const LANES: u64 = 4;
+const MOMENTS: [(Moment, &str); 3] = [
+    (Moment::Arrived, "before it was carried out"),
+    (Moment::CarriedOut, "before its response"),
+    (Moment::Answered, "after its response"),
+];
 
 /// When the next process dies.
 #[derive(Clone, Copy, Debug)]
 struct Plan {
     /// With which of its requests.
-    request: u32,
-    /// Before it is served, before its response, or after.
-    phase: u32,
+    request: usize,
+    /// Whether each of them counts, or only those that change something.
+    any: bool,
+    moment: usize,
     /// And how many times round a loop later, in which the process goes on.
     spins: u32,
 }
 
-#[derive(Default)]
-struct Death {
-    plan: Option<Plan>,
-    requests: u32,
-    pid: Option<u32>,
-}
-
-/// The emulator's model behind a socket that kills its client on a plan, and looks into the archive before each delete.
-struct Reaper {
-    service: Mutex<Service>,
-    death: Mutex<Death>,
-    archive: Option<PathBuf>,
-    /// What a test could not say from the server's thread.
-    broken: Mutex<Option<String>>,
-}
-
-impl Reaper {
-    fn start(runs: usize, archive: Option<PathBuf>) -> (Arc<Self>, String) {
-        let mut service = Service::new(Config::default());
-        sample::runs(runs, 5, NEWEST).into_iter().for_each(|run| service.insert(run));
-        let reaper =
-            Arc::new(Self { service: Mutex::new(service), death: Mutex::default(), archive, broken: Mutex::default() });
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        let served = Arc::clone(&reaper);
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let served = Arc::clone(&served);
-                std::thread::spawn(move || while served.serve(stream.as_ref().unwrap()).is_some() {});
-            }
-        });
-        (reaper, url)
-    }
-
-    /// One request; `None` when the connection has ended.
-    fn serve(&self, stream: &TcpStream) -> Option<()> {
-        let mut reader = BufReader::new(stream.try_clone().ok()?);
-        let mut line = String::new();
-        reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-        let mut words = line.split(' ');
-        let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-        let mut header = String::new();
-        while reader.read_line(&mut header).ok()? > 2 {
-            header.clear();
-        }
-        let phase = |phase: u32| self.reap(phase);
-        phase(0);
-        if method == "DELETE" {
-            self.look(&target);
-        }
-        let request = Request::builder()
-            .method(method.as_str())
-            .uri(target)
-            .header("authorization", format!("Bearer {LOCAL_TOKEN}"))
-            .body(Vec::new())
-            .unwrap();
-        let response = self.service.lock().unwrap().handle(NEWEST, request);
-        phase(1);
-        let head =
-            format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n\r\n", response.status().as_u16(), response.body().len());
-        let mut stream = stream;
-        stream.write_all(&[head.as_bytes(), response.body()].concat()).ok()?;
-        phase(2);
-        Some(())
-    }
-
-    fn reap(&self, phase: u32) {
-        let mut death = self.death.lock().unwrap();
-        death.requests += u32::from(phase == 0);
-        let Some(plan) = death.plan.filter(|plan| plan.request <= death.requests && plan.phase == phase) else {
-            return;
-        };
-        death.plan = None;
-        for _ in 0..plan.spins {
-            std::thread::yield_now();
-        }
-        if let Some(pid) = death.pid {
-            Command::new("kill").args(["-KILL", &pid.to_string()]).status().unwrap();
-        }
-    }
-
-    /// A delete may name only what is in the archive, in a line of its own.
-    fn look(&self, target: &str) {
-        let Some(path) = &self.archive else { return };
-        let file = std::fs::read_to_string(path).unwrap_or_default();
-        let whole = file.rfind('\n').map_or("", |end| &file[..end]);
-        for (name, id) in form_urlencoded::parse(target.split_once('?').map_or("", |(_, query)| query).as_bytes()) {
-            // Found as text, since this is asked before each delete; the whole file is parsed after each death.
-            if name != "dlqIds" || !whole.contains(&format!("{{\"dlqId\":\"{id}\",")) {
-                *self.broken.lock().unwrap() = Some(format!("{name}={id} is asked for and not in the archive"));
-            }
-        }
-    }
-
-    /// Runs the command until it ends or dies.
-    fn run(&self, mut command: Command, plan: Option<Plan>) -> std::process::Output {
-        {
-            let mut death = self.death.lock().unwrap();
-            *death = Death { plan, requests: 0, pid: None };
-        }
-        let child = {
-            // Nothing is served before the process is known.
-            let mut death = self.death.lock().unwrap();
-            let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-            death.pid = Some(child.id());
-            child
-        };
-        let output = child.wait_with_output().unwrap();
-        if let Some(broken) = self.broken.lock().unwrap().take() {
-            panic!("{broken}");
-        }
-        output
-    }
-
-    fn left(&self) -> BTreeSet<String> {
-        self.service.lock().unwrap().runs().map(|run| run.dlq_id.clone()).collect()
-    }
-}
-
-/// The whole lines of an archive by their ids. What follows the last newline is not whole.
-#[derive(Default)]
-struct Kept {
-    lines: BTreeMap<String, String>,
-    /// The whole lines that were read before. They must stay as they are.
-    before: String,
-}
-
-impl Kept {
-    fn read(&mut self, path: &Path) -> &BTreeMap<String, String> {
-        let file = std::fs::read_to_string(path).unwrap_or_default();
-        let whole = file.rfind('\n').map_or("", |end| &file[..=end]);
-        let new = whole.strip_prefix(&self.before).expect("what was whole has changed");
-        for line in new.lines() {
-            let message: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|e| panic!("{e}: {line}"));
-            self.lines.insert(message["dlqId"].as_str().unwrap().to_owned(), line.to_owned());
-        }
-        self.before = whole.to_owned();
-        &self.lines
-    }
-}
-
 /// Plans that a seed decides, so that a failure can be seen again.
-fn plans() -> impl Iterator<Item = Plan> {
-    let mut state = 0x9e37_79b9_u32;
+fn plans(seed: u32, requests: u32) -> impl Iterator<Item = Plan> {
+    let mut state = 0x9e37_79b9_u32 ^ seed;
     let mut next = move |below: u32| {
         state ^= state << 13;
         state ^= state >> 17;
         state ^= state << 5;
         state % below
     };
-    (0..KILLS).map(move |_| Plan { request: 1 + next(9), phase: next(3), spins: next(400) })
+    (0..EACH).map(move |_| Plan {
+        request: 1 + next(requests) as usize,
+        any: next(5) == 0,
+        moment: next(3) as usize,
+        spins: next(400),
+    })
 }
 
-#[test]
-fn an_archive_has_every_deleted_run_whenever_the_process_dies() {
-    let folder = tempfile::tempdir().unwrap();
-    let archive = folder.path().join("runs.ndjson");
-    let (reaper, url) = Reaper::start(1_800, Some(archive.clone()));
-    let sent: BTreeMap<String, String> =
-        reaper.service.lock().unwrap().runs().map(|run| (run.dlq_id.clone(), Run::to_json(run))).collect();
-    let delete = || {
-        let mut command = command(&url);
-        command.args(["delete", "--all", "--yes", "--json", "--page-size", "10", "--archive"]).arg(&archive);
-        command
-    };
-    let (mut died, mut archived) = (0, Kept::default());
-    for plan in plans() {
-        let output = reaper.run(delete(), Some(plan));
-        died += u32::from(output.status.code().is_none());
-        let (kept, left) = (archived.read(&archive), reaper.left());
-        for (id, message) in sent.iter().filter(|(id, _)| !left.contains(*id)) {
-            assert_eq!(kept.get(id), Some(message), "{id} is gone and not kept after {plan:?}");
-        }
+/// What the kills hit: the method of the request, and when.
+type Hits = BTreeMap<String, u32>;
+
+fn strike(
+    server: &Server,
+    plan: &Mutex<Option<Plan>>,
+    hits: &Mutex<Hits>,
+    moment: Moment,
+    request: &Request<Vec<u8>>,
+    meets: &str,
+) {
+    let mut plan = plan.lock().unwrap();
+    let Some(now) = *plan else { return };
+    if !now.any && request.method() != meets {
+        return;
     }
-    assert_eq!(died, KILLS);
-    let output = reaper.run(delete(), None);
-    let report = json(&output);
-    assert_eq!((output.status.code(), report["verified"].as_bool()), (Some(0), Some(true)), "{}", text(&output.stderr));
-    assert!(reaper.left().is_empty());
-    assert_eq!(*archived.read(&archive), sent);
+    let met = server.met.fetch_add(usize::from(moment == Moment::Arrived), Ordering::SeqCst);
+    let met = met + usize::from(moment == Moment::Arrived);
+    let (when, name) = MOMENTS[now.moment];
+    if met < now.request || when != moment {
+        return;
+    }
+    *plan = None;
+    for _ in 0..now.spins {
+        std::thread::yield_now();
+    }
+    if let Some(pid) = *server.pid.lock().unwrap() {
+        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
+        *hits.lock().unwrap().entry(format!("{} {name}", request.method())).or_default() += 1;
+    }
 }
 
-#[test]
-fn a_checkpoint_goes_on_whenever_the_process_dies() {
-    let folder = tempfile::tempdir().unwrap();
-    let checkpoint = folder.path().join("position.json");
-    let (reaper, url) = Reaper::start(12_000, None);
-    let delete = || {
-        let mut command = command(&url);
-        command.args(["delete", "--all", "--yes", "--json", "--page-size", "10", "--checkpoint"]).arg(&checkpoint);
-        command
-    };
-    let mut died = 0;
-    for plan in plans() {
-        let output = reaper.run(delete(), Some(plan));
-        died += u64::from(output.status.code().is_none());
+/// Some deaths, and the end. Returns how often something had to be settled.
+fn die(operation: &'static Operation, seed: u32, hits: &Arc<Mutex<Hits>>) -> u32 {
+    let plan = Arc::new(Mutex::new(None));
+    let (of_server, hit) = (Arc::clone(&plan), Arc::clone(hits));
+    let scene = Scene::new(operation, operation.for_ten_kills, move |server, moment, request| {
+        strike(server, &of_server, &hit, moment, request, operation.meets);
+        None
+    });
+    scene.server.armed.store(true, Ordering::SeqCst);
+    let again = || command_of(&scene.world.url(), &scene.args());
+    let (mut settled, mut archived, mut settlements) = (Settled::default(), Archived::default(), 0);
+    for next in plans(
+        seed,
+        match operation.asks {
+            0..=10 => 9,
+            11..=50 => 3,
+            _ => 2,
+        },
+    ) {
+        *plan.lock().unwrap() = Some(next);
+        let mut output = scene.run(again());
+        while output.status.code().is_some() {
+            assert!(in_doubt(&output), "it ended by itself, {next:?}: {}", text(&output.stderr));
+            let settlement = scene.settlement(&mut settled, &output).unwrap();
+            settlements += 1;
+            output = scene.run({
+                let mut command = again();
+                command.args(["--settle", settlement]).stdout(Stdio::piped());
+                command
+            });
+        }
+        scene.check();
+        scene.check_archive(&mut archived);
         // Whole at any moment; absent only before the first request.
-        if let Ok(saved) = std::fs::read(&checkpoint) {
+        if let Ok(saved) = std::fs::read(scene.path("position")) {
             serde_json::from_slice::<serde_json::Value>(&saved).unwrap();
         }
     }
-    assert_eq!(died, u64::from(KILLS));
-    let output = reaper.run(delete(), None);
-    let report = json(&output);
-    assert_eq!((output.status.code(), report["verified"].as_bool()), (Some(0), Some(true)), "{}", text(&output.stderr));
-    let count = |name: &str| report[name].as_u64().unwrap();
-    let (deleted, unconfirmed, truth) = (count("deleted"), count("unconfirmed"), 12_000);
-    assert!(reaper.left().is_empty());
-    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0, "litter");
-    assert!(
-        deleted <= truth && deleted + 10 * unconfirmed >= truth && unconfirmed <= LANES * died,
-        "{deleted} {unconfirmed}"
+    let output = scene.run(again());
+    let output = if in_doubt(&output) { scene.go_on(&mut settled, output) } else { output };
+    scene.check_end(&output, Some(&mut archived));
+    let unconfirmed = crate::scene::report(&output)["unconfirmed"].as_u64().unwrap();
+    assert!(unconfirmed <= LANES * u64::from(EACH), "{unconfirmed}");
+    settlements
+}
+
+fn survives(name: &str) {
+    let operation = OPERATIONS.iter().find(|operation| operation.name == name).unwrap();
+    let kills = std::env::var("DLQ_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let (hits, start) = (Arc::default(), Instant::now());
+    let settlements: u32 = (0..kills.div_ceil(EACH)).map(|seed| die(operation, seed, &hits)).sum();
+    let hits = hits.lock().unwrap();
+    eprintln!(
+        "{name}: {} kills in {:.1} s, {settlements} settlements: {hits:?}",
+        hits.values().sum::<u32>(),
+        start.elapsed().as_secs_f64()
     );
+}
+
+/// Each that is killed has its test, so that they run at once.
+macro_rules! killed {
+    ($($test:ident: $name:literal,)*) => {
+        $(#[test] fn $test() { survives($name); })*
+
+        #[test]
+        fn each_operation_that_is_to_be_killed_is() {
+            let named: Vec<&str> = OPERATIONS.iter().filter(|one| one.for_ten_kills > 0).map(|one| one.name).collect();
+            assert_eq!(named, [$($name),*]);
+        }
+    };
+}
+
+killed! {
+    delete_by_filter: "delete by filter",
+    delete_by_ids: "delete by ids",
+    archived_delete: "archived delete",
+    resume_by_filter: "resume by filter",
+    restart_on_lanes: "restart on lanes",
+    resume_by_ids: "resume by ids",
 }

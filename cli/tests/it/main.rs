@@ -5,6 +5,7 @@ mod command;
 mod common;
 mod emulator;
 mod escapes;
+mod faults;
 mod files;
 mod going_on;
 mod ids;
@@ -13,13 +14,22 @@ mod lanes;
 mod maximum;
 mod memory;
 mod mismatch;
+mod operations;
 mod output;
 mod paste;
 mod progress;
 mod prompt;
 mod runs;
+#[cfg(unix)]
+mod scene;
 mod sentences;
+#[path = "../../../transport-ureq/tests/it/suite/faults.rs"]
+mod socket;
 mod starting;
+#[path = "../../../transport-ureq/tests/it/suite/tls.rs"]
+mod tls;
 mod two_processes;
 mod unreachable;
 mod wording;
+#[path = "../../../transport-ureq/tests/it/suite/world.rs"]
+mod world;
