@@ -1,17 +1,14 @@
 //! The files the command writes: private, never through symbolic links, and never on somebody else's.
 #![cfg(unix)]
 
-use http::Request;
-use std::fs::{self, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
-use std::sync::{Arc, Mutex};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Service, sample};
 
 use crate::common::{NEWEST, command, emulator, json, run, text};
+use crate::world::{Moment, World};
 
 /// The command under a shell that sets something first.
 fn under(url: &str, first: &str, args: &[&str]) -> Output {
@@ -211,74 +208,25 @@ fn a_torn_line_is_taken_off_however_long_it_is() {
     }
 }
 
-/// A server that lets a test do something before each request is served.
-fn hooked(runs: usize, mut before: impl FnMut(&str) + Send + 'static) -> (Arc<Mutex<Service>>, String) {
-    let mut service = Service::new(Config::default());
-    sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
-    let service = Arc::new(Mutex::new(service));
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let served = Arc::clone(&service);
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            while serve(&served, stream.as_ref().unwrap(), &mut before).is_some() {}
-        }
-    });
-    (service, url)
-}
-
-fn serve(service: &Mutex<Service>, mut stream: &TcpStream, before: &mut impl FnMut(&str)) -> Option<()> {
-    let mut reader = BufReader::new(stream.try_clone().ok()?);
-    let mut line = String::new();
-    reader.read_line(&mut line).ok().filter(|read| *read > 0)?;
-    let mut header = String::new();
-    while reader.read_line(&mut header).ok()? > 2 {
-        header.clear();
-    }
-    let mut words = line.split(' ');
-    let (method, target) = (words.next()?, words.next()?);
-    before(method);
-    let request = Request::builder().method(method).uri(target);
-    let request = request.header("authorization", format!("Bearer {LOCAL_TOKEN}")).body(Vec::new()).unwrap();
-    let response = service.lock().unwrap().handle(NEWEST, request);
-    let head = format!("HTTP/1.1 {}\r\ncontent-length: {}\r\n\r\n", response.status().as_u16(), response.body().len());
-    stream.write_all(&[head.as_bytes(), response.body()].concat()).ok()
-}
-
+/// When nothing is left to delete, too. The table of faults has it in the middle.
 #[test]
-fn an_archive_that_somebody_changes_stops_the_deleting() {
-    type Change = fn(&Path);
-    let changes: [(&str, Change); 5] = [
-        ("unlinked", |path| fs::remove_file(path).unwrap()),
-        ("renamed", |path| fs::rename(path, path.with_extension("old")).unwrap()),
-        ("replaced", |path| {
-            fs::copy(path, path.with_extension("copy")).unwrap();
-            fs::rename(path.with_extension("copy"), path).unwrap();
-        }),
-        ("truncated", |path| OpenOptions::new().write(true).open(path).unwrap().set_len(0).unwrap()),
-        ("written to", |path| OpenOptions::new().append(true).open(path).unwrap().write_all(b"x\n").unwrap()),
-    ];
-    // In the middle, and when nothing is left to delete.
-    for (runs, change_at, deleted) in [(100, 2, 20), (10, 1, 10)] {
-        for (how, change) in changes {
-            let folder = tempfile::tempdir().unwrap();
-            let path = folder.path().join("runs.ndjson");
-            let archive = path.clone();
-            let mut deletes = 0;
-            let (service, url) = hooked(runs, move |method| {
-                deletes += u32::from(method == "DELETE");
-                if method == "DELETE" && deletes == change_at {
-                    change(&archive);
-                }
-            });
-            let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--archive", path.to_str().unwrap()];
-            let output = run(&url, &args);
-            let (report, error) = (json(&output), text(&output.stderr));
-            assert_eq!((output.status.code(), report["deleted"].as_u64()), (Some(3), Some(deleted)), "{how}: {error}");
-            assert!(error.contains("somebody else") && error.contains("nothing more was deleted"), "{how}: {error}");
-            assert_eq!(service.lock().unwrap().deleted_total(), deleted, "{how}");
+fn an_archive_that_somebody_changes_at_the_end_stops_the_deleting() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.ndjson");
+    let archive = path.clone();
+    let mut service = Service::new(Config::default());
+    service.extend(sample::runs(10, 1, NEWEST));
+    let world = World::start(service, move |_, moment, request| {
+        if moment == Moment::Arrived && request.method() == "DELETE" {
+            fs::remove_file(&archive).unwrap();
         }
-    }
+        None
+    });
+    let output = run(&world.url(), &["delete", "--all", "--yes", "--json", "--archive", path.to_str().unwrap()]);
+    world.down();
+    let (report, error) = (json(&output), text(&output.stderr));
+    assert_eq!((output.status.code(), report["deleted"].as_u64()), (Some(3), Some(10)), "{error}");
+    assert!(error.contains("somebody else") && error.contains("nothing more was deleted"), "{error}");
 }
 
 /// A bound on file sizes stands in for a kill in the middle of writing: its signal ends the process there.
