@@ -11,7 +11,9 @@ use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Service, sample};
 
 type Send = Box<dyn Fn(Request<()>) -> Result<Response<Vec<u8>>, TransportFailure>>;
 
-pub(super) const TRANSPORTS: [(&str, fn(&Fault, &Place) -> Send); 2] = [("ureq", ureq), ("reqwest", reqwest)];
+type Connect = fn(&Fault, &Place) -> Send;
+
+pub(super) const TRANSPORTS: [(&str, Connect); 2] = [("ureq", ureq), ("reqwest", reqwest)];
 
 const LONG: Duration = Duration::from_secs(30);
 
@@ -60,7 +62,7 @@ fn reqwest(fault: &Fault, place: &Place) -> Send {
 }
 
 /// What the fault makes of it, and the sentence of the failure.
-pub(super) fn meet(fault: &Fault, connect: fn(&Fault, &Place) -> Send) -> (&'static str, String) {
+pub(super) fn meet(fault: &Fault, connect: Connect) -> (&'static str, String) {
     let (place, world) = match &fault.way {
         Way::Elsewhere(start) => (start(), None),
         Way::Service(broken) => {
