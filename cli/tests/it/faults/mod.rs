@@ -25,12 +25,12 @@ const MATCHING: usize = 150;
 
 const AT_ONCE: usize = 16;
 
-/// No request is served, for longer than a test takes.
+/// No request is served, for longer than an interrupt takes.
 const BUSY: Break = Break {
     carried_out: false,
     reset: false,
     respond: |_, stream, _| {
-        let _ = stream.write_all(b"HTTP/1.1 429 Busy\r\nretry-after: 30\r\ncontent-length: 0\r\n\r\n");
+        let _ = stream.write_all(b"HTTP/1.1 429 Busy\r\nretry-after: 10\r\ncontent-length: 0\r\n\r\n");
     },
 };
 
@@ -133,7 +133,7 @@ fn meet(row: &'static Row, operation: &'static Operation, at: usize) -> Seen {
     let (promise, exits) = promised(row.promise, operation);
     let code = output.status.code();
     assert!(exits.contains(&code), "exit {code:?}, not {exits:?}: {said}");
-    check(row, &scene, &output);
+    check(row, &scene, &output, at);
     let exit = code.map_or_else(|| "killed".to_owned(), |code| code.to_string());
     let seen = Seen { promise, exit, said: mask(&said, &scene) };
     go_on(row, &scene, output);
@@ -141,7 +141,7 @@ fn meet(row: &'static Row, operation: &'static Operation, at: usize) -> Seen {
 }
 
 /// What was promised, in the service's own numbers.
-fn check(row: &Row, scene: &Scene, output: &Output) {
+fn check(row: &Row, scene: &Scene, output: &Output, at: usize) {
     let (said, operation) = (text(&output.stderr), scene.operation);
     scene.check();
     assert!(scene.world.poured() < 64 << 20, "{} bytes were taken", scene.world.poured());
@@ -159,6 +159,12 @@ fn check(row: &Row, scene: &Scene, output: &Output) {
             let mut asked = scene.server.asked.lock().unwrap().clone();
             asked.sort_unstable();
             assert!(asked.windows(2).all(|two| two[0] != two[1]), "it was sent again: {asked:?}");
+        }
+        Promise::Stopped if matches!(row.strike, Strike::Act(_)) => {
+            assert_eq!(scene.server.met.load(Ordering::SeqCst), at, "something was sent afterwards");
+        }
+        Promise::Stopped if operation.effect == Effect::Starts && !operation.started_runs_stay => {
+            assert!(scene.done() < scene.matching(), "it went on to the end");
         }
         Promise::Unknown if operation.meets == "DELETE" => assert!(unconfirmed >= Some(1), "{report:?}: {said}"),
         _ => {}

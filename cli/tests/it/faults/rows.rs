@@ -38,7 +38,7 @@ pub(super) enum Strike {
     Break(Break),
     /// Something happens on this machine, and the request is served.
     Act(fn(&Blow<'_>)),
-    /// The process gets a signal, and its request the response. Any other finds the server busy for half a minute.
+    /// The process gets a signal, and its request the response. Any other finds the server busy.
     Signal(Signal),
     /// The process gets signals until it has ended, and its request was carried out.
     Signals(Signal),
