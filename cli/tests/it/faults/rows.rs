@@ -206,7 +206,16 @@ fn of_signals() -> Vec<Row> {
 fn locked(path: &Path) -> Option<Box<dyn Any>> {
     let file = OpenOptions::new().create(true).append(true).open(path).unwrap();
     rustix::fs::flock(&file, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
-    Some(Box::new(file))
+    Some(Box::new(Locked(file)))
+}
+
+struct Locked(File);
+
+/// A process that another thread is just starting may still have the file, up to its exec: to close it is not enough.
+impl Drop for Locked {
+    fn drop(&mut self) {
+        rustix::fs::flock(&self.0, rustix::fs::FlockOperation::Unlock).unwrap();
+    }
 }
 
 fn beside(position: &Path, suffix: &str) -> std::path::PathBuf {
