@@ -20,6 +20,7 @@ mod listing;
 mod one_lane;
 mod query;
 mod results;
+mod saved;
 mod scenarios;
 mod starting;
 mod world;
