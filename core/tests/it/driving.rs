@@ -3,12 +3,15 @@
 use crate::one_lane::{One, OneStep, Respond};
 use http::Response;
 use std::num::{NonZeroU32, NonZeroUsize};
+use std::ops::ControlFlow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
+use upstash_dlq_core::drive::{NextStep, next_step, report};
 use upstash_dlq_core::engine::RequestId;
 use upstash_dlq_core::wire::List;
 use upstash_dlq_core::{
-    BulkDelete, Delivery, Endpoint, Listing, Operation, RetryPolicy, Selection, Step, Token, TransportFailure,
-    UnixMillis,
+    BulkDelete, Delivery, Driven, Endpoint, Listing, Observer, Operation, RetryPolicy, Selection, Step, Token,
+    TransportFailure, UnixMillis,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -118,4 +121,35 @@ fn the_halt_has_the_cause_of_unconfirmed_passes() {
         }
     };
     assert!(halt.to_string().contains("gone away"), "{halt}");
+}
+
+/// With many connections, a driver goes step by step.
+#[test]
+fn a_step_that_awaits_a_response_waits_only_while_one_is_on_its_way() {
+    let mut archived = BulkDelete::builder(endpoint(), Selection::Everything).build_archived();
+    let NextStep::Send(id, _) = next_step(&mut archived, Duration::ZERO, &mut ()) else { panic!() };
+    assert!(matches!(next_step(&mut archived, Duration::ZERO, &mut ()), NextStep::Wait(None)));
+    let page = Response::new(r#"{"messages":[{"dlqId":"a"}]}"#);
+    assert!(report(&mut archived, id, Ok::<_, Delivery>(page), &mut ()).is_continue());
+    // It waits for its caller, who gets control back.
+    assert!(matches!(next_step(&mut archived, Duration::ZERO, &mut ()), NextStep::End(Driven::Stopped)));
+}
+
+/// Panics before the first request.
+struct Panics;
+
+impl Observer<BulkDelete> for Panics {
+    fn before_send(&mut self, operation: &BulkDelete) -> ControlFlow<()> {
+        assert_eq!(operation.in_flight(), 0, "it counts as in flight from now on");
+        ControlFlow::Continue(())
+    }
+}
+
+#[test]
+fn a_request_that_an_observer_has_panicked_at_is_taken_back() {
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
+    let panicked = catch_unwind(AssertUnwindSafe(|| drop(next_step(&mut delete, Duration::ZERO, &mut Panics))));
+    assert!(panicked.is_err());
+    assert_eq!((delete.in_flight(), delete.totals().requests), (0, 0));
+    assert!(matches!(next_step(&mut delete, Duration::ZERO, &mut ()), NextStep::Send(..)));
 }

@@ -22,5 +22,6 @@ mod query;
 mod results;
 mod saved;
 mod scenarios;
+mod setup;
 mod starting;
 mod world;
