@@ -9,6 +9,8 @@ mod archive_steps;
 mod checkpoint;
 mod corpus;
 mod errors;
+#[path = "../../../fuzz/src/id_spool.rs"]
+pub mod id_spool;
 mod spool;
 mod step_disk;
 
