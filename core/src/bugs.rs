@@ -69,6 +69,8 @@ mod list {
         StartRepeated,
         /// A lost connection counts as a request that was not sent.
         UnknownTakenAsNotSent,
+        /// A request that was not sent counts as one that may have been carried out.
+        NotSentTakenAsUnknown,
         /// An unconfirmed request is not counted.
         UnconfirmedNotCounted,
         /// A retried page is counted twice.
@@ -113,6 +115,8 @@ mod list {
         FinishedBegunAgain,
         /// A checkpoint brings back the whole maximum.
         BudgetRefilled,
+        /// A checkpoint brings back no counts.
+        TotalsNotCarried,
         /// A request that was settled as carried out is sent again.
         AppliedSentAgain,
         /// Whoever drives on forgets what was in flight.

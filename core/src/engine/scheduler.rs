@@ -309,6 +309,7 @@ impl<P: Plan> Scheduler<P> {
     ) -> Result<Event<P::Page>, InvalidState> {
         let asked = self.land(id)?;
         let class = match failure.delivery {
+            Delivery::NotSent if bug!(NotSentTakenAsUnknown) => RetryClass::Unknown { wait: None },
             Delivery::NotSent => RetryClass::NotDone { wait: None },
             Delivery::Unknown if bug!(UnknownTakenAsNotSent) => RetryClass::NotDone { wait: None },
             Delivery::Unknown => {
