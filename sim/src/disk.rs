@@ -4,7 +4,7 @@
 //! It knows nothing of archives and checkpoints.
 
 use crate::random::Random;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -95,6 +95,8 @@ struct State {
     unsynced: Vec<NameChange>,
     steps: u64,
     troubles: BTreeMap<u64, Trouble>,
+    looks: u64,
+    failing_looks: BTreeSet<u64>,
     /// The lives of all processes that run. A loss of power ends them all.
     running: Vec<Life>,
     opened: u64,
@@ -123,10 +125,19 @@ pub(crate) struct SimFile {
 }
 
 impl Machine {
-    pub(crate) fn new(troubles: BTreeMap<u64, Trouble>) -> Self {
+    pub(crate) fn new(troubles: BTreeMap<u64, Trouble>, failing_looks: BTreeSet<u64>) -> Self {
         let machine = Self::default();
-        machine.lock().troubles = troubles;
+        let mut state = machine.lock();
+        (state.troubles, state.failing_looks) = (troubles, failing_looks);
+        drop(state);
         machine
+    }
+
+    /// From now on nothing goes wrong.
+    pub(crate) fn calm(&self) {
+        let mut state = self.lock();
+        state.troubles.clear();
+        state.failing_looks.clear();
     }
 
     /// A process that begins now.
@@ -287,6 +298,12 @@ impl ProcessDisk {
         let mut state = self.machine.lock();
         if !self.life.is_alive() {
             return Err(stopped());
+        }
+        let number = state.looks;
+        state.looks += 1;
+        if state.failing_looks.contains(&number) {
+            self.trace.add(|| format!("  disk: look {number} !! fails"));
+            return Err(Error::other("the disk cannot be read"));
         }
         look(&mut state)
     }

@@ -6,7 +6,7 @@ use crate::schedule::{Driving, Fate, Item, LONGEST_CLOCK_STEP, Property, Schedul
 use crate::selection::FIRST_ARRIVAL;
 
 /// Which way of drawing this is. With another one, a seed is another history.
-pub const DRAW: u32 = 1;
+pub const DRAW: u32 = 2;
 
 impl Schedule {
     /// Draws everything from the seed.
@@ -70,7 +70,8 @@ impl Schedule {
                 Item::Arrival { at_ms: random.below(1_000), run: FIRST_ARRIVAL + arrivals }
             });
         }
-        Self { seed, items }
+        let numbers = (0..items.len()).collect();
+        Self { seed, items, numbers }
     }
 }
 
@@ -107,6 +108,7 @@ fn property(random: &mut Random) -> Property {
         60 => Property::LoopingCursors,
         61 => Property::ExpiredCursors,
         62 if random.chance(20) => Property::EndlessCursors,
+        63 => Property::ListingIgnoresCount,
         at => often(random, at % 14),
     }
 }
@@ -169,12 +171,13 @@ fn fate(random: &mut Random) -> Fate {
         14 => Fate::Busy(0),
         15 => Fate::Busy(u32::try_from(random.within(1, 5)).unwrap_or(1)),
         16 => Fate::Status(random.pick(&[500, 502, 503, 504]).unwrap_or(500)),
-        17..=18 => Fate::AppliedError,
+        17..=18 => Fate::AppliedError(random.pick(&[500, 502, 503, 504]).unwrap_or(502)),
         19 => Fate::Html,
         20 => Fate::NoCount,
         21 => Fate::RepeatCursor,
         22 => Fate::FreshCursor,
         23 => Fate::CursorExpired,
+        24 if random.chance(50) => Fate::Echo(random.pick(&[400, 401, 429, 500]).unwrap_or(401)),
         24 => Fate::Status(random.pick(&[307, 400, 401, 404]).unwrap_or(401)),
         25..=26 => Fate::KillBefore,
         27..=28 => Fate::KillAfter,
@@ -196,5 +199,8 @@ fn troubles(random: &mut Random, work: Work, items: &mut Vec<Item>) {
             _ => Trouble::PowerAfter,
         };
         items.push(Item::Disk(random.below(90), trouble));
+    }
+    while random.chance(12) {
+        items.push(Item::LookFails(random.below(60)));
     }
 }

@@ -1,6 +1,6 @@
 //! Runs one schedule, and holds what happened against the promises.
 
-use crate::client::Chain;
+use crate::client::{Chain, End};
 use crate::network::LATEST_MS;
 use crate::promises;
 use crate::random::Random;
@@ -10,6 +10,7 @@ use crate::world::World;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
+use upstash_dlq_core::Halt;
 
 /// The most virtual time that a history may take.
 const LONGEST: Duration = Duration::from_secs(4 * 3_600);
@@ -61,7 +62,22 @@ fn run_in_virtual_time(schedule: Schedule, trace: &Trace) -> Report {
         }
         // What is on its way arrives.
         tokio::time::sleep(Duration::from_millis(LATEST_MS + 30_000)).await;
-        promises::check(&world, chain.end());
+        promises::check(&world, chain.end(), &chain.halts());
+        if promises::must_end_well(&world, chain.end()) {
+            // A person tries again, when nothing goes wrong any more.
+            world.calm();
+            let lived = tokio::time::timeout(LONGEST, Arc::clone(&chain).live(false)).await;
+            let end = chain.end();
+            let is_over = match &end {
+                Some(End::Complete(_) | End::GivenUp) => true,
+                // Nobody can say how many are missing.
+                Some(End::Halted(halt, _)) => matches!(**halt, Halt::MaximumUnconfirmed),
+                _ => false,
+            };
+            if lived.is_err() || !is_over {
+                world.violated(format!("once nothing goes wrong, the work is completed: {end:?}"));
+            }
+        }
         let facts = world.facts();
         Report { violations: facts.violations, requests: facts.asked.len(), trace: Vec::new() }
     })

@@ -104,7 +104,12 @@ fn run_all(seeds: Range<u64>) -> bool {
     for (seed, violations) in summary.failures.iter().take(5) {
         println!("\nseed {seed}");
         violations.iter().for_each(|violation| println!("  {violation}"));
-        let kept = shrink(&Schedule::from_seed(*seed));
+        let whole = Schedule::from_seed(*seed);
+        let kept = shrink(&whole);
+        if let Some(kept) = &kept {
+            println!("  with {} of its {} items:", kept.len(), whole.len());
+            run(&whole.only(kept), false).violations.iter().for_each(|violation| println!("  {violation}"));
+        }
         println!("  replay it: {}", replay_command(*seed, kept.as_deref()));
     }
     summary.failures.is_empty()

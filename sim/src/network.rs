@@ -4,7 +4,7 @@ use crate::disk::Life;
 use crate::random::Random;
 use crate::schedule::{Fate, Property};
 use crate::world::{Process, World};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -103,7 +103,12 @@ impl Network {
             }
             Some(Fate::Status(307)) => serve(Some(Fault::Redirect)),
             Some(Fate::Status(status)) => serve(Some(Fault::ServerError(status))),
-            Some(Fate::AppliedError) => serve(Some(Fault::AppliedServerError)),
+            Some(Fate::AppliedError(status)) => with_status(serve(Some(Fault::AppliedServerError)), status),
+            Some(Fate::Echo(status)) => {
+                let token = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+                let body = format!(r#"{{"error":"{} is refused"}}"#, token.unwrap_or_default());
+                with_status(serve(Some(Fault::ServerError(status))).map(|_| body.into_bytes()), status)
+            }
             Some(Fate::Html) => serve(Some(Fault::Html)),
             Some(Fate::NoCount) => serve(Some(Fault::NoDeleted)),
             Some(Fate::RepeatCursor) => serve(Some(Fault::RepeatCursor)),
@@ -192,6 +197,11 @@ impl Network {
         self.world.say(|| "the machine loses its power".into());
         self.world.machine.lose_power(&mut Random::new(self.world.schedule.seed ^ number as u64));
     }
+}
+
+fn with_status(mut response: Response<Vec<u8>>, status: u16) -> Response<Vec<u8>> {
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    response
 }
 
 /// The cursor of a page that the emulator has written.

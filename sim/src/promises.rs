@@ -7,33 +7,75 @@ use crate::schedule::{Driving, Fate, Item, Property, RunIndex, Schedule, Target,
 use crate::selection::{FIRST_ARRIVAL, run};
 use crate::world::{Facts, World, archive_path};
 use std::collections::{BTreeMap, BTreeSet};
-use upstash_dlq_core::Halt;
+use upstash_dlq_core::{Halt, Totals};
 use upstash_dlq_emulator::LOCAL_TOKEN;
 
 /// Holds everything that happened against the promises, and tells the world of each that was broken.
-pub(crate) fn check(world: &World, end: Option<End>) {
+pub(crate) fn check(world: &World, end: Option<End>, halts: &[End]) {
     let history = History { schedule: &world.schedule, facts: world.facts() };
     let mut broken = Vec::new();
     let mut promise = |name: &str, found: Option<String>| broken.extend(found.map(|found| format!("{name}: {found}")));
     promise("no run is started twice", history.started_twice());
     promise("what is deleted is in the archive", history.lost_from_the_archive(world));
     promise("no token is in a file", secret_in_a_file(world));
-    // An operation that cannot begin has no counts.
-    let has_begun = !matches!(&end, Some(End::Halted(halt, _)) if matches!(**halt, Halt::InvalidSetting { .. }));
-    if let (Some(End::Complete(claim) | End::Halted(_, claim)), true) = (&end, has_begun) {
+    for end in halts.iter().chain(&end) {
+        let (End::Complete(claim) | End::Halted(_, claim)) = end else { continue };
+        if let End::Halted(halt, _) = end {
+            promise("a halt has a reason", history.groundless(halt));
+            if has_not_begun(halt, claim) {
+                continue;
+            }
+        }
         promise("a maximum holds", history.beyond_the_maximum(claim));
         promise("counts are exact, or a lower bound", history.wrong_count(claim));
+        promise("requests are counted", history.wrong_requests(claim));
+        promise("what counts as archived is on the disk", history.wrong_archived(claim, world));
         promise("nothing is called unknown that is known", history.needless_doubt(claim));
     }
-    match &end {
-        Some(End::Complete(claim)) => promise("complete is true", history.incomplete(claim)),
-        Some(End::Halted(halt, _)) => promise("a halt has a reason", history.groundless(halt)),
-        _ => {}
+    if let Some(End::Complete(claim)) = &end {
+        promise("complete is true", history.incomplete(claim));
+        promise("a maximum is reached", history.short_of_the_maximum(claim));
+        promise("verified is true", history.wrongly_verified(claim));
+        promise("nothing is left behind", history.left_behind(world));
     }
     if !matches!(end, Some(End::Complete(_))) && history.is_harmless() {
         promise("without faults, the work is completed", Some(format!("it ended so: {end:?}")));
     }
     broken.into_iter().for_each(|broken| world.violated(broken));
+}
+
+/// Whether a person who tries again, when nothing goes wrong any more, must come to the end.
+pub(crate) fn must_end_well(world: &World, end: Option<End>) -> bool {
+    let history = History { schedule: &world.schedule, facts: world.facts() };
+    let schedule = history.schedule;
+    let is_open = match end {
+        Some(End::Halted(halt, _)) => !matches!(*halt, Halt::MaximumUnconfirmed),
+        Some(End::Unusable(_)) => true,
+        _ => false,
+    };
+    let is_broken = |property: Property| {
+        !matches!(
+            property,
+            Property::OffsetCursors | Property::NewestFirst | Property::BoundCursors | Property::StartedRunsStay
+        )
+    };
+    let is_moved = |item: &Item| matches!(item, Item::ClockStep { .. } | Item::ArchiveRemoved { .. });
+    // A service refuses to start runs of which one is not there.
+    let starts_absent = schedule.work().starts() && (history.is_disturbed() || history.names_absent());
+    // A cursor that came again stays a halt for what must not be repeated.
+    let in_circles = schedule.work().starts() && history.server_lies();
+    is_open
+        && history.facts.violations.is_empty()
+        && !schedule.has(is_broken)
+        && !schedule.items.iter().any(is_moved)
+        && !starts_absent
+        && !in_circles
+}
+
+/// Whether the operation has no counts: its settings are wrong, or it ended before its store was read.
+fn has_not_begun(halt: &Halt, claim: &Claim) -> bool {
+    let is_unread = claim.totals == Totals::default() && matches!(halt, Halt::Stopped | Halt::StoreFailed(_));
+    is_unread || matches!(halt, Halt::InvalidSetting { .. })
 }
 
 struct History<'a> {
@@ -130,16 +172,16 @@ impl History<'_> {
     fn needless_doubt(&self, claim: &Claim) -> Option<String> {
         let is_unknown = |fate: Fate| match fate {
             Fate::RequestLost | Fate::ResponseLost | Fate::CutShort(_) | Fate::CutUnseen(_) | Fate::Late(_) => true,
-            Fate::AppliedError | Fate::Html | Fate::NoCount => true,
+            Fate::AppliedError(_) | Fate::Html | Fate::NoCount => true,
             Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter => true,
             Fate::Slow(ms) => ms > 20_000,
-            Fate::Status(status) => status >= 500,
+            Fate::Status(status) | Fate::Echo(status) => status >= 500,
             Fate::NotSent | Fate::Doubled(_) | Fate::Busy(_) => false,
             Fate::RepeatCursor | Fate::FreshCursor | Fate::CursorExpired => false,
         };
         let is_interrupted = |item: &Item| match item {
             // A checkpoint whose last step failed may be in its place, and tells of a request that was not sent.
-            Item::Disk(..) | Item::Kill { .. } | Item::PowerLoss { .. } => true,
+            Item::Disk(..) | Item::LookFails(_) | Item::Kill { .. } | Item::PowerLoss { .. } => true,
             Item::Driving(driving) => *driving != Driving::Run,
             _ => false,
         };
@@ -150,6 +192,94 @@ impl History<'_> {
             return None;
         }
         Some(format!("{:?}, and every response arrived", claim.totals))
+    }
+
+    /// Whether an id was given that is not in the DLQ.
+    fn names_absent(&self) -> bool {
+        matches!(self.schedule.target(), Target::Ids(ids) if ids.iter().any(|id| *id >= self.schedule.runs()))
+    }
+
+    fn is_by_ids(&self) -> bool {
+        matches!(self.schedule.target(), Target::Ids(_))
+    }
+
+    /// Complete below the maximum, although runs are left.
+    fn short_of_the_maximum(&self, claim: &Claim) -> Option<String> {
+        let (max, work) = (self.schedule.max()?, self.schedule.work());
+        let is_trusted = self.is_by_ids() || work != Work::Delete;
+        let skips = self.has(Property::OffsetCursors) && !self.is_by_ids();
+        if matches!(work, Work::List | Work::Get)
+            || self.names_absent()
+            || (self.is_by_ids() && work == Work::Archive)
+            || self.is_disturbed()
+            || !self.schedule.verifies()
+            || (is_trusted && (self.server_lies() || self.server_denies()))
+            || (work.starts() && (claim.totals.unconfirmed > 0 || skips))
+        {
+            return None;
+        }
+        let acted = self.effects_of(claim);
+        if self.effects().count() as u64 > acted {
+            // An earlier operation has acted on some of them.
+            return None;
+        }
+        let is_left =
+            |index: &RunIndex| !self.facts.went.contains_key(index) && !self.facts.started.contains_key(index);
+        let left = self.all_along().find(is_left)?;
+        (acted < max).then(|| format!("{acted} of at most {max}, and run {left} is left"))
+    }
+
+    fn wrongly_verified(&self, claim: &Claim) -> Option<String> {
+        let selects = self.schedule.target().selection(0).is_some();
+        let is_asked_for = selects && self.schedule.max().is_none() && self.schedule.verifies();
+        match self.schedule.work() {
+            Work::Resume | Work::Restart if !self.is_by_ids() && claim.is_verified => {
+                Some("a resume by filter claims that nothing is left".into())
+            }
+            Work::Delete | Work::Archive if is_asked_for && !claim.is_verified => {
+                Some("complete without the verification that was asked for".into())
+            }
+            _ => None,
+        }
+    }
+
+    /// A file besides the archive that is there after a complete operation.
+    fn left_behind(&self, world: &World) -> Option<String> {
+        let is_hurt = |item: &Item| match item {
+            Item::Disk(..) | Item::LookFails(_) | Item::PowerLoss { .. } | Item::Kill { .. } => true,
+            Item::SecondProcess { .. } => true,
+            Item::Fate(_, fate) => matches!(fate, Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter),
+            _ => false,
+        };
+        if self.schedule.items.iter().any(is_hurt) {
+            return None;
+        }
+        let left = world.machine.files().into_iter().find(|(path, _)| *path != archive_path());
+        left.map(|(path, _)| format!("{} is still there", path.display()))
+    }
+
+    fn wrong_requests(&self, claim: &Claim) -> Option<String> {
+        let is_interrupted = |item: &Item| match item {
+            Item::Disk(..) | Item::LookFails(_) | Item::PowerLoss { .. } | Item::Kill { .. } => true,
+            Item::SecondProcess { .. } | Item::Driving(_) => true,
+            Item::Fate(_, Fate::NotSent | Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter) => true,
+            _ => false,
+        };
+        if self.schedule.work() == Work::ResumeListed || self.schedule.items.iter().any(is_interrupted) {
+            return None;
+        }
+        let asked = self.facts.asked.iter().filter(|asked| (claim.since..=claim.until).contains(&asked.process));
+        let asked = asked.count() as u64;
+        (claim.totals.requests != asked).then(|| format!("{:?}, and really {asked}", claim.totals))
+    }
+
+    fn wrong_archived(&self, claim: &Claim, world: &World) -> Option<String> {
+        let is_removed = self.schedule.items.iter().any(|item| matches!(item, Item::ArchiveRemoved { .. }));
+        if self.schedule.work() != Work::Archive || is_removed {
+            return None;
+        }
+        let lines = world.lasting_lines(&archive_path()).len() as u64;
+        (claim.archived > lines).then(|| format!("{} are said to be archived, and {lines} are", claim.archived))
     }
 
     /// The runs that were there all the time, and that the client was to act on.
@@ -212,7 +342,11 @@ impl History<'_> {
             Halt::InvalidSetting { .. } | Halt::Unbuildable(_) | Halt::UnusableMessage => Some(format!("{halt:?}")),
             Halt::Mismatch { .. } if !self.schedule.has(is_ignored_by_listings) => Some(format!("{halt:?}")),
             Halt::DatesIgnored if !self.schedule.has(is_ignored_by_listings) => Some(format!("{halt:?}")),
-            Halt::StillListed if !self.schedule.has(|property| matches!(property, Property::ListingLag(_))) => {
+            // A server that says it deleted, and did not, still lists.
+            Halt::StillListed
+                if !self.schedule.has(|property| matches!(property, Property::ListingLag(_)))
+                    && !self.server_lies() =>
+            {
                 Some(format!("{halt:?}"))
             }
             _ => None,
@@ -227,7 +361,7 @@ impl History<'_> {
         let starts_absent = work.starts() && matches!(&target, Target::Ids(ids) if ids.iter().any(|id| *id >= runs));
         let is_harmless = |item: &Item| match item {
             Item::Fate(_, Fate::Slow(ms)) => *ms < 20_000,
-            Item::Fate(..) | Item::Disk(..) | Item::Kill { .. } | Item::PowerLoss { .. } => false,
+            Item::Fate(..) | Item::Disk(..) | Item::LookFails(_) | Item::Kill { .. } | Item::PowerLoss { .. } => false,
             Item::Stop { .. } | Item::ClockStep { .. } | Item::SecondProcess { .. } => false,
             Item::ArchiveRemoved { .. } => false,
             Item::OtherDeletes { .. } => !work.starts(),

@@ -15,6 +15,8 @@ pub struct Schedule {
     pub(crate) seed: u64,
     /// What is drawn from the seed, in the order of drawing. What is not named has its default.
     pub(crate) items: Vec<Item>,
+    /// The number of each item in the whole schedule of the seed.
+    pub(crate) numbers: Vec<usize>,
 }
 
 /// One thing that differs from the plainest history.
@@ -44,6 +46,8 @@ pub(crate) enum Item {
     Fate(u32, Fate),
     /// What goes wrong at a step of the disk, by its number in the history.
     Disk(u64, Trouble),
+    /// A look at the disk fails, by its number in the history: a file cannot be opened, read or locked.
+    LookFails(u64),
     /// The client's process is killed.
     Kill { at_ms: u64 },
     /// The client's machine loses its power.
@@ -139,6 +143,8 @@ pub(crate) enum Property {
     DeleteIgnoresDates,
     /// Labels are ignored by listings.
     ListingIgnoresLabels,
+    /// The size of a page is ignored by listings: it has as many runs as there are.
+    ListingIgnoresCount,
     /// So many requests are served in a second.
     RateLimit(u32),
     /// A page after the first one comes with the cursor that it was asked for with.
@@ -172,8 +178,10 @@ pub(crate) enum Fate {
     Busy(u32),
     /// This status, and it was not carried out.
     Status(u16),
-    /// It is carried out, and the response is a 502.
-    AppliedError,
+    /// It is carried out, and the response has this status.
+    AppliedError(u16),
+    /// It is refused with this status, and the error repeats the token.
+    Echo(u16),
     /// It is carried out, and a proxy's page comes back with a 200.
     Html,
     /// It is carried out, and the response has no count.
@@ -206,9 +214,10 @@ impl Schedule {
     /// The same without all items but these. The first one always stays.
     #[must_use]
     pub fn only(&self, kept: &[usize]) -> Self {
-        let is_kept = |at: &usize| *at == 0 || kept.contains(at);
-        let items = self.items.iter().enumerate().filter(|(at, _)| is_kept(at)).map(|(_, item)| item.clone());
-        Self { seed: self.seed, items: items.collect() }
+        let is_kept = |number: usize| number == 0 || kept.contains(&number);
+        let all = self.numbers.iter().copied().zip(self.items.iter().cloned());
+        let (numbers, items) = all.filter(|(number, _)| is_kept(*number)).unzip();
+        Self { seed: self.seed, items, numbers }
     }
 
     /// The last value that an item gives, or the default.
@@ -268,8 +277,8 @@ impl Schedule {
 
 impl fmt::Display for Schedule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (at, item) in self.items.iter().enumerate() {
-            writeln!(f, "{at:4}  {item:?}")?;
+        for (number, item) in self.numbers.iter().zip(&self.items) {
+            writeln!(f, "{number:4}  {item:?}")?;
         }
         Ok(())
     }

@@ -23,6 +23,8 @@ pub(crate) struct Process {
     /// Counted over all clients.
     pub(crate) number: u32,
     pub(crate) life: Life,
+    /// When it began, in milliseconds of the history.
+    pub(crate) began_ms: u64,
 }
 
 /// One request as it was sent.
@@ -66,6 +68,10 @@ struct State {
     cursors: HashMap<String, BTreeSet<String>>,
     /// What was in the archive when somebody removed it.
     removed: BTreeSet<String>,
+    /// The present of the process that has resolved the selection's times, in milliseconds since the epoch.
+    resolved_at: Option<i64>,
+    /// From now on nothing goes wrong.
+    is_calm: bool,
 }
 
 /// What the promises are held against, when the history has ended.
@@ -109,9 +115,15 @@ impl World {
             violations: Vec::new(),
             cursors: HashMap::new(),
             removed: BTreeSet::new(),
+            resolved_at: None,
+            is_calm: false,
         };
         (0..schedule.runs()).for_each(|index| state.insert(index, 0));
-        let machine = Machine::new(troubles.collect());
+        let looks = schedule.items.iter().filter_map(|item| match item {
+            Item::LookFails(look) => Some(*look),
+            _ => None,
+        });
+        let machine = Machine::new(troubles.collect(), looks.collect());
         Self { machine, trace, start: Instant::now(), state: Mutex::new(state), schedule }
     }
 
@@ -145,14 +157,17 @@ impl World {
 
     pub(crate) fn violated(&self, promise: String) {
         self.say(|| format!("VIOLATION: {promise}"));
-        self.lock().violations.push(promise);
+        let mut state = self.lock();
+        if !state.violations.contains(&promise) {
+            state.violations.push(promise);
+        }
     }
 
     pub(crate) fn begin_process(&self, life: &Life) -> Process {
         let mut state = self.lock();
         let number = state.processes;
         state.processes += 1;
-        Process { number, life: life.clone() }
+        Process { number, life: life.clone(), began_ms: self.elapsed_ms() }
     }
 
     /// Says that a process has the file open that only one may have.
@@ -185,9 +200,12 @@ impl World {
             effects: Vec::new(),
             doubled: Vec::new(),
         };
-        if let Some(objection) = self.objection(request, &asked, &query) {
-            self.violated(objection);
-        }
+        let objections = [
+            self.objection(request, &asked, &query),
+            self.objection_to_times(&query),
+            self.objection_after_a_stop(process),
+        ];
+        objections.into_iter().flatten().for_each(|objection| self.violated(objection));
         let strange = asked.cursor.as_ref().filter(|cursor| {
             self.lock().cursors.get(*cursor).is_none_or(|purposes| !purposes.contains(&purpose_of(request)))
         });
@@ -208,6 +226,7 @@ impl World {
         *in_flight += 1;
         let in_flight = *in_flight;
         let fate = u32::try_from(number).ok().and_then(|number| state.fates.get(&number).copied());
+        let fate = fate.filter(|_| !state.is_calm);
         drop(state);
         self.say(|| {
             let target = request.uri().path_and_query().map_or("", |target| target.as_str());
@@ -224,6 +243,47 @@ impl World {
         if let Some(in_flight) = self.lock().in_flight.get_mut(&process.number) {
             *in_flight = in_flight.saturating_sub(1);
         }
+    }
+
+    /// Says that a process has resolved the times of the selection, which counts from then on.
+    pub(crate) fn on_resolved(&self, at: i64) {
+        self.lock().resolved_at = Some(at);
+    }
+
+    /// From now on nothing goes wrong.
+    pub(crate) fn calm(&self) {
+        self.say(|| "from now on nothing goes wrong".into());
+        self.lock().is_calm = true;
+        self.machine.calm();
+    }
+
+    pub(crate) fn is_calm(&self) -> bool {
+        self.lock().is_calm
+    }
+
+    /// What is wrong with the dates of a request: "until now" means the present of the process that has resolved it.
+    fn objection_to_times(&self, query: &[(String, String)]) -> Option<String> {
+        let is_relative = self.schedule.target() == crate::schedule::Target::RedUntilNow;
+        if !is_relative || !self.schedule.work().has_checkpoint() {
+            return None;
+        }
+        let to = query.iter().find(|(name, _)| name == "toDate").and_then(|(_, to)| to.parse::<i64>().ok())?;
+        let resolved_at = self.lock().resolved_at?;
+        (to > resolved_at).then(|| format!("times stay as they were: {to} is after {resolved_at}"))
+    }
+
+    /// What is wrong with a request of a process that was asked to stop.
+    fn objection_after_a_stop(&self, process: &Process) -> Option<String> {
+        let in_slices = matches!(self.schedule.driving(), crate::schedule::Driving::Slices { .. });
+        let is_told = match self.schedule.work() {
+            Work::ResumeListed => false,
+            Work::Delete => !in_slices,
+            _ => true,
+        };
+        let now = self.elapsed_ms();
+        let was_asked = |item: &Item| matches!(item, Item::Stop { at_ms } if *at_ms > process.began_ms && now > *at_ms);
+        let is_late = is_told && !self.is_calm() && self.schedule.items.iter().any(was_asked);
+        is_late.then(|| format!("a stop stops: process {} sends a request at {now} ms", process.number))
     }
 
     /// What is wrong with a request, whatever becomes of it.
@@ -429,6 +489,7 @@ fn config(schedule: &Schedule) -> Config {
             Property::ListingIgnoresTo => ignore(&mut config, Method::GET, &["toDate"]),
             Property::DeleteIgnoresDates => ignore(&mut config, Method::DELETE, &["fromDate", "toDate"]),
             Property::ListingIgnoresLabels => ignore(&mut config, Method::GET, &["label"]),
+            Property::ListingIgnoresCount => ignore(&mut config, Method::GET, &["count"]),
             Property::RateLimit(per_second) => config.rate_limit = Some(RateLimit { per_second }),
             // What becomes of their cursors, the network says.
             Property::LoopingCursors | Property::EndlessCursors | Property::ExpiredCursors => {}

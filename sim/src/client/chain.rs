@@ -22,16 +22,23 @@ pub(crate) struct Chain {
     world: Arc<World>,
     /// How it ended. `None` if nobody knows.
     ended: Mutex<Option<End>>,
+    /// How the processes halted before.
+    halts: Mutex<Vec<End>>,
     since: Since,
 }
 
 impl Chain {
     pub(crate) fn new(world: Arc<World>) -> Arc<Self> {
-        Arc::new(Self { world, ended: Mutex::new(None), since: Since::default() })
+        Arc::new(Self { world, ended: Mutex::new(None), halts: Mutex::default(), since: Since::default() })
     }
 
     pub(crate) fn end(&self) -> Option<End> {
         self.ended.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Every halt of a process, in order.
+    pub(crate) fn halts(&self) -> Vec<End> {
+        self.halts.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn set_end(&self, end: Option<End>) {
@@ -80,7 +87,9 @@ impl Chain {
                 Some(End::Halted(halt, claim)) => {
                     halts += 1;
                     let goes_on = halt.is_retryable() || matches!(*halt, Halt::InDoubt { .. } | Halt::StoreFailed(_));
-                    self.set_end(Some(End::Halted(halt, claim)));
+                    let halted = End::Halted(halt, claim);
+                    self.halts.lock().unwrap_or_else(PoisonError::into_inner).push(halted.clone());
+                    self.set_end(Some(halted));
                     if !goes_on || halts > 12 {
                         return;
                     }

@@ -31,7 +31,6 @@ pub(crate) struct Context {
     pub(crate) client: Client,
     pub(crate) endpoint: Endpoint,
     pub(crate) seed: u64,
-    began_ms: u64,
 }
 
 impl Context {
@@ -44,14 +43,14 @@ impl Context {
         let seed = world.schedule.seed.wrapping_add(u64::from(round));
         let network = Network { world: Arc::clone(world), process: process.clone() };
         let client = Client::with_transport(endpoint.clone(), network).with_retry(policy(world)).with_seed(seed);
-        let began_ms = world.elapsed_ms();
         let (world, since) = (Arc::clone(world), since.clone());
-        Self { world, since, process, disk, client, endpoint, seed, began_ms }
+        Self { world, since, process, disk, client, endpoint, seed }
     }
 
     /// Counts begin anew with this process.
     pub(super) fn begin_counts(&self) {
         self.since.0.store(self.process.number, Ordering::Relaxed);
+        self.world.on_resolved(self.wall().get());
     }
 
     pub(super) fn wall(&self) -> UnixMillis {
@@ -96,7 +95,7 @@ impl Context {
 
     /// A claim about what this process did, and those whose checkpoint it has continued.
     pub(super) fn claim(&self, totals: Totals) -> Claim {
-        Claim { totals, since: self.since.0.load(Ordering::Relaxed), until: u32::MAX, ..Claim::default() }
+        Claim { totals, since: self.since.0.load(Ordering::Relaxed), until: self.process.number, ..Claim::default() }
     }
 
     /// A claim about what this process did alone.
@@ -110,7 +109,7 @@ impl Context {
             Item::Stop { at_ms } => Some(*at_ms),
             _ => None,
         });
-        let next = stops.filter(|at_ms| *at_ms > self.began_ms).min();
+        let next = stops.filter(|at_ms| *at_ms > self.process.began_ms && !self.world.is_calm()).min();
         let world = Arc::clone(&self.world);
         async move {
             match next {
@@ -145,7 +144,7 @@ impl Context {
 
     /// How this process drives its operation. After a few that leave early, one stays to the end.
     pub(super) fn driving(&self) -> Driving {
-        if self.process.number >= 8 { Driving::Run } else { self.world.schedule.driving() }
+        if self.process.number >= 8 || self.world.is_calm() { Driving::Run } else { self.world.schedule.driving() }
     }
 }
 
