@@ -190,11 +190,13 @@ impl fmt::Display for Halt {
                 f.write_str("the maximum is used up, but the result of some requests is unknown: check what is left, then run it again")
             }
             Self::InDoubt { asked, cause } => {
-                let runs =
-                    if *asked == 1 { "1 run was".to_string() } else { alloc::format!("up to {asked} runs were") };
+                let (runs, them) = match asked {
+                    1 => ("1 run was".to_string(), "it"),
+                    _ => (alloc::format!("up to {asked} runs were"), "them"),
+                };
                 write!(
                     f,
-                    "{cause}; it is unknown whether {runs} started, and sending the request again could start them twice: check, then settle it"
+                    "{cause}; it is unknown whether {runs} started, and sending the request again could start {them} twice: check, then settle it"
                 )
             }
             Self::UnusableMessage => f.write_str("the server sent a run without a usable id"),
