@@ -4,14 +4,19 @@ use http::{Method, Response};
 use proptest::prelude::*;
 use serde_json::Value;
 use std::num::NonZeroU32;
+use std::time::Duration;
+use upstash_dlq_core::engine::InvalidState;
 use upstash_dlq_core::operation::{ArchiveOutcome, BulkBuilder};
 use upstash_dlq_core::selection::Match;
 use upstash_dlq_core::wire::Delete;
-use upstash_dlq_core::{BulkDelete, DlqMessage, Endpoint, Filter, Halt, RetryPolicy, Selection, Token, UnixMillis};
+use upstash_dlq_core::{
+    ArchivedDelete, BulkDelete, DlqMessage, Endpoint, Event, Filter, Halt, Operation, RetryPolicy, Selection, Step,
+    Token, UnixMillis,
+};
 use upstash_dlq_emulator::{Config, Ignored, Service, sample};
 
 use crate::cases::cases;
-use crate::one_lane::{ArchiveStep, One, OneArchive};
+use crate::one_lane::{ArchiveStep, One, OneArchive, Respond};
 use crate::world::scenario::{Target, scenario};
 
 const NOW: i64 = 1_764_000_000_000;
@@ -246,4 +251,50 @@ fn a_date_is_missed_only_if_every_time_misses_it() {
     ] {
         assert_eq!(filter.matches(&DlqMessage::parse(message).unwrap()), expected, "{message}");
     }
+}
+
+/// The batch that the next listing brings. The operation's time is `now`.
+fn listed(archived: &mut ArchivedDelete, now: Duration) -> u64 {
+    let Step::Send(id, request) = archived.poll(now) else { panic!("a listing was expected") };
+    assert_eq!(request.method(), Method::GET);
+    let page = r#"{"messages":[{"dlqId":"a-0","createdAt":1}]}"#;
+    let Ok(Event::Page(page)) = archived.respond(id, &Response::new(page)) else { panic!() };
+    page.batch.unwrap().number
+}
+
+/// A batch that nobody will store is listed again. Nothing of it is deleted.
+#[test]
+fn a_batch_that_is_not_stored_is_asked_for_again() {
+    let mut archived = BulkDelete::builder(endpoint(), Selection::Everything).build_archived();
+    assert_eq!(archived.selection(), &Selection::Everything);
+    assert_eq!(archived.not_stored(0), Err(InvalidState), "there is no batch yet");
+    let first = listed(&mut archived, Duration::ZERO);
+    assert!(matches!(archived.poll(Duration::ZERO), Step::AwaitResponse), "it waits for the caller");
+    assert_eq!(archived.not_stored(first + 1), Err(InvalidState));
+    assert_eq!(archived.not_stored(first), Ok(()));
+    let second = listed(&mut archived, Duration::ZERO);
+    assert_eq!(archived.stored(first), Err(InvalidState), "that batch was given up");
+    let told = InvalidState.to_string();
+    assert!(told.contains("not in flight"), "{told}");
+    archived.stored(second).unwrap();
+    let Step::Send(_, request) = archived.poll(Duration::ZERO) else { panic!() };
+    assert_eq!((request.method(), request.uri().query()), (&Method::DELETE, Some("dlqIds=a-0")));
+    assert_eq!(archived.outcome_so_far().archived, 1);
+}
+
+#[test]
+fn an_archived_delete_keeps_its_rate_and_its_retries() {
+    let once = RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() };
+    let builder = BulkDelete::builder(endpoint(), Selection::Everything).archived();
+    let mut archived = builder.max_requests_per_second(NonZeroU32::new(1)).retry(once, 1).build();
+    let batch = listed(&mut archived, Duration::ZERO);
+    archived.stored(batch).unwrap();
+    let second = Duration::from_secs(1);
+    assert!(matches!(archived.poll(Duration::ZERO), Step::WaitUntil(at) if at == second));
+    let Step::Send(id, _) = archived.poll(second) else { panic!() };
+    archived.respond(id, &Response::builder().status(503).body("").unwrap()).unwrap();
+    let Step::Done(outcome) = archived.poll(second) else { panic!() };
+    assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 1, .. })), "{outcome:?}");
+    let error = outcome.into_result().unwrap_err();
+    assert!(error.may_have_changed() && error.checkpoint().is_none(), "{error}");
 }

@@ -4,7 +4,7 @@ use crate::fuzz::forge::{forged, sealed_again};
 use crate::one_lane::{One, OneStep, Respond};
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
-use upstash_dlq_core::checkpoint::{CheckpointError, Fingerprint};
+use upstash_dlq_core::checkpoint::{CheckpointError, Fingerprint, FingerprintBuilder};
 use upstash_dlq_core::operation::BulkBuilder;
 use upstash_dlq_core::selection::{FilterBuilder, Ids, RelativeTimes};
 use upstash_dlq_core::wire::Delete;
@@ -328,4 +328,95 @@ fn a_forged_file_of_one_lane_is_held_to_the_selection() {
     ] {
         assert!(Checkpoint::from_json(forged(&whole, from, to).as_bytes()).is_err(), "{to}");
     }
+}
+
+/// A database may keep it as a value of serde: it is the text of the file, and held to the same.
+#[test]
+fn a_checkpoint_is_a_text_in_serde() {
+    let checkpoint = of_window(1_000, 2_000).build().checkpoint();
+    let json = serde_json::to_string(&checkpoint).unwrap();
+    assert_eq!(json, serde_json::to_string(&checkpoint.to_json()).unwrap());
+    assert_eq!(serde_json::from_str::<Checkpoint>(&json).unwrap(), checkpoint);
+    let error = serde_json::from_str::<Checkpoint>(&json.replacen("2000", "3000", 1)).unwrap_err();
+    assert!(error.to_string().contains("changed since it was written"), "{error}");
+    assert!(serde_json::from_str::<Checkpoint>("{}").is_err());
+}
+
+#[test]
+fn each_reason_against_a_checkpoint_is_a_sentence() {
+    let saved = || of_window(1_000, 2_000).build().checkpoint();
+    let all = Selection::Everything;
+    let sentence = |result: Result<BulkDelete, CheckpointError>| result.unwrap_err().to_string();
+    let resume = BulkResume::builder(endpoint(), all.clone()).resume_from(saved());
+    for (told, expected) in [
+        (
+            resume.unwrap_err().to_string(),
+            "the checkpoint belongs to a delete: repeat the operation that it was taken from, or give another checkpoint",
+        ),
+        (
+            sentence(BulkDelete::builder(endpoint(), all).resume_from(saved())),
+            "the checkpoint belongs to another endpoint, selection or overrides: give the same ones again, or another checkpoint",
+        ),
+        (
+            sentence(of_window(1_000, 2_000).max(NonZeroU64::new(5)).resume_from(saved())),
+            "the checkpoint was taken with another page size, maximum or verification: give the same ones again, or another checkpoint",
+        ),
+        (
+            sentence(of_window(1_000, 2_000).verify(false).resume_from(saved())),
+            "the checkpoint was taken with another page size, maximum or verification: give the same ones again, or another checkpoint",
+        ),
+        (Checkpoint::from_json("{}").unwrap_err().to_string(), "the checkpoint cannot be read ("),
+        (
+            CheckpointError::Version(4).to_string(),
+            "the checkpoint has format 4, this program reads format 5: use the program that wrote it",
+        ),
+    ] {
+        assert!(told.starts_with(expected), "{told}");
+    }
+}
+
+/// Whoever shows a checkpoint learns what it is of: a window, ids, or ids that a listing found.
+#[test]
+fn a_checkpoint_tells_what_it_is_of() {
+    let at = |millis| Some(UnixMillis::new(millis));
+    let of_filter = of_window(1_000, 2_000).build().checkpoint();
+    assert_eq!((of_filter.window(), of_filter.is_of_ids()), ((at(1_000), at(2_000)), false));
+    assert_eq!((of_filter.id_list(), of_filter.ids_before()), (None, 0));
+    let ids = || Selection::Ids(Ids::parse(["a", "b"]).unwrap());
+    let of_ids = BulkDelete::builder(endpoint(), ids()).part(40, Default::default()).build().checkpoint();
+    assert_eq!((of_ids.window(), of_ids.is_of_ids()), ((None, None), true));
+    assert_eq!((of_ids.id_list(), of_ids.ids_before()), (None, 40));
+    // The list is found again by its digest, and belongs to the selection that was listed.
+    let words = Fingerprint::from_pairs(&endpoint(), [("any", "words")]);
+    let resume = |from, digest| {
+        let selection = Selection::Filter(window(from, 2_000).build().unwrap());
+        BulkResume::builder(endpoint(), ids()).fingerprint(words.clone()).listed(selection, digest)
+    };
+    let listed = resume(1_000, "d1").build().checkpoint();
+    assert_eq!((listed.window(), listed.id_list(), listed.is_of_ids()), ((at(1_000), at(2_000)), Some("d1"), true));
+    let goes_on = resume(1_000, "d1").resume_from(listed.clone()).unwrap();
+    let Some(Selection::Filter(filter)) = goes_on.listed() else { panic!("it was listed") };
+    assert_eq!((filter.from(), filter.to()), (at(1_000), at(2_000)));
+    for other in [resume(1_000, "d2"), BulkResume::builder(endpoint(), ids()).fingerprint(words.clone())] {
+        assert_eq!(other.resume_from(listed.clone()).unwrap_err(), CheckpointError::OtherSelection);
+    }
+    assert!(resume(1_001, "d1").resume_from(listed).is_err(), "another window was listed");
+}
+
+/// A list of any length has a fingerprint of all of its ids, at one service.
+#[test]
+fn a_long_list_has_a_fingerprint_of_its_own() {
+    let of = |ids: &[&str]| {
+        let mut builder = FingerprintBuilder::default();
+        ids.iter().for_each(|id| builder.add(id));
+        builder
+    };
+    let elsewhere = Endpoint::new("https://qstash-us-east-1.upstash.io", Token::new("t").unwrap()).unwrap();
+    let here = of(&["a", "b"]).at(&endpoint());
+    assert_eq!(here, of(&["a", "b"]).at(&endpoint()));
+    for other in [of(&["b", "a"]), of(&["a"]), of(&["a", "b", "c"]), of(&["ab"]), of(&["a", "b", ""])] {
+        assert_ne!(other.at(&endpoint()), here);
+    }
+    assert_ne!(of(&["a", "b"]).at(&elsewhere), here);
+    assert!(!here.to_string().is_empty() && here.to_string() == of(&["a", "b"]).at(&endpoint()).to_string());
 }

@@ -6,12 +6,12 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use upstash_dlq_core::drive::{NextStep, next_step, report};
+use upstash_dlq_core::drive::{NextStep, drive, next_step, report};
 use upstash_dlq_core::engine::RequestId;
 use upstash_dlq_core::wire::List;
 use upstash_dlq_core::{
-    BulkDelete, Delivery, Driven, Endpoint, Listing, Observer, Operation, RetryPolicy, Selection, Step, Token,
-    TransportFailure, UnixMillis,
+    BulkDelete, Delivery, Driven, Endpoint, Event, Halt, Listing, Observer, Operation, RetryPolicy, Selection, Step,
+    Token, TransportFailure, UnixMillis,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -152,4 +152,55 @@ fn a_request_that_an_observer_has_panicked_at_is_taken_back() {
     assert!(panicked.is_err());
     assert_eq!((delete.in_flight(), delete.totals().requests), (0, 0));
     assert!(matches!(next_step(&mut delete, Duration::ZERO, &mut ()), NextStep::Send(..)));
+}
+
+/// The loop for one connection: it sleeps as long as the operation says, and sends nothing before.
+#[test]
+fn the_loop_waits_and_ends() {
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
+    let mut responses =
+        [Ok(too_many()), Ok(Response::new(r#"{"deleted":2}"#)), Ok(Response::new(r#"{"deleted":0}"#))].into_iter();
+    let (clock, slept) = (std::cell::Cell::new(HOUR), std::cell::Cell::new(Duration::ZERO));
+    let sleep = |wait: Duration| {
+        slept.set(slept.get() + wait);
+        clock.set(clock.get() + wait);
+    };
+    let send = |_| responses.next().unwrap_or(Err(TransportFailure::from(Delivery::NotSent)));
+    let driven = drive(&mut delete, send, || clock.get(), sleep, &mut ());
+    let outcome = driven.into_outcome(&delete);
+    assert!(outcome.verified && outcome.halted.is_none() && outcome.totals.affected == 2, "{outcome:?}");
+    assert_eq!((slept.get(), outcome.totals.requests), (Duration::from_secs(5), 3));
+}
+
+/// Breaks after the first event.
+struct Once;
+
+impl<O: Operation> Observer<O> for Once {
+    fn on_event(&mut self, _: &mut O, _: &Event<O::Page>) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+#[test]
+fn the_loop_ends_where_its_observer_breaks() {
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
+    let mut sent = 0;
+    let send = |_| {
+        sent += 1;
+        Ok::<_, TransportFailure>(Response::new(r#"{"deleted":2,"cursor":"c"}"#))
+    };
+    let driven = drive(&mut delete, send, || HOUR, |_| panic!("there is nothing to wait for"), &mut Once);
+    assert_eq!((sent, &driven), (1, &Driven::Stopped));
+    let outcome = driven.into_outcome(&delete);
+    assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::Stopped), 2));
+}
+
+/// An archived delete waits for its caller, who gets control back.
+#[test]
+fn the_loop_gives_a_batch_back_to_its_caller() {
+    let mut archived = BulkDelete::builder(endpoint(), Selection::Everything).build_archived();
+    let send = |_| Ok::<_, TransportFailure>(Response::new(r#"{"messages":[{"dlqId":"a-0"}]}"#));
+    let driven = drive(&mut archived, send, || HOUR, |_| panic!("there is nothing to wait for"), &mut ());
+    assert_eq!((driven, archived.totals().requests), (Driven::Stopped, 1));
+    assert_eq!(archived.stored(0), Ok(()));
 }

@@ -24,4 +24,5 @@ mod saved;
 mod scenarios;
 mod setup;
 mod starting;
+mod values;
 mod world;

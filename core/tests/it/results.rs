@@ -174,6 +174,129 @@ fn sources_lead_to_the_library_and_hold_no_token() {
     assert!(texts.iter().all(|text| !text.contains("s3cret")), "{texts:?}");
 }
 
+/// What people read of each halt: what happened, and what to do if somebody has to act.
+#[test]
+fn each_halt_is_a_sentence() {
+    let sentences = [
+        "the server responded with 503 Service Unavailable: busy",
+        "the server responded with 302 Found, a redirect, which is never followed: check the URL",
+        "the server responded with 200 OK and another run than the one that was asked for",
+        "gave up after 3 attempts: no response arrived: connection reset",
+        "gave up after 3 attempts: the request could not be sent: no route to host",
+        "the server asks to wait for 90 seconds, which is longer than the limit: the server responded with 503 Service Unavailable: busy",
+        "the server keeps returning the same pages (no progress)",
+        "the maximum is used up, but the result of some requests is unknown: check what is left, then run it again",
+        "an earlier process ended before the response arrived; it is unknown whether up to 50 runs were started, and sending the request again could start them twice: check, then settle it",
+        "an earlier process did not learn the result of a request; it is unknown whether 1 run was started, and sending the request again could start it twice: check, then settle it",
+        "the server sent a run without a usable id",
+        "the server listed a run that does not match the filter: a differs in toDate, so it was left alone",
+        "the server returns runs from outside the dates it was asked for: list again with one request at a time",
+        "the server still lists runs that it was asked to delete",
+        "the request could not be built: a defect",
+        "stopped by the caller",
+        "stopped by the caller, and it is unknown whether the request was carried out",
+        "no storage space",
+        "lanes cannot be used: at least 1",
+    ];
+    let halts = halts();
+    assert_eq!(halts.len(), sentences.len());
+    for (halt, sentence) in halts.iter().zip(sentences) {
+        assert_eq!(halt.to_string(), sentence);
+    }
+    let once = Cause::Transport(Delivery::Unknown.into());
+    let once = Halt::GaveUp { attempts: 1, last: once, may_have_changed: true };
+    assert_eq!(once.to_string(), "no response arrived", "one attempt is no giving up");
+}
+
+/// The error behind each halt, and the words of the library behind that.
+#[test]
+fn each_halt_leads_to_its_cause() {
+    let behind = |halt: &Halt| {
+        let mut texts = Vec::new();
+        let mut level = halt.source();
+        while let Some(error) = level {
+            texts.push(error.to_string());
+            level = error.source();
+        }
+        texts
+    };
+    let busy = "the server responded with 503 Service Unavailable: busy";
+    for (halt, texts) in halts().iter().zip([
+        &[busy] as &[&str],
+        &["the server responded with 302 Found, a redirect, which is never followed: check the URL"],
+        &["the server responded with 200 OK and another run than the one that was asked for"],
+        &["no response arrived: connection reset", "connection reset"],
+        &["the request could not be sent: no route to host", "no route to host"],
+        &[busy],
+        &[],
+        &[],
+        &["an earlier process ended before the response arrived"],
+        &["an earlier process did not learn the result of a request"],
+    ]) {
+        assert_eq!(behind(halt), texts, "{halt:?}");
+    }
+    assert_eq!(behind(&halts()[17]), ["no storage space"]);
+    assert_eq!(halts().iter().filter(|halt| halt.source().is_some()).count(), 9);
+    // By themselves, too: each says whether there was a response.
+    assert_eq!(halts()[8].status(), None);
+    assert_eq!(
+        halts().iter().map(|halt| halt.status().map(|status| status.as_u16())).collect::<Vec<_>>()[..3],
+        [Some(503), Some(302), Some(200)]
+    );
+}
+
+/// What may have changed is said of a halt whose request may have been carried out, and of no other.
+#[test]
+fn halts_say_whether_anything_may_have_changed() {
+    let changed: Vec<_> =
+        halts().iter().enumerate().filter(|(_, halt)| halt.may_have_changed()).map(|(at, _)| at).collect();
+    assert_eq!(changed, [0, 3, 7, 8, 9, 13, 16]);
+}
+
+/// An error and its causes are one line, in which nothing is said twice.
+#[test]
+fn causes_are_told_once() {
+    #[derive(Debug)]
+    struct Because(&'static str, Option<Box<Because>>);
+    impl std::fmt::Display for Because {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str(self.0)
+        }
+    }
+    impl Error for Because {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            self.1.as_deref().map(|cause| cause as &(dyn Error + 'static))
+        }
+    }
+    let because = |text, cause: Because| Because(text, Some(Box::new(cause)));
+    let chain = || because("sending failed", because("TLS: no certificate", Because("no certificate", None)));
+    let failure = TransportFailure::unknown(chain());
+    assert_eq!(failure.to_string(), "no response arrived: sending failed: TLS: no certificate");
+    assert_eq!(failure.source().unwrap().to_string(), "sending failed: TLS: no certificate");
+    assert_eq!(StoreFailure::new(chain()).to_string(), "sending failed: TLS: no certificate");
+    // An error without words leaves no colon behind, and nothing to lead to.
+    let silent = TransportFailure::not_sent(Because("", None));
+    assert_eq!((silent.to_string().as_str(), silent.source().is_none()), ("the request could not be sent", true));
+}
+
+#[test]
+fn what_is_incomplete_says_how_much_was_done() {
+    for ((affected, unconfirmed), beginning) in [
+        ((0, 0), "no run was affected: "),
+        ((0, 1), "0 runs were affected, and the result of 1 request is unknown: "),
+        ((1, 0), "1 run was affected: "),
+        ((2, 3), "2 runs were affected, and the results of 3 requests are unknown: "),
+    ] {
+        let error =
+            Outcome::halted(Totals::from_counts(affected, unconfirmed), Halt::Stopped).into_result().unwrap_err();
+        assert_eq!(error.to_string(), format!("{beginning}stopped by the caller"));
+        assert_eq!(
+            (error.source().unwrap().to_string(), error.into_halt()),
+            ("stopped by the caller".into(), Halt::Stopped)
+        );
+    }
+}
+
 #[test]
 fn halts_say_whether_to_try_again() {
     let retryable = |halt: &Halt| halt.is_retryable();

@@ -1,0 +1,128 @@
+//! Values that callers give: which are refused, and how an error says so.
+
+use crate::world::endpoint;
+use std::error::Error;
+use upstash_dlq_core::model::{EndpointError, FailureFunctionState, FieldError, Period};
+use upstash_dlq_core::selection::{Ids, Match};
+use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Selection, Token, UnixMillis};
+
+#[test]
+fn an_error_of_the_endpoint_names_what_is_wrong_and_shows_no_token() {
+    let of_url = |url: &str| Endpoint::new(url, Token::new("s3cret").unwrap()).unwrap_err();
+    let in_query = |token: String| Endpoint::builder().token_in_query().build("https://h", Token::new(token).unwrap());
+    let errors: [(EndpointError, &str, &str); 9] = [
+        (of_url("h"), "url", "is not a URL: give one such as https://qstash.upstash.io"),
+        (of_url("https://"), "url", "has no host: give one such as https://qstash.upstash.io"),
+        (of_url("https://[::1::]"), "url", "has an IPv6 address that cannot be read"),
+        (of_url("https://0x7f.0x1"), "url", "has a host that ends in a number: write an IPv4 address"),
+        (of_url(&format!("https://h/{}", "a".repeat(2_000))), "url", "is longer than 2,000 bytes"),
+        (of_url("http://h"), "url", "is http to another machine, which would send the token in the clear: use https"),
+        (Token::new("").unwrap_err(), "token", "is empty: give the token that the Upstash console shows"),
+        (Token::new("s3cret".repeat(400)).unwrap_err(), "token", "is longer than 2,000 bytes: copy it again, alone"),
+        (in_query("s3cret%".repeat(280)).unwrap_err(), "token", "is too long for a query parameter: send it in"),
+    ];
+    for (error, field, problem) in errors {
+        assert_eq!(error.field(), field);
+        assert!(error.problem().starts_with(problem), "{error}");
+        assert_eq!(error.to_string(), format!("{field}: {}", error.problem()));
+        assert!(!format!("{error:?} {error}").contains("s3cret"));
+    }
+    // As long as they may be.
+    assert!(in_query("a".repeat(2_000)).is_ok());
+    assert_eq!(format!("{:?}", Token::new("s3cret").unwrap()), "Token(…)");
+}
+
+#[test]
+fn an_error_of_a_field_says_which_value_and_why() {
+    let told = |error: &FieldError| {
+        assert!(error.source().is_none());
+        (error.field(), error.value().map(str::to_owned), error.to_string())
+    };
+    let error = DlqId::new("a,\u{1b}[2J").unwrap_err();
+    let (field, value, sentence) = told(&error);
+    assert_eq!((field, value.as_deref()), ("dlqIds", Some("a,\u{1b}[2J")));
+    assert_eq!(sentence, format!("dlqIds: \"a,\\u{{1b}}[2J\" {}", error.problem()), "it must not steer a terminal");
+    let error = Ids::new(Vec::new()).unwrap_err();
+    let (field, value, sentence) = told(&error);
+    assert_eq!((field, value), ("dlqIds", None));
+    assert_eq!(sentence, format!("dlqIds: {}", error.problem()));
+}
+
+#[test]
+fn a_period_is_a_whole_number_of_a_unit() {
+    let period = Period::from_secs(90).unwrap();
+    assert_eq!((period.as_str(), period.to_string().as_str()), ("90s", "90s"));
+    for unit in ["s", "m", "h", "d"] {
+        assert_eq!(format!("4294967295{unit}").parse::<Period>().unwrap().as_str(), format!("4294967295{unit}"));
+    }
+    assert!(Period::from_secs(0).unwrap_err().to_string().starts_with("period: \"0s\" is not a span of time"));
+    for text in ["", "s", "10", "10w", "-1s", "+1s", "1 s", "4294967296s", "1ms"] {
+        assert_eq!(text.parse::<Period>().unwrap_err().value(), Some(text));
+    }
+}
+
+#[test]
+fn a_state_of_the_callback_is_what_the_wire_says() {
+    for name in ["CALLBACK_INPROGRESS", "CALLBACK_SUCCESS", "CALLBACK_FAIL", "CALLBACK_CANCELED", "CALLBACK_NEW"] {
+        let state = FailureFunctionState::from(name);
+        assert_eq!((state.to_string().as_str(), state.as_str()), (name, name));
+        assert_eq!(matches!(state, FailureFunctionState::Other(_)), name == "CALLBACK_NEW");
+    }
+}
+
+fn message(id: &str) -> DlqMessage {
+    DlqMessage::parse(&format!(r#"{{"dlqId":"{id}","createdAt":1764000000000}}"#)).unwrap()
+}
+
+#[test]
+fn ids_select_the_runs_with_these_ids() {
+    let ids = Selection::Ids(Ids::parse(["a", "b"]).unwrap());
+    assert_eq!(ids.matches(&message("b")), Match::Yes);
+    assert_eq!(ids.matches(&message("c")), Match::No("dlqIds"));
+    assert_eq!(ids.matches(&DlqMessage::parse("{}").unwrap()), Match::No("dlqIds"), "it has no id");
+    assert_eq!(Selection::Everything.matches(&message("c")), Match::Yes);
+}
+
+#[test]
+fn an_upper_end_is_given_once() {
+    let at = UnixMillis::new;
+    let filter = || Filter::builder().label("x");
+    let until = |selection: Selection| selection.until(at(2_000_000_000_000));
+    let ends = |selection: Selection| match until(selection).unwrap() {
+        Selection::Filter(filter) => filter.to().map(UnixMillis::get),
+        Selection::Ids(_) | Selection::Everything => None,
+    };
+    assert_eq!(ends(Selection::Everything), Some(2_000_000_000_000));
+    assert_eq!(ends(Selection::Filter(filter().build().unwrap())), Some(2_000_000_000_000));
+    assert_eq!(ends(Selection::Filter(filter().to(at(7)).build().unwrap())), Some(7), "it has one already");
+    let ids = Selection::Ids(Ids::parse(["a"]).unwrap());
+    assert_eq!(until(ids.clone()).unwrap(), ids);
+    let late = Selection::Filter(filter().from(at(2_000_000_000_001)).build().unwrap());
+    assert_eq!(until(late).unwrap_err().field(), "fromDate");
+}
+
+/// A body comes as text, with JSON's escapes or without, or as Base64. What is neither is no body.
+#[test]
+fn a_body_is_its_bytes() {
+    let body = |json: &str| DlqMessage::parse(json).unwrap().body().map(|body| body.into_owned());
+    assert_eq!(body(r#"{"body":"plain"}"#).as_deref(), Some(b"plain" as &[u8]));
+    assert_eq!(body(r#"{"body":"a\n\u00e4"}"#).as_deref(), Some("a\nä".as_bytes()));
+    assert_eq!(body(r#"{"bodyBase64":"/wD+"}"#).as_deref(), Some(b"\xff\0\xfe" as &[u8]));
+    assert_eq!(body(r#"{"body":"","bodyBase64":"YQ=="}"#).as_deref(), Some(b"a" as &[u8]));
+    for json in ["{}", r#"{"body":7}"#, r#"{"bodyBase64":7}"#, r#"{"bodyBase64":"*"}"#] {
+        assert_eq!(body(json), None, "{json}");
+    }
+}
+
+/// What is shown of a run and of its callback is short, and holds none of its data.
+#[test]
+fn a_message_shows_none_of_its_data() {
+    let json =
+        r#"{"dlqId":"a","body":"s3cret","failureCallbackInfo":{"state":"CALLBACK_FAIL","responseBody":"s3cret"}}"#;
+    let message = DlqMessage::parse(json).unwrap();
+    let info = message.failure_callback_info().unwrap();
+    let shown = format!("{info:?}");
+    assert!(shown.contains("FailureCallbackInfo") && shown.contains("Fail") && !shown.contains("s3cret"), "{shown}");
+    assert_eq!(info.state(), Some(FailureFunctionState::Fail));
+    assert!(endpoint().base_url().starts_with("http"), "and an endpoint has no secret in its address");
+}
