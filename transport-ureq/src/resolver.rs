@@ -91,7 +91,9 @@ fn literal(uri: &Uri) -> Option<SocketAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::failure::classify;
     use std::sync::atomic::{AtomicU16, Ordering};
+    use upstash_dlq_core::{Delivery, Endpoint, Token};
 
     #[derive(Debug, Default)]
     struct Counting(AtomicU16);
@@ -122,6 +124,35 @@ mod tests {
         assert_eq!(ask(&resolver, "http://b.invalid:81"), 3);
         let stale = CachingResolver { kept: Duration::ZERO, ..resolver };
         assert_eq!([1, 2].map(|_| ask(&stale, "http://b.invalid:81")), [4, 5]);
+    }
+
+    /// Fails with an error of its own each time.
+    #[derive(Debug)]
+    struct Failing(fn() -> Error);
+
+    impl Resolver for Failing {
+        fn resolve(&self, _: &Uri, _: &Config, _: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+            Err((self.0)())
+        }
+    }
+
+    #[test]
+    fn a_lookup_that_fails_sends_nothing_and_says_why() {
+        type Fails = fn() -> Error;
+        let told: [(Fails, &str); 3] = [
+            (|| Error::Timeout(ureq::Timeout::Resolve), "looking up a.invalid:81 timed out"),
+            (|| Error::HostNotFound, "a.invalid:81 was not found: check the URL and the network"),
+            (|| std::io::Error::other("no server").into(), "a.invalid:81 was not found (no server): check the URL"),
+        ];
+        for (error, sentence) in told {
+            let resolver = CachingResolver::new(Failing(error), Names::default());
+            let uri = "http://me:hidden@a.invalid:81/x".parse().unwrap();
+            let error = resolver.resolve(&uri, &Config::default(), NextTimeout::default()).unwrap_err();
+            let endpoint = Endpoint::new("http://127.0.0.1", Token::new("t0ken").unwrap()).unwrap();
+            let failure = classify(&error, &endpoint);
+            assert_eq!(failure.delivery, Delivery::NotSent);
+            assert!(failure.to_string().starts_with(sentence), "{failure}");
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! An agent of the user's: what is ours all the same, and what is not known of it.
 
+use crate::suite::environment::{again, case};
 use crate::suite::wire::{Reply, Wire, ok, status};
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
@@ -101,11 +102,12 @@ fn failing(error: impl Fn() -> Error + Send + Sync + 'static) -> TransportFailur
 #[test]
 fn what_an_agent_says_before_it_sends_is_certain_and_an_io_error_is_not() {
     type Fails = fn() -> Error;
-    let certain: [Fails; 6] = [
+    let certain: [Fails; 7] = [
         || Error::HostNotFound,
         || Error::ConnectionFailed,
         || Error::ConnectProxyFailed("407".into()),
         || Error::TlsRequired,
+        || Error::BadUri("no host".into()),
         || Error::Timeout(Timeout::Connect),
         || Error::Timeout(Timeout::Resolve),
     ];
@@ -142,6 +144,41 @@ fn a_proxy_that_the_agent_cannot_use_is_refused() {
 }
 
 #[test]
+fn a_proxy_of_the_configuration_that_cannot_be_used_is_refused() {
+    let build = |url, proxy| {
+        let endpoint = Endpoint::builder().allow_plain_http().build(url, Token::new("s3cret").unwrap()).unwrap();
+        let proxy = ureq::Proxy::new(proxy).unwrap();
+        Client::builder(endpoint).configure(|config| config.proxy(Some(proxy))).build().map(|_| ())
+    };
+    build("http://service.invalid", "http://proxy.invalid:1").unwrap();
+    build("http://127.0.0.1:1", "socks5://me:hidden@proxy.invalid").unwrap();
+    let socks = build("http://service.invalid", "socks5://me:hidden@proxy.invalid");
+    assert_eq!(socks.is_ok(), cfg!(feature = "socks-proxy"));
+    if let Err(error) = socks {
+        let told = error.to_string();
+        assert!(told.starts_with("the configuration holds a proxy") && !told.contains("hidden"), "{told}");
+    }
+}
+
+/// An agent takes the proxy of the environment, and with it the hosts that are exempt.
+#[test]
+fn an_agent_does_not_need_a_proxy_for_an_exempt_host() {
+    if let Some(url) = case() {
+        let endpoint = Endpoint::builder().allow_plain_http().build(&url, Token::new("s3cret").unwrap()).unwrap();
+        let built = Client::builder(endpoint).agent(Agent::new_with_defaults()).build();
+        println!("built: {:?}", built.map(|_| ()).map_err(|error| error.to_string()));
+        return;
+    }
+    let test = "own_agent::an_agent_does_not_need_a_proxy_for_an_exempt_host";
+    for (exempt, is_usable) in [("service.invalid", true), ("other.invalid", cfg!(feature = "socks-proxy"))] {
+        let variables = [("ALL_PROXY", "socks5://me:hidden@proxy.invalid"), ("NO_PROXY", exempt)];
+        let printed = again(test, "http://service.invalid", &variables);
+        let expected = if is_usable { "built: Ok(())" } else { "built: Err(\"the agent holds a proxy" };
+        assert!(printed.contains(expected) && !printed.contains("hidden"), "{exempt}: {printed}");
+    }
+}
+
+#[test]
 fn errors_of_the_callers_agent_contain_no_token() {
     let wire = Wire::start(vec![ok("{}")]);
     let failure = send(wire.addr, |config| config.https_only(true)).unwrap_err();
@@ -156,4 +193,12 @@ fn an_agent_is_not_configured_twice() {
     let builder = Client::builder(endpoint).agent(ureq::Agent::new_with_defaults());
     let error = builder.configure(|config| config.https_only(true)).build().unwrap_err();
     assert!(error.to_string().contains("configure the agent"), "{error}");
+}
+
+#[test]
+fn a_url_that_is_not_whole_is_refused_before_it_is_sent() {
+    let endpoint = Endpoint::new("http://127.0.0.1:1", Token::new("s3cret").unwrap()).unwrap();
+    let failure = Client::new(endpoint).unwrap().send(http::Request::get("/x?s3cret").body(()).unwrap()).unwrap_err();
+    assert_eq!((failure.delivery, failure.message.as_str()), (Delivery::NotSent, "the URL was not accepted"));
+    assert!(!format!("{failure:?}").contains("s3cret"), "{failure:?}");
 }

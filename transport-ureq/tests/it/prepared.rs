@@ -11,12 +11,12 @@ use upstash_dlq_core::client::{CheckpointStore, StoreResult};
 use upstash_dlq_core::engine::StoreFailure;
 use upstash_dlq_core::operation::InDoubt;
 use upstash_dlq_core::selection::{Ids, RelativeTimes};
-use upstash_dlq_core::wire::{BulkOperation, DeletePage, GetMessage, List};
+use upstash_dlq_core::wire::{BulkOperation, DeletePage, GetMessage, List, Overrides};
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Endpoint, Event, Filter, Halt, Incomplete, Observer,
-    RetryPolicy, Selection, Settlement, Token, UnixMillis,
+    BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Driven, Endpoint, Event, Filter, Halt, Incomplete, Observer,
+    Operation, RetryPolicy, Selection, Settlement, Token, UnixMillis,
 };
-use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, Ignored, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_store::{ArchiveFile, CheckpointFile, FoundArchive};
 use upstash_dlq_ureq::Client;
 
@@ -419,4 +419,87 @@ fn everything_can_be_sent() {
     is_sent(&client.delete(Selection::Everything).checkpoint(Memory::default()).stop_when(|| false));
     is_sent(&client.restart(Selection::Everything).pages());
     is_sent(&client.list(List::everything()).items());
+}
+
+/// Breaks at the first wait.
+struct Impatient;
+
+impl<O: Operation> Observer<O> for Impatient {
+    fn while_waiting(&mut self) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+#[test]
+fn an_observer_breaks_a_wait() {
+    let busy = || serve_with(300, FaultPlan::script(vec![Some(Fault::TooManyRequests { retry_after_s: Some(50) })]));
+    let start = Instant::now();
+    let (server, client) = busy();
+    let outcome = client.delete(Selection::Everything).observe(Impatient).run();
+    assert_eq!((outcome.halted, outcome.totals.affected, requests(&server)), (Some(Halt::Stopped), 0, 1));
+    let (server, client) = busy();
+    let mut pages = client.delete(Selection::Everything).observe(Impatient).pages();
+    assert!(matches!(pages.next(), Some(Err(Halt::Stopped))) && pages.next().is_none());
+    assert_eq!(requests(&server), 1);
+    let (server, client) = busy();
+    let mut delete = BulkDelete::builder(client.endpoint().clone(), Selection::Everything).build();
+    assert!(matches!(client.run(&mut delete, &mut Impatient), Driven::Stopped) && requests(&server) == 1);
+    assert!(start.elapsed() < Duration::from_secs(30), "it waited for the server's 50 s");
+}
+
+#[test]
+fn the_same_seed_gives_the_same_waits() {
+    let policy = RetryPolicy { base: Duration::from_millis(8), ..RetryPolicy::default() };
+    let (server, client) = serve(3);
+    let client = client.with_retry(policy);
+    let waits = |client: &Client| {
+        server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(503)); 4])));
+        let mut waits = Vec::new();
+        let list = client.list(List::everything()).on_event(|_, event| {
+            if let Event::Retry(retried) = event {
+                waits.push(retried.after);
+            }
+        });
+        assert_eq!(list.run().into_result().unwrap().listed, 3);
+        waits
+    };
+    let seeded = client.clone().with_seed(7);
+    let first = waits(&seeded);
+    assert_eq!((first.len(), seeded.seed(), &first), (4, 7, &waits(&seeded)));
+    assert_ne!(first, waits(&client.clone().with_seed(8)));
+    assert_ne!(client.seed(), client.seed(), "by default each operation has a seed of its own");
+}
+
+#[test]
+fn new_runs_get_the_overrides() {
+    let (server, client) = serve(3);
+    let overrides = Overrides::builder().retries(3).label("second try").build().unwrap();
+    let started = client.resume(Selection::Everything).overrides(overrides).run().into_result().unwrap();
+    assert_eq!(started.totals.affected, 3);
+    server.with_service(|service| {
+        for run in service.started() {
+            assert_eq!(run.overrides.values().collect::<Vec<_>>(), ["second try", "3"], "{:?}", run.overrides);
+        }
+    });
+}
+
+/// A server that does not keep to the filter: nothing is deleted, unless the caller trusts it.
+#[test]
+fn whoever_trusts_the_server_deletes_what_it_lists() {
+    let serve = || {
+        let ignored = vec![Ignored { method: None, name: "label" }];
+        let mut service = Service::new(Config { ignored, ..Config::default() });
+        service.extend(sample::runs(40, 1, NOW));
+        let server = Server::start(service, ServerOptions::default()).unwrap();
+        let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap()).unwrap();
+        (server, client)
+    };
+    let nightly = || Selection::Filter(Filter::builder().label("nightly").build().unwrap());
+    for trusts in [false, true] {
+        let (server, client) = serve();
+        let delete = client.delete(nightly()).trust_server(trusts).archive(|_: &[DlqMessage]| no_error());
+        let outcome = delete.run();
+        assert_eq!(left(&server), if trusts { 0 } else { 40 });
+        assert_eq!(matches!(outcome.halted, Some(Halt::Mismatch { .. })), !trusts, "{:?}", outcome.halted);
+    }
 }

@@ -3,7 +3,7 @@
 
 mod bounds;
 mod emulator;
-mod environment;
+pub(crate) mod environment;
 mod faults;
 mod namespace;
 mod phases;
