@@ -5,11 +5,12 @@ use futures_util::{FutureExt, StreamExt};
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
-use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore, StoreResult};
+use upstash_dlq_core::client::{ArchiveStore, AsyncArchiveStore, AsyncCheckpointStore, StoreResult};
 use upstash_dlq_core::operation::{ArchivePage, Bulk};
 use upstash_dlq_core::wire::{Overrides, Resume, ResumeOne, StartedPage};
 use upstash_dlq_core::{ArchivedDelete, Checkpoint, DlqId, DlqMessage, Driven, Event, Halt, Observer, Selection};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan};
+use upstash_dlq_reqwest::Blocking;
 
 /// A store of checkpoints whose reading never ends, or panics, or whose second save never ends.
 enum Slow {
@@ -143,4 +144,60 @@ fn a_call_that_was_answered_is_no_stopped_call() {
     });
     let started = block_on(client.call(resume).stop_when(arrived).run()).unwrap();
     assert_eq!(model.with_service(|service| (service.len(), service.started().count())), (19, 1), "{started:?}");
+}
+
+/// An archive, or a store that blocks, that panics.
+struct Panics;
+
+impl AsyncArchiveStore for Panics {
+    async fn append(&mut self, _: Vec<DlqMessage>) -> StoreResult {
+        panic!("the archive")
+    }
+}
+
+impl ArchiveStore for Panics {
+    fn append(&mut self, _: &[DlqMessage]) -> StoreResult {
+        panic!("the archive")
+    }
+}
+
+#[test]
+fn an_archive_that_panics_deletes_nothing() {
+    let (model, client) = serve(200);
+    block_on(async {
+        let mut pages = client.delete(Selection::Everything).archive(Panics).pages();
+        assert!(AssertUnwindSafe(pages.next()).catch_unwind().await.is_err());
+        assert!(
+            matches!(pages.next().await, Some(Err(Halt::Stopped | Halt::StoreFailed(_)))),
+            "it must not look complete"
+        );
+        assert!(pages.next().await.is_none());
+    });
+    assert_eq!(model.with_service(|service| service.deleted_total()), 0);
+}
+
+/// On its thread a panic harms nobody, but nothing more is kept.
+#[test]
+fn a_store_that_blocks_and_panics_is_an_error_from_then_on() {
+    block_on(async {
+        let mut store = Blocking::new(Panics);
+        let first = AsyncArchiveStore::append(&mut store, Vec::new()).await.unwrap_err().to_string();
+        assert!(first.contains("panic"), "{first}");
+        for _ in 0..2 {
+            let later = AsyncArchiveStore::append(&mut store, Vec::new()).await.unwrap_err();
+            assert_eq!(later.to_string(), "the store panicked before");
+        }
+    });
+}
+
+/// Until the checkpoint was read, there is nothing to go on with.
+#[test]
+fn pages_that_were_not_polled_have_not_begun() {
+    let (model, client) = serve(20);
+    let pages = client.delete(Selection::Everything).checkpoint(Slow::Save(0)).pages();
+    let told = pages.outcome().halted.unwrap().to_string();
+    assert_eq!(told, "the store was not read yet");
+    let mut delete = pages.into_operation();
+    let driven = block_on(client.run(&mut delete, &mut |_: &Bulk<_>, _: &Event<_>| ()));
+    assert!(matches!(driven, Driven::Done(outcome) if outcome.halted.is_some()) && requests(&model) == 0);
 }

@@ -1,6 +1,7 @@
 //! A client or a builder of the user's: what is ours all the same, and what is not known of it.
 
 use crate::driver::{Ready, Reqwest};
+use crate::suite::environment::{again, case};
 use crate::suite::wire::{Reply, Wire, ok, status};
 use http::header::AUTHORIZATION;
 use http::{HeaderMap, HeaderValue};
@@ -153,5 +154,50 @@ fn errors_contain_no_token() {
     ] {
         assert_eq!((failure.delivery, wire.requests().len()), (Delivery::NotSent, 0));
         assert!(!format!("{failure:?} {failure}").contains("s3cret"), "{failure:?}");
+    }
+}
+
+/// The one timeout that is not ours is told as what it is.
+#[test]
+fn a_ready_client_with_a_timeout_of_its_own_leaves_the_result_unknown() {
+    let wire = Wire::start(vec![Reply::Silence]);
+    let hasty = ready(wire.addr).read_timeout(Duration::from_millis(50)).build().unwrap();
+    let failure = send(|client| client.client(hasty)).unwrap_err();
+    assert_eq!((failure.delivery, wire.requests().len()), (Delivery::Unknown, 1));
+    assert!(failure.to_string().starts_with("no response arrived in time: "), "{failure}");
+}
+
+#[test]
+fn a_builder_that_cannot_be_built_is_an_error() {
+    let endpoint = Endpoint::new("http://127.0.0.1:1", Token::new("s3cret").unwrap()).unwrap();
+    let broken = reqwest::Client::builder().user_agent("s3cret\n");
+    let error = Client::builder(endpoint).http(broken).build().unwrap_err().to_string();
+    assert!(error.starts_with("the HTTP client could not be set up: ") && !error.contains("s3cret"), "{error}");
+}
+
+#[test]
+fn a_url_that_is_not_whole_is_refused_before_it_is_sent() {
+    let endpoint = Endpoint::new("http://127.0.0.1:1", Token::new("s3cret").unwrap()).unwrap();
+    let client = Client::new(endpoint).unwrap();
+    let request = http::Request::get("/x?s3cret").body(()).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let failure = runtime.block_on(client.send(request)).unwrap_err();
+    assert_eq!(failure.delivery, Delivery::NotSent);
+    assert!(failure.to_string().starts_with("the URL was not accepted: "), "{failure}");
+    assert!(!format!("{failure:?}").contains("s3cret"), "{failure:?}");
+}
+
+/// In a server's child process a variable may come from a request's header: reqwest takes no proxy there.
+#[test]
+fn a_child_of_a_server_has_no_proxy() {
+    if let Some(url) = case() {
+        let endpoint = Endpoint::builder().allow_plain_http().build(&url, Token::new("s3cret").unwrap()).unwrap();
+        println!("built: {:?}", Client::new(endpoint).map(|_| ()));
+        return;
+    }
+    let proxy = ("HTTP_PROXY", "ftp://proxy.invalid");
+    for (variables, is_usable) in [(&[proxy] as &[_], false), (&[proxy, ("REQUEST_METHOD", "GET")], true)] {
+        let printed = again("own_client::a_child_of_a_server_has_no_proxy", "http://service.invalid", variables);
+        assert_eq!(printed.contains("built: Ok(())"), is_usable, "{printed}");
     }
 }

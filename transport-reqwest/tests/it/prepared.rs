@@ -1,7 +1,7 @@
 //! Settings of a prepared operation, and what stops it.
 
 use crate::suite::fast;
-use crate::support::{Memory, block_on, ids, requests, serve};
+use crate::support::{Memory, block_on, ids, requests, serve, serve_with};
 use futures_util::{StreamExt, TryStreamExt};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,12 +9,13 @@ use std::time::Duration;
 use tokio::time::Instant;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::selection::Ids;
-use upstash_dlq_core::wire::{Delete, DeletePage, GetMessage, List, Resume};
+use upstash_dlq_core::wire::{Delete, DeletePage, GetMessage, List, ListPage, Overrides, Resume};
 use upstash_dlq_core::{
-    BulkDelete, Checkpoint, DlqId, Event, GetMany, Halt, Listing, Observer, RetryPolicy, Selection,
+    BulkDelete, Checkpoint, DlqId, Driven, Event, Filter, GetMany, Halt, Listing, Observer, Operation, RetryPolicy,
+    Selection,
 };
-use upstash_dlq_emulator::{Fault, FaultPlan};
-use upstash_dlq_reqwest::{Blocking, Items, Pages, Prepared};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, Ignored, LOCAL_TOKEN};
+use upstash_dlq_reqwest::{Blocking, Client, Items, Pages, Prepared};
 
 fn spawns<F: Future<Output: Send> + Send + 'static>(future: F) -> F {
     future
@@ -221,4 +222,117 @@ fn an_observer_that_breaks_or_panics_stops_the_operation() {
             }
         }
     }
+}
+
+/// Breaks at the first wait.
+struct Impatient;
+
+impl<O: Operation> Observer<O> for Impatient {
+    fn while_waiting(&mut self) -> ControlFlow<()> {
+        ControlFlow::Break(())
+    }
+}
+
+#[test]
+fn an_observer_breaks_a_wait() {
+    let busy = Config {
+        faults: FaultPlan::script(vec![Some(Fault::TooManyRequests { retry_after_s: Some(50) }); 3]),
+        ..Config::default()
+    };
+    let (server, client) = serve_with(300, busy);
+    block_on(async {
+        let started = Instant::now();
+        let outcome = client.delete(Selection::Everything).observe(Impatient).run().await;
+        assert_eq!((outcome.halted, outcome.totals.affected, requests(&server)), (Some(Halt::Stopped), 0, 1));
+        let mut pages = client.delete(Selection::Everything).observe(Impatient).pages();
+        assert_eq!((pages.next().await, pages.next().await), (Some(Err(Halt::Stopped)), None));
+        let mut delete = BulkDelete::builder(client.endpoint().clone(), Selection::Everything).build();
+        assert!(matches!(client.run(&mut delete, &mut Impatient).await, Driven::Stopped));
+        assert!(
+            requests(&server) == 3 && started.elapsed() < Duration::from_secs(1),
+            "it waited for the server's 50 s"
+        );
+    });
+}
+
+#[test]
+fn the_same_seed_gives_the_same_waits() {
+    let (server, client) = serve(3);
+    let waits = |client: &Client| {
+        server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(503)); 4])));
+        let mut waits = Vec::new();
+        let list = client.list(List::everything()).on_event(|_, event| {
+            if let Event::Retry(retried) = event {
+                waits.push(retried.after);
+            }
+        });
+        assert_eq!(block_on(list.run()).into_result().unwrap().listed, 3);
+        waits
+    };
+    let seeded = client.clone().with_seed(7);
+    let first = waits(&seeded);
+    assert_eq!((first.len(), seeded.seed(), &first), (4, 7, &waits(&seeded)));
+    assert_ne!(first, waits(&client.clone().with_seed(8)));
+    assert_ne!(client.seed(), client.seed(), "by default each operation has a seed of its own");
+    // The policy of the client holds for what sets no other.
+    server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(503)); 9])));
+    let outcome = block_on(client.with_retry(fast(2)).list(List::everything()).run());
+    assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 2, .. })), "{outcome:?}");
+}
+
+#[test]
+fn new_runs_get_the_overrides() {
+    let (server, client) = serve(3);
+    let overrides = Overrides::builder().retries(3).label("second try").build().unwrap();
+    let restart = client.restart(Selection::Everything).overrides(overrides);
+    assert_eq!(block_on(restart.run()).into_result().unwrap().totals.affected, 3);
+    server.with_service(|service| {
+        for run in service.started() {
+            assert_eq!(run.overrides.values().collect::<Vec<_>>(), ["second try", "3"], "{:?}", run.overrides);
+        }
+    });
+}
+
+/// A server that does not keep to the filter: nothing is deleted, unless the caller trusts it.
+#[test]
+fn whoever_trusts_the_server_deletes_what_it_lists() {
+    for trusts in [false, true] {
+        let ignored = vec![Ignored { method: None, name: "label" }];
+        let (server, client) = serve_with(40, Config { ignored, ..Config::default() });
+        let nightly = Selection::Filter(Filter::builder().label("nightly").build().unwrap());
+        let delete = client.delete(nightly).trust_server(trusts).archive(Memory::default());
+        let outcome = block_on(delete.run());
+        assert_eq!(server.with_service(|service| service.len()), if trusts { 0 } else { 40 });
+        assert_eq!(matches!(outcome.halted, Some(Halt::Mismatch { .. })), !trusts, "{:?}", outcome.halted);
+    }
+}
+
+/// What is shown of an operation and its stream tells what it is, and no secret.
+#[test]
+fn nothing_that_is_shown_holds_the_token() {
+    let (_server, client) = serve(3);
+    let prepared = client.delete(Selection::Everything).lanes(3);
+    let items = client.list(List::everything()).items();
+    let shown = format!("{client:?} {prepared:?} {items:?} {:?}", Blocking::new(Memory::default()));
+    for what in ["Client", "Prepared", "Everything", "Items", "Pages", "list", "Blocking"] {
+        assert!(shown.contains(what), "{what}: {shown}");
+    }
+    assert!(!shown.contains(LOCAL_TOKEN), "{shown}");
+}
+
+/// Of the page that has arrived, the items that were not taken are lost. The pages after it are not.
+#[test]
+fn items_turn_back_into_their_operation() {
+    let (server, client) = serve(250);
+    let mut items = client.list(List::everything().page_size(100)).items();
+    block_on(async {
+        for _ in 0..30 {
+            items.next().await.unwrap().unwrap();
+        }
+        assert_eq!((items.operation().totals().pages, items.outcome().listed), (1, 100));
+        let mut listing = items.into_operation();
+        let driven = client.run(&mut listing, &mut |_: &Listing, _: &Event<ListPage>| ()).await;
+        assert!(matches!(driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.listed == 250));
+    });
+    assert_eq!(requests(&server), 3);
 }
