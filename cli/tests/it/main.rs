@@ -4,6 +4,7 @@
 mod command;
 mod common;
 mod emulator;
+mod environment;
 mod escapes;
 mod faults;
 mod files;

@@ -113,6 +113,50 @@ fn a_number_that_is_none_is_told_in_plain_words() {
     }
 }
 
+/// An error of the core about a field names the flag that it came from.
+#[test]
+fn a_filter_that_cannot_be_used_is_told_by_its_flag() {
+    for (flag, value) in [
+        ("--label", ""),
+        ("--workflow-url", ""),
+        ("--workflow-run-id", ""),
+        ("--failure-function-state", ""),
+        ("--caller-ip", ""),
+        ("--flow-control-key", ""),
+        ("--workflow-created-at", "yesterday"),
+        ("--from", "99999999999999d"),
+    ] {
+        let output = run("http://127.0.0.1:9", &["list", flag, value]);
+        let shown = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{flag}: {shown}");
+        assert!(shown.starts_with(&format!("error: {flag}: \"{value}\" is ")), "{flag}: {shown}");
+    }
+}
+
+/// What was taken with one request at a time goes on like that, and a settlement needs a request to settle.
+#[test]
+fn a_resume_goes_on_as_it_began() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    let args = ["resume", "--all", "--yes", "--checkpoint", path.to_str().unwrap()];
+    let server = emulator(120);
+    let posts = |plan| server.with_service(|s| s.set_faults(FaultPlan::script(plan).only(http::Method::POST)));
+    let settle = run(&server.url(), &[&args[..], &["--parallel", "4", "--settle", "applied"]].concat());
+    let shown = text(&settle.stderr);
+    assert!(
+        settle.status.code() == Some(2) && shown.contains("there is no request to settle: leave it out"),
+        "{shown}"
+    );
+    posts(vec![None, Some(Fault::Redirect)]);
+    let stopped = run(&server.url(), &[&args[..], &["--parallel", "1"]].concat());
+    assert_eq!((stopped.status.code(), path.exists()), (Some(3), true), "{}", text(&stopped.stderr));
+    let done = run(&server.url(), &[&args[..], &["--parallel", "4"]].concat());
+    let shown = text(&done.stderr);
+    assert_eq!((done.status.code(), path.exists()), (Some(0), false), "{shown}");
+    assert!(shown.contains("--parallel is ignored: the checkpoint was taken with one request at a time"), "{shown}");
+    assert_eq!(server.with_service(|s| s.started().count()), 120, "each run once");
+}
+
 #[test]
 fn files_that_cannot_be_kept_together_are_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,6 +200,27 @@ fn a_command_line_that_is_not_understood_is_told_to_programs_too() {
         let shown = text(&run("http://127.0.0.1:9", args).stderr);
         assert!(shown.starts_with("error: ") && shown.contains("Usage:"), "{shown}");
     }
+}
+
+#[test]
+fn a_listing_of_nothing_says_so_to_people() {
+    let server = emulator(3);
+    for (args, sentence) in [(&["list"][..], "no failed runs match\n"), (&["list", "--json"], "")] {
+        let output = run(&server.url(), &[args, &["--label", "no such"]].concat());
+        assert_eq!((output.status.code(), output.stdout.len()), (Some(0), 0));
+        assert_eq!(text(&output.stderr), sentence, "{args:?}");
+    }
+}
+
+#[test]
+fn an_emulator_that_cannot_listen_names_the_address() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    let output = run("", &["emulator", "--listen", &address, "--runs", "1", "--json"]);
+    let told: serde_json::Value = serde_json::from_str(&text(&output.stderr)).unwrap();
+    let message = told["error"]["message"].as_str().unwrap();
+    assert_eq!((output.status.code(), told["error"]["code"].as_str()), (Some(1), Some("listen")));
+    assert!(message.contains(&address) && message.ends_with("give another address"), "{message}");
 }
 
 /// The help is one paragraph a thought, whatever the terminal's width.

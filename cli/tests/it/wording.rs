@@ -54,6 +54,10 @@ fn other_commands_tell_a_failure_as_one_line_of_json() {
     let server = emulator(3);
     let (url, nobody, down) = (server.url(), nobody(), emulator(3));
     down.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(503))])));
+    let busy = emulator(3);
+    busy.with_service(|s| {
+        s.set_faults(FaultPlan::script(vec![Some(Fault::TooManyRequests { retry_after_s: None })]));
+    });
     let redirect =
         canned("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".into());
     let unreadable = canned(ok("<html>"));
@@ -68,6 +72,7 @@ fn other_commands_tell_a_failure_as_one_line_of_json() {
         (&nobody, &["list"], 1, "not_sent", None),
         (&nobody, &["stats"], 1, "not_sent", None),
         (&down.url(), &["list"], 1, "server_error", Some(503)),
+        (&busy.url(), &["list"], 1, "rate_limited", Some(429)),
         (&redirect, &["get", "x"], 1, "redirect", Some(302)),
         (&unreadable, &["list"], 1, "unreadable_response", Some(200)),
         (&unreadable, &["callback", "retry", "x", "--quiet"], 3, "unsettled", Some(200)),
@@ -328,4 +333,23 @@ fn signals_that_follow_at_once_are_one_interruption() {
         let report = json(&output);
         assert_eq!((report["outcome"].as_str(), report["deleted"].as_u64()), (Some("cancelled"), Some(100)));
     }
+}
+
+/// What is counted and does not fit is told as so many, and a run without a time is in no row.
+#[test]
+fn stats_leave_nothing_out() {
+    let messages: Vec<String> = (0..13)
+        .map(|n| match n {
+            12 => r#"{"dlqId":"a-12","label":"l-0"}"#.to_owned(),
+            _ => format!(r#"{{"dlqId":"a-{n}","label":"l-{n}","createdAt":1764000000000}}"#),
+        })
+        .collect();
+    let url = canned(ok(&format!(r#"{{"messages":[{}]}}"#, messages.join(","))));
+    let output = run(&url, &["stats"]);
+    let shown = text(&output.stdout);
+    let lines: Vec<&str> = shown.lines().map(str::trim).collect();
+    assert_eq!((output.status.code(), lines[0]), (Some(0), "13 failed runs"), "{}", text(&output.stderr));
+    let labels: Vec<&str> = lines.iter().skip_while(|line| **line != "By label").skip(1).take(11).copied().collect();
+    assert_eq!((labels[0], labels[10]), ("2  l-0", "2  (2 other values)"), "{labels:?}");
+    assert_eq!(lines.last(), Some(&"1 without a time"));
 }
