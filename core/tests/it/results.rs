@@ -409,6 +409,47 @@ fn a_stopped_call_tells_what_is_known() {
     assert_eq!(answered.outcome_halted(Halt::Stopped), Ok(()), "it was answered before it was stopped");
 }
 
+/// Many gets keep to their rate, and one that stops short says so.
+#[test]
+fn many_gets_that_stop_short_are_incomplete() {
+    let ids = Ids::parse(["a", "b"]).unwrap();
+    let rate = NonZeroU32::new(1);
+    let mut get = GetMany::builder(endpoint(), ids).max_requests_per_second(rate).retry(once(), 1).build();
+    let Step::Send(id, _) = get.poll(Duration::ZERO) else { panic!() };
+    get.respond(id, &Response::new(r#"{"dlqId":"a"}"#)).unwrap();
+    assert_eq!((get.outcome_so_far().found, get.outcome_so_far().absent), (1, 0));
+    let second = Duration::from_secs(1);
+    assert!(matches!(get.poll(Duration::ZERO), Step::WaitUntil(at) if at == second));
+    let Step::Send(id, _) = get.poll(second) else { panic!() };
+    get.respond(id, &refusal()).unwrap();
+    let Step::Done(outcome) = get.poll(second) else { panic!() };
+    assert_eq!((outcome.found, outcome.halted.as_ref().and_then(Halt::status)), (1, Some(StatusCode::UNAUTHORIZED)));
+    let error = outcome.into_result().unwrap_err();
+    assert!(matches!(error.halt(), Halt::Refused { .. }) && !error.may_have_changed(), "{error}");
+}
+
+/// For tests of code that gets outcomes.
+#[test]
+fn an_outcome_can_be_made_up() {
+    let checkpoint = BulkDelete::builder(endpoint(), Selection::Everything).build().checkpoint();
+    let outcome = Outcome::nothing(Halt::NoProgress).with_checkpoint(checkpoint.clone());
+    assert_eq!((outcome.totals, outcome.verified), (Totals::default(), false));
+    let error = outcome.into_result().unwrap_err();
+    assert_eq!((error.checkpoint(), error.may_have_changed()), (Some(&checkpoint), false));
+}
+
+/// What a listing cannot read is asked for again, and in the end told with what is wrong with it.
+#[test]
+fn a_listing_that_cannot_be_read_says_what_was_expected() {
+    let list = upstash_dlq_core::List::everything();
+    let mut listing = upstash_dlq_core::Listing::builder(endpoint(), list).retry(once(), 1).build();
+    let Step::Send(id, _) = listing.poll(Duration::ZERO) else { panic!() };
+    listing.respond(id, &Response::new(r#"{"messages":7}"#)).unwrap();
+    let Step::Done(outcome) = listing.poll(Duration::ZERO) else { panic!() };
+    let error = outcome.into_result().unwrap_err().to_string();
+    assert!(error.contains("a body that cannot be read") && error.contains("a list of messages"), "{error}");
+}
+
 #[test]
 fn stopping_is_told_and_changes_nothing() {
     let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();

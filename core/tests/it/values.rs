@@ -2,8 +2,9 @@
 
 use crate::world::endpoint;
 use std::error::Error;
+use upstash_dlq_core::client::transport::into_origin_form;
 use upstash_dlq_core::model::{EndpointError, FailureFunctionState, FieldError, Period};
-use upstash_dlq_core::selection::{Ids, Match};
+use upstash_dlq_core::selection::{Ids, Match, Shard};
 use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Selection, Token, UnixMillis};
 
 #[test]
@@ -125,4 +126,26 @@ fn a_message_shows_none_of_its_data() {
     assert!(shown.contains("FailureCallbackInfo") && shown.contains("Fail") && !shown.contains("s3cret"), "{shown}");
     assert_eq!(info.state(), Some(FailureFunctionState::Fail));
     assert!(endpoint().base_url().starts_with("http"), "and an endpoint has no secret in its address");
+}
+
+/// A request for a transport over a connection of its own: the path alone, and the host in its header.
+#[test]
+fn a_request_names_its_host_once() {
+    let whole = http::Request::get("http://me.invalid:81/v2/dlq?count=1").body(()).unwrap();
+    let request = into_origin_form(whole);
+    assert_eq!(request.uri(), "/v2/dlq?count=1");
+    assert_eq!(request.headers()["host"], "me.invalid:81");
+    let own = http::Request::get("http://me.invalid/").header("host", "other.invalid").body(()).unwrap();
+    let request = into_origin_form(own);
+    assert_eq!(request.headers().get_all("host").iter().collect::<Vec<_>>(), ["other.invalid"]);
+    let relative = into_origin_form(http::Request::get("/x").body(()).unwrap());
+    assert_eq!((relative.uri().path(), relative.headers().len()), ("/x", 0));
+}
+
+#[test]
+fn a_shard_is_written_as_it_is_read() {
+    assert_eq!("3/8".parse::<Shard>().unwrap().to_string(), "3/8");
+    for text in ["0/8", "9/8", "3", "3/", "/8", "a/8", "3/8/9", "-1/8"] {
+        assert!(text.parse::<Shard>().unwrap_err().to_string().contains("is not one of N parts"), "{text}");
+    }
 }
