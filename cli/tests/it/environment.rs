@@ -5,8 +5,10 @@ use crate::common::{command, emulator, text};
 use std::process::Output;
 use upstash_dlq_emulator::LOCAL_TOKEN;
 
+type Variables<'a> = &'a [(&'a str, &'a str)];
+
 /// Lists with these variables, where nothing else is set.
-fn list(variables: &[(&str, &str)], args: &[&str]) -> Output {
+fn list(variables: Variables<'_>, args: &[&str]) -> Output {
     let mut command = command("");
     for name in ["QSTASH_URL", "QSTASH_TOKEN", "EU_CENTRAL_1_QSTASH_URL", "EU_CENTRAL_1_QSTASH_TOKEN", "NO_PROXY"] {
         command.env_remove(name);
@@ -21,7 +23,7 @@ fn a_region_has_a_url_and_a_token_of_its_own() {
     let url = server.url();
     let (elsewhere, wrong) = (("QSTASH_URL", "http://127.0.0.1:1"), ("QSTASH_TOKEN", "wr0ng"));
     let of_region = [("US_EAST_1_QSTASH_URL", &*url), ("US_EAST_1_QSTASH_TOKEN", LOCAL_TOKEN)];
-    let cases: [(&[(&str, &str)], &[&str]); 5] = [
+    let cases: [(Variables<'_>, &[&str]); 5] = [
         (&[("QSTASH_URL", &*url), ("QSTASH_TOKEN", LOCAL_TOKEN)], &[]),
         (&[elsewhere, wrong, of_region[0], of_region[1], ("QSTASH_REGION", "us-east-1")], &[]),
         (&[elsewhere, wrong, of_region[0], of_region[1]], &["--region", "US_EAST_1"]),
@@ -65,7 +67,7 @@ fn what_is_wrong_is_told_with_where_it_came_from() {
     };
     let (good, two, absent) = (file("good", " t0ken\n"), file("two", "t0ken\nother\n"), folder.path().join("absent"));
     let token = ("QSTASH_TOKEN", "t0ken");
-    let cases: [(&[(&str, &str)], &[&str], &str); 9] = [
+    let cases: [(Variables<'_>, &[&str], &str); 9] = [
         (&[], &[], "no token: set QSTASH_TOKEN or pass --token-file FILE"),
         (&[("QSTASH_TOKEN", "")], &[], "no token: set QSTASH_TOKEN"),
         (&[("QSTASH_TOKEN", "t0ken other")], &[], "QSTASH_TOKEN holds a space"),

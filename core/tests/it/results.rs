@@ -450,6 +450,26 @@ fn a_listing_that_cannot_be_read_says_what_was_expected() {
     assert!(error.contains("a body that cannot be read") && error.contains("a list of messages"), "{error}");
 }
 
+/// Each operation has a name, which logs show, and has done nothing before it is driven.
+#[test]
+fn operations_have_names() {
+    fn at_its_start(operation: &impl Operation) -> &'static str {
+        assert_eq!((operation.halt(), operation.totals(), operation.in_flight()), (None, Totals::default(), 0));
+        operation.name()
+    }
+    let delete = || BulkDelete::builder(endpoint(), Selection::Everything);
+    let ids = Ids::parse(["a"]).unwrap();
+    assert_eq!(at_its_start(&delete().build()), "delete");
+    assert_eq!(at_its_start(&BulkResume::builder(endpoint(), Selection::Ids(ids.clone())).build()), "resume");
+    assert_eq!(at_its_start(&delete().build_archived()), "archive");
+    assert_eq!(at_its_start(&GetMany::builder(endpoint(), ids).build()), "get");
+    // A checkpoint continues the operation that it was taken from, and no other.
+    let list = upstash_dlq_core::Listing::builder(endpoint(), upstash_dlq_core::List::everything());
+    let saved = delete().build().checkpoint();
+    let error = upstash_dlq_core::operation::OperationBuilder::resume_from(list, saved).unwrap_err();
+    assert!(error.to_string().starts_with("the checkpoint belongs to a delete: "), "{error}");
+}
+
 #[test]
 fn stopping_is_told_and_changes_nothing() {
     let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
