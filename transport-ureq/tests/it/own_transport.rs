@@ -7,9 +7,8 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 use upstash_dlq_core::client::Transport;
-use upstash_dlq_core::{Delivery, Endpoint, Event, RetryPolicy, Selection, Token, TransportFailure};
+use upstash_dlq_core::{Delivery, Endpoint, Selection, Token, TransportFailure};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_ureq::Client;
 
@@ -78,31 +77,6 @@ fn a_mock_sees_each_attempt_once() {
     assert!(outcome.verified && outcome.totals.unconfirmed == 1, "{outcome:?}");
     // Of a request that was not sent, nothing is counted but the attempt.
     assert_eq!((outcome.totals.affected, outcome.totals.requests, sent.load(Ordering::SeqCst)), (2, 3, 4));
-}
-
-/// The same seed gives the same waits. Without one, each operation has waits of its own.
-#[test]
-fn a_seed_gives_the_same_waits() {
-    let endpoint = Endpoint::new("https://service.invalid", Token::new("s3cret").unwrap()).unwrap();
-    let policy = RetryPolicy { base: Duration::from_micros(900), ..suite::fast(6) };
-    let waits = |client: &Client| {
-        let mut waits = Vec::new();
-        let delete = client.delete(Selection::Everything).retry(policy).on_event(|_, event| {
-            if let Event::Retry(retried) = event {
-                waits.push(retried.after);
-            }
-        });
-        let outcome = delete.run();
-        assert!(outcome.halted.is_some());
-        waits
-    };
-    let client = Client::with_transport(endpoint, |_: Request<()>| Err(Delivery::NotSent.into()));
-    let (one, other) = (client.clone().with_seed(1), client.clone().with_seed(2));
-    assert_eq!(waits(&one), waits(&one));
-    assert_eq!(waits(&one).len(), 5);
-    assert_ne!(waits(&one), waits(&other));
-    assert_ne!(waits(&client), waits(&client));
-    assert_eq!((one.seed(), other.seed()), (1, 2));
 }
 
 /// A connection for each request, and no bounds: not for real use.
