@@ -259,11 +259,17 @@ impl History<'_> {
     }
 
     fn wrong_requests(&self, claim: &Claim) -> Option<String> {
-        let is_interrupted = |item: &Item| match item {
-            Item::Disk(..) | Item::LookFails(_) | Item::PowerLoss { .. } | Item::Kill { .. } => true,
-            Item::SecondProcess { .. } | Item::Driving(_) => true,
-            Item::Fate(_, Fate::NotSent | Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter) => true,
-            _ => false,
+        let is_interrupted = |item: &Item| {
+            matches!(
+                item,
+                Item::Disk(..)
+                    | Item::LookFails(_)
+                    | Item::PowerLoss { .. }
+                    | Item::Kill { .. }
+                    | Item::SecondProcess { .. }
+                    | Item::Driving(_)
+                    | Item::Fate(_, Fate::NotSent | Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter)
+            )
         };
         if self.schedule.work() == Work::ResumeListed || self.schedule.items.iter().any(is_interrupted) {
             return None;

@@ -175,7 +175,10 @@ impl World {
         let mut state = self.lock();
         state.holders.retain(|_, life| life.is_alive());
         state.holders.insert(process.number, process.life.clone());
-        if state.holders.len() > 1 {
+        // Whoever opens an archive after somebody has removed it has another file.
+        if state.holders.len() > 1
+            && !self.schedule.items.iter().any(|item| matches!(item, Item::ArchiveRemoved { .. }))
+        {
             let who: Vec<u32> = state.holders.keys().copied().collect();
             drop(state);
             self.violated(format!("one process has the file: {who:?} have it open at the same time"));
@@ -431,6 +434,11 @@ impl World {
     /// Whether any request that may change something was sent by these processes.
     pub(crate) fn has_sent_changes(&self) -> bool {
         self.lock().asked.iter().any(|asked| asked.method != Method::GET)
+    }
+
+    /// Whether any request has deleted or started a run.
+    pub(crate) fn has_done_something(&self) -> bool {
+        self.lock().asked.iter().any(|asked| !asked.effects.is_empty())
     }
 
     pub(crate) fn facts(&self) -> Facts {

@@ -10,7 +10,7 @@ use tokio::task::yield_now;
 use upstash_dlq_core::DlqMessage;
 use upstash_dlq_core::client::{ArchiveStore, AsyncArchiveStore, StoreResult};
 use upstash_dlq_core::wire::Delete;
-use upstash_dlq_store::{ArchiveFile, FoundArchive};
+use upstash_dlq_store::{ArchiveFile, FoundArchive, Problem, StoreError};
 
 struct Held {
     file: ArchiveFile<ProcessDisk>,
@@ -36,11 +36,23 @@ impl Drop for Held {
     }
 }
 
+/// The file cannot be used. A first line that was torn before its id is taken for somebody else's file: a person looks, sees that
+/// nothing was deleted, and removes it.
+fn refused(context: &Context, error: &StoreError) -> End {
+    if matches!(error.problem, Problem::NotAnArchive(_)) {
+        if context.world.has_done_something() {
+            context.world.violated(format!("what is deleted is in the archive: it is refused, {error}"));
+        }
+        context.world.machine.remove(&archive_path());
+    }
+    unusable(error)
+}
+
 pub(super) async fn delete(context: &Arc<Context>) -> End {
     let Some(selection) = context.selection() else { return End::Complete(context.claim_alone(<_>::default())) };
     let file = match FoundArchive::find_on(context.disk.clone(), archive_path()).and_then(FoundArchive::open) {
         Ok(file) => file,
-        Err(error) => return unusable(&error),
+        Err(error) => return refused(context, &error),
     };
     context.world.on_opened(&context.process);
     let held = Held { file, context: Arc::clone(context) };
