@@ -95,8 +95,6 @@ mod list {
         WindowsOverlap,
         /// The parts of a window leave out a millisecond.
         WindowsLeaveGaps,
-        /// A listing on lanes trusts the server's dates.
-        DatesTrusted,
         /// A delete by ids also asks for dates.
         IdsNarrowed,
         /// The first id of every batch but the first is left out.

@@ -59,6 +59,10 @@ impl Chain {
             if self.is_over() {
                 return;
             }
+            if world.schedule.work().starts() && world.has_sent_changes() && !self.has_checkpoint() {
+                // It may have been complete, and nobody has said so.
+                return;
+            }
             // What an earlier process has said is no longer the last word.
             self.set_end(None);
             let life = Life::new();
