@@ -25,7 +25,7 @@ pub struct FoundBug {
 /// Switches a bug on, and looks for a schedule or a search that breaks a promise.
 pub fn find(bug: Bug) -> Option<FoundBug> {
     Bug::choose(Some(bug));
-    let found = by_schedule().or_else(by_search);
+    let found = by_schedule(bug).or_else(by_search);
     Bug::choose(None);
     found
 }
@@ -34,13 +34,12 @@ fn name(violation: &str) -> String {
     violation.split([':', '\n']).next().unwrap_or_default().to_owned()
 }
 
-fn by_schedule() -> Option<FoundBug> {
+fn by_schedule(bug: Bug) -> Option<FoundBug> {
     let (seed, violations) = run_many(SEEDS, 1, |_| {}).failures.into_iter().next()?;
     // It is the bug that breaks the promise, and not the schedule.
-    let bug = Bug::ALL.iter().find(|bug| bug.is_on());
     Bug::choose(None);
     let is_kept = run(&Schedule::from_seed(seed), false).violations.is_empty();
-    Bug::choose(bug.copied());
+    Bug::choose(Some(bug));
     is_kept.then(|| FoundBug {
         by: format!("seed {seed}"),
         promise: violations.first().map(|violation| name(violation)).unwrap_or_default(),

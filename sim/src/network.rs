@@ -14,7 +14,7 @@ use upstash_dlq_core::{Delivery, TransportFailure};
 use upstash_dlq_emulator::Fault;
 
 /// How long a client waits for a response, in milliseconds.
-const TIMEOUT_MS: u64 = 20_000;
+pub(crate) const TIMEOUT_MS: u64 = 20_000;
 
 /// The latest that a request arrives after it was sent, in milliseconds.
 pub(crate) const LATEST_MS: u64 = 60_000;

@@ -3,6 +3,7 @@
 
 use crate::client::{Claim, End};
 use crate::disk::Trouble;
+use crate::network::TIMEOUT_MS;
 use crate::schedule::{Driving, Fate, Item, Property, RunIndex, Schedule, Target, Work};
 use crate::selection::{FIRST_ARRIVAL, run};
 use crate::world::{Facts, World, archive_path};
@@ -53,12 +54,6 @@ pub(crate) fn must_end_well(world: &World, end: Option<End>) -> bool {
         Some(End::Unusable(_)) => true,
         _ => false,
     };
-    let is_broken = |property: Property| {
-        !matches!(
-            property,
-            Property::OffsetCursors | Property::NewestFirst | Property::BoundCursors | Property::StartedRunsStay
-        )
-    };
     let is_moved = |item: &Item| matches!(item, Item::ClockStep { .. } | Item::ArchiveRemoved { .. });
     // A service refuses to start runs of which one is not there.
     let starts_absent = schedule.work().starts() && (history.is_disturbed() || history.names_absent());
@@ -66,7 +61,7 @@ pub(crate) fn must_end_well(world: &World, end: Option<End>) -> bool {
     let in_circles = schedule.work().starts() && history.server_lies();
     is_open
         && history.facts.violations.is_empty()
-        && !schedule.has(is_broken)
+        && !schedule.has(|property| !is_left_open(property))
         && !schedule.items.iter().any(is_moved)
         && !starts_absent
         && !in_circles
@@ -139,7 +134,7 @@ impl History<'_> {
         let archive = files.iter().find(|(path, _)| *path == archive_path()).map(|(_, bytes)| bytes.as_slice());
         let text = String::from_utf8_lossy(archive.unwrap_or_default()).into_owned();
         let lines: BTreeSet<&str> = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).collect();
-        let all: Vec<String> = self.facts.came.keys().map(|index| run(*index).to_json()).collect();
+        let all: Vec<String> = self.facts.came.iter().map(|index| run(*index).to_json()).collect();
         // A sync that fails and a loss of power leave zeros in lines that nobody has acknowledged.
         let is_hurt =
             self.schedule.items.iter().any(|item| matches!(item, Item::Disk(_, Trouble::Fails | Trouble::Partial)));
@@ -173,18 +168,16 @@ impl History<'_> {
         let is_unknown = |fate: Fate| match fate {
             Fate::RequestLost | Fate::ResponseLost | Fate::CutShort(_) | Fate::CutUnseen(_) | Fate::Late(_) => true,
             Fate::AppliedError(_) | Fate::Html | Fate::NoCount => true,
-            Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter => true,
-            Fate::Slow(ms) => ms > 20_000,
+            Fate::Slow(ms) => ms > TIMEOUT_MS,
             Fate::Status(status) | Fate::Echo(status) => status >= 500,
+            // These are forced, which is looked at below.
+            Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter => false,
             Fate::NotSent | Fate::Doubled(_) | Fate::Busy(_) => false,
             Fate::RepeatCursor | Fate::FreshCursor | Fate::CursorExpired => false,
         };
-        let is_interrupted = |item: &Item| match item {
-            // A checkpoint whose last step failed may be in its place, and tells of a request that was not sent.
-            Item::Disk(..) | Item::LookFails(_) | Item::Kill { .. } | Item::PowerLoss { .. } => true,
-            Item::Driving(driving) => *driving != Driving::Run,
-            _ => false,
-        };
+        // A checkpoint whose last step failed may be in its place, and tells of a request that was not sent.
+        let is_interrupted =
+            |item: &Item| is_forced(item) || matches!(item, Item::Driving(driving) if *driving != Driving::Run);
         if claim.totals.unconfirmed == 0
             || self.fates().any(is_unknown)
             || self.schedule.items.iter().any(is_interrupted)
@@ -223,8 +216,7 @@ impl History<'_> {
             // An earlier operation has acted on some of them.
             return None;
         }
-        let is_left =
-            |index: &RunIndex| !self.facts.went.contains_key(index) && !self.facts.started.contains_key(index);
+        let is_left = |index: &RunIndex| !self.facts.went.contains(index) && !self.facts.started.contains(index);
         let left = self.all_along().find(is_left)?;
         (acted < max).then(|| format!("{acted} of at most {max}, and run {left} is left"))
     }
@@ -245,12 +237,7 @@ impl History<'_> {
 
     /// A file besides the archive that is there after a complete operation.
     fn left_behind(&self, world: &World) -> Option<String> {
-        let is_hurt = |item: &Item| match item {
-            Item::Disk(..) | Item::LookFails(_) | Item::PowerLoss { .. } | Item::Kill { .. } => true,
-            Item::SecondProcess { .. } => true,
-            Item::Fate(_, fate) => matches!(fate, Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter),
-            _ => false,
-        };
+        let is_hurt = |item: &Item| is_forced(item) || matches!(item, Item::SecondProcess { .. });
         if self.schedule.items.iter().any(is_hurt) {
             return None;
         }
@@ -260,16 +247,8 @@ impl History<'_> {
 
     fn wrong_requests(&self, claim: &Claim) -> Option<String> {
         let is_interrupted = |item: &Item| {
-            matches!(
-                item,
-                Item::Disk(..)
-                    | Item::LookFails(_)
-                    | Item::PowerLoss { .. }
-                    | Item::Kill { .. }
-                    | Item::SecondProcess { .. }
-                    | Item::Driving(_)
-                    | Item::Fate(_, Fate::NotSent | Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter)
-            )
+            is_forced(item)
+                || matches!(item, Item::SecondProcess { .. } | Item::Driving(_) | Item::Fate(_, Fate::NotSent))
         };
         if self.schedule.work() == Work::ResumeListed || self.schedule.items.iter().any(is_interrupted) {
             return None;
@@ -291,7 +270,7 @@ impl History<'_> {
     /// The runs that were there all the time, and that the client was to act on.
     fn all_along(&self) -> impl Iterator<Item = RunIndex> {
         let target = self.schedule.target();
-        self.facts.came.keys().copied().filter(move |index| *index < FIRST_ARRIVAL && target.wants(*index))
+        self.facts.came.iter().copied().filter(move |index| *index < FIRST_ARRIVAL && target.wants(*index))
     }
 
     fn gone_by_others(&self, index: RunIndex) -> bool {
@@ -299,14 +278,14 @@ impl History<'_> {
     }
 
     fn incomplete(&self, claim: &Claim) -> Option<String> {
-        let is_by_ids = matches!(self.schedule.target(), Target::Ids(_));
+        let is_by_ids = self.is_by_ids();
         match self.schedule.work() {
             Work::Delete | Work::Archive => {
                 // Without a verification nothing is claimed. About ids, the server is trusted.
                 if !claim.is_verified || (is_by_ids && (self.server_lies() || self.server_denies())) {
                     return None;
                 }
-                let left = self.all_along().find(|index| !self.facts.went.contains_key(index));
+                let left = self.all_along().find(|index| !self.facts.went.contains(index));
                 left.map(|left| format!("run {left} is still there"))
             }
             Work::Resume | Work::Restart | Work::ResumeListed => {
@@ -316,7 +295,7 @@ impl History<'_> {
                     return None;
                 }
                 let mut missing = self.all_along().filter(|index| !self.gone_by_others(*index));
-                let missing = missing.find(|index| !self.facts.started.contains_key(index));
+                let missing = missing.find(|index| !self.facts.started.contains(index));
                 missing.map(|missing| format!("run {missing} was not started"))
             }
             Work::List | Work::Get => {
@@ -362,24 +341,40 @@ impl History<'_> {
     /// Nothing goes wrong at all, so the work has to be completed.
     fn is_harmless(&self) -> bool {
         let work = self.schedule.work();
-        let (runs, target) = (self.schedule.runs(), self.schedule.target());
         // A service refuses to start runs if one of them is not there.
-        let starts_absent = work.starts() && matches!(&target, Target::Ids(ids) if ids.iter().any(|id| *id >= runs));
+        let starts_absent = work.starts() && self.names_absent();
         let is_harmless = |item: &Item| match item {
-            Item::Fate(_, Fate::Slow(ms)) => *ms < 20_000,
+            Item::Fate(_, Fate::Slow(ms)) => *ms < TIMEOUT_MS,
             Item::Fate(..) | Item::Disk(..) | Item::LookFails(_) | Item::Kill { .. } | Item::PowerLoss { .. } => false,
             Item::Stop { .. } | Item::ClockStep { .. } | Item::SecondProcess { .. } => false,
             Item::ArchiveRemoved { .. } => false,
             Item::OtherDeletes { .. } => !work.starts(),
             Item::Driving(driving) => *driving == Driving::Run,
-            Item::Service(property) => matches!(
-                property,
-                Property::OffsetCursors | Property::NewestFirst | Property::BoundCursors | Property::StartedRunsStay
-            ),
+            Item::Service(property) => is_left_open(*property),
             _ => true,
         };
         !starts_absent && self.schedule.items.iter().all(is_harmless)
     }
+}
+
+/// What the contract leaves open. Every other property is a defect of the service, or a limit of it.
+fn is_left_open(property: Property) -> bool {
+    matches!(
+        property,
+        Property::OffsetCursors | Property::NewestFirst | Property::BoundCursors | Property::StartedRunsStay
+    )
+}
+
+/// A process or its machine is stopped by force, or its disk fails.
+fn is_forced(item: &Item) -> bool {
+    matches!(
+        item,
+        Item::Disk(..)
+            | Item::LookFails(_)
+            | Item::Kill { .. }
+            | Item::PowerLoss { .. }
+            | Item::Fate(_, Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter)
+    )
 }
 
 fn is_ignored_by_listings(property: Property) -> bool {

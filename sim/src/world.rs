@@ -34,10 +34,8 @@ pub(crate) struct Asked {
     pub(crate) method: Method,
     pub(crate) ids: Vec<String>,
     pub(crate) cursor: Option<String>,
-    /// What it did when it arrived.
+    /// What it did when it arrived for the first time.
     pub(crate) effects: Vec<RunIndex>,
-    /// What it did when it arrived a second time.
-    pub(crate) doubled: Vec<RunIndex>,
 }
 
 pub(crate) struct World {
@@ -55,11 +53,10 @@ struct State {
     fates: BTreeMap<u32, Fate>,
     asked: Vec<Asked>,
     in_flight: BTreeMap<u32, usize>,
-    /// How often each run was started.
-    started: BTreeMap<RunIndex, u32>,
-    /// When each run came, and when it went, in milliseconds of the history.
-    came: BTreeMap<RunIndex, u64>,
-    went: BTreeMap<RunIndex, u64>,
+    started: BTreeSet<RunIndex>,
+    /// The runs that have come, and those of them that have gone.
+    came: BTreeSet<RunIndex>,
+    went: BTreeSet<RunIndex>,
     /// The processes that have the checkpoint or the archive open.
     holders: BTreeMap<u32, Life>,
     processes: u32,
@@ -77,9 +74,9 @@ struct State {
 /// What the promises are held against, when the history has ended.
 pub(crate) struct Facts {
     pub(crate) asked: Vec<Asked>,
-    pub(crate) started: BTreeMap<RunIndex, u32>,
-    pub(crate) came: BTreeMap<RunIndex, u64>,
-    pub(crate) went: BTreeMap<RunIndex, u64>,
+    pub(crate) started: BTreeSet<RunIndex>,
+    pub(crate) came: BTreeSet<RunIndex>,
+    pub(crate) went: BTreeSet<RunIndex>,
     pub(crate) violations: Vec<String>,
 }
 
@@ -107,9 +104,9 @@ impl World {
             fates: fates.collect(),
             asked: Vec::new(),
             in_flight: BTreeMap::new(),
-            started: BTreeMap::new(),
-            came: BTreeMap::new(),
-            went: BTreeMap::new(),
+            started: BTreeSet::new(),
+            came: BTreeSet::new(),
+            went: BTreeSet::new(),
             holders: BTreeMap::new(),
             processes: 0,
             violations: Vec::new(),
@@ -118,7 +115,7 @@ impl World {
             resolved_at: None,
             is_calm: false,
         };
-        (0..schedule.runs()).for_each(|index| state.insert(index, 0));
+        (0..schedule.runs()).for_each(|index| state.insert(index));
         let looks = schedule.items.iter().filter_map(|item| match item {
             Item::LookFails(look) => Some(*look),
             _ => None,
@@ -201,7 +198,6 @@ impl World {
             cursor: one("cursor"),
             ids,
             effects: Vec::new(),
-            doubled: Vec::new(),
         };
         let objections = [
             self.objection(request, &asked, &query),
@@ -351,30 +347,27 @@ impl World {
         fault: Option<Fault>,
         is_second: bool,
     ) -> Response<Vec<u8>> {
-        let (now, wall) = (self.elapsed_ms(), self.wall_ms());
         let mut state = self.lock();
         let started = state.service.started().count();
         let total = state.service.deleted_total();
         state.service.set_faults(fault.map_or_else(FaultPlan::none, |fault| FaultPlan::script(vec![Some(fault)])));
         let (parts, ()) = request.clone().into_parts();
-        let response = state.service.handle(wall, Request::from_parts(parts, Vec::new()));
-        let mut effects = Vec::new();
-        if state.service.deleted_total() > total {
-            effects = state.gone(now);
-        }
+        let response = state.service.handle(self.wall_ms(), Request::from_parts(parts, Vec::new()));
+        let mut effects = if state.service.deleted_total() > total { state.gone() } else { Vec::new() };
         let new: Vec<String> = state.service.started().skip(started).map(|started| started.dlq_id.clone()).collect();
         for id in new {
             if let Some(index) = state.runs.get(&id).copied() {
-                *state.started.entry(index).or_default() += 1;
+                state.started.insert(index);
                 effects.push(index);
             }
         }
         if !effects.is_empty() {
-            let _ = state.gone(now);
+            let _ = state.gone();
         }
         self.say(|| format!("       #{number} arrives: {} {effects:?}", response.status()));
-        if let Some(asked) = state.asked.get_mut(number) {
-            if is_second { asked.doubled.extend(effects) } else { asked.effects.extend(effects) }
+        // What a request does when it arrives a second time is no doing of the client's.
+        if let Some(asked) = state.asked.get_mut(number).filter(|_| !is_second) {
+            asked.effects.extend(effects);
         }
         response
     }
@@ -389,24 +382,22 @@ impl World {
 
     /// Somebody else deletes a run.
     pub(crate) fn delete(&self, index: RunIndex) {
-        let (now, wall) = (self.elapsed_ms(), self.wall_ms());
         let request = Request::delete(format!("https://service.invalid/v2/workflows/dlq/{}", id_of(index)))
             .header("authorization", format!("Bearer {LOCAL_TOKEN}"))
             .body(Vec::new());
         let mut state = self.lock();
         state.service.set_faults(FaultPlan::none());
         if let Ok(request) = request {
-            let _ = state.service.handle(wall, request);
+            let _ = state.service.handle(self.wall_ms(), request);
         }
-        let _ = state.gone(now);
+        let _ = state.gone();
         drop(state);
         self.say(|| format!("somebody else deletes run {index}"));
     }
 
     /// A run arrives.
     pub(crate) fn insert(&self, index: RunIndex) {
-        let now = self.elapsed_ms();
-        self.lock().insert(index, now);
+        self.lock().insert(index);
         self.say(|| format!("run {index} arrives"));
     }
 
@@ -454,21 +445,18 @@ impl World {
 }
 
 impl State {
-    fn insert(&mut self, index: RunIndex, now: u64) {
+    fn insert(&mut self, index: RunIndex) {
         self.runs.insert(id_of(index), index);
         self.service.insert(run(index));
-        self.came.insert(index, now);
+        self.came.insert(index);
     }
 
     /// The runs that were there until now and have gone.
-    fn gone(&mut self, now: u64) -> Vec<RunIndex> {
+    fn gone(&mut self) -> Vec<RunIndex> {
         let Self { service, came, went, .. } = self;
-        let gone: Vec<RunIndex> = came
-            .keys()
-            .copied()
-            .filter(|index| !went.contains_key(index) && !service.contains(&id_of(*index)))
-            .collect();
-        went.extend(gone.iter().map(|index| (*index, now)));
+        let is_gone = |index: &RunIndex| !went.contains(index) && !service.contains(&id_of(*index));
+        let gone: Vec<RunIndex> = came.iter().copied().filter(is_gone).collect();
+        went.extend(gone.iter().copied());
         gone
     }
 }

@@ -61,8 +61,5 @@ pub(super) async fn delete(context: &Arc<Context>) -> End {
     let mut claim = context.claim_alone(outcome.totals);
     claim.is_verified = outcome.verified;
     claim.archived = outcome.archived;
-    match outcome.halted {
-        None => End::Complete(claim),
-        Some(halt) => End::halted(halt, claim),
-    }
+    End::of(outcome.halted, claim)
 }

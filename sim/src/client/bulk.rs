@@ -18,23 +18,18 @@ pub(super) async fn delete(context: &Arc<Context>) -> End {
         return in_slices(context, builder, ms).await;
     }
     let held = match Held::open(context) {
-        Ok(held) => held,
+        Ok((held, _)) => held,
         Err(end) => return end,
     };
-    match held.read() {
-        Ok(None) => context.begin_counts(),
-        Ok(Some(_)) => {}
-        Err(end) => return end,
-    }
     match context.drive(context.client.prepare(builder).checkpoint(held)).await {
-        Some(outcome) => End::of(outcome, |totals| context.claim(totals)),
+        Some(outcome) => End::of_bulk(outcome, |totals| context.claim(totals)),
         None => End::Left,
     }
 }
 
 /// The operation is a value. Futures that drive it are dropped, and others go on.
 async fn in_slices(context: &Arc<Context>, builder: BulkBuilder<Delete>, ms: u64) -> End {
-    let ended = |outcome: Outcome| End::of(outcome, |totals| context.claim_alone(totals));
+    let ended = |outcome: Outcome| End::of_bulk(outcome, |totals| context.claim_alone(totals));
     let mut operation = builder.build();
     for slice in 1..=5 {
         let slice = Duration::from_millis(ms * slice);
@@ -51,17 +46,10 @@ async fn in_slices(context: &Arc<Context>, builder: BulkBuilder<Delete>, ms: u64
 pub(super) async fn start<O: StartOperation>(context: &Arc<Context>) -> End {
     let Some(selection) = context.selection() else { return End::Complete(context.claim(<_>::default())) };
     let builder = context.bulk::<O>(selection);
-    let held = match Held::open(context) {
-        Ok(held) => held,
+    let (held, saved) = match Held::open(context) {
+        Ok(opened) => opened,
         Err(end) => return end,
     };
-    let saved = match held.read() {
-        Ok(saved) => saved,
-        Err(end) => return end,
-    };
-    if saved.is_none() {
-        context.begin_counts();
-    }
     // A person looks at what is in doubt, before anything goes on, and not before everything sent has arrived.
     let copy = saved.and_then(|saved| builder.clone().resume_from(saved).ok());
     if copy.as_ref().is_some_and(|copy| copy.in_doubt().is_some()) {
@@ -73,7 +61,7 @@ pub(super) async fn start<O: StartOperation>(context: &Arc<Context>) -> End {
     let mut settlements = settlements.into_iter();
     let found = move |_: InDoubt<'_>| settlements.next().unwrap_or(Settlement::Applied);
     match context.drive(context.client.prepare(builder).checkpoint(held).settle_each(found)).await {
-        Some(outcome) => End::of(outcome, |totals| context.claim(totals)),
+        Some(outcome) => End::of_bulk(outcome, |totals| context.claim(totals)),
         None => End::Left,
     }
 }

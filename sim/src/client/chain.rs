@@ -60,7 +60,7 @@ impl Chain {
                 return;
             }
             if world.schedule.work().starts() && world.has_sent_changes() && !self.has_checkpoint() {
-                // It may have been complete, and nobody has said so.
+                // It may have been complete, and nobody has said so. Whoever begins again would start runs twice.
                 return;
             }
             // What an earlier process has said is no longer the last word.
@@ -76,14 +76,9 @@ impl Chain {
                 None => format!("p{number} has died"),
                 Some(end) => format!("p{number} ends: {}", end.told()),
             });
-            let starts = world.schedule.work().starts();
             let is_in_use = matches!(end, Some(End::InUse));
             round += u32::from(!is_in_use);
             match end {
-                None if starts && world.has_sent_changes() && !self.has_checkpoint() => {
-                    // It may have been complete. Whoever begins again would start runs twice.
-                    return;
-                }
                 None | Some(End::Left) => {}
                 Some(End::InUse) if is_second => return,
                 Some(End::InUse | End::Unusable(_)) => {}

@@ -39,13 +39,18 @@ impl End {
         Self::Halted(Box::new(halt), claim)
     }
 
-    /// The end of a bulk operation. `claim` makes the claim of its totals.
-    pub(super) fn of(outcome: Outcome, claim: impl FnOnce(Totals) -> Claim) -> Self {
-        let claim = Claim { is_verified: outcome.verified, ..claim(outcome.totals) };
-        match outcome.halted {
+    /// Halted, or complete.
+    pub(super) fn of(halted: Option<Halt>, claim: Claim) -> Self {
+        match halted {
             None => Self::Complete(claim),
             Some(halt) => Self::halted(halt, claim),
         }
+    }
+
+    /// The end of a bulk operation. `claim` makes the claim of its totals.
+    pub(super) fn of_bulk(outcome: Outcome, claim: impl FnOnce(Totals) -> Claim) -> Self {
+        let claim = Claim { is_verified: outcome.verified, ..claim(outcome.totals) };
+        Self::of(outcome.halted, claim)
     }
 
     /// In a few words, for the trace.

@@ -17,19 +17,21 @@ pub(super) struct Held {
 }
 
 impl Held {
-    /// Opens the checkpoint's file for this process alone.
-    pub(super) fn open(context: &Arc<Context>) -> Result<Self, End> {
-        match CheckpointFile::open_on(context.disk.clone(), checkpoint_path()) {
-            Ok(file) => {
-                context.world.on_opened(&context.process);
-                Ok(Self { file, context: Arc::clone(context) })
-            }
-            Err(error) => Err(unusable(&error)),
+    /// Opens the checkpoint's file for this process alone. Returns the checkpoint, too, that an earlier process has left. If there is
+    /// none, counts begin anew.
+    pub(super) fn open(context: &Arc<Context>) -> Result<(Self, Option<Checkpoint>), End> {
+        let file =
+            CheckpointFile::open_on(context.disk.clone(), checkpoint_path()).map_err(|error| unusable(&error))?;
+        context.world.on_opened(&context.process);
+        let held = Self { file, context: Arc::clone(context) };
+        let saved = held.read()?;
+        if saved.is_none() {
+            context.begin_counts();
         }
+        Ok((held, saved))
     }
 
-    /// The checkpoint that an earlier process has left.
-    pub(super) fn read(&self) -> Result<Option<Checkpoint>, End> {
+    fn read(&self) -> Result<Option<Checkpoint>, End> {
         let text = self.file.read().map_err(|error| unusable(&error))?;
         let Some(text) = text else { return Ok(None) };
         match Checkpoint::from_json(&text) {

@@ -1,12 +1,11 @@
 //! Lists runs, or fetches them one by one.
 
 use crate::client::context::Context;
-use crate::client::end::End;
+use crate::client::end::{Claim, End};
 use crate::schedule::{RunIndex, Target};
-use std::num::NonZeroUsize;
 use std::sync::{Arc, Mutex, PoisonError};
-use upstash_dlq_core::operation::OperationBuilder;
-use upstash_dlq_core::{DlqMessage, Event, GetMany, List, Listing, Selection};
+use upstash_dlq_core::operation::Itemized;
+use upstash_dlq_core::{DlqMessage, Event, GetMany, Halt, List, Listing, Selection, Totals};
 
 /// The runs that the library has handed over.
 #[derive(Clone, Default)]
@@ -19,8 +18,19 @@ impl Seen {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).extend::<Option<RunIndex>>(index);
     }
 
-    fn take(&self) -> Vec<RunIndex> {
-        std::mem::take(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    /// An observer that adds the messages of each page.
+    fn observer<O: Itemized>(&self, messages: fn(&O::Page) -> &[DlqMessage]) -> impl FnMut(&O, &Event<O::Page>) + Send {
+        let seen = self.clone();
+        move |_: &O, event: &Event<O::Page>| {
+            if let Event::Page(page) = event {
+                messages(page).iter().for_each(|message| seen.add(message));
+            }
+        }
+    }
+
+    fn end(&self, context: &Context, totals: Totals, halted: Option<Halt>) -> End {
+        let seen = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        End::of(halted, Claim { seen, ..context.claim_alone(totals) })
     }
 }
 
@@ -32,22 +42,10 @@ pub(super) async fn list(context: &Arc<Context>) -> End {
     let list = list.page_size(context.world.schedule.page_size());
     let builder = Listing::builder(context.endpoint.clone(), list).lanes(context.lanes(), context.wall());
     let seen = Seen::default();
-    let on_event = {
-        let seen = seen.clone();
-        move |_: &Listing, event: &Event<upstash_dlq_core::wire::ListPage>| {
-            if let Event::Page(page) = event {
-                page.messages.iter().for_each(|message| seen.add(message));
-            }
-        }
-    };
-    let Some(outcome) = context.drive(context.client.prepare(builder).on_event(on_event)).await else {
-        return End::Left;
-    };
-    let mut claim = context.claim_alone(outcome.totals);
-    claim.seen = seen.take();
-    match outcome.halted {
-        None => End::Complete(claim),
-        Some(halt) => End::halted(halt, claim),
+    let observer = seen.observer::<Listing>(|page| &page.messages);
+    match context.drive(context.client.prepare(builder).observe(observer)).await {
+        Some(outcome) => seen.end(context, outcome.totals, outcome.halted),
+        None => End::Left,
     }
 }
 
@@ -55,25 +53,11 @@ pub(super) async fn get(context: &Arc<Context>) -> End {
     let (Some(Selection::Ids(ids)), Target::Ids(_)) = (context.selection(), context.world.schedule.target()) else {
         return End::Complete(context.claim_alone(<_>::default()));
     };
-    let lanes: NonZeroUsize = context.lanes();
-    let builder = GetMany::builder(context.endpoint.clone(), ids);
-    let builder = OperationBuilder::lanes(builder, lanes, context.wall());
+    let builder = GetMany::builder(context.endpoint.clone(), ids).lanes(context.lanes());
     let seen = Seen::default();
-    let on_event = {
-        let seen = seen.clone();
-        move |_: &GetMany, event: &Event<upstash_dlq_core::operation::Fetched>| {
-            if let Event::Page(page) = event {
-                page.message.iter().for_each(|message| seen.add(message));
-            }
-        }
-    };
-    let Some(outcome) = context.drive(context.client.prepare(builder).on_event(on_event)).await else {
-        return End::Left;
-    };
-    let mut claim = context.claim_alone(outcome.totals);
-    claim.seen = seen.take();
-    match outcome.halted {
-        None => End::Complete(claim),
-        Some(halt) => End::halted(halt, claim),
+    let observer = seen.observer::<GetMany>(|fetched| fetched.message.as_slice());
+    match context.drive(context.client.prepare(builder).observe(observer)).await {
+        Some(outcome) => seen.end(context, outcome.totals, outcome.halted),
+        None => End::Left,
     }
 }

@@ -20,24 +20,17 @@ const PART: usize = 7;
 
 pub(super) async fn resume(context: &Arc<Context>) -> End {
     let Some(selection) = context.selection() else { return End::Complete(context.claim(<_>::default())) };
-    let held = match Held::open(context) {
-        Ok(held) => held,
-        Err(end) => return end,
-    };
-    let saved = match held.read() {
-        Ok(saved) => saved,
+    let (held, saved) = match Held::open(context) {
+        Ok(opened) => opened,
         Err(end) => return end,
     };
     let spool = match &saved {
         Some(saved) => held.file.spool(saved.id_list().unwrap_or_default()),
-        None => {
-            context.begin_counts();
-            match list_all(context, &held, &selection).await {
-                Ok(Some(spool)) => Ok(spool),
-                Ok(None) => return End::Complete(context.claim(<_>::default())),
-                Err(end) => return end,
-            }
-        }
+        None => match list_all(context, &held, &selection).await {
+            Ok(Some(spool)) => Ok(spool),
+            Ok(None) => return End::Complete(context.claim(<_>::default())),
+            Err(end) => return end,
+        },
     };
     let spool = match spool {
         Ok(spool) => spool,
@@ -196,10 +189,10 @@ async fn start(
             }
             None if outcome.halted.is_some() => {
                 held.file.write(&operation.checkpoint().to_json()).map_err(|error| unusable(&error))?;
-                return Ok(End::of(outcome, |totals| context.claim(totals)));
+                return Ok(End::of_bulk(outcome, |totals| context.claim(totals)));
             }
             None => {
-                let end = End::of(outcome, |totals| context.claim(totals));
+                let end = End::of_bulk(outcome, |totals| context.claim(totals));
                 // One that stays is no harm: its requests are all settled.
                 let _ = held.file.remove();
                 return Ok(end);
