@@ -148,6 +148,15 @@ mod tests {
         assert_eq!(attempts.fail(Some(wait)), Err(GiveUp::TooLong { wait }));
     }
 
+    /// The first numbers of the seed 1234567, as published with the generator.
+    #[test]
+    fn the_generator_is_the_known_one() {
+        let mut random = SplitMix64(1_234_567);
+        for expected in [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423] {
+            assert_eq!(random.next(), expected);
+        }
+    }
+
     #[test]
     fn the_same_seed_gives_the_same_waits() {
         let waits = |seed| {

@@ -105,6 +105,7 @@ fn a_forged_file_of_ids_starts_no_run_twice() {
         ("\"begun\":200", "\"begun\":100"),
         ("\"begun\":200", "\"begun\":301"),
         ("{\"in-flight\":50}", "{\"in-flight\":0}"),
+        ("{\"in-flight\":50}", "{\"in-doubt\":0}"),
         ("\"before\":0", "\"before\":50"),
         ("{\"ids\":300}", "{\"ids\":299}"),
     ] {

@@ -8,7 +8,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::engine::{InvalidState, RequestId};
 use upstash_dlq_core::operation::{Bulk, BulkBuilder, InDoubt};
-use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::selection::{Filter, Ids};
 use upstash_dlq_core::wire::{BulkOperation, Delete, GetMessage, List, Restart, Resume};
 use upstash_dlq_core::{
     Checkpoint, Delivery, DlqId, Event, Halt, Listing, Operation, RetryPolicy, Selection, Settlement, SingleCall, Step,
@@ -241,6 +241,48 @@ fn a_5xx_of_one_lane_is_no_429() {
     bulk.respond(first, &status(503, "5")).unwrap();
     bulk.respond(second, &page(1, "")).unwrap();
     sent(&mut bulk, Duration::ZERO);
+}
+
+/// A lane that was refused for the sake of others gets its attempts back with their pages. A lane that failed does not.
+#[test]
+fn failed_attempts_count_while_other_lanes_are_refused() {
+    let mut bulk = on_lanes::<Delete>(ids(250), 3).retry(attempts(2), 0).build();
+    let (failing, asked) = sent(&mut bulk, Duration::ZERO);
+    let [refused, answered] = all_sent(&mut bulk, Duration::ZERO)[..] else { panic!() };
+    bulk.respond(failing, &status(503, "5")).unwrap();
+    bulk.respond(refused, &status(429, "5")).unwrap();
+    bulk.respond(answered, &page(1, "")).unwrap();
+    let (mut now, mut failures) = (Duration::ZERO, 1);
+    let outcome = loop {
+        match bulk.poll(now) {
+            Step::Send(id, request) if request.uri().query() == Some(&asked) => {
+                failures += 1;
+                bulk.respond(id, &status(503, "5")).unwrap();
+            }
+            Step::Send(id, _) => bulk.respond(id, &page(1, "")).map(drop).unwrap(),
+            Step::WaitUntil(at) => now = at,
+            Step::AwaitResponse => panic!("nothing is in flight"),
+            Step::Done(outcome) => break outcome,
+        }
+    };
+    assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 2, .. })), "{:?}", outcome.halted);
+    assert_eq!(failures, 2);
+}
+
+/// The request that failed is sent again as it was: a window is cut between pages only.
+#[test]
+fn a_lane_that_tries_again_keeps_its_window() {
+    let window = Filter::builder().from(UnixMillis::new(1_000)).to(UnixMillis::new(2_000)).build().unwrap();
+    let mut bulk = on_lanes::<Delete>(Selection::Filter(window), 2).build();
+    let (first, _) = sent(&mut bulk, Duration::ZERO);
+    bulk.respond(first, &page(1, "c")).unwrap();
+    let (failing, asked) = sent(&mut bulk, Duration::ZERO);
+    let (finished, _) = sent(&mut bulk, Duration::ZERO);
+    bulk.respond(failing, &status(503, "5")).unwrap();
+    // The other lane is free now, and would take half of what this one has.
+    bulk.respond(finished, &page(0, "")).unwrap();
+    assert!(matches!(bulk.poll(Duration::ZERO), Step::WaitUntil(at) if at == 5 * SECOND));
+    assert_eq!(sent(&mut bulk, 5 * SECOND).1, asked);
 }
 
 /// The end costs no request, so it waits for no rate, and for no other lane's wait.
