@@ -234,7 +234,8 @@ enum Tail {
 }
 
 /// How long the file is and how it ends, if it is an archive: its first line is a message whose id can be used, and its
-/// last line is one or the beginning of one. In doubt it is not an archive.
+/// last line is one or the beginning of one. A power loss during the first append may have left less than an id: the file is an
+/// archive, too, if it holds nothing else. In doubt it is not an archive.
 fn inspect<D: Disk>(disk: &D, file: &D::File) -> Result<(u64, Tail), Problem> {
     let len = disk.entry(file).map_err(Problem::Write)?.len;
     if len == 0 {
@@ -246,7 +247,7 @@ fn inspect<D: Disk>(disk: &D, file: &D::File) -> Result<(u64, Tail), Problem> {
     let line = read(disk, file, start, len - start).map_err(Problem::Write)?;
     let tail = ArchiveTail::from_bytes(&line);
     let is_ours = if start == 0 && tail == ArchiveTail::Torn {
-        archive_tail::part_has_id(&line)
+        archive_tail::part_has_id(&line) || archive_tail::is_torn_before_its_id(&line)
     } else {
         archive_tail::has_id(&first_line(disk, file).map_err(Problem::Write)?)
     };

@@ -54,6 +54,22 @@ pub(crate) fn has_id(line: &[u8]) -> bool {
     std::str::from_utf8(line).is_ok_and(|line| DlqMessage::parse(line).is_ok_and(|message| message.dlq_id().is_some()))
 }
 
+/// How a message begins, as the service sends it.
+const BEGINNING: &[u8] = b"{\"dlqId\":\"";
+
+/// Whether a file of these bytes alone can only be a first line that was torn before its id ended: nothing but zeros, or the
+/// beginning of a message, with zeros behind it or not. Such a file holds nothing that anybody could miss.
+pub(crate) fn is_torn_before_its_id(part: &[u8]) -> bool {
+    let end = part.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let part = part.get(..end).unwrap_or_default();
+    match part.strip_prefix(BEGINNING) {
+        Some(id) => {
+            id.is_empty() || std::str::from_utf8(id).is_ok_and(|id| DlqId::new(id).is_ok() && !id.contains(['"', '\\']))
+        }
+        None => BEGINNING.starts_with(part),
+    }
+}
+
 /// Whether part of a message has a usable id in it.
 pub(crate) fn part_has_id(part: &[u8]) -> bool {
     struct Id<'a>(&'a mut bool);

@@ -36,8 +36,8 @@ impl Drop for Held {
     }
 }
 
-/// The file cannot be used. A first line that was torn before its id is taken for somebody else's file: a person looks, sees that
-/// nothing was deleted, and removes it.
+/// The file cannot be used. A first line of which the disk has a later part and not the beginning is taken for somebody else's
+/// file: a person looks, sees that nothing was deleted, and removes it.
 fn refused(context: &Context, error: &StoreError) -> End {
     if matches!(error.problem, Problem::NotAnArchive(_)) {
         if context.world.has_done_something() {
