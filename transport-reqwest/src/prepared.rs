@@ -5,16 +5,21 @@ use crate::driver::Driver;
 use crate::pages::{Items, Pages};
 use crate::running::{BoxObserver, Running};
 use crate::storage::{Archive, BoxStorage, Call, Checkpoints};
+use crate::timer::Timer;
 use futures_core::future::BoxFuture;
 use std::fmt;
 use std::future::poll_fn;
 use std::task::Poll;
+use std::time::Duration;
 use upstash_dlq_core::client::setup::Setup;
 use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore};
 use upstash_dlq_core::engine::StoreFailure;
 use upstash_dlq_core::operation::{ArchivedDeleteBuilder, BulkBuilder, InDoubt, Itemized, OperationBuilder, Paged};
 use upstash_dlq_core::wire::{BulkOperation, Delete, Overrides, StartOperation};
 use upstash_dlq_core::{Checkpoint, Event, Halt, Observer, Operation, RetryPolicy, Settlement};
+
+/// How long an operation that was stopped still waits for its checkpoint, which holds what earlier processes have done.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// An operation that the client is to run. It owns its client, so [`Self::run`] can be spawned.
 ///
@@ -135,17 +140,23 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
             self.storage = Some(storage);
             return Ok(None);
         }
-        let loaded = poll_fn(|cx| match storage.poll(cx) {
-            Poll::Ready(loaded) => Poll::Ready(loaded.map_err(|error| Halt::StoreFailed(StoreFailure::new(error)))),
-            Poll::Pending => match self.stop.as_mut().map(|stop| stop.as_mut().poll(cx)) {
-                Some(Poll::Ready(())) => {
-                    self.stop = None;
-                    Poll::Ready(Err(Halt::Stopped))
-                }
-                _ => Poll::Pending,
-            },
+        let mut patience = Timer::default();
+        let mut is_stopped = false;
+        let loaded = poll_fn(|cx| {
+            if let Poll::Ready(loaded) = storage.poll(cx) {
+                return Poll::Ready(loaded.map_err(|error| Halt::StoreFailed(StoreFailure::new(error))));
+            }
+            is_stopped = is_stopped || self.stop.as_mut().is_some_and(|stop| stop.as_mut().poll(cx).is_ready());
+            if is_stopped {
+                self.stop = None;
+                return patience.poll(PATIENCE, cx).map(|()| Err(Halt::Stopped));
+            }
+            Poll::Pending
         });
         let loaded = loaded.await?;
+        if is_stopped {
+            self.stop = Some(Box::pin(std::future::ready(())));
+        }
         self.storage = Some(storage);
         Ok(loaded)
     }

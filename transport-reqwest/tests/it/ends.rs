@@ -1,6 +1,6 @@
 //! Ends that are easy to get wrong: a store that hangs, panics or fails, and an operation that is taken back meanwhile.
 
-use crate::support::{block_on, by_ids, requests, serve, serve_with};
+use crate::support::{Memory, block_on, by_ids, requests, serve, serve_with};
 use futures_util::{FutureExt, StreamExt};
 use std::ops::ControlFlow;
 use std::panic::AssertUnwindSafe;
@@ -46,6 +46,33 @@ fn a_stop_is_heard_while_a_store_is_read() {
     let outcome = block_on(delete.run());
     assert_eq!((outcome.halted.clone(), requests(&model)), (Some(Halt::Stopped), 0));
     assert!(outcome.checkpoint().is_none(), "the store may have a better one");
+}
+
+/// A stop that comes before the store was read does not hide what earlier processes have done.
+#[test]
+fn a_stop_before_the_checkpoint_is_read_tells_the_totals_of_the_checkpoint() {
+    let (model, client) = serve(30);
+    let memory = Memory::default();
+    let faults = FaultPlan::script(vec![None, Some(Fault::Redirect)]);
+    for by_pages in [false, true] {
+        model.with_service(|service| service.set_faults(faults.clone()));
+        let restart = || client.restart(Selection::Everything).page_size(6).checkpoint(memory.clone());
+        let first = block_on(restart().run());
+        assert!(matches!(first.halted, Some(Halt::Refused { .. })), "{first:?}");
+        let sent = requests(&model);
+        let stopped = restart().stop_when(async {});
+        let outcome = if by_pages {
+            let mut pages = stopped.pages();
+            assert_eq!(block_on(pages.next()), Some(Err(Halt::Stopped)));
+            pages.outcome()
+        } else {
+            block_on(stopped.run())
+        };
+        assert_eq!((outcome.halted.clone(), outcome.totals), (Some(Halt::Stopped), first.totals));
+        assert_eq!((outcome.totals.affected, requests(&model) - sent), (6, 0));
+        let saved = memory.with(|stored| stored.checkpoint.take()).unwrap();
+        assert_eq!(Some(saved), outcome.checkpoint().map(Checkpoint::to_json), "the store keeps its checkpoint");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use upstash_dlq_core::client::{ArchiveStore, StoreResult};
+use upstash_dlq_core::client::{ArchiveStore, CheckpointStore, StoreResult};
 use upstash_dlq_core::wire::{Overrides, ResumeOne};
 use upstash_dlq_core::{
     BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Endpoint, Event, Halt, Observer, Operation, Selection, Token,
@@ -48,6 +48,33 @@ fn a_call_that_was_answered_is_no_stopped_call() {
     let resume = ResumeOne { id: DlqId::new(id).unwrap(), overrides: Overrides::default() };
     let started = client.call(resume).observe(Break).run().unwrap();
     assert!(server.with_service(|service| service.len() == 19 && service.started().count() == 1), "{started:?}");
+}
+
+/// A store that has a checkpoint, and keeps none.
+struct Has(Checkpoint);
+
+impl CheckpointStore for Has {
+    fn load(&mut self) -> StoreResult<Option<Checkpoint>> {
+        Ok(Some(self.0.clone()))
+    }
+
+    fn save(&mut self, _: &Checkpoint) -> StoreResult {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_stop_before_the_first_request_tells_the_totals_of_the_checkpoint() {
+    let (server, client) = serve(30, vec![None, Some(Fault::Redirect)]);
+    let restart = || client.restart(Selection::Everything).page_size(6);
+    let first = restart().run();
+    let stored = first.checkpoint().unwrap();
+    let outcome = restart().checkpoint(Has(stored.clone())).stop_when(|| true).run();
+    assert_eq!((outcome.halted.clone(), outcome.totals), (Some(Halt::Stopped), first.totals));
+    assert_eq!((outcome.totals.affected, requests(&server)), (6, 2));
+    let mut pages = restart().checkpoint(Has(stored.clone())).stop_when(|| true).pages();
+    assert!(matches!(pages.next(), Some(Err(Halt::Stopped))));
+    assert_eq!((pages.outcome().totals, requests(&server)), (first.totals, 2));
 }
 
 #[test]
