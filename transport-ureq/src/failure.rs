@@ -1,6 +1,6 @@
 //! What ureq's errors say about a request: certainly not sent, or unknown.
 
-use crate::not_sent::NotSent;
+use crate::not_sent::{NotSent, of_proxy, plain};
 use std::io::ErrorKind;
 use upstash_dlq_core::{Delivery, Endpoint, TransportFailure};
 use ureq::{Error, Timeout};
@@ -26,7 +26,7 @@ fn unmarked(error: &Error) -> (Delivery, String) {
         Error::HostNotFound => not_sent("the host was not found: check the URL and the network".into()),
         Error::ConnectionFailed => not_sent("the connection could not be made".into()),
         Error::Timeout(Timeout::Resolve | Timeout::Connect) => not_sent("the connection timed out".into()),
-        Error::ConnectProxyFailed(reason) => not_sent(format!("the proxy did not connect: {reason}")),
+        Error::ConnectProxyFailed(reason) => not_sent(format!("the proxy did not connect: {}", of_proxy(reason))),
         Error::TlsRequired => {
             not_sent("there is no TLS: enable the feature rustls, platform-verifier or native-tls".into())
         }
@@ -35,9 +35,9 @@ fn unmarked(error: &Error) -> (Delivery, String) {
         // The library returns it from the handshake alone, and I/O errors afterwards.
         #[cfg(feature = "native-tls")]
         Error::NativeTls(error) => not_sent(format!("the TLS handshake failed: {error}")),
-        error if is_bad_certificate(error) => not_sent(format!("TLS: {error}")),
+        error if is_bad_certificate(error) => not_sent(format!("TLS: {}", plain(error))),
         Error::Timeout(_) => (Delivery::Unknown, "no response arrived in time".into()),
-        error => (Delivery::Unknown, format!("no response arrived: {error}")),
+        error => (Delivery::Unknown, format!("no response arrived: {}", plain(error))),
     }
 }
 

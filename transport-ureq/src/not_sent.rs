@@ -4,7 +4,8 @@
 //! An error's kind does not tell: an established connection can also end as "refused", when its host goes away. So every
 //! error on the way to a connection is put into a type of our own, and no later error is.
 
-use http::Uri;
+use http::{StatusCode, Uri};
+use std::borrow::Cow;
 use std::fmt;
 use std::io::ErrorKind;
 use ureq::{Error, Timeout};
@@ -57,14 +58,33 @@ impl fmt::Display for NotSent {
                 write!(f, "the connection to {host} was refused: check the URL, or whether the server runs")
             }
             (Step::Connect, Error::ConnectProxyFailed(reason)) => {
-                write!(f, "the proxy did not connect to {host}: {reason}")
+                write!(f, "the proxy did not connect to {host}: {}", of_proxy(reason))
             }
-            (Step::Connect, error) => write!(f, "no connection to {host} could be made: {error}"),
+            (Step::Connect, error) => write!(f, "no connection to {host} could be made: {}", plain(error)),
         }
     }
 }
 
 impl std::error::Error for NotSent {}
+
+/// What an error says, for a sentence. ureq puts a word of its own before the texts of other libraries.
+pub(crate) fn plain(error: &Error) -> String {
+    match error {
+        Error::Io(error) => error.to_string(),
+        Error::Http(error) => error.to_string(),
+        Error::Protocol(error) => error.to_string(),
+        error => error.to_string(),
+    }
+}
+
+/// Why a proxy did not connect. ureq gives the status of its response twice.
+pub(crate) fn of_proxy(reason: &str) -> Cow<'_, str> {
+    let status = reason.strip_prefix("proxy server responded ").and_then(|status| status.split('/').next());
+    match status.and_then(|status| status.parse::<StatusCode>().ok()) {
+        Some(status) => Cow::Owned(format!("it responded with {status}")),
+        None => Cow::Borrowed(reason),
+    }
+}
 
 /// Host and port, without a proxy's user and password.
 pub(crate) fn authority(uri: &Uri) -> &str {
