@@ -5,10 +5,10 @@ mod transport;
 
 use std::time::{Duration, Instant};
 use transport::{Flaw, Plain};
-use upstash_dlq_emulator::conformance::{self, CHECKS, Failure, Report, Setup};
+use upstash_dlq_emulator::conformance::{self, CHECKS, Failure, Report, Setup, Suite};
 
-fn report(flaw: Option<Flaw>) -> Report {
-    conformance::check(|setup: &Setup| {
+fn report(suite: Suite, flaw: Option<Flaw>) -> Report {
+    suite.check(|setup: &Setup| {
         let transport = Plain::new(setup, flaw);
         move |request| transport.send(&request)
     })
@@ -17,7 +17,7 @@ fn report(flaw: Option<Flaw>) -> Report {
 #[test]
 fn a_sound_transport_passes_in_a_few_seconds() {
     let start = Instant::now();
-    let report = report(None);
+    let report = report(Suite::new(), None);
     report.assert_ok();
     assert_eq!(report.to_string(), format!("the transport passes all {} checks", CHECKS.len()));
     let elapsed = start.elapsed();
@@ -61,10 +61,12 @@ const FAULTS: &[(Flaw, &[&str])] = &[
 /// All at once: most of them wait most of the time.
 #[test]
 fn each_fault_is_found_by_the_checks_about_it() {
+    // A transport without a timeout waits for ten of them.
+    let suite = Suite::new().timeout(Duration::from_millis(200));
     let wrong: Vec<String> = std::thread::scope(|scope| {
         let run = |&(flaw, expected): &'static (Flaw, &[&str])| {
             scope.spawn(move || {
-                let report = report(Some(flaw));
+                let report = report(suite, Some(flaw));
                 (report.failed() != expected).then(|| format!("{flaw:?}: expected {expected:?}\n{report}"))
             })
         };
