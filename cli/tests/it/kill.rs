@@ -1,7 +1,7 @@
 //! SIGKILL at any moment, for each operation that goes on: whatever was lost with the process, the next one goes on from its
 //! files, and all promises hold after each death and at the end.
 //!
-//! Fifty kills for each; `DLQ_KILLS=500` makes it five hundred. `--nocapture` shows what they hit.
+//! Thirty kills for each; `DLQ_KILLS=500` makes it five hundred. `--nocapture` shows what they hit.
 #![cfg(unix)]
 
 use http::Request;
@@ -17,9 +17,11 @@ use crate::operations::{OPERATIONS, Operation};
 use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt};
 use crate::world::Moment;
 
-const KILLS: u32 = 50;
+const KILLS: u32 = 30;
 /// How many deaths a service sees, before the command comes to its end there. The next ones see another.
 const EACH: u32 = 10;
+/// How many services at a time: their commands wait for each response.
+const AT_ONCE: usize = 3;
 /// As many as the command opens by default; each can lose a request.
 const LANES: u64 = 4;
 const MOMENTS: [(Moment, &str); 3] = [
@@ -139,7 +141,18 @@ fn survives(name: &str) {
     let operation = OPERATIONS.iter().find(|operation| operation.name == name).unwrap();
     let kills = std::env::var("DLQ_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
     let (hits, start) = (Arc::default(), Instant::now());
-    let settlements: u32 = (0..kills.div_ceil(EACH)).map(|seed| die(operation, seed, &hits)).sum();
+    let seeds: Vec<u32> = (0..kills.div_ceil(EACH)).collect();
+    let at_once = |seeds: &[u32]| -> u32 {
+        std::thread::scope(|scope| {
+            let one = |seed: &u32| {
+                let (seed, hits) = (*seed, &hits);
+                scope.spawn(move || die(operation, seed, hits))
+            };
+            let threads: Vec<_> = seeds.iter().map(one).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).sum()
+        })
+    };
+    let settlements: u32 = seeds.chunks(AT_ONCE).map(at_once).sum();
     let hits = hits.lock().unwrap();
     eprintln!(
         "{name}: {} kills in {:.1} s, {settlements} settlements: {hits:?}",
