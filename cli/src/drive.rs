@@ -78,10 +78,13 @@ struct Reporter<'a, H> {
 impl<O: Operation, H: Handler<O, O::Page>> Observer<O> for Reporter<'_, H> {
     fn before_send(&mut self, operation: &O) -> ControlFlow<()> {
         interrupt::unless_requested()?;
-        self.handler.before_send(operation, self.progress)
+        self.handler.before_send(operation, self.progress)?;
+        interrupt::on_sent();
+        ControlFlow::Continue(())
     }
 
     fn on_event(&mut self, operation: &mut O, event: &Event<O::Page>) -> ControlFlow<()> {
+        interrupt::on_landed();
         match event {
             Event::Page(page) => return self.handler.on_page(operation, page, self.progress),
             Event::Retry(retried) => self.progress.on_retry(retried),

@@ -1,17 +1,22 @@
 //! Ctrl-C: the first asks to stop after the requests in flight. The second ends the process at once, unless it comes within a
-//! second of the first. While a question waits nothing is in flight, so that the first ends the process at once, too.
+//! second of the first, and says what it leaves in doubt. While a question waits nothing is in flight, so that the first ends the process at once, too.
 
 use crate::exit::ExitStatus;
 use crate::output::progress_bar;
+use crate::output::text::requests;
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
 static INTERRUPTED: AtomicBool = AtomicBool::new(false);
 /// What to tidy up when the process ends while a question waits.
 static ASKING: Mutex<Option<fn()>> = Mutex::new(None);
+/// How many requests are in flight.
+static IN_FLIGHT: AtomicU64 = AtomicU64::new(0);
+/// What to say of them if they are left.
+static IF_LEFT: Mutex<Option<String>> = Mutex::new(None);
 static FIRST: OnceLock<Instant> = OnceLock::new();
 static GATE: Mutex<()> = Mutex::new(());
 static CHANGED: Condvar = Condvar::new();
@@ -39,11 +44,16 @@ pub(crate) fn install() {
     });
 }
 
-/// Clears the progress bar, but does not wait long for a thread that holds it.
+/// Clears the progress bar and says what is left in flight, but does not wait long for a thread that holds the terminal.
 fn leave_nothing_behind() {
     let (done, cleared) = std::sync::mpsc::channel();
     let clear = move || {
         progress_bar::clear();
+        let in_flight = IN_FLIGHT.load(Ordering::SeqCst);
+        if let (1.., Some(sentence)) = (in_flight, &*if_left()) {
+            let in_flight = requests(in_flight);
+            let _ = writeln!(std::io::stderr(), "interrupted with {in_flight} in flight; {sentence}");
+        }
         let _ = done.send(());
     };
     if std::thread::Builder::new().spawn(clear).is_ok() {
@@ -53,6 +63,25 @@ fn leave_nothing_behind() {
 
 fn asking() -> MutexGuard<'static, Option<fn()>> {
     ASKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn if_left() -> MutexGuard<'static, Option<String>> {
+    IF_LEFT.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What a second interrupt says if it leaves requests in flight.
+pub(crate) fn say_if_left(sentence: String) {
+    *if_left() = Some(sentence);
+}
+
+/// A request is about to be sent.
+pub(crate) fn on_sent() {
+    IN_FLIGHT.fetch_add(1, Ordering::SeqCst);
+}
+
+/// A request has its response, or will have none.
+pub(crate) fn on_landed() {
+    IN_FLIGHT.fetch_sub(1, Ordering::SeqCst);
 }
 
 /// Runs `question`. An interrupt meanwhile calls `tidy` and ends the process.

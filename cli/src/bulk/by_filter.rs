@@ -51,6 +51,7 @@ pub(crate) fn run<O: BulkOperation>(
     let mut operation = operation.unwrap_or_else(|| builder.build());
     let mut progress = Progress::new(bulk.terminal(), expected, bulk.verb.done);
     let mut reporter = BulkReporter::new(bulk.terminal(), file, None);
+    settle::announce::<O>(bulk, file.is_some());
     let driven = drive::run(&bulk.client, &mut operation, &mut progress, &mut reporter);
     progress.finish();
     conclude(bulk, &operation, file, driven, reporter.broken, None, report)

@@ -74,6 +74,7 @@ where
         let total = source.total();
         let mut progress = Progress::new(bulk.terminal(), Some(total), bulk.verb.done);
         let mut reporter = BulkReporter::new(bulk.terminal(), file, given.then(|| Missing::at(&operation)));
+        settle::announce::<O>(bulk, file.is_some());
         loop {
             let driven = drive::run(&bulk.client, &mut operation, &mut progress, &mut reporter);
             let whole = matches!(&driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.verified);

@@ -2,6 +2,7 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
+use crate::interrupt;
 use crate::output::suggestion::Suggestion;
 use crate::output::wording;
 use upstash_dlq_core::model::Escaped;
@@ -20,6 +21,28 @@ pub(crate) fn apply(
     let operation = operation.and_then(|operation| operation.settle(settlement).ok().map(|()| operation));
     let operation = operation.ok_or("--settle: there is no request to settle: leave it out")?;
     file.map_or(Ok(()), |file| file.write(&operation.checkpoint().to_json()))
+}
+
+/// How long a request that was given up may still be on its way, in a sentence.
+fn wait(bulk: &BulkContext<'_>) -> String {
+    format!("Wait {:?}, because a late request may still be carried out", bulk.context.global.timeout)
+}
+
+/// Prepares what a second interrupt says while requests that start runs are in flight.
+pub(crate) fn announce<O: BulkOperation>(bulk: &BulkContext<'_>, has_checkpoint: bool) {
+    if O::RETRY_SAFE {
+        return;
+    }
+    let then = if has_checkpoint {
+        "Then run the same command again: it sends nothing, and says which runs these are and how to settle them"
+    } else {
+        "Then run the command again only for what is still in the DLQ"
+    };
+    let wait = wait(bulk);
+    interrupt::say_if_left(format!(
+        "it is unknown whether the runs they asked for were {}. {wait}. {then}",
+        bulk.verb.done
+    ));
 }
 
 /// How to find out what happened, and which command to run then.
@@ -73,5 +96,6 @@ pub(crate) fn how_to(
             ". {requests} requests are in doubt, for up to {runs} runs in all: each is named and settled by itself, and this is the first"
         ),
     };
-    format!("{lost}; it is unknown whether {runs} started. {look}, {then}{compare}{others}")
+    let wait = wait(bulk);
+    format!("{lost}; it is unknown whether {runs} started. {wait}. {look}, {then}{compare}{others}")
 }

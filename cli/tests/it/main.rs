@@ -12,6 +12,7 @@ mod going_on;
 mod ids;
 mod kill;
 mod lanes;
+mod left_in_flight;
 mod maximum;
 mod memory;
 mod mismatch;

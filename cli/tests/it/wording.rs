@@ -216,6 +216,8 @@ fn what_waits_to_be_settled_is_continued_with_settle() {
         let shown = text(&output.stderr);
         assert_eq!(output.status.code(), Some(3), "{shown}");
         assert!(shown.contains("it is unknown whether up to 50 runs were started"), "{shown}");
+        // Looked at too early, a late request would still be carried out after the look.
+        assert!(shown.contains(" were started. Wait 30s, because a late request may still be carried out. Check "));
         assert!(shown.contains("run the same command again with --settle to continue"), "{shown}");
     }
 }

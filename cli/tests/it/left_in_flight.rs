@@ -1,0 +1,54 @@
+//! A second interrupt ends the command at once: it says what it leaves in doubt, and how to settle that.
+#![cfg(unix)]
+
+use crate::common::{command, text};
+use rustix::process::{Pid, Signal, kill_process};
+use std::io::Read;
+use std::net::TcpListener;
+use std::process::Stdio;
+use std::time::Duration;
+
+/// Starts it against a server that takes a request and never responds, and interrupts it until it has ended.
+fn interrupt_twice(args: &[&str]) -> (Option<i32>, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let mut child = command(&url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    // Held, with the request in it.
+    let (mut held, _) = listener.accept().unwrap();
+    assert!(held.read(&mut [0; 64]).unwrap() > 0);
+    // Within a second they are one; so they come until the process has ended.
+    while child.try_wait().unwrap().is_none() {
+        kill_process(Pid::from_raw(i32::try_from(child.id()).unwrap()).unwrap(), Signal::INT).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), text(&output.stderr))
+}
+
+#[test]
+fn a_second_interrupt_says_which_runs_are_in_doubt_and_how_to_settle_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    let doubt = "interrupted with 1 request in flight; it is unknown whether the runs they asked for were ";
+    let wait = "Wait 7s, because a late request may still be carried out. Then run ";
+    let again = "the same command again: it sends nothing, and says which runs these are and how to settle them\n";
+    let only = "the command again only for what is still in the DLQ\n";
+    let (by_id, by_filter) = (path("by-id"), path("by-filter"));
+    let cases: [(&[&str], String); 4] = [
+        (&["resume", "a-0", "--checkpoint", &by_id], format!("{doubt}resumed. {wait}{again}")),
+        (&["restart", "--all", "--checkpoint", &by_filter], format!("{doubt}restarted. {wait}{again}")),
+        (&["resume", "a-0", "--quiet", "--json"], format!("{doubt}resumed. {wait}{only}")),
+        // Deleted again, nothing is done twice.
+        (&["delete", "a-0", "--quiet"], String::new()),
+    ];
+    std::thread::scope(|scope| {
+        for (args, expected) in &cases {
+            scope.spawn(move || {
+                let args = [args, &["--yes", "--timeout=7s"][..]].concat();
+                let (status, said) = interrupt_twice(&args);
+                assert_eq!(status, Some(130), "{args:?}: {said}");
+                assert!(said.ends_with(&**expected) && !(expected.is_empty() && said.contains("in flight")), "{said}");
+            });
+        }
+    });
+}
