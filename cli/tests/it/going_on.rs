@@ -41,7 +41,7 @@ pub(crate) fn interrupted(server: &Server, args: &[&str], requests: u64) -> Outp
 #[cfg(unix)]
 fn an_interrupted_resume_starts_no_run_twice() {
     // On many lanes everything is listed first.
-    for (lanes, runs, stops) in [("1", 600, [2, 1, 3, 1, 4, 1]), ("4", 3_000, [10, 60, 3, 8, 2, 9])] {
+    for (lanes, runs, stops) in [("1", 600, [2, 1, 3, 1, 4, 1]), ("4", 9_000, [20, 250, 3, 8, 2, 9])] {
         let server = serve(runs, Config { started_runs_stay: true, ..Config::default() });
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("position");
