@@ -130,7 +130,7 @@ fn what_is_no_archive_is_left_alone_and_nothing_is_sent() {
     let archive = path.to_str().unwrap();
     for text_of_file in [
         "my notes",
-        "{",
+        "{ ",
         "{{ template }}\n",
         "{\n  \"dlqId\": \"a-0\"\n}\n",
         "{\"name\":\"x\",\"version\":\"1",
