@@ -79,12 +79,12 @@ impl<O: Operation, H: Handler<O, O::Page>> Observer<O> for Reporter<'_, H> {
     fn before_send(&mut self, operation: &O) -> ControlFlow<()> {
         interrupt::unless_requested()?;
         self.handler.before_send(operation, self.progress)?;
-        interrupt::on_sent();
+        interrupt::set_in_flight(operation.in_flight());
         ControlFlow::Continue(())
     }
 
     fn on_event(&mut self, operation: &mut O, event: &Event<O::Page>) -> ControlFlow<()> {
-        interrupt::on_landed();
+        interrupt::set_in_flight(operation.in_flight());
         match event {
             Event::Page(page) => return self.handler.on_page(operation, page, self.progress),
             Event::Retry(retried) => self.progress.on_retry(retried),

@@ -1,5 +1,6 @@
 //! Ctrl-C: the first asks to stop after the requests in flight. The second ends the process at once, unless it comes within a
-//! second of the first, and says what it leaves in doubt. While a question waits nothing is in flight, so that the first ends the process at once, too.
+//! second of the first, and says what it leaves in doubt. While a question waits nothing is in flight, so that the first ends the
+//! process at once, too.
 
 use crate::exit::ExitStatus;
 use crate::output::progress_bar;
@@ -74,14 +75,9 @@ pub(crate) fn say_if_left(sentence: String) {
     *if_left() = Some(sentence);
 }
 
-/// A request is about to be sent.
-pub(crate) fn on_sent() {
-    IN_FLIGHT.fetch_add(1, Ordering::SeqCst);
-}
-
-/// A request has its response, or will have none.
-pub(crate) fn on_landed() {
-    IN_FLIGHT.fetch_sub(1, Ordering::SeqCst);
+/// Says how many requests are in flight now.
+pub(crate) fn set_in_flight(requests: usize) {
+    IN_FLIGHT.store(u64::try_from(requests).unwrap_or(u64::MAX), Ordering::SeqCst);
 }
 
 /// Runs `question`. An interrupt meanwhile calls `tidy` and ends the process.
