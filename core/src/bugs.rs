@@ -139,5 +139,25 @@ mod list {
         TornLineKept,
         /// An archive that was removed is not missed.
         RemovedArchiveNotMissed,
+        /// A filter is not percent-encoded.
+        FilterNotEncoded,
+        /// A cursor is not percent-encoded.
+        CursorNotEncoded,
+        /// An id in a query is not percent-encoded.
+        IdNotEncoded,
+        /// An id in a path is not percent-encoded.
+        SegmentNotEncoded,
+        /// A filter's address is not sent if there is another condition.
+        FieldNotSent,
+        /// An archived delete does not check the workflow of a listed run.
+        FieldNotChecked,
+        /// An archived delete does not check whether a listed run is too old.
+        LowerEndNotChecked,
+        /// More runs are started by one request than the service takes.
+        BatchTooLarge,
+        /// All ids are sent in one request, however long it is.
+        UrlTooLong,
+        /// A listing does not see that the service ignores its dates.
+        DatesTrusted,
     }
 }

@@ -2,11 +2,11 @@
 
 use crate::disk::Trouble;
 use crate::random::Random;
-use crate::schedule::{Driving, Fate, Item, LONGEST_CLOCK_STEP, Property, Schedule, Target, Work};
-use crate::selection::FIRST_ARRIVAL;
+use crate::population::{FIRST_ARRIVAL, Names, Times};
+use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Property, Schedule, Target, Work};
 
 /// Which way of drawing this is. With another one, a seed is another history.
-pub const DRAW: u32 = 2;
+pub const DRAW: u32 = 3;
 
 impl Schedule {
     /// Draws everything from the seed.
@@ -18,11 +18,27 @@ impl Schedule {
         items.push(Item::Work(work));
         // A listing tries windows of time only after a few pages.
         let many = if work == Work::List { 60 } else { 10 };
-        let runs = if random.chance(many) { random.within(20, 60) } else { random.below(14) };
+        let runs = match random.below(100) {
+            // Several batches of ids, and pages of a hundred.
+            0..=1 => random.within(60, 250),
+            at if at < many => random.within(20, 60),
+            _ => random.below(14),
+        };
         let runs = u32::try_from(runs).unwrap_or(1);
+        match random.below(20) {
+            0..=2 => items.push(Item::Names(Names::Odd)),
+            3 => items.push(Item::Names(Names::Long(u16::try_from(random.within(50, 1_024)).unwrap_or(50)))),
+            _ => {}
+        }
+        match random.below(10) {
+            0..=2 => items.push(Item::Times(Times::Uneven)),
+            3 => items.push(Item::Times(Times::Crowded)),
+            _ => {}
+        }
         items.push(Item::Target(target(random, work, runs)));
         items.push(Item::Runs(runs));
-        items.push(Item::PageSize(u32::try_from(random.within(1, 6)).unwrap_or(1)));
+        let largest = if runs >= 60 || random.chance(4) { 100 } else { 6 };
+        items.push(Item::PageSize(u32::try_from(random.within(1, largest)).unwrap_or(1)));
         if random.chance(60) {
             items.push(Item::Lanes(usize::try_from(random.within(2, 4)).unwrap_or(2)));
         }
@@ -79,18 +95,56 @@ fn target(random: &mut Random, work: Work, runs: u32) -> Target {
     if work == Work::Get {
         return ids(random, runs);
     }
+    let some = |random: &mut Random| u32::try_from(random.below(u64::from(runs) + 1)).unwrap_or(0);
+    match random.below(14) {
+        10 => return Target::Since(some(random)),
+        11 => return Target::Until(some(random)),
+        12..=13 => return Target::Having(field(random)),
+        _ => {}
+    }
     match random.below(10) {
         0..=2 => Target::Everything,
         3..=4 => Target::Red,
         5 => Target::RedUntilNow,
         6 => {
-            let a = u32::try_from(random.below(u64::from(runs) + 1)).unwrap_or(0);
-            let b = u32::try_from(random.below(u64::from(runs) + 1)).unwrap_or(0);
+            let (a, b) = (some(random), some(random));
             Target::Between { oldest: a.max(b), newest: a.min(b) }
         }
         _ if matches!(work, Work::List | Work::ResumeListed) => Target::Red,
         _ => ids(random, runs),
     }
+}
+
+fn field(random: &mut Random) -> Field {
+    let fields = [
+        Field::WorkflowUrl,
+        Field::TwoUrls,
+        Field::WorkflowRunId,
+        Field::WorkflowCreatedAt,
+        Field::TwoLabels,
+        Field::State,
+        Field::CallerIp,
+        Field::FlowControlKey,
+        Field::Several,
+    ];
+    random.pick(&fields).unwrap_or(Field::WorkflowUrl)
+}
+
+/// A service that ignores one part of the query, for one kind of request.
+fn ignores(random: &mut Random) -> Property {
+    let names = [
+        "fromDate",
+        "toDate",
+        "label",
+        "workflowUrl",
+        "workflowRunId",
+        "workflowCreatedAt",
+        "failureFunctionState",
+        "callerIp",
+        "flowControlKey",
+    ];
+    let asks = random.pick(&[Asks::Listing, Asks::Listing, Asks::Delete, Asks::Start]).unwrap_or(Asks::Listing);
+    Property::Ignores(asks, random.pick(&names).unwrap_or("label"))
 }
 
 /// Some of the runs, and one that is not there.
@@ -104,7 +158,8 @@ fn ids(random: &mut Random, runs: u32) -> Target {
 }
 
 fn property(random: &mut Random) -> Property {
-    match random.below(64) {
+    match random.below(74) {
+        64.. => ignores(random),
         60 => Property::LoopingCursors,
         61 => Property::ExpiredCursors,
         62 if random.chance(20) => Property::EndlessCursors,

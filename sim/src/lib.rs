@@ -19,6 +19,7 @@ mod draw;
 mod history;
 mod many;
 mod network;
+mod population;
 mod promises;
 mod random;
 mod schedule;

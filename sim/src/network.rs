@@ -4,7 +4,7 @@ use crate::disk::Life;
 use crate::random::Random;
 use crate::schedule::{Fate, Property};
 use crate::world::{Process, World};
-use http::{Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use std::future::pending;
 use std::sync::Arc;
 use std::time::Duration;
@@ -147,7 +147,7 @@ impl Network {
 
     /// The response as a service with broken cursors gives it. Notes what its cursor was given out for.
     fn with_cursor(&self, request: &Request<()>, response: Response<Vec<u8>>) -> Response<Vec<u8>> {
-        let is_page = response.status().is_success() && !request.uri().path().contains("/dlq/dlq-");
+        let is_page = response.status().is_success() && (request.method() != Method::GET || request.uri().path() == "/v2/workflows/dlq");
         if !is_page {
             return response;
         }
@@ -156,7 +156,7 @@ impl Network {
         let asked = form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "cursor");
         let response = response.map(|body| {
             let text = String::from_utf8_lossy(&body).into_owned();
-            let cursor = cursor_in(&text).map(str::to_owned);
+            let cursor = cursor_in(&text);
             let other = match (&cursor, &asked) {
                 (Some(_), Some((_, asked))) if has(Property::LoopingCursors) => Some(asked.clone().into_owned()),
                 (None, _) if has(Property::EndlessCursors) && !query.contains("dlqIds=") => {
@@ -166,16 +166,14 @@ impl Network {
             };
             let Some(other) = other else { return body };
             match cursor {
-                Some(cursor) => text.replace(&format!("\"cursor\":\"{cursor}\""), &format!("\"cursor\":\"{other}\"")),
-                None if text.contains("\"cursor\":\"\"") => {
-                    text.replace("\"cursor\":\"\"", &format!("\"cursor\":\"{other}\""))
-                }
-                None => text.replacen('{', &format!("{{\"cursor\":\"{other}\","), 1),
+                Some(cursor) => text.replace(&field(&cursor), &field(&other)),
+                None if text.contains(&field("")) => text.replace(&field(""), &field(&other)),
+                None => text.replacen('{', &format!("{{{},", field(&other)), 1),
             }
             .into_bytes()
         });
         if let Some(cursor) = cursor_in(&String::from_utf8_lossy(response.body())) {
-            self.world.on_cursor(request, cursor);
+            self.world.on_cursor(request, &cursor);
         }
         response
     }
@@ -204,11 +202,16 @@ fn with_status(mut response: Response<Vec<u8>>, status: u16) -> Response<Vec<u8>
     response
 }
 
+/// The field of a page that holds this cursor.
+fn field(cursor: &str) -> String {
+    format!("\"cursor\":{}", serde_json::Value::from(cursor))
+}
+
 /// The cursor of a page that the emulator has written.
-fn cursor_in(body: &str) -> Option<&str> {
-    let (_, after) = body.rsplit_once("\"cursor\":\"").or_else(|| body.split_once("\"cursor\":\""))?;
-    let (cursor, _) = after.split_once('"')?;
-    (!cursor.is_empty()).then_some(cursor)
+fn cursor_in(body: &str) -> Option<String> {
+    let (_, after) = body.rsplit_once("\"cursor\":").or_else(|| body.split_once("\"cursor\":"))?;
+    let mut values = serde_json::Deserializer::from_str(after).into_iter::<String>();
+    values.next()?.ok().filter(|cursor| !cursor.is_empty())
 }
 
 async fn wait(ms: u64) {

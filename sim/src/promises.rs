@@ -4,8 +4,8 @@
 use crate::client::{Claim, End};
 use crate::disk::Trouble;
 use crate::network::TIMEOUT_MS;
-use crate::schedule::{Driving, Fate, Item, Property, RunIndex, Schedule, Target, Work};
-use crate::selection::{FIRST_ARRIVAL, run};
+use crate::population::{FIRST_ARRIVAL, RunIndex};
+use crate::schedule::{Asks, Driving, Fate, Item, Property, Schedule, Target, Work};
 use crate::world::{Facts, World, archive_path};
 use std::collections::{BTreeMap, BTreeSet};
 use upstash_dlq_core::{Halt, Totals};
@@ -134,14 +134,14 @@ impl History<'_> {
         let archive = files.iter().find(|(path, _)| *path == archive_path()).map(|(_, bytes)| bytes.as_slice());
         let text = String::from_utf8_lossy(archive.unwrap_or_default()).into_owned();
         let lines: BTreeSet<&str> = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).collect();
-        let all: Vec<String> = self.facts.came.iter().map(|index| run(*index).to_json()).collect();
+        let all: Vec<String> = self.facts.came.iter().map(|index| world.population.run(*index).to_json()).collect();
         // A sync that fails and a loss of power leave zeros in lines that nobody has acknowledged.
         let is_hurt =
             self.schedule.items.iter().any(|item| matches!(item, Item::Disk(_, Trouble::Fails | Trouble::Partial)));
         if let Some(line) = lines.iter().filter(|_| !is_hurt).find(|line| !all.iter().any(|json| json == *line)) {
             return Some(format!("a line is not what the server sent: {line:?}"));
         }
-        let lost = self.effects().find(|index| !lines.contains(run(*index).to_json().as_str()))?;
+        let lost = self.effects().find(|index| !lines.contains(world.population.run(*index).to_json().as_str()))?;
         Some(format!("run {lost} was deleted, and is not there"))
     }
 
@@ -222,7 +222,7 @@ impl History<'_> {
     }
 
     fn wrongly_verified(&self, claim: &Claim) -> Option<String> {
-        let selects = self.schedule.target().selection(0).is_some();
+        let selects = self.schedule.target().selection(self.schedule.population(), 0).is_some();
         let is_asked_for = selects && self.schedule.max().is_none() && self.schedule.verifies();
         match self.schedule.work() {
             Work::Resume | Work::Restart if !self.is_by_ids() && claim.is_verified => {
@@ -269,8 +269,9 @@ impl History<'_> {
 
     /// The runs that were there all the time, and that the client was to act on.
     fn all_along(&self) -> impl Iterator<Item = RunIndex> {
-        let target = self.schedule.target();
-        self.facts.came.iter().copied().filter(move |index| *index < FIRST_ARRIVAL && target.wants(*index))
+        let (target, population) = (self.schedule.target(), self.schedule.population());
+        let is_wanted = move |index: &RunIndex| *index < FIRST_ARRIVAL && target.wants(population, *index);
+        self.facts.came.iter().copied().filter(is_wanted)
     }
 
     fn gone_by_others(&self, index: RunIndex) -> bool {
@@ -378,7 +379,13 @@ fn is_forced(item: &Item) -> bool {
 }
 
 fn is_ignored_by_listings(property: Property) -> bool {
-    matches!(property, Property::ListingIgnoresDates | Property::ListingIgnoresTo | Property::ListingIgnoresLabels)
+    matches!(
+        property,
+        Property::ListingIgnoresDates
+            | Property::ListingIgnoresTo
+            | Property::ListingIgnoresLabels
+            | Property::Ignores(Asks::Listing, _)
+    )
 }
 
 fn secret_in_a_file(world: &World) -> Option<String> {

@@ -1,10 +1,8 @@
 //! What happens in one history, as plain data: a list of items that can be left out one by one.
 
 use crate::disk::Trouble;
+use crate::population::{Names, Population, RunIndex, Times};
 use std::fmt;
-
-/// The number of a run in the history.
-pub(crate) type RunIndex = u32;
 
 /// The most by which a client's clock is stepped forward, in milliseconds.
 pub(crate) const LONGEST_CLOCK_STEP: i64 = 30 * 60_000;
@@ -28,6 +26,10 @@ pub(crate) enum Item {
     Target(Target),
     /// How many runs are in the DLQ.
     Runs(u32),
+    /// How the runs are named.
+    Names(Names),
+    /// When the runs failed.
+    Times(Times),
     /// How many runs one request asks for.
     PageSize(u32),
     /// How many requests may be in flight at once.
@@ -110,7 +112,35 @@ pub(crate) enum Target {
         oldest: RunIndex,
         newest: RunIndex,
     },
+    /// Those that failed when this run did, or later.
+    Since(RunIndex),
+    /// Those that failed when this run did, or earlier.
+    Until(RunIndex),
+    Having(Field),
     Ids(Vec<RunIndex>),
+}
+
+/// The fields of a filter, besides the dates and the one label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Field {
+    WorkflowUrl,
+    TwoUrls,
+    WorkflowRunId,
+    WorkflowCreatedAt,
+    TwoLabels,
+    State,
+    CallerIp,
+    FlowControlKey,
+    /// A label, an address and a key.
+    Several,
+}
+
+/// A method whose requests are special in some way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Asks {
+    Listing,
+    Delete,
+    Start,
 }
 
 /// How an operation is driven.
@@ -135,6 +165,8 @@ pub(crate) enum Property {
     StartedRunsStay,
     /// `DELETE` never deletes more than this with one request, and refuses a larger `count`.
     DeleteMaxCount(u32),
+    /// This part of the query is ignored by requests of this kind.
+    Ignores(Asks, &'static str),
     /// Both dates are ignored by listings.
     ListingIgnoresDates,
     /// `toDate` is ignored by listings.
@@ -232,6 +264,13 @@ impl Schedule {
     pub(crate) fn target(&self) -> Target {
         let default = if self.work() == Work::Get { Target::Ids(vec![0, 1, 2]) } else { Target::Everything };
         self.get(default, |item| if let Item::Target(target) = item { Some(target.clone()) } else { None })
+    }
+
+    /// How the runs are.
+    pub(crate) fn population(&self) -> Population {
+        let names = self.get(Names::Plain, |item| if let Item::Names(names) = item { Some(*names) } else { None });
+        let times = self.get(Times::Even, |item| if let Item::Times(times) = item { Some(*times) } else { None });
+        Population { names, times }
     }
 
     pub(crate) fn runs(&self) -> u32 {

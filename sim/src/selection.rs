@@ -1,96 +1,115 @@
 //! What a client of the simulation acts on: in the library's words, and read naively, as an oracle.
 
-use crate::schedule::{RunIndex, Target};
+use crate::population::{BASE, Population, RunIndex};
+use crate::schedule::{Field, LONGEST_CLOCK_STEP, Target};
+use upstash_dlq_core::model::FailureFunctionState;
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::{Filter, Selection, UnixMillis};
-use upstash_dlq_emulator::Run;
 
-/// The present at which every history begins, in milliseconds since the epoch.
-pub(crate) const BASE: i64 = 1_764_000_000_000;
-
-/// How far apart in time two groups of runs are, in milliseconds.
-pub(crate) const SPACING: i64 = 60_000;
-
-pub(crate) fn id_of(run: RunIndex) -> String {
-    format!("dlq-{run}")
-}
-
-/// From this number on, runs arrive while the history goes on.
-pub(crate) const FIRST_ARRIVAL: RunIndex = 1_000;
-
-/// When a run failed. The first is the newest. Those that arrive later lie after the present at which the history begins.
-pub(crate) fn created_at(run: RunIndex) -> i64 {
-    match run.checked_sub(FIRST_ARRIVAL) {
-        Some(arrival) => BASE + 100 * i64::from(arrival),
-        // Three lie in neighbouring milliseconds.
-        None => BASE - SPACING * (i64::from(run / 3) + 1) - i64::from(run % 3),
-    }
-}
-
-/// The run as the service has it. Every fourth is blue, the others are red.
-pub(crate) fn run(index: RunIndex) -> Run {
-    let color = if index % 4 == 2 { "blue" } else { "red" };
-    Run {
-        dlq_id: id_of(index),
-        workflow_run_id: format!("wfr-{index}"),
-        workflow_created_at: created_at(index),
-        created_at: created_at(index),
-        labels: vec![color.to_owned()],
-        ..Run::default()
+impl Field {
+    /// The conditions, as names and values of a query. The values of one name are alternatives.
+    fn conditions(self, of: Population) -> Vec<(&'static str, String)> {
+        let label = ("label", of.red().to_owned());
+        match self {
+            Self::WorkflowUrl => vec![("workflowUrl", of.url(1))],
+            Self::TwoUrls => vec![("workflowUrl", of.url(0)), ("workflowUrl", of.url(2))],
+            Self::WorkflowRunId => vec![("workflowRunId", of.workflow_run_id(1))],
+            Self::WorkflowCreatedAt => vec![("workflowCreatedAt", of.workflow_created_at(1).to_string())],
+            Self::TwoLabels => vec![label, ("label", "night".to_owned())],
+            Self::State => vec![("failureFunctionState", Population::state(1).to_owned())],
+            Self::CallerIp => vec![("callerIp", of.caller_ip(1))],
+            Self::FlowControlKey => vec![("flowControlKey", of.flow_control_key(0))],
+            Self::Several => vec![label, ("callerIp", of.caller_ip(0)), ("flowControlKey", of.flow_control_key(0))],
+        }
     }
 }
 
 impl Target {
+    /// The conditions besides the dates.
+    fn conditions(&self, of: Population) -> Vec<(&'static str, String)> {
+        match self {
+            Self::Red | Self::RedUntilNow => vec![("label", of.red().to_owned())],
+            Self::Having(field) => field.conditions(of),
+            Self::Everything | Self::Between { .. } | Self::Since(_) | Self::Until(_) | Self::Ids(_) => Vec::new(),
+        }
+    }
+
+    /// The dates, if it is written down at `now`.
+    fn dates(&self, of: Population, now: i64) -> (Option<i64>, Option<i64>) {
+        match self {
+            Self::RedUntilNow => (None, Some(now)),
+            Self::Between { oldest, newest } => (Some(of.created_at(*oldest)), Some(of.created_at(*newest))),
+            Self::Since(oldest) => (Some(of.created_at(*oldest)), None),
+            Self::Until(newest) => (None, Some(of.created_at(*newest))),
+            Self::Everything | Self::Red | Self::Having(_) | Self::Ids(_) => (None, None),
+        }
+    }
+
     /// The selection, as a caller writes it down at `now` (milliseconds since the epoch). `None` if it is empty.
-    pub(crate) fn selection(&self, now: i64) -> Option<Selection> {
-        let filter = Filter::builder();
-        let filter = match self {
+    pub(crate) fn selection(&self, of: Population, now: i64) -> Option<Selection> {
+        match self {
             Self::Everything => return Some(Selection::Everything),
-            Self::Ids(runs) => return Ids::parse(runs.iter().map(|run| id_of(*run))).ok().map(Selection::Ids),
-            Self::Red => filter.label("red"),
-            Self::RedUntilNow => filter.label("red").to(UnixMillis::new(now)),
-            Self::Between { oldest, newest } => {
-                filter.from(UnixMillis::new(created_at(*oldest))).to(UnixMillis::new(created_at(*newest)))
-            }
-        };
+            Self::Ids(runs) => return Ids::parse(runs.iter().map(|run| of.id_of(*run))).ok().map(Selection::Ids),
+            _ => {}
+        }
+        let (from, to) = self.dates(of, now);
+        let mut filter = Filter::builder();
+        filter = from.into_iter().fold(filter, |filter, from| filter.from(UnixMillis::new(from)));
+        filter = to.into_iter().fold(filter, |filter, to| filter.to(UnixMillis::new(to)));
+        for (name, value) in self.conditions(of) {
+            filter = match name {
+                "label" => filter.label(value),
+                "workflowUrl" => filter.workflow_url(value),
+                "workflowRunId" => filter.workflow_run_id(value),
+                "workflowCreatedAt" => filter.workflow_created_at(UnixMillis::new(value.parse().ok()?)),
+                "failureFunctionState" => filter.failure_function_state(&FailureFunctionState::from(value.as_str())),
+                "callerIp" => filter.caller_ip(value),
+                _ => filter.flow_control_key(value),
+            };
+        }
         filter.build().ok().map(Selection::Filter)
     }
 
     /// Whether the run may be acted on.
-    pub(crate) fn wants(&self, index: RunIndex) -> bool {
-        let run = run(index);
-        let is_red = run.labels.iter().any(|label| label == "red");
-        match self {
-            Self::Everything => true,
-            Self::Ids(runs) => runs.contains(&index),
-            Self::Red => is_red,
-            Self::RedUntilNow => is_red && run.created_at <= BASE + crate::schedule::LONGEST_CLOCK_STEP,
-            Self::Between { oldest, newest } => (created_at(*oldest)..=created_at(*newest)).contains(&run.created_at),
+    pub(crate) fn wants(&self, of: Population, index: RunIndex) -> bool {
+        if let Self::Ids(runs) = self {
+            return runs.contains(&index);
         }
+        let has = |(name, value): &(&'static str, String)| match *name {
+            "label" => of.labels(index).contains(value),
+            "workflowUrl" => of.url(index) == *value,
+            "workflowRunId" => of.workflow_run_id(index).starts_with(value.as_str()),
+            "workflowCreatedAt" => of.workflow_created_at(index).to_string() == *value,
+            "failureFunctionState" => Population::state(index) == value,
+            "callerIp" => of.caller_ip(index) == *value,
+            _ => of.flow_control_key(index) == *value,
+        };
+        let conditions = self.conditions(of);
+        let is_met = |name: &str| conditions.iter().filter(|(other, _)| *other == name).any(has);
+        let (from, to) = self.dates(of, BASE + LONGEST_CLOCK_STEP);
+        let at = of.created_at(index);
+        conditions.iter().all(|(name, _)| is_met(name))
+            && from.is_none_or(|from| from <= at)
+            && to.is_none_or(|to| at <= to)
     }
 
     /// What is wrong with a request that asks for runs by filter with this query, if anything is.
-    pub(crate) fn objection(&self, query: &[(String, String)]) -> Option<String> {
-        let all = |name: &str| -> Vec<&str> {
-            query.iter().filter(|(n, _)| n == name).map(|(_, value)| value.as_str()).collect()
+    pub(crate) fn objection(&self, of: Population, query: &[(String, String)]) -> Option<String> {
+        let is_condition = |name: &str| !matches!(name, "fromDate" | "toDate" | "count" | "cursor");
+        let mut asked: Vec<(&str, &str)> =
+            query.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| is_condition(name)).collect();
+        let conditions = self.conditions(of);
+        let mut wanted: Vec<(&str, &str)> = conditions.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        asked.sort_unstable();
+        wanted.sort_unstable();
+        let date = |wanted: &str| {
+            query.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.parse::<i64>().ok())
         };
-        let date = |name: &str| all(name).first().and_then(|value| value.parse::<i64>().ok());
-        let labels = all("label");
-        let red = labels == ["red"];
-        let (from, to) = (date("fromDate"), date("toDate"));
-        let is_narrow = |oldest: Option<i64>, newest: Option<i64>| {
-            oldest.is_none_or(|oldest| from.is_some_and(|from| from >= oldest))
-                && newest.is_none_or(|newest| to.is_some_and(|to| to <= newest))
-        };
-        let is_right = match self {
-            Self::Everything => labels.is_empty(),
-            Self::Ids(_) => false,
-            Self::Red => red && is_narrow(None, None),
-            Self::RedUntilNow => red && is_narrow(None, Some(BASE + crate::schedule::LONGEST_CLOCK_STEP)),
-            Self::Between { oldest, newest } => {
-                labels.is_empty() && is_narrow(Some(created_at(*oldest)), Some(created_at(*newest)))
-            }
-        };
+        let (oldest, newest) = self.dates(of, BASE + LONGEST_CLOCK_STEP);
+        let is_right = !matches!(self, Self::Ids(_))
+            && asked == wanted
+            && oldest.is_none_or(|oldest| date("fromDate").is_some_and(|from| from >= oldest))
+            && newest.is_none_or(|newest| date("toDate").is_some_and(|to| to <= newest));
         (!is_right).then(|| format!("nothing outside: a request asks for runs outside {self:?}: {query:?}"))
     }
 }

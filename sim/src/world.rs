@@ -1,8 +1,10 @@
 //! One history's world: the service, what was asked of it, and what it really did.
 
+mod objections;
+
 use crate::disk::{Life, Machine};
-use crate::schedule::{Fate, Item, Property, RunIndex, Schedule, Work};
-use crate::selection::{BASE, id_of, run};
+use crate::population::{BASE, Population, RunIndex};
+use crate::schedule::{Asks, Fate, Item, Property, Schedule};
 use crate::trace::Trace;
 use http::{Method, Request, Response};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -40,6 +42,7 @@ pub(crate) struct Asked {
 
 pub(crate) struct World {
     pub(crate) schedule: Schedule,
+    pub(crate) population: Population,
     pub(crate) machine: Machine,
     pub(crate) trace: Trace,
     start: Instant,
@@ -115,13 +118,14 @@ impl World {
             resolved_at: None,
             is_calm: false,
         };
-        (0..schedule.runs()).for_each(|index| state.insert(index));
+        let population = schedule.population();
+        (0..schedule.runs()).for_each(|index| state.insert(population, index));
         let looks = schedule.items.iter().filter_map(|item| match item {
             Item::LookFails(look) => Some(*look),
             _ => None,
         });
         let machine = Machine::new(troubles.collect(), looks.collect());
-        Self { machine, trace, start: Instant::now(), state: Mutex::new(state), schedule }
+        Self { population, machine, trace, start: Instant::now(), state: Mutex::new(state), schedule }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -260,71 +264,9 @@ impl World {
         self.lock().is_calm
     }
 
-    /// What is wrong with the dates of a request: "until now" means the present of the process that has resolved it.
-    fn objection_to_times(&self, query: &[(String, String)]) -> Option<String> {
-        let is_relative = self.schedule.target() == crate::schedule::Target::RedUntilNow;
-        if !is_relative || !self.schedule.work().has_checkpoint() {
-            return None;
-        }
-        let to = query.iter().find(|(name, _)| name == "toDate").and_then(|(_, to)| to.parse::<i64>().ok())?;
-        let resolved_at = self.lock().resolved_at?;
-        (to > resolved_at).then(|| format!("times stay as they were: {to} is after {resolved_at}"))
-    }
-
-    /// What is wrong with a request of a process that was asked to stop.
-    fn objection_after_a_stop(&self, process: &Process) -> Option<String> {
-        let in_slices = matches!(self.schedule.driving(), crate::schedule::Driving::Slices { .. });
-        let is_told = match self.schedule.work() {
-            Work::ResumeListed => false,
-            Work::Delete => !in_slices,
-            _ => true,
-        };
-        let now = self.elapsed_ms();
-        let was_asked = |item: &Item| matches!(item, Item::Stop { at_ms } if *at_ms > process.began_ms && now > *at_ms);
-        let is_late = is_told && !self.is_calm() && self.schedule.items.iter().any(was_asked);
-        is_late.then(|| format!("a stop stops: process {} sends a request at {now} ms", process.number))
-    }
-
-    /// What is wrong with a request, whatever becomes of it.
-    fn objection(&self, request: &Request<()>, asked: &Asked, query: &[(String, String)]) -> Option<String> {
-        let target = self.schedule.target();
-        if asked.ids.is_empty() {
-            let is_one = request.uri().path() != "/v2/workflows/dlq" && request.method() == Method::GET;
-            if is_one {
-                return None;
-            }
-            if self.schedule.work() == Work::Archive && asked.method == Method::DELETE {
-                return Some("archived first: an archived delete deletes by filter".into());
-            }
-            return target.objection(query);
-        }
-        if let Some((name, _)) = query.iter().find(|(name, _)| name != "dlqIds") {
-            return Some(format!("nothing outside: a request by ids has {name}, too"));
-        }
-        let state = self.lock();
-        let indexes: BTreeMap<&str, RunIndex> =
-            (asked.ids.iter()).filter_map(|id| state.runs.get(id).map(|index| (id.as_str(), *index))).collect();
-        for id in &asked.ids {
-            let is_wanted = match indexes.get(id.as_str()) {
-                Some(index) => target.wants(*index),
-                None => {
-                    matches!(&target, crate::schedule::Target::Ids(runs) if runs.iter().any(|run| id_of(*run) == *id))
-                }
-            };
-            if !is_wanted {
-                return Some(format!("nothing outside: a request asks for {id}, which is not in {target:?}"));
-            }
-        }
-        drop(state);
-        if self.schedule.work() == Work::Archive && asked.method == Method::DELETE {
-            let mut lasting = self.lasting_lines(&archive_path());
-            // What was stored before somebody removed it may be deleted: it was there when it was looked at.
-            lasting.extend(self.lock().removed.iter().cloned());
-            let missing = indexes.values().find(|index| !lasting.contains(&run(**index).to_json()));
-            return missing
-                .map(|index| format!("archived first: run {index} is deleted and is not in the archive on the disk"));
-        }
-        None
+    /// The number of the run with this id.
+    pub(crate) fn index_of(&self, id: &str) -> Option<RunIndex> {
+        self.lock().runs.get(id).copied()
     }
 
     /// Notes what a cursor was given out for.
@@ -382,7 +324,8 @@ impl World {
 
     /// Somebody else deletes a run.
     pub(crate) fn delete(&self, index: RunIndex) {
-        let request = Request::delete(format!("https://service.invalid/v2/workflows/dlq/{}", id_of(index)))
+        let id: String = form_urlencoded::byte_serialize(self.population.id_of(index).as_bytes()).collect();
+        let request = Request::delete(format!("https://service.invalid/v2/workflows/dlq/{}", id.replace('+', "%20")))
             .header("authorization", format!("Bearer {LOCAL_TOKEN}"))
             .body(Vec::new());
         let mut state = self.lock();
@@ -397,7 +340,7 @@ impl World {
 
     /// A run arrives.
     pub(crate) fn insert(&self, index: RunIndex) {
-        self.lock().insert(index);
+        self.lock().insert(self.population, index);
         self.say(|| format!("run {index} arrives"));
     }
 
@@ -445,17 +388,18 @@ impl World {
 }
 
 impl State {
-    fn insert(&mut self, index: RunIndex) {
-        self.runs.insert(id_of(index), index);
-        self.service.insert(run(index));
+    fn insert(&mut self, population: Population, index: RunIndex) {
+        self.runs.insert(population.id_of(index), index);
+        self.service.insert(population.run(index));
         self.came.insert(index);
     }
 
     /// The runs that were there until now and have gone.
     fn gone(&mut self) -> Vec<RunIndex> {
-        let Self { service, came, went, .. } = self;
-        let is_gone = |index: &RunIndex| !went.contains(index) && !service.contains(&id_of(*index));
-        let gone: Vec<RunIndex> = came.iter().copied().filter(is_gone).collect();
+        let Self { service, runs, went, .. } = self;
+        let is_gone = |(id, index): &(&String, &RunIndex)| !went.contains(*index) && !service.contains(id);
+        let mut gone: Vec<RunIndex> = runs.iter().filter(is_gone).map(|(_, index)| *index).collect();
+        gone.sort_unstable();
         went.extend(gone.iter().copied());
         gone
     }
@@ -481,6 +425,14 @@ fn config(schedule: &Schedule) -> Config {
             Property::ListingLag(listings) => config.listing_lag = listings,
             Property::StartedRunsStay => config.started_runs_stay = true,
             Property::DeleteMaxCount(count) => config.delete_max_count = Some(count),
+            Property::Ignores(asks, name) => {
+                let method = match asks {
+                    Asks::Listing => Method::GET,
+                    Asks::Delete => Method::DELETE,
+                    Asks::Start => Method::POST,
+                };
+                ignore(&mut config, method, &[name]);
+            }
             Property::ListingIgnoresDates => ignore(&mut config, Method::GET, &["fromDate", "toDate"]),
             Property::ListingIgnoresTo => ignore(&mut config, Method::GET, &["toDate"]),
             Property::DeleteIgnoresDates => ignore(&mut config, Method::DELETE, &["fromDate", "toDate"]),

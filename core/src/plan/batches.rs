@@ -68,6 +68,7 @@ impl<O: BulkOperation> Plan for Batches<O> {
     fn next(&mut self) -> Result<Option<BatchJob<O>>, Halt> {
         let left = self.ids.as_slice().get(self.begun..self.limit).unwrap_or_default();
         let most = O::MAX_PAGE_SIZE.and_then(|max| usize::try_from(max).ok()).unwrap_or(usize::MAX);
+        let most = if bug!(BatchTooLarge) { usize::MAX } else { most };
         let left = left.get(..most.min(left.len())).unwrap_or_default();
         if left.is_empty() {
             return Ok(None);

@@ -1,5 +1,6 @@
 //! The filter: which runs match, by the fields that the service can filter by.
 
+use crate::bugs::bug;
 use crate::model::callback_state::FailureFunctionState;
 use crate::model::field_error::FieldError;
 use crate::model::time::RETENTION_MS;
@@ -140,7 +141,8 @@ impl Filter {
         time("workflowCreatedAt", f.workflow_created_at, &mut pair);
         f.label.iter().for_each(|v| pair("label", v));
         f.failure_function_state.iter().for_each(|v| pair("failureFunctionState", v));
-        f.caller_ip.iter().for_each(|v| pair("callerIp", v));
+        let addresses = f.caller_ip.iter().filter(|_| !bug!(FieldNotSent) || f.label.is_empty());
+        addresses.for_each(|v| pair("callerIp", v));
         f.flow_control_key.iter().for_each(|v| pair("flowControlKey", v));
     }
 }

@@ -1,5 +1,6 @@
 //! Checks listed runs against the filter that was sent.
 
+use crate::bugs::bug;
 use crate::model::message::DlqMessage;
 use crate::model::time::UnixMillis;
 use crate::selection::filter::Filter;
@@ -50,7 +51,8 @@ impl Filter {
             return Match::No("label");
         }
         let url = message.workflow_url();
-        if !conditions.workflow_url.is_empty() && !url.is_some_and(|url| one_of(&conditions.workflow_url, &url)) {
+        let is_checked = !conditions.workflow_url.is_empty() && !bug!(FieldNotChecked);
+        if is_checked && !url.is_some_and(|url| one_of(&conditions.workflow_url, &url)) {
             return Match::No("workflowUrl");
         }
         if let Some(prefix) = &conditions.workflow_run_id {
@@ -65,7 +67,7 @@ impl Filter {
         }
         let times = [message.created_at(), message.workflow_created_at(), message.not_before()];
         for (field, met) in [
-            ("fromDate", conditions.from_date.map(|from| any(times, |time| time >= from))),
+            ("fromDate", conditions.from_date.filter(|_| !bug!(LowerEndNotChecked)).map(|from| any(times, |time| time >= from))),
             ("toDate", conditions.to_date.map(|to| any(times, |time| time <= to))),
         ] {
             if let Some(met) = met {

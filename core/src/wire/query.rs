@@ -1,5 +1,6 @@
 //! Encodes queries (`application/x-www-form-urlencoded`) and path segments.
 
+use crate::bugs::bug;
 use crate::model::cursor::Cursor;
 use crate::model::dlq_id::DlqId;
 use crate::selection::filter::Filter;
@@ -12,6 +13,11 @@ pub(crate) const MAX_ID_URL_LEN: usize = 8_000;
 
 /// Encodes a filter: `label=a&label=b…`
 pub(crate) fn filter_query(filter: &Filter) -> String {
+    if bug!(FilterNotEncoded) {
+        let mut query = String::new();
+        filter.for_each_pair(|name, value| query.push_str(&alloc::format!("{name}={value}&")));
+        return query;
+    }
     let mut query = Serializer::new(String::new());
     filter.for_each_pair(|name, value| {
         query.append_pair(name, value);
@@ -56,6 +62,11 @@ impl Prefix {
         }
         if let Some(cursor) = cursor {
             target.push_str("&cursor=");
+            let encoded = |cursor| if bug!(CursorNotEncoded) { core::str::from_utf8(cursor).ok() } else { None };
+            if let Some(text) = encoded(cursor) {
+                target.push_str(text);
+                return target;
+            }
             for part in encode(cursor) {
                 target.push_str(part);
             }
@@ -67,6 +78,10 @@ impl Prefix {
 /// Appends a path segment. It is encoded, so no parser can read it as anything else.
 pub(crate) fn push_segment(path: &mut String, segment: &str) {
     path.push('/');
+    if bug!(SegmentNotEncoded) {
+        path.push_str(segment);
+        return;
+    }
     // A path is encoded like a query, except for the space.
     path.extend(form_urlencoded::byte_serialize(segment.as_bytes()).map(|part| if part == "+" { "%20" } else { part }));
 }
@@ -76,6 +91,10 @@ pub(crate) fn push_pair(url: &mut String, name: &str, value: &str) {
     url.push(if url.contains('?') { '&' } else { '?' });
     url.push_str(name);
     url.push('=');
+    if bug!(IdNotEncoded) {
+        url.push_str(value);
+        return;
+    }
     url.extend(form_urlencoded::byte_serialize(value.as_bytes()));
 }
 
@@ -86,7 +105,7 @@ pub(crate) fn ids_that_fit(used: usize, ids: &[DlqId]) -> usize {
     let mut fit = 0;
     for id in ids {
         len += "&dlqIds=".len() + form_urlencoded::byte_serialize(id.as_str().as_bytes()).map(str::len).sum::<usize>();
-        if len > MAX_ID_URL_LEN && fit > 0 {
+        if len > MAX_ID_URL_LEN && fit > 0 && !bug!(UrlTooLong) {
             break;
         }
         fit += 1;

@@ -59,7 +59,7 @@ impl Context {
 
     /// The selection as this process resolves it. `None` if it selects nothing.
     pub(super) fn selection(&self) -> Option<Selection> {
-        self.world.schedule.target().selection(self.wall().get())
+        self.world.schedule.target().selection(self.world.population, self.wall().get())
     }
 
     pub(super) fn lanes(&self) -> NonZeroUsize {
@@ -81,7 +81,7 @@ impl Context {
     pub(super) fn words(&self, selection: &Selection) -> (Fingerprint, RelativeTimes) {
         let fingerprint = match self.world.schedule.target() {
             // Each process says "until now", and means its own present.
-            Target::RedUntilNow => Fingerprint::from_pairs(&self.endpoint, [("label", "red"), ("to", "now")]),
+            Target::RedUntilNow => Fingerprint::from_pairs(&self.endpoint, [("label", self.world.population.red()), ("to", "now")]),
             _ => Fingerprint::from_selection(&self.endpoint, selection),
         };
         let to = self.world.schedule.target() == Target::RedUntilNow;

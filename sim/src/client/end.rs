@@ -1,6 +1,6 @@
 //! How a process ends, and what the library then claims.
 
-use crate::schedule::RunIndex;
+use crate::population::RunIndex;
 use upstash_dlq_core::{Halt, Outcome, Totals};
 
 /// How one process ended.

@@ -2,20 +2,32 @@
 
 use crate::client::context::Context;
 use crate::client::end::{Claim, End};
-use crate::schedule::{RunIndex, Target};
+use crate::population::RunIndex;
+use crate::schedule::Target;
+use crate::world::World;
 use std::sync::{Arc, Mutex, PoisonError};
 use upstash_dlq_core::operation::Itemized;
 use upstash_dlq_core::{DlqMessage, Event, GetMany, Halt, List, Listing, Selection, Totals};
 
 /// The runs that the library has handed over.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<RunIndex>>>);
+#[derive(Clone)]
+struct Seen {
+    world: Arc<World>,
+    runs: Arc<Mutex<Vec<RunIndex>>>,
+}
 
 impl Seen {
+    fn of(context: &Context) -> Self {
+        Self { world: Arc::clone(&context.world), runs: Arc::default() }
+    }
+
     fn add(&self, message: &DlqMessage) {
-        let id = message.dlq_id();
-        let index = id.as_ref().and_then(|id| id.as_str().strip_prefix("dlq-")).and_then(|index| index.parse().ok());
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).extend::<Option<RunIndex>>(index);
+        let Some(id) = message.dlq_id() else { return };
+        let index = self.world.index_of(id.as_str());
+        if index.is_none() {
+            self.world.violated(format!("what is listed is there: {id} is not"));
+        }
+        self.runs.lock().unwrap_or_else(PoisonError::into_inner).extend(index);
     }
 
     /// An observer that adds the messages of each page.
@@ -29,7 +41,7 @@ impl Seen {
     }
 
     fn end(&self, context: &Context, totals: Totals, halted: Option<Halt>) -> End {
-        let seen = std::mem::take(&mut *self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let seen = std::mem::take(&mut *self.runs.lock().unwrap_or_else(PoisonError::into_inner));
         End::of(halted, Claim { seen, ..context.claim_alone(totals) })
     }
 }
@@ -41,7 +53,7 @@ pub(super) async fn list(context: &Arc<Context>) -> End {
     };
     let list = list.page_size(context.world.schedule.page_size());
     let builder = Listing::builder(context.endpoint.clone(), list).lanes(context.lanes(), context.wall());
-    let seen = Seen::default();
+    let seen = Seen::of(context);
     let observer = seen.observer::<Listing>(|page| &page.messages);
     match context.drive(context.client.prepare(builder).observe(observer)).await {
         Some(outcome) => seen.end(context, outcome.totals, outcome.halted),
@@ -54,7 +66,7 @@ pub(super) async fn get(context: &Arc<Context>) -> End {
         return End::Complete(context.claim_alone(<_>::default()));
     };
     let builder = GetMany::builder(context.endpoint.clone(), ids).lanes(context.lanes());
-    let seen = Seen::default();
+    let seen = Seen::of(context);
     let observer = seen.observer::<GetMany>(|fetched| fetched.message.as_slice());
     match context.drive(context.client.prepare(builder).observe(observer)).await {
         Some(outcome) => seen.end(context, outcome.totals, outcome.halted),
