@@ -159,5 +159,31 @@ mod list {
         UrlTooLong,
         /// A listing does not see that the service ignores its dates.
         DatesTrusted,
+        /// An open upper end is cut off at the client's present.
+        UpperEndClosed,
+        /// A checkpoint is continued with another selection.
+        OtherSelectionContinued,
+        /// A checkpoint is continued with other options.
+        OtherOptionsContinued,
+        /// A checkpoint that was changed is continued.
+        SealNotChecked,
+        /// An operation goes on when one of several requests in doubt is settled.
+        OneSettledGoesOn,
+        /// The rate that the caller sets is not kept.
+        RateNotKept,
+        /// The wait that the server asks for is not kept.
+        RetryAfterIgnored,
+        /// A wait between attempts is far too long.
+        BackoffTooLong,
+        /// The rate limiter keeps the times of a clock that is gone.
+        ClockChangeForgotten,
+        /// Only the first batch of ids is sent with the settings of started runs.
+        SettingsLost,
+        /// Every 404 says that a run is not there.
+        NotFoundTakenAsAbsent,
+        /// A lock file that was removed is not missed.
+        LockLossNotMissed,
+        /// A change of the archive is not missed.
+        ChangedArchiveNotMissed,
     }
 }

@@ -3,6 +3,9 @@
 //!
 //! It knows nothing of archives and checkpoints.
 
+mod meddling;
+
+pub(crate) use self::meddling::{Meddled, Meddling};
 use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
@@ -96,6 +99,9 @@ struct State {
     steps: u64,
     troubles: BTreeMap<u64, Trouble>,
     looks: u64,
+    /// What somebody else does to a file before a step, and what he has done.
+    meddlings: BTreeMap<u64, (PathBuf, Meddling)>,
+    meddled: Vec<Meddled>,
     failing_looks: BTreeSet<u64>,
     /// The lives of all processes that run. A loss of power ends them all.
     running: Vec<Life>,
@@ -111,6 +117,7 @@ pub(crate) struct Machine {
 /// The disk as one process sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct ProcessDisk {
+    process: u32,
     machine: Machine,
     life: Life,
     trace: crate::trace::Trace,
@@ -125,10 +132,14 @@ pub(crate) struct SimFile {
 }
 
 impl Machine {
-    pub(crate) fn new(troubles: BTreeMap<u64, Trouble>, failing_looks: BTreeSet<u64>) -> Self {
+    pub(crate) fn new(
+        troubles: BTreeMap<u64, Trouble>,
+        failing_looks: BTreeSet<u64>,
+        meddlings: BTreeMap<u64, (PathBuf, Meddling)>,
+    ) -> Self {
         let machine = Self::default();
         let mut state = machine.lock();
-        (state.troubles, state.failing_looks) = (troubles, failing_looks);
+        (state.troubles, state.failing_looks, state.meddlings) = (troubles, failing_looks, meddlings);
         drop(state);
         machine
     }
@@ -137,15 +148,16 @@ impl Machine {
     pub(crate) fn calm(&self) {
         let mut state = self.lock();
         state.troubles.clear();
+        state.meddlings.clear();
         state.failing_looks.clear();
     }
 
     /// A process that begins now.
-    pub(crate) fn begin(&self, life: &Life, trace: &crate::trace::Trace) -> ProcessDisk {
+    pub(crate) fn begin(&self, process: u32, life: &Life, trace: &crate::trace::Trace) -> ProcessDisk {
         let mut state = self.lock();
         state.running.retain(Life::is_alive);
         state.running.push(life.clone());
-        ProcessDisk { machine: self.clone(), life: life.clone(), trace: trace.clone() }
+        ProcessDisk { process, machine: self.clone(), life: life.clone(), trace: trace.clone() }
     }
 
     /// What a file holds that would survive a loss of power now. `None` if its name would not.
@@ -257,6 +269,8 @@ impl ProcessDisk {
         }
         let number = state.steps;
         state.steps += 1;
+        let meddled = state.meddle(number, self.process);
+        meddled.into_iter().for_each(|told| self.trace.add(|| told));
         let trouble = state.troubles.get(&number).copied();
         self.trace.add(|| {
             format!("  disk {number}: {what} {path}{}", trouble.map_or(String::new(), |t| format!(" !! {t:?}")))

@@ -1,9 +1,10 @@
 //! Draws a schedule from a seed.
 
 use crate::disk::Trouble;
-use crate::random::Random;
 use crate::population::{FIRST_ARRIVAL, Names, Times};
-use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Property, Schedule, Target, Work};
+use crate::random::Random;
+use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Property, Schedule, Settings, Target};
+use crate::schedule::{Touched, Words, Work};
 
 /// Which way of drawing this is. With another one, a seed is another history.
 pub const DRAW: u32 = 3;
@@ -51,12 +52,31 @@ impl Schedule {
         items.push(Item::Attempts(u32::try_from(random.within(2, 5)).unwrap_or(2)));
         match random.below(10) {
             0..=1 => items.push(Item::Driving(Driving::Pages(u32::try_from(random.within(1, 4)).unwrap_or(1)))),
+            9 if work == Work::List => {
+                items.push(Item::Driving(Driving::TakenBack(u32::try_from(random.within(1, 9)).unwrap_or(1))));
+            }
             2 => items.push(Item::Driving(Driving::Slices { ms: random.within(1, 900) })),
             _ => {}
         }
+        if random.chance(10) {
+            items.push(Item::Rate(u32::try_from(random.within(1, 20)).unwrap_or(1)));
+        }
+        if work.starts() && random.chance(20) {
+            let settings = random.pick(&[Settings::Retries, Settings::LabelsAndDelay, Settings::FlowControl]);
+            items.push(Item::Overrides(settings.unwrap_or(Settings::Retries)));
+        }
+        if work.starts() && random.chance(20) {
+            items.push(Item::SettlesOne);
+        }
+        let wanted =
+            items.iter().find_map(|item| if let Item::Target(target) = item { Some(target.clone()) } else { None });
         let mut properties = 0;
         while properties < 2 && random.chance(35) {
-            let property = if work == Work::List && random.chance(50) { of_listings(random) } else { property(random) };
+            let property = if work == Work::List && random.chance(50) {
+                of_listings(random)
+            } else {
+                property(random, wanted.as_ref())
+            };
             items.push(Item::Service(property));
             if property == Property::ExpiredCursors && random.chance(50) {
                 items.push(Item::Service(Property::EndlessCursors));
@@ -65,8 +85,11 @@ impl Schedule {
         }
         fates(random, &mut items);
         troubles(random, work, &mut items);
+        meddlings(random, work, &mut items);
+        other_words(random, work, &mut items);
         while random.chance(12) {
-            items.push(match random.below(9) {
+            items.push(match random.below(10) {
+                9 => Item::ClockBehind { by_ms: i64::try_from(random.within(1, 600_000)).unwrap_or(1) },
                 0..=2 => Item::Kill { at_ms: random.below(2_000) },
                 3 => Item::PowerLoss { at_ms: random.below(2_000) },
                 4..=5 => Item::Stop { at_ms: random.below(1_500) },
@@ -131,7 +154,7 @@ fn field(random: &mut Random) -> Field {
 }
 
 /// A service that ignores one part of the query, for one kind of request.
-fn ignores(random: &mut Random) -> Property {
+fn ignores(random: &mut Random, target: Option<&Target>) -> Property {
     let names = [
         "fromDate",
         "toDate",
@@ -144,7 +167,15 @@ fn ignores(random: &mut Random) -> Property {
         "flowControlKey",
     ];
     let asks = random.pick(&[Asks::Listing, Asks::Listing, Asks::Delete, Asks::Start]).unwrap_or(Asks::Listing);
-    Property::Ignores(asks, random.pick(&names).unwrap_or("label"))
+    let wanted = match target {
+        Some(Target::Since(_)) => Some("fromDate"),
+        Some(Target::Until(_)) => Some("toDate"),
+        Some(Target::Having(field)) => Some(field.name()),
+        _ => None,
+    };
+    let any = random.pick(&names).unwrap_or("label");
+    // Only what is asked for can be ignored.
+    Property::Ignores(asks, wanted.filter(|_| random.chance(75)).unwrap_or(any))
 }
 
 /// Some of the runs, and one that is not there.
@@ -157,9 +188,9 @@ fn ids(random: &mut Random, runs: u32) -> Target {
     Target::Ids(chosen)
 }
 
-fn property(random: &mut Random) -> Property {
+fn property(random: &mut Random, target: Option<&Target>) -> Property {
     match random.below(74) {
-        64.. => ignores(random),
+        64.. => ignores(random, target),
         60 => Property::LoopingCursors,
         61 => Property::ExpiredCursors,
         62 if random.chance(20) => Property::EndlessCursors,
@@ -169,7 +200,8 @@ fn property(random: &mut Random) -> Property {
 }
 
 fn of_listings(random: &mut Random) -> Property {
-    match random.below(4) {
+    match random.below(5) {
+        4 => Property::Ignores(Asks::Listing, "fromDate"),
         0 => Property::ListingIgnoresDates,
         1 => Property::ListingIgnoresTo,
         2 => Property::NewestFirst,
@@ -232,12 +264,55 @@ fn fate(random: &mut Random) -> Fate {
         21 => Fate::RepeatCursor,
         22 => Fate::FreshCursor,
         23 => Fate::CursorExpired,
+        24 if random.chance(30) => Fate::NotFound { is_region: random.chance(50) },
         24 if random.chance(50) => Fate::Echo(random.pick(&[400, 401, 429, 500]).unwrap_or(401)),
         24 => Fate::Status(random.pick(&[307, 400, 401, 404]).unwrap_or(401)),
         25..=26 => Fate::KillBefore,
         27..=28 => Fate::KillAfter,
         _ => Fate::PowerLossAfter,
     }
+}
+
+/// Somebody meddles with the files of a process.
+fn meddlings(random: &mut Random, work: Work, items: &mut Vec<Item>) {
+    if !random.chance(6) {
+        return;
+    }
+    let step = random.below(60);
+    let touched = if work == Work::Archive {
+        random.pick(&[Touched::ArchiveReplaced, Touched::ArchiveAppended])
+    } else if work.has_checkpoint() {
+        let files =
+            [Touched::LockRemoved, Touched::LockReplaced, Touched::CheckpointEdited, Touched::CheckpointRemoved];
+        random.pick(&files)
+    } else {
+        None
+    };
+    items.extend(touched.map(|touched| Item::Meddles(step, touched)));
+    if touched == Some(Touched::CheckpointEdited) {
+        // Otherwise the process replaces it.
+        items.push(Item::Disk(step, Trouble::KillBefore));
+    }
+}
+
+/// A later process continues in other words.
+fn other_words(random: &mut Random, work: Work, items: &mut Vec<Item>) {
+    if !work.has_checkpoint() || !random.chance(15) {
+        return;
+    }
+    let words = [
+        Words::Target,
+        Words::Target,
+        Words::Max,
+        Words::PageSize,
+        Words::Verification,
+        Words::Settings,
+        Words::Address,
+        Words::Lanes,
+        Words::Token,
+    ];
+    let process = u32::try_from(random.within(1, 3)).unwrap_or(1);
+    items.push(Item::OtherWords { process, words: random.pick(&words).unwrap_or(Words::Max) });
 }
 
 fn troubles(random: &mut Random, work: Work, items: &mut Vec<Item>) {

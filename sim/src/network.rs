@@ -31,8 +31,9 @@ impl AsyncTransport for Network {
             pending::<()>().await;
         }
         let (number, fate) = self.world.on_sent(&self.process, &request);
-        let _flight = Flight(self);
+        let mut flight = Flight { network: self, response: None };
         let result = self.deliver(number, fate, &request).await;
+        flight.response = Some((result.as_ref().ok().map(quick), fate.is_some()));
         if !self.process.life.is_alive() {
             pending::<()>().await;
         }
@@ -48,11 +49,24 @@ impl AsyncTransport for Network {
 }
 
 /// A request counts as in flight until this is dropped.
-struct Flight<'a>(&'a Network);
+struct Flight<'a> {
+    network: &'a Network,
+    /// What has come back, without its body, and whether something became of it. `None` if the client has given it up.
+    response: Option<(Option<Response<Vec<u8>>>, bool)>,
+}
+
+/// A response without its body.
+fn quick(response: &Response<Vec<u8>>) -> Response<Vec<u8>> {
+    let mut quick = Response::new(Vec::new());
+    *quick.status_mut() = response.status();
+    *quick.headers_mut() = response.headers().clone();
+    quick
+}
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        self.0.world.on_landed(&self.0.process);
+        let (response, is_odd) = self.response.take().unwrap_or((None, true));
+        self.network.world.on_landed(&self.network.process, response.as_ref(), is_odd);
     }
 }
 
@@ -109,6 +123,11 @@ impl Network {
                 let body = format!(r#"{{"error":"{} is refused"}}"#, token.unwrap_or_default());
                 with_status(serve(Some(Fault::ServerError(status))).map(|_| body.into_bytes()), status)
             }
+            Some(Fate::NotFound { is_region: true }) => {
+                let words = r#"{"error":"user not found in this region"}"#;
+                serve(Some(Fault::ServerError(404))).map(|_| words.into())
+            }
+            Some(Fate::NotFound { is_region: false }) => with_status(serve(Some(Fault::HtmlGateway)), 404),
             Some(Fate::Html) => serve(Some(Fault::Html)),
             Some(Fate::NoCount) => serve(Some(Fault::NoDeleted)),
             Some(Fate::RepeatCursor) => serve(Some(Fault::RepeatCursor)),
@@ -147,7 +166,8 @@ impl Network {
 
     /// The response as a service with broken cursors gives it. Notes what its cursor was given out for.
     fn with_cursor(&self, request: &Request<()>, response: Response<Vec<u8>>) -> Response<Vec<u8>> {
-        let is_page = response.status().is_success() && (request.method() != Method::GET || request.uri().path() == "/v2/workflows/dlq");
+        let is_page = response.status().is_success()
+            && (request.method() != Method::GET || request.uri().path() == "/v2/workflows/dlq");
         if !is_page {
             return response;
         }

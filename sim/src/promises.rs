@@ -4,9 +4,9 @@
 use crate::client::{Claim, End};
 use crate::disk::Trouble;
 use crate::network::TIMEOUT_MS;
-use crate::population::{FIRST_ARRIVAL, RunIndex};
+use crate::population::{BASE, FIRST_ARRIVAL, RunIndex};
 use crate::schedule::{Asks, Driving, Fate, Item, Property, Schedule, Target, Work};
-use crate::world::{Facts, World, archive_path};
+use crate::world::{Facts, OTHER_TOKEN, World, archive_path};
 use std::collections::{BTreeMap, BTreeSet};
 use upstash_dlq_core::{Halt, Totals};
 use upstash_dlq_emulator::LOCAL_TOKEN;
@@ -54,7 +54,8 @@ pub(crate) fn must_end_well(world: &World, end: Option<End>) -> bool {
         Some(End::Unusable(_)) => true,
         _ => false,
     };
-    let is_moved = |item: &Item| matches!(item, Item::ClockStep { .. } | Item::ArchiveRemoved { .. });
+    let is_moved =
+        |item: &Item| matches!(item, Item::ClockStep { .. } | Item::ArchiveRemoved { .. } | Item::Meddles(..));
     // A service refuses to start runs of which one is not there.
     let starts_absent = schedule.work().starts() && (history.is_disturbed() || history.names_absent());
     // A cursor that came again stays a halt for what must not be repeated.
@@ -126,8 +127,7 @@ impl History<'_> {
     }
 
     fn lost_from_the_archive(&self, world: &World) -> Option<String> {
-        let is_removed = self.schedule.items.iter().any(|item| matches!(item, Item::ArchiveRemoved { .. }));
-        if self.schedule.work() != Work::Archive || is_removed {
+        if self.schedule.work() != Work::Archive || self.schedule.hurts_archive() {
             return None;
         }
         let files = world.machine.files();
@@ -172,7 +172,7 @@ impl History<'_> {
             Fate::Status(status) | Fate::Echo(status) => status >= 500,
             // These are forced, which is looked at below.
             Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter => false,
-            Fate::NotSent | Fate::Doubled(_) | Fate::Busy(_) => false,
+            Fate::NotFound { .. } | Fate::NotSent | Fate::Doubled(_) | Fate::Busy(_) => false,
             Fate::RepeatCursor | Fate::FreshCursor | Fate::CursorExpired => false,
         };
         // A checkpoint whose last step failed may be in its place, and tells of a request that was not sent.
@@ -259,8 +259,7 @@ impl History<'_> {
     }
 
     fn wrong_archived(&self, claim: &Claim, world: &World) -> Option<String> {
-        let is_removed = self.schedule.items.iter().any(|item| matches!(item, Item::ArchiveRemoved { .. }));
-        if self.schedule.work() != Work::Archive || is_removed {
+        if self.schedule.work() != Work::Archive || self.schedule.hurts_archive() {
             return None;
         }
         let lines = world.lasting_lines(&archive_path()).len() as u64;
@@ -270,7 +269,12 @@ impl History<'_> {
     /// The runs that were there all the time, and that the client was to act on.
     fn all_along(&self) -> impl Iterator<Item = RunIndex> {
         let (target, population) = (self.schedule.target(), self.schedule.population());
-        let is_wanted = move |index: &RunIndex| *index < FIRST_ARRIVAL && target.wants(population, *index);
+        // A clock that is behind resolves "until now" to an earlier time.
+        let behind = self.schedule.clock_behind() - self.schedule.clock_step().min(0);
+        let until = if target == Target::RedUntilNow { BASE - behind } else { i64::MAX };
+        let is_wanted = move |index: &RunIndex| {
+            *index < FIRST_ARRIVAL && target.wants(population, *index) && population.created_at(*index) <= until
+        };
         self.facts.came.iter().copied().filter(is_wanted)
     }
 
@@ -316,7 +320,8 @@ impl History<'_> {
     }
 
     fn groundless(&self, halt: &Halt) -> Option<String> {
-        if halt.to_string().contains(LOCAL_TOKEN) {
+        let told = halt.to_string();
+        if told.contains(LOCAL_TOKEN) || told.contains(OTHER_TOKEN) {
             return Some("it tells the token".into());
         }
         let has_stepped = self.schedule.items.iter().any(|item| matches!(item, Item::ClockStep { .. }));
@@ -348,7 +353,7 @@ impl History<'_> {
             Item::Fate(_, Fate::Slow(ms)) => *ms < TIMEOUT_MS,
             Item::Fate(..) | Item::Disk(..) | Item::LookFails(_) | Item::Kill { .. } | Item::PowerLoss { .. } => false,
             Item::Stop { .. } | Item::ClockStep { .. } | Item::SecondProcess { .. } => false,
-            Item::ArchiveRemoved { .. } => false,
+            Item::ArchiveRemoved { .. } | Item::Meddles(..) => false,
             Item::OtherDeletes { .. } => !work.starts(),
             Item::Driving(driving) => *driving == Driving::Run,
             Item::Service(property) => is_left_open(*property),
@@ -374,6 +379,7 @@ fn is_forced(item: &Item) -> bool {
             | Item::LookFails(_)
             | Item::Kill { .. }
             | Item::PowerLoss { .. }
+            | Item::Meddles(..)
             | Item::Fate(_, Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter)
     )
 }
@@ -389,7 +395,8 @@ fn is_ignored_by_listings(property: Property) -> bool {
 }
 
 fn secret_in_a_file(world: &World) -> Option<String> {
-    let holds = |bytes: &[u8]| bytes.windows(LOCAL_TOKEN.len()).any(|window| window == LOCAL_TOKEN.as_bytes());
+    let has = |bytes: &[u8], token: &str| bytes.windows(token.len()).any(|window| window == token.as_bytes());
+    let holds = |bytes: &[u8]| has(bytes, LOCAL_TOKEN) || has(bytes, OTHER_TOKEN);
     let (path, _) = world.machine.files().into_iter().find(|(_, bytes)| holds(bytes))?;
     Some(format!("{} holds it", path.display()))
 }

@@ -40,6 +40,14 @@ pub(crate) enum Item {
     NoVerify,
     /// The most times that a request is sent.
     Attempts(u32),
+    /// The most requests in a second.
+    Rate(u32),
+    /// The settings that started runs get.
+    Overrides(Settings),
+    /// The number of a process that continues a checkpoint in other words.
+    OtherWords { process: u32, words: Words },
+    /// A person settles one request in doubt at a time.
+    SettlesOne,
     /// How the client drives its operation.
     Driving(Driving),
     /// A property of the service that the contract leaves open, or in which it is broken.
@@ -56,6 +64,10 @@ pub(crate) enum Item {
     PowerLoss { at_ms: u64 },
     /// The client is asked to stop, as by Ctrl-C.
     Stop { at_ms: u64 },
+    /// The client's wall clock is behind.
+    ClockBehind { by_ms: i64 },
+    /// Somebody meddles with a file before a step of the disk, by its number in the history.
+    Meddles(u64, Touched),
     /// The client's wall clock is stepped, from the second process on.
     ClockStep { by_ms: i64 },
     /// Somebody else deletes a run.
@@ -135,6 +147,45 @@ pub(crate) enum Field {
     Several,
 }
 
+/// The settings that started runs get instead of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Settings {
+    Retries,
+    LabelsAndDelay,
+    FlowControl,
+}
+
+/// In which words a checkpoint is continued that was begun in others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Words {
+    Target,
+    Max,
+    PageSize,
+    Verification,
+    Settings,
+    Address,
+    Lanes,
+    Token,
+}
+
+impl Words {
+    /// Whether a checkpoint may be continued so.
+    pub(crate) fn are_harmless(self) -> bool {
+        matches!(self, Self::Lanes | Self::Token)
+    }
+}
+
+/// The file that somebody meddles with, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Touched {
+    LockRemoved,
+    LockReplaced,
+    ArchiveReplaced,
+    ArchiveAppended,
+    CheckpointEdited,
+    CheckpointRemoved,
+}
+
 /// A method whose requests are special in some way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Asks {
@@ -150,6 +201,8 @@ pub(crate) enum Driving {
     Run,
     /// So many pages are taken from a stream, which is then dropped.
     Pages(u32),
+    /// So many pages of a listing are taken from a stream. Its operation is then driven on. For any other work as `Pages`.
+    TakenBack(u32),
     /// The operation is a value that is driven by futures, which are dropped after so many milliseconds.
     Slices { ms: u64 },
 }
@@ -222,6 +275,8 @@ pub(crate) enum Fate {
     RepeatCursor,
     /// It is not carried out, and a cursor never seen before comes back.
     FreshCursor,
+    /// A 404 that does not say that the run is not there: of another region, or of a proxy.
+    NotFound { is_region: bool },
     /// Its cursor has expired.
     CursorExpired,
     /// The client's process is killed before it is sent.
@@ -299,6 +354,45 @@ impl Schedule {
 
     pub(crate) fn driving(&self) -> Driving {
         self.get(Driving::Run, |item| if let Item::Driving(driving) = item { Some(*driving) } else { None })
+    }
+
+    /// By how much the client's clock is behind, in milliseconds.
+    pub(crate) fn clock_behind(&self) -> i64 {
+        self.get(0, |item| if let Item::ClockBehind { by_ms } = item { Some(*by_ms) } else { None })
+    }
+
+    pub(crate) fn settings(&self) -> Option<Settings> {
+        self.get(None, |item| if let Item::Overrides(settings) = item { Some(Some(*settings)) } else { None })
+    }
+
+    /// The words in which a process continues a checkpoint, if they are others.
+    pub(crate) fn other_words(&self, number: u32) -> Option<Words> {
+        let of = |item: &Item| match item {
+            Item::OtherWords { process, words } if *process == number => Some(Some(*words)),
+            _ => None,
+        };
+        let (work, words) = (self.work(), self.get(None, of)?);
+        let differs = match words {
+            Words::PageSize => work != Work::ResumeListed,
+            Words::Verification => work == Work::Delete,
+            Words::Settings => work.starts(),
+            _ => true,
+        };
+        (differs && work.has_checkpoint()).then_some(words)
+    }
+
+    pub(crate) fn settles_one(&self) -> bool {
+        self.items.contains(&Item::SettlesOne)
+    }
+
+    pub(crate) fn meddles(&self, with: impl Fn(Touched) -> bool) -> bool {
+        self.items.iter().any(|item| matches!(item, Item::Meddles(_, touched) if with(*touched)))
+    }
+
+    /// Whether somebody removes or changes the archive.
+    pub(crate) fn hurts_archive(&self) -> bool {
+        self.meddles(|touched| matches!(touched, Touched::ArchiveReplaced | Touched::ArchiveAppended))
+            || self.items.iter().any(|item| matches!(item, Item::ArchiveRemoved { .. }))
     }
 
     pub(crate) fn clock_step(&self) -> i64 {

@@ -7,6 +7,19 @@ use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::{Filter, Selection, UnixMillis};
 
 impl Field {
+    /// The name of the first condition in a query.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::WorkflowUrl | Self::TwoUrls => "workflowUrl",
+            Self::WorkflowRunId => "workflowRunId",
+            Self::WorkflowCreatedAt => "workflowCreatedAt",
+            Self::TwoLabels => "label",
+            Self::State => "failureFunctionState",
+            Self::CallerIp | Self::Several => "callerIp",
+            Self::FlowControlKey => "flowControlKey",
+        }
+    }
+
     /// The conditions, as names and values of a query. The values of one name are alternatives.
     fn conditions(self, of: Population) -> Vec<(&'static str, String)> {
         let label = ("label", of.red().to_owned());
@@ -25,6 +38,18 @@ impl Field {
 }
 
 impl Target {
+    /// Another one of the same kind: with as many ids, if it has ids.
+    pub(crate) fn other(&self) -> Self {
+        match self {
+            Self::Ids(runs) => {
+                let last = runs.iter().max().map_or(0, |last| last + 1);
+                Self::Ids(runs.iter().skip(1).copied().chain([last]).collect())
+            }
+            Self::Everything => Self::Red,
+            _ => Self::Everything,
+        }
+    }
+
     /// The conditions besides the dates.
     fn conditions(&self, of: Population) -> Vec<(&'static str, String)> {
         match self {
@@ -96,8 +121,11 @@ impl Target {
     /// What is wrong with a request that asks for runs by filter with this query, if anything is.
     pub(crate) fn objection(&self, of: Population, query: &[(String, String)]) -> Option<String> {
         let is_condition = |name: &str| !matches!(name, "fromDate" | "toDate" | "count" | "cursor");
-        let mut asked: Vec<(&str, &str)> =
-            query.iter().map(|(name, value)| (name.as_str(), value.as_str())).filter(|(name, _)| is_condition(name)).collect();
+        let mut asked: Vec<(&str, &str)> = query
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str()))
+            .filter(|(name, _)| is_condition(name))
+            .collect();
         let conditions = self.conditions(of);
         let mut wanted: Vec<(&str, &str)> = conditions.iter().map(|(name, value)| (*name, value.as_str())).collect();
         asked.sort_unstable();

@@ -1,11 +1,14 @@
 //! One history's world: the service, what was asked of it, and what it really did.
 
 mod objections;
+mod pace;
 
-use crate::disk::{Life, Machine};
+use self::pace::Pace;
+use crate::disk::{Life, Machine, Meddling};
 use crate::population::{BASE, Population, RunIndex};
-use crate::schedule::{Asks, Fate, Item, Property, Schedule};
+use crate::schedule::{Asks, Fate, Item, Property, Schedule, Touched, Words};
 use crate::trace::Trace;
+use http::header::AUTHORIZATION;
 use http::{Method, Request, Response};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
@@ -19,6 +22,12 @@ use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_
 /// A client that sends more does not come to an end.
 const MOST_REQUESTS: usize = 6_000;
 
+/// A second token of the account.
+pub(crate) const OTHER_TOKEN: &str = "another-token-of-the-account";
+
+/// What somebody else writes into an archive.
+pub(crate) const FOREIGN: &str = "{\"dlqId\":\"foreign\"}\n";
+
 /// One process of a client.
 #[derive(Clone, Debug)]
 pub(crate) struct Process {
@@ -27,6 +36,8 @@ pub(crate) struct Process {
     pub(crate) life: Life,
     /// When it began, in milliseconds of the history.
     pub(crate) began_ms: u64,
+    /// The words in which it continues the checkpoint that is there, if they are others.
+    pub(crate) words: Option<Words>,
 }
 
 /// One request as it was sent.
@@ -56,6 +67,11 @@ struct State {
     fates: BTreeMap<u32, Fate>,
     asked: Vec<Asked>,
     in_flight: BTreeMap<u32, usize>,
+    paces: BTreeMap<u32, Pace>,
+    /// The processes that must not send anything, and why.
+    silent: BTreeMap<u32, &'static str>,
+    /// How many requests that change something were sent after the lock was lost.
+    after_lock: BTreeMap<u32, u32>,
     started: BTreeSet<RunIndex>,
     /// The runs that have come, and those of them that have gone.
     came: BTreeSet<RunIndex>,
@@ -87,6 +103,10 @@ pub(crate) fn checkpoint_path() -> PathBuf {
     PathBuf::from("/data/dlq.json")
 }
 
+pub(crate) fn lock_path() -> PathBuf {
+    PathBuf::from("/data/.dlq.json.lock")
+}
+
 pub(crate) fn archive_path() -> PathBuf {
     PathBuf::from("/data/kept.ndjson")
 }
@@ -107,6 +127,9 @@ impl World {
             fates: fates.collect(),
             asked: Vec::new(),
             in_flight: BTreeMap::new(),
+            paces: BTreeMap::new(),
+            silent: BTreeMap::new(),
+            after_lock: BTreeMap::new(),
             started: BTreeSet::new(),
             came: BTreeSet::new(),
             went: BTreeSet::new(),
@@ -124,7 +147,7 @@ impl World {
             Item::LookFails(look) => Some(*look),
             _ => None,
         });
-        let machine = Machine::new(troubles.collect(), looks.collect());
+        let machine = Machine::new(troubles.collect(), looks.collect(), meddlings(&schedule));
         Self { population, machine, trace, start: Instant::now(), state: Mutex::new(state), schedule }
     }
 
@@ -145,7 +168,7 @@ impl World {
     /// The wall clock of a client's process.
     pub(crate) fn client_wall_ms(&self, process: &Process) -> i64 {
         let step = if process.number == 0 { 0 } else { self.schedule.clock_step() };
-        self.wall_ms().saturating_add(step)
+        self.wall_ms().saturating_add(step).saturating_sub(self.schedule.clock_behind())
     }
 
     pub(crate) async fn sleep_until_ms(&self, at_ms: u64) {
@@ -168,7 +191,30 @@ impl World {
         let mut state = self.lock();
         let number = state.processes;
         state.processes += 1;
-        Process { number, life: life.clone(), began_ms: self.elapsed_ms() }
+        let began_ms = self.elapsed_ms();
+        state.paces.entry(number).or_default().begin(began_ms);
+        let has_checkpoint = self.checkpoint().is_some();
+        let words = self.schedule.other_words(number).filter(|_| has_checkpoint && !state.is_calm);
+        if words.is_some_and(|words| !words.are_harmless()) {
+            state.silent.insert(number, "a checkpoint is not continued in other words");
+        }
+        Process { number, life: life.clone(), began_ms, words }
+    }
+
+    /// What the checkpoint's file holds now.
+    pub(crate) fn checkpoint(&self) -> Option<Vec<u8>> {
+        self.machine.files().into_iter().find(|(path, _)| *path == checkpoint_path()).map(|(_, bytes)| bytes)
+    }
+
+    /// From now on this process must not send anything.
+    pub(crate) fn on_silent(&self, process: &Process, why: &'static str) {
+        self.lock().silent.insert(process.number, why);
+    }
+
+    /// The process has waited for somebody, and now has nothing to wait for.
+    pub(crate) fn on_waited(&self, process: &Process) {
+        let now = self.elapsed_ms();
+        self.lock().paces.entry(process.number).or_default().begin(now);
     }
 
     /// Says that a process has the file open that only one may have.
@@ -177,9 +223,9 @@ impl World {
         state.holders.retain(|_, life| life.is_alive());
         state.holders.insert(process.number, process.life.clone());
         // Whoever opens an archive after somebody has removed it has another file.
-        if state.holders.len() > 1
-            && !self.schedule.items.iter().any(|item| matches!(item, Item::ArchiveRemoved { .. }))
-        {
+        // Whoever locks another lock file has another lock.
+        let is_locked = |touched| matches!(touched, Touched::LockRemoved | Touched::LockReplaced);
+        if state.holders.len() > 1 && !self.schedule.hurts_archive() && !self.schedule.meddles(is_locked) {
             let who: Vec<u32> = state.holders.keys().copied().collect();
             drop(state);
             self.violated(format!("one process has the file: {who:?} have it open at the same time"));
@@ -207,6 +253,8 @@ impl World {
             self.objection(request, &asked, &query),
             self.objection_to_times(&query),
             self.objection_after_a_stop(process),
+            self.objection_to_words(process, request),
+            self.objection_to_meddling(process, &asked),
         ];
         objections.into_iter().flatten().for_each(|objection| self.violated(objection));
         let strange = asked.cursor.as_ref().filter(|cursor| {
@@ -228,22 +276,29 @@ impl World {
         let in_flight = state.in_flight.entry(process.number).or_default();
         *in_flight += 1;
         let in_flight = *in_flight;
+        let now = self.elapsed_ms();
+        let wrong = state.paces.entry(process.number).or_default().on_sent(now, in_flight == 1, &self.schedule);
         let fate = u32::try_from(number).ok().and_then(|number| state.fates.get(&number).copied());
         let fate = fate.filter(|_| !state.is_calm);
         drop(state);
+        wrong.into_iter().for_each(|wrong| self.violated(wrong));
         self.say(|| {
             let target = request.uri().path_and_query().map_or("", |target| target.as_str());
             let fate = fate.map_or(String::new(), |fate| format!("   !! {fate:?}"));
             format!("p{} #{number} {} {target}{fate}", process.number, request.method())
         });
-        if in_flight > self.schedule.lanes() {
-            self.violated(format!("lanes hold: {in_flight} requests are in flight on {} lanes", self.schedule.lanes()));
+        let lanes = self.schedule.lanes() + usize::from(process.words == Some(Words::Lanes));
+        if in_flight > lanes {
+            self.violated(format!("lanes hold: {in_flight} requests are in flight on {lanes} lanes"));
         }
         (number, fate)
     }
 
-    pub(crate) fn on_landed(&self, process: &Process) {
-        if let Some(in_flight) = self.lock().in_flight.get_mut(&process.number) {
+    pub(crate) fn on_landed(&self, process: &Process, response: Option<&Response<Vec<u8>>>, is_odd: bool) {
+        let now = self.elapsed_ms();
+        let mut state = self.lock();
+        state.paces.entry(process.number).or_default().on_landed(now, response, is_odd, &self.schedule);
+        if let Some(in_flight) = state.in_flight.get_mut(&process.number) {
             *in_flight = in_flight.saturating_sub(1);
         }
     }
@@ -293,7 +348,11 @@ impl World {
         let started = state.service.started().count();
         let total = state.service.deleted_total();
         state.service.set_faults(fault.map_or_else(FaultPlan::none, |fault| FaultPlan::script(vec![Some(fault)])));
-        let (parts, ()) = request.clone().into_parts();
+        let (mut parts, ()) = request.clone().into_parts();
+        // Another token of the same account.
+        if parts.headers.get("authorization").is_some_and(|value| value == &format!("Bearer {OTHER_TOKEN}")) {
+            parts.headers.extend(format!("Bearer {LOCAL_TOKEN}").parse().ok().map(|value| (AUTHORIZATION, value)));
+        }
         let response = state.service.handle(self.wall_ms(), Request::from_parts(parts, Vec::new()));
         let mut effects = if state.service.deleted_total() > total { state.gone() } else { Vec::new() };
         let new: Vec<String> = state.service.started().skip(started).map(|started| started.dlq_id.clone()).collect();
@@ -410,6 +469,23 @@ fn purpose_of(request: &Request<()>) -> String {
     let query = request.uri().query().unwrap_or_default();
     let kept = query.split('&').filter(|pair| !pair.starts_with("cursor=") && !pair.starts_with("count="));
     format!("{} {} {}", request.method(), request.uri().path(), kept.collect::<Vec<_>>().join("&"))
+}
+
+/// What somebody else does to files, by the step before which it happens.
+fn meddlings(schedule: &Schedule) -> BTreeMap<u64, (PathBuf, Meddling)> {
+    let meddling = |touched| match touched {
+        Touched::LockRemoved => (lock_path(), Meddling::Removed),
+        Touched::LockReplaced => (lock_path(), Meddling::Replaced(Vec::new())),
+        Touched::ArchiveReplaced => (archive_path(), Meddling::Replaced(FOREIGN.into())),
+        Touched::ArchiveAppended => (archive_path(), Meddling::Appended(FOREIGN.into())),
+        Touched::CheckpointEdited => (checkpoint_path(), Meddling::Edited),
+        Touched::CheckpointRemoved => (checkpoint_path(), Meddling::Removed),
+    };
+    let of = |item: &Item| match item {
+        Item::Meddles(step, touched) => Some((*step, meddling(*touched))),
+        _ => None,
+    };
+    schedule.items.iter().filter_map(of).collect()
 }
 
 fn config(schedule: &Schedule) -> Config {

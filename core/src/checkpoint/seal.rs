@@ -1,6 +1,7 @@
 //! Seals a checkpoint's text with a digest, so that a change of the file is noticed. The digest is no protection against
 //! forgery. A forged checkpoint cannot reach beyond the selection that is given with it.
 
+use crate::bugs::bug;
 use crate::checkpoint::error::CheckpointError;
 use crate::model::hash::digest_of;
 use alloc::string::{String, ToString};
@@ -51,7 +52,7 @@ pub(crate) fn open<'a, T: Deserialize<'a>>(expected: u32, json: &'a [u8]) -> Res
         return Err(CheckpointError::Version(found));
     }
     let sealed: Sealed<'a> = serde_json::from_slice(json).map_err(|error| damaged(&error))?;
-    if sealed.digest != digest(expected, sealed.checkpoint.get()) {
+    if sealed.digest != digest(expected, sealed.checkpoint.get()) && !bug!(SealNotChecked) {
         return Err(CheckpointError::Damaged("it was changed since it was written".into()));
     }
     serde_json::from_str(sealed.checkpoint.get()).map_err(|error| damaged(&error))

@@ -58,7 +58,9 @@ impl RateLimiter {
     }
 
     pub(crate) fn on_clock_change(&mut self, change: Change) {
-        self.next = change.translate(self.next);
+        if !bug!(ClockChangeForgotten) {
+            self.next = change.translate(self.next);
+        }
     }
 
     /// When the next request may be sent.
@@ -74,7 +76,9 @@ impl RateLimiter {
     }
 
     pub(crate) fn on_sent(&mut self, now: Duration) {
-        self.next = self.next.max(now).saturating_add(self.interval);
+        if !bug!(RateNotKept) {
+            self.next = self.next.max(now).saturating_add(self.interval);
+        }
     }
 
     pub(crate) fn on_page(&mut self) {

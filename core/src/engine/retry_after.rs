@@ -1,6 +1,7 @@
 //! How long the server asks to wait, by the headers of one response. A date is compared with the response's own `Date`, so no
 //! clock is needed.
 
+use crate::bugs::bug;
 use core::time::Duration;
 use http::HeaderMap;
 use http::header::{DATE, RETRY_AFTER};
@@ -10,6 +11,9 @@ const LONGEST: u64 = 366 * 86_400;
 
 /// Returns the wait that the headers ask for. `None` if they ask for none, or for no time.
 pub(crate) fn requested_wait(headers: &HeaderMap, rate_limited: bool) -> Option<Duration> {
+    if bug!(RetryAfterIgnored) {
+        return None;
+    }
     let seconds = retry_after(headers).or_else(|| if rate_limited { reset(headers) } else { None })?;
     (seconds > 0).then(|| Duration::from_secs(seconds.min(LONGEST)))
 }

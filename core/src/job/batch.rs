@@ -49,7 +49,8 @@ impl<O: BulkOperation> Job for BatchJob<O> {
         if bug!(IdsNarrowed) {
             push_pair(&mut target, "fromDate", "1");
         }
-        request::build(endpoint, O::METHOD, target, Some(&self.overrides))
+        let overrides = Some(&self.overrides).filter(|_| self.range.start == 0 || !bug!(SettingsLost));
+        request::build(endpoint, O::METHOD, target, overrides)
     }
 
     fn parse(&self, response: &Response<&[u8]>) -> Result<O::Page, ResponseError> {

@@ -1,5 +1,6 @@
 //! Fetches one run by its id. A run that is not in the DLQ is no error here.
 
+use crate::bugs::bug;
 use crate::engine::job::{Job, Next, Repeat};
 use crate::job::call::CallJob;
 use crate::model::dlq_id::DlqId;
@@ -53,6 +54,9 @@ impl Job for FetchJob {
 
 /// Whether the service itself says that there is no such run. A 404 of a proxy, or one about the region, does not say so.
 fn is_absent(error: &ResponseError) -> bool {
+    if bug!(NotFoundTakenAsAbsent) {
+        return error.status() == StatusCode::NOT_FOUND;
+    }
     !error.is_wrong_region()
         && matches!(error, ResponseError::Status { status: StatusCode::NOT_FOUND, body: ErrorBody::Message(_) })
 }

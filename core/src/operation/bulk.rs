@@ -135,10 +135,11 @@ impl<O: BulkOperation> Bulk<O> {
         if operation != O::NAME {
             return Err(CheckpointError::OtherOperation(operation));
         }
-        if fingerprint != config.full_fingerprint() {
+        if fingerprint != config.full_fingerprint() && !bug!(OtherSelectionContinued) {
             return Err(CheckpointError::OtherSelection);
         }
-        if (page_size, max, verify) != (config.page_size, config.max, config.verify) {
+        let is_same = (page_size, max, verify) == (config.page_size, config.max, config.verify);
+        if !(is_same || bug!(OtherOptionsContinued)) {
             return Err(CheckpointError::OtherOptions);
         }
         config.selection = selection.apply_to(config.selection, config.relative_times)?;

@@ -67,7 +67,10 @@ impl Filter {
         }
         let times = [message.created_at(), message.workflow_created_at(), message.not_before()];
         for (field, met) in [
-            ("fromDate", conditions.from_date.filter(|_| !bug!(LowerEndNotChecked)).map(|from| any(times, |time| time >= from))),
+            (
+                "fromDate",
+                conditions.from_date.filter(|_| !bug!(LowerEndNotChecked)).map(|from| any(times, |time| time >= from)),
+            ),
             ("toDate", conditions.to_date.map(|to| any(times, |time| time <= to))),
         ] {
             if let Some(met) = met {

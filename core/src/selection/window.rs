@@ -30,7 +30,7 @@ impl Window {
         };
         let hi = to.unwrap_or(now.max(from.unwrap_or(now))).get();
         let lo = from.map_or(hi.saturating_sub(RETENTION_MS), UnixMillis::get);
-        Self { lo, hi, open_below: from.is_none(), open_above: to.is_none() }
+        Self { lo, hi, open_below: from.is_none(), open_above: to.is_none() && !bug!(UpperEndClosed) }
     }
 
     /// How many milliseconds there are from `lo` to `hi`.

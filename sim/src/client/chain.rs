@@ -7,7 +7,7 @@ use crate::disk::Life;
 use crate::network::while_alive;
 use crate::random::Random;
 use crate::schedule::Work;
-use crate::world::{World, checkpoint_path};
+use crate::world::World;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::sleep;
@@ -68,7 +68,15 @@ impl Chain {
             let life = Life::new();
             let context = Arc::new(Context::begin(world, &self.since, &life, round));
             world.say(|| format!("p{} begins", context.process.number));
+            let before = context.must_be_refused().then(|| world.checkpoint());
             let end = while_alive(&life, work(&context)).await;
+            let is_refused = before.is_some();
+            if let (Some(before), Some(end)) = (before, &end) {
+                // The words of its beginning go on with it.
+                if matches!(end, End::Complete(_)) || before != world.checkpoint() {
+                    world.violated(format!("a checkpoint is not continued in other words: {end:?}"));
+                }
+            }
             life.end();
             let number = context.process.number;
             drop(context);
@@ -80,6 +88,7 @@ impl Chain {
             round += u32::from(!is_in_use);
             match end {
                 None | Some(End::Left) => {}
+                Some(End::Halted(..)) if is_refused => {}
                 Some(End::InUse) if is_second => return,
                 Some(End::InUse | End::Unusable(_)) => {}
                 Some(end @ (End::Complete(_) | End::GivenUp)) => return self.set_end(Some(end)),
@@ -101,7 +110,7 @@ impl Chain {
     }
 
     fn has_checkpoint(&self) -> bool {
-        self.world.machine.files().iter().any(|(path, _)| *path == checkpoint_path())
+        self.world.checkpoint().is_some()
     }
 }
 

@@ -3,8 +3,8 @@
 use crate::client::end::Claim;
 use crate::disk::{Life, ProcessDisk};
 use crate::network::Network;
-use crate::schedule::{Driving, Item, Target};
-use crate::world::{Process, World};
+use crate::schedule::{Driving, Item, Settings, Target, Words};
+use crate::world::{OTHER_TOKEN, Process, World};
 use futures_util::StreamExt;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::time::Duration;
 use upstash_dlq_core::checkpoint::Fingerprint;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder, OperationBuilder, Paged};
 use upstash_dlq_core::selection::RelativeTimes;
-use upstash_dlq_core::wire::BulkOperation;
+use upstash_dlq_core::wire::{BulkOperation, FlowControl, Overrides};
 use upstash_dlq_core::{Endpoint, Operation, RetryPolicy, Selection, Token, Totals, UnixMillis};
 use upstash_dlq_emulator::LOCAL_TOKEN;
 use upstash_dlq_reqwest::{Client, Prepared};
@@ -37,9 +37,12 @@ impl Context {
     /// A process that begins now.
     pub(super) fn begin(world: &Arc<World>, since: &Since, life: &Life, round: u32) -> Self {
         let process = world.begin_process(life);
-        let disk = world.machine.begin(life, &world.trace);
-        let endpoint =
-            Endpoint::new("https://service.invalid", token()).unwrap_or_else(|_| unreachable!("it is valid"));
+        let disk = world.machine.begin(process.number, life, &world.trace);
+        let address =
+            if process.words == Some(Words::Address) { "https://other.invalid" } else { "https://service.invalid" };
+        let token = if process.words == Some(Words::Token) { OTHER_TOKEN } else { LOCAL_TOKEN };
+        let token = Token::new(token).unwrap_or_else(|_| unreachable!("it is valid"));
+        let endpoint = Endpoint::new(address, token).unwrap_or_else(|_| unreachable!("it is valid"));
         let seed = world.schedule.seed.wrapping_add(u64::from(round));
         let network = Network { world: Arc::clone(world), process: process.clone() };
         let client = Client::with_transport(endpoint.clone(), network).with_retry(policy(world)).with_seed(seed);
@@ -59,19 +62,69 @@ impl Context {
 
     /// The selection as this process resolves it. `None` if it selects nothing.
     pub(super) fn selection(&self) -> Option<Selection> {
-        self.world.schedule.target().selection(self.world.population, self.wall().get())
+        self.target().selection(self.world.population, self.wall().get())
+    }
+
+    fn target(&self) -> Target {
+        let target = self.world.schedule.target();
+        if self.process.words == Some(Words::Target) { target.other() } else { target }
+    }
+
+    pub(super) fn page_size(&self) -> u32 {
+        match (self.process.words, self.world.schedule.page_size()) {
+            (Some(Words::PageSize), 1) => 2,
+            (Some(Words::PageSize), _) => 1,
+            (_, size) => size,
+        }
+    }
+
+    pub(super) fn max(&self) -> Option<NonZeroU64> {
+        let max = self.world.schedule.max();
+        let max = if self.process.words == Some(Words::Max) { Some(max.unwrap_or(4) + 1) } else { max };
+        max.and_then(NonZeroU64::new)
+    }
+
+    pub(super) fn verifies(&self) -> bool {
+        self.world.schedule.verifies() != (self.process.words == Some(Words::Verification))
+    }
+
+    /// Whether this process continues a checkpoint in words that must be refused.
+    pub(super) fn must_be_refused(&self) -> bool {
+        self.process.words.is_some_and(|words| !words.are_harmless())
+    }
+
+    /// The settings of started runs.
+    pub(super) fn overrides(&self) -> Overrides {
+        let overrides = Overrides::builder();
+        let overrides = match self.world.schedule.settings() {
+            None => overrides,
+            Some(Settings::Retries) => overrides.retries(5),
+            Some(Settings::LabelsAndDelay) => {
+                "10s".parse().map(|delay| overrides.delay(delay).label("a b").label("c&d")).unwrap_or_default()
+            }
+            Some(Settings::FlowControl) => {
+                let flow = FlowControl::key("k=1").parallelism(3);
+                let flow = "1m".parse().map(|period| flow.rate(10, period)).unwrap_or(FlowControl::key("?"));
+                overrides.flow_control(flow).retry_delay("1000 * (1 + retried)")
+            }
+        };
+        let more = self.process.words == Some(Words::Settings);
+        let overrides = if more { overrides.retries(9) } else { overrides };
+        overrides.build().unwrap_or_else(|_| unreachable!("they are valid"))
     }
 
     pub(super) fn lanes(&self) -> NonZeroUsize {
-        NonZeroUsize::new(self.world.schedule.lanes()).unwrap_or(NonZeroUsize::MIN)
+        let more = usize::from(self.process.words == Some(Words::Lanes));
+        NonZeroUsize::new(self.world.schedule.lanes() + more).unwrap_or(NonZeroUsize::MIN)
     }
 
     /// Everything that a bulk operation is built with, but its selection.
     pub(super) fn bulk<O: BulkOperation>(&self, selection: Selection) -> BulkBuilder<O> {
         let schedule = &self.world.schedule;
         let builder = Bulk::<O>::builder(self.endpoint.clone(), selection)
-            .page_size(NonZeroU32::new(schedule.page_size()).unwrap_or(NonZeroU32::MIN))
-            .max(schedule.max().and_then(NonZeroU64::new))
+            .page_size(NonZeroU32::new(self.page_size()).unwrap_or(NonZeroU32::MIN))
+            .max(self.max())
+            .max_requests_per_second(schedule.rate().and_then(NonZeroU32::new))
             .lanes(self.lanes(), self.wall());
         let (words, relative) = self.words(builder.selection());
         builder.fingerprint(words).relative_times(relative)
@@ -79,12 +132,14 @@ impl Context {
 
     /// The words in which the selection was given, and which of its times are relative to the present.
     pub(super) fn words(&self, selection: &Selection) -> (Fingerprint, RelativeTimes) {
-        let fingerprint = match self.world.schedule.target() {
+        let fingerprint = match self.target() {
             // Each process says "until now", and means its own present.
-            Target::RedUntilNow => Fingerprint::from_pairs(&self.endpoint, [("label", self.world.population.red()), ("to", "now")]),
+            Target::RedUntilNow => {
+                Fingerprint::from_pairs(&self.endpoint, [("label", self.world.population.red()), ("to", "now")])
+            }
             _ => Fingerprint::from_selection(&self.endpoint, selection),
         };
-        let to = self.world.schedule.target() == Target::RedUntilNow;
+        let to = self.target() == Target::RedUntilNow;
         (fingerprint, RelativeTimes { from: false, to })
     }
 
@@ -129,7 +184,7 @@ impl Context {
         match self.driving() {
             Driving::Run => Some(prepared.run().await),
             Driving::Slices { ms } => tokio::time::timeout(Duration::from_millis(ms), prepared.run()).await.ok(),
-            Driving::Pages(pages) => {
+            Driving::Pages(pages) | Driving::TakenBack(pages) => {
                 let mut stream = prepared.pages();
                 for _ in 0..pages {
                     match stream.next().await {
@@ -155,8 +210,4 @@ fn policy(world: &World) -> RetryPolicy {
         max_backoff: Duration::from_secs(2),
         max_wait: Duration::from_secs(4),
     }
-}
-
-fn token() -> Token {
-    Token::new(LOCAL_TOKEN).unwrap_or_else(|_| unreachable!("it is valid"))
 }

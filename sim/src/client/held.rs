@@ -2,7 +2,7 @@
 
 use crate::client::context::Context;
 use crate::client::end::End;
-use crate::disk::ProcessDisk;
+use crate::disk::{Meddled, Meddling, ProcessDisk};
 use crate::world::checkpoint_path;
 use std::sync::Arc;
 use tokio::task::yield_now;
@@ -34,7 +34,14 @@ impl Held {
     fn read(&self) -> Result<Option<Checkpoint>, End> {
         let text = self.file.read().map_err(|error| unusable(&error))?;
         let Some(text) = text else { return Ok(None) };
+        let is_edited = |meddled: &Meddled| meddled.how == Meddling::Edited && meddled.after == text;
+        let is_edited = self.context.world.machine.meddled(&checkpoint_path()).iter().any(is_edited);
         match Checkpoint::from_json(&text) {
+            Ok(_) if is_edited => {
+                self.context.world.violated("a changed checkpoint is missed: it is continued".to_owned());
+                Err(End::GivenUp)
+            }
+            Err(_) if is_edited => Err(End::GivenUp),
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(error) => {
                 self.context.world.violated(format!("a checkpoint survives: it cannot be read, {error}"));

@@ -3,8 +3,10 @@
 use crate::client::context::Context;
 use crate::client::end::{Claim, End};
 use crate::population::RunIndex;
-use crate::schedule::Target;
+use crate::schedule::{Driving, Target};
 use crate::world::World;
+use futures_util::StreamExt;
+use std::num::NonZeroU32;
 use std::sync::{Arc, Mutex, PoisonError};
 use upstash_dlq_core::operation::Itemized;
 use upstash_dlq_core::{DlqMessage, Event, GetMany, Halt, List, Listing, Selection, Totals};
@@ -52,9 +54,24 @@ pub(super) async fn list(context: &Arc<Context>) -> End {
         _ => List::everything(),
     };
     let list = list.page_size(context.world.schedule.page_size());
-    let builder = Listing::builder(context.endpoint.clone(), list).lanes(context.lanes(), context.wall());
+    let rate = context.world.schedule.rate().and_then(NonZeroU32::new);
+    let builder = Listing::builder(context.endpoint.clone(), list)
+        .lanes(context.lanes(), context.wall())
+        .max_requests_per_second(rate);
     let seen = Seen::of(context);
-    let observer = seen.observer::<Listing>(|page| &page.messages);
+    let mut observer = seen.observer::<Listing>(|page| &page.messages);
+    if let Driving::TakenBack(pages) = context.driving() {
+        let mut stream = context.client.prepare(builder).observe(&mut observer).pages();
+        for _ in 0..pages {
+            if !matches!(stream.next().await, Some(Ok(_))) {
+                break;
+            }
+        }
+        let mut listing = stream.into_operation();
+        let driven = context.client.run(&mut listing, &mut observer).await;
+        let outcome = driven.into_outcome(&listing);
+        return seen.end(context, outcome.totals, outcome.halted);
+    }
     match context.drive(context.client.prepare(builder).observe(observer)).await {
         Some(outcome) => seen.end(context, outcome.totals, outcome.halted),
         None => End::Left,
@@ -65,7 +82,8 @@ pub(super) async fn get(context: &Arc<Context>) -> End {
     let (Some(Selection::Ids(ids)), Target::Ids(_)) = (context.selection(), context.world.schedule.target()) else {
         return End::Complete(context.claim_alone(<_>::default()));
     };
-    let builder = GetMany::builder(context.endpoint.clone(), ids).lanes(context.lanes());
+    let rate = context.world.schedule.rate().and_then(NonZeroU32::new);
+    let builder = GetMany::builder(context.endpoint.clone(), ids).lanes(context.lanes()).max_requests_per_second(rate);
     let seen = Seen::of(context);
     let observer = seen.observer::<GetMany>(|fetched| fetched.message.as_slice());
     match context.drive(context.client.prepare(builder).observe(observer)).await {

@@ -19,6 +19,9 @@ pub(super) fn settle<O: BulkOperation>(context: &Context, operation: &mut Bulk<O
         let settlement = context.world.look(&in_doubt, cursor.as_deref())?;
         settlements.push(settlement);
         operation.settle(settlement).ok()?;
+        if context.world.schedule.settles_one() && !context.world.is_calm() {
+            break;
+        }
     }
     Some(settlements)
 }
@@ -29,6 +32,7 @@ fn cursor_of(request: &Request<()>) -> Option<String> {
 }
 
 /// Waits until everything that was sent has arrived.
-pub(super) async fn wait_for_arrivals() {
+pub(super) async fn wait_for_arrivals(context: &Context) {
     tokio::time::sleep(Duration::from_millis(LATEST_MS + 30_000)).await;
+    context.world.on_waited(&context.process);
 }

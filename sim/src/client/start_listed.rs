@@ -6,7 +6,6 @@ use crate::client::end::End;
 use crate::client::held::{Held, unusable};
 use crate::client::person::{settle, wait_for_arrivals};
 use crate::disk::ProcessDisk;
-use std::num::NonZeroU64;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
@@ -58,7 +57,7 @@ async fn list_all(
         Selection::Filter(filter) => List::matching(filter.clone()),
         Selection::Ids(_) | Selection::Everything => List::everything(),
     };
-    let list = list.page_size(context.world.schedule.page_size());
+    let list = list.page_size(context.page_size());
     let mut listing = Listing::builder(context.endpoint.clone(), list)
         .lanes(context.lanes(), context.wall())
         .retry(context.client_policy(), context.seed)
@@ -136,7 +135,8 @@ async fn start(
     let build = |ids, before, totals: Totals| -> BulkBuilder<Resume> {
         let policy = context.client_policy();
         BulkResume::builder(context.endpoint.clone(), Selection::Ids(ids))
-            .max(context.world.schedule.max().and_then(NonZeroU64::new))
+            .max(context.max())
+            .overrides(context.overrides())
             .lanes(context.lanes(), context.wall())
             .retry(policy, context.seed)
             .fingerprint(words.clone())
@@ -157,18 +157,21 @@ async fn start(
             let resumed = builder.resume_from(saved);
             let mut operation = resumed.map_err(|error| {
                 // A clock that was set back resolves "until now" to an earlier time than the file has.
-                if context.world.schedule.clock_step() >= 0 {
+                if context.world.schedule.clock_step() >= 0 && !context.must_be_refused() {
                     context.world.violated(format!("a checkpoint survives: it is refused, {error}"));
                 }
                 End::Unusable(error.to_string())
             })?;
             if operation.in_doubt().is_some() {
-                wait_for_arrivals().await;
+                wait_for_arrivals(context).await;
             }
             if settle(context, &mut operation).is_none() {
                 return Err(End::GivenUp);
             }
             held.file.write(&operation.checkpoint().to_json()).map_err(|error| unusable(&error))?;
+            if operation.in_doubt().is_some() {
+                context.world.on_silent(&context.process, "nothing is sent before each doubt is settled");
+            }
             operation
         }
         None => builder.build(),

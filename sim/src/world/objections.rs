@@ -1,12 +1,72 @@
 //! What is wrong with a request, at the moment when it is sent.
 
+use crate::disk::Meddling;
 use crate::population::RunIndex;
-use crate::schedule::{Driving, Item, Target, Work};
-use crate::world::{Asked, Process, World, archive_path};
+use crate::schedule::Words;
+use crate::schedule::{Driving, Item, Settings, Target, Work};
+use crate::world::{Asked, FOREIGN, OTHER_TOKEN, Process, World, archive_path, lock_path};
 use http::{Method, Request};
 use std::collections::BTreeMap;
+use std::path::Path;
+use upstash_dlq_emulator::LOCAL_TOKEN;
+
+/// The longest URL of a request for several ids, in bytes.
+const LONGEST_URL: usize = 8_000;
 
 impl World {
+    /// What is wrong with a request of a process that must not send any, or that has its own words.
+    pub(super) fn objection_to_words(&self, process: &Process, request: &Request<()>) -> Option<String> {
+        if let Some(why) = self.lock().silent.get(&process.number) {
+            return Some(format!("{why}: process {} sends {}", process.number, request.uri()));
+        }
+        let token = if process.words == Some(Words::Token) { OTHER_TOKEN } else { LOCAL_TOKEN };
+        let sent = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+        if sent != Some(format!("Bearer {token}").as_str()) {
+            return Some(format!("the token is sent: {sent:?}"));
+        }
+        let wanted: &[(&str, &str)] = match self.schedule.settings().filter(|_| request.method() == Method::POST) {
+            None => &[],
+            Some(Settings::Retries) => &[("upstash-retries", "5")],
+            Some(Settings::LabelsAndDelay) => &[("upstash-delay", "10s"), ("upstash-label", "a b,c&d")],
+            Some(Settings::FlowControl) => &[
+                ("upstash-flow-control-key", "k=1"),
+                ("upstash-flow-control-value", "parallelism=3, rate=10, period=1m"),
+                ("upstash-retry-delay", "1000 * (1 + retried)"),
+            ],
+        };
+        let settings = request.headers().iter().filter(|(name, _)| name.as_str().starts_with("upstash-"));
+        let mut settings: Vec<(&str, &str)> =
+            settings.map(|(name, value)| (name.as_str(), value.to_str().unwrap_or("?"))).collect();
+        settings.sort_unstable();
+        (settings != wanted).then(|| format!("settings are sent as they were given: {settings:?}, not {wanted:?}"))
+    }
+
+    /// What is wrong with a request that changes something after somebody has meddled with a file that protects it.
+    pub(super) fn objection_to_meddling(&self, process: &Process, asked: &Asked) -> Option<String> {
+        if asked.method == Method::GET {
+            return None;
+        }
+        let by_us =
+            |path: &Path| self.machine.meddled(path).into_iter().filter(|meddled| meddled.process == process.number);
+        if by_us(&lock_path()).next().is_some() {
+            let mut state = self.lock();
+            let sent = state.after_lock.entry(process.number).or_default();
+            *sent += 1;
+            // The checkpoint of one request may have been written just before.
+            return (*sent > 1).then(|| "a lost lock is missed: further requests are sent without it".to_owned());
+        }
+        by_us(&archive_path()).find(|meddled| matches!(meddled.how, Meddling::Appended(_)))?;
+        let files = self.machine.files();
+        let archive = files.iter().find(|(path, _)| *path == archive_path()).map(|(_, bytes)| bytes.as_slice());
+        let text = String::from_utf8_lossy(archive.unwrap_or_default()).into_owned();
+        let (_, after) = text.split_once(FOREIGN)?;
+        let state = self.lock();
+        let runs = asked.ids.iter().filter_map(|id| state.runs.get(id));
+        let mut lines = runs.map(|run| self.population.run(*run).to_json());
+        let is_after = lines.any(|line| after.lines().any(|other| other == line));
+        is_after.then(|| "a changed archive is missed: what was stored after the change is deleted".to_owned())
+    }
+
     /// What is wrong with the dates of a request: "until now" means the present of the process that has resolved it.
     pub(super) fn objection_to_times(&self, query: &[(String, String)]) -> Option<String> {
         let is_relative = self.schedule.target() == Target::RedUntilNow;
@@ -24,6 +84,7 @@ impl World {
         let is_told = match self.schedule.work() {
             Work::ResumeListed => false,
             Work::Delete => !in_slices,
+            Work::List => !matches!(self.schedule.driving(), Driving::TakenBack(_)),
             _ => true,
         };
         let now = self.elapsed_ms();
@@ -48,6 +109,9 @@ impl World {
         if let Some((name, _)) = query.iter().find(|(name, _)| name != "dlqIds") {
             return Some(format!("nothing outside: a request by ids has {name}, too"));
         }
+        if asked.ids.len() > 1 && request.uri().to_string().len() > LONGEST_URL {
+            return Some(format!("requests stay short: one has {} bytes", request.uri().to_string().len()));
+        }
         let state = self.lock();
         let indexes: BTreeMap<&str, RunIndex> =
             (asked.ids.iter()).filter_map(|id| state.runs.get(id).map(|index| (id.as_str(), *index))).collect();
@@ -67,6 +131,10 @@ impl World {
             let mut lasting = self.lasting_lines(&archive_path());
             // What was stored before somebody removed it may be deleted: it was there when it was looked at.
             lasting.extend(self.lock().removed.iter().cloned());
+            for meddled in self.machine.meddled(&archive_path()) {
+                let text = String::from_utf8_lossy(&meddled.before).into_owned();
+                lasting.extend(text.lines().map(str::to_owned));
+            }
             let missing = indexes.values().find(|index| !lasting.contains(&self.population.run(**index).to_json()));
             return missing
                 .map(|index| format!("archived first: run {index} is deleted and is not in the archive on the disk"));

@@ -1,0 +1,73 @@
+//! Somebody else changes a file while a process runs, and that is on the disk at once.
+
+use crate::disk::{Inode, Machine, NameChange, State};
+use std::path::{Path, PathBuf};
+
+/// What somebody else does to a file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Meddling {
+    Removed,
+    /// Another file with these bytes is put in its place.
+    Replaced(Vec<u8>),
+    Appended(Vec<u8>),
+    /// A digit is another one.
+    Edited,
+}
+
+/// What somebody else has done.
+#[derive(Clone, Debug)]
+pub(crate) struct Meddled {
+    pub(crate) path: PathBuf,
+    pub(crate) how: Meddling,
+    /// The process whose step it came before.
+    pub(crate) process: u32,
+    /// What was on the disk before.
+    pub(crate) before: Vec<u8>,
+    /// What the file holds since then.
+    pub(crate) after: Vec<u8>,
+}
+
+impl Machine {
+    /// What somebody else has done to this file so far.
+    pub(crate) fn meddled(&self, path: &Path) -> Vec<Meddled> {
+        self.lock().meddled.iter().filter(|meddled| meddled.path == path).cloned().collect()
+    }
+}
+
+impl State {
+    /// Does what is to be done before this step. Nothing if the file is not there.
+    pub(super) fn meddle(&mut self, step: u64, process: u32) -> Option<String> {
+        let (path, how) = self.meddlings.remove(&step)?;
+        let at = *self.names.get(&path)?;
+        let inode = self.inodes.get_mut(at)?;
+        let before = inode.on_the_disk(inode.synced);
+        match &how {
+            Meddling::Removed => {
+                self.names.remove(&path);
+                self.lasting_names.remove(&path);
+                self.unsynced.retain(|change| !matches!(change, NameChange::Set(other, _) if *other == path));
+            }
+            Meddling::Replaced(bytes) => {
+                self.inodes.push(Inode { bytes: bytes.clone(), synced: bytes.len(), ..Inode::default() });
+                let new = self.inodes.len() - 1;
+                self.names.insert(path.clone(), new);
+                self.lasting_names.insert(path.clone(), new);
+                self.unsynced.retain(|change| !matches!(change, NameChange::Set(other, _) if *other == path));
+            }
+            Meddling::Appended(bytes) => {
+                inode.bytes.extend(bytes);
+                inode.synced = inode.bytes.len();
+            }
+            Meddling::Edited => {
+                let digit = inode.bytes.iter_mut().rev().find(|byte| byte.is_ascii_digit())?;
+                *digit = if *digit == b'7' { b'8' } else { b'7' };
+                inode.synced = inode.bytes.len();
+            }
+        }
+        let now = self.names.get(&path).and_then(|at| self.inodes.get(*at));
+        let after = now.map(|inode| inode.bytes.clone()).unwrap_or_default();
+        let told = format!("  disk: somebody meddles with {}: {how:?}", path.display());
+        self.meddled.push(Meddled { path, how, process, before, after });
+        Some(told)
+    }
+}

@@ -1,0 +1,96 @@
+//! When each process sends: not sooner than it may, and not later than it has a reason for. Time is virtual, so both are exact.
+
+use crate::schedule::{Driving, Item, Property, Schedule, Work};
+use http::Response;
+
+/// The longest random wait of the clients, in milliseconds.
+pub(crate) const MAX_BACKOFF_MS: u64 = 2_000;
+
+/// The longest part of a wait that is lost when a future is dropped five times, in milliseconds.
+const LOST_MS: u64 = 500;
+
+/// What a process has to wait for. Times are milliseconds of the history.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Pace {
+    last_sent: Option<u64>,
+    /// Since when nothing has been in flight.
+    idle_since: u64,
+    /// There is a reason to wait up to this time.
+    may_wait_until: u64,
+    /// When a server asked to wait, and until when.
+    asked: Option<(u64, u64)>,
+}
+
+impl Pace {
+    /// Has nothing to wait for any more, from now on.
+    pub(super) fn begin(&mut self, now: u64) {
+        self.idle_since = self.idle_since.max(now);
+    }
+
+    /// Notes that a request is sent. Returns what is wrong with its time. `is_alone`: nothing else is in flight.
+    pub(super) fn on_sent(&mut self, now: u64, is_alone: bool, schedule: &Schedule) -> Option<String> {
+        let mut wrong = None;
+        let last = self.last_sent.replace(now);
+        // Listing and starting are operations of their own.
+        let rate = schedule.rate().filter(|_| schedule.work() != Work::ResumeListed);
+        if let (Some(rate), Some(last)) = (rate, last) {
+            if now + 1 < last + 1_000 / u64::from(rate) {
+                wrong = Some(format!("a rate is kept: requests at {last} ms and at {now} ms, {rate} a second at most"));
+            }
+        }
+        if let Some((asked, until)) = self.asked.filter(|(asked, until)| now > *asked && now < *until) {
+            wrong = Some(format!(
+                "a wait is kept: at {asked} ms the server asks to wait until {until} ms, sent at {now} ms"
+            ));
+        }
+        // Whoever drives on does not know how much of the last slice of a wait has passed.
+        let slices = u64::from(matches!(schedule.driving(), Driving::Slices { .. })) * LOST_MS;
+        let latest = self.idle_since.max(self.may_wait_until) + slices + 1;
+        if is_alone && now > latest {
+            wrong = Some(format!("no wait is needless: sent at {now} ms, and nothing to wait for since {latest} ms"));
+        }
+        let limits = schedule.properties().filter_map(|property| match property {
+            Property::RateLimit(per_second) => Some(per_second),
+            _ => None,
+        });
+        let slowest = limits.chain(schedule.rate()).min();
+        self.may_wait(now + slowest.map_or(0, |slowest| 1_000 / u64::from(slowest) + 1));
+        wrong
+    }
+
+    /// Notes that a request has landed. `response` is `None` if it was lost.
+    pub(super) fn on_landed(
+        &mut self,
+        now: u64,
+        response: Option<&Response<Vec<u8>>>,
+        is_odd: bool,
+        schedule: &Schedule,
+    ) {
+        self.idle_since = now;
+        let is_page = response.is_some_and(|response| response.status().is_success()) && !is_odd;
+        // A listing that lags is asked again after a while.
+        if !is_page || schedule.work() == Work::Archive {
+            self.may_wait(now + MAX_BACKOFF_MS);
+        }
+        let seconds = response.filter(|response| response.status() == 429).and_then(|response| {
+            response.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse::<u64>().ok())
+        });
+        if let Some(until) = seconds.map(|seconds| now + seconds * 1_000) {
+            self.may_wait(until);
+            if self.asked.is_none_or(|(_, earlier)| earlier < until) {
+                self.asked = Some((now, until));
+            }
+        }
+    }
+
+    fn may_wait(&mut self, until: u64) {
+        self.may_wait_until = self.may_wait_until.max(until);
+    }
+}
+
+impl Schedule {
+    /// The most requests that a client sends in a second.
+    pub(crate) fn rate(&self) -> Option<u32> {
+        self.get(None, |item| if let Item::Rate(rate) = item { Some(Some(*rate)) } else { None })
+    }
+}
