@@ -4,8 +4,9 @@
 //! It knows nothing of archives and checkpoints.
 
 mod meddling;
+mod touch;
 
-pub(crate) use self::meddling::{Meddled, Meddling};
+pub(crate) use self::touch::{Meddled, Meddling};
 use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};

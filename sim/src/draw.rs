@@ -189,12 +189,12 @@ fn ids(random: &mut Random, runs: u32) -> Target {
 }
 
 fn property(random: &mut Random, target: Option<&Target>) -> Property {
-    match random.below(74) {
-        64.. => ignores(random, target),
-        60 => Property::LoopingCursors,
-        61 => Property::ExpiredCursors,
-        62 if random.chance(20) => Property::EndlessCursors,
-        63 => Property::ListingIgnoresCount,
+    match random.below(80) {
+        70.. => ignores(random, target),
+        60..=63 => Property::LoopingCursors,
+        64..=65 => Property::ExpiredCursors,
+        66..=67 if random.chance(20) => Property::EndlessCursors,
+        68..=69 => Property::ListingIgnoresCount,
         at => often(random, at % 14),
     }
 }

@@ -25,6 +25,7 @@ mod random;
 mod schedule;
 pub mod search;
 mod selection;
+mod service;
 mod shrink;
 mod trace;
 mod world;

@@ -6,7 +6,8 @@ mod pace;
 use self::pace::Pace;
 use crate::disk::{Life, Machine, Meddling};
 use crate::population::{BASE, Population, RunIndex};
-use crate::schedule::{Asks, Fate, Item, Property, Schedule, Touched, Words};
+use crate::schedule::{Fate, Item, Property, Schedule, Touched, Words};
+use crate::service::config_of;
 use crate::trace::Trace;
 use http::header::AUTHORIZATION;
 use http::{Method, Request, Response};
@@ -17,7 +18,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use upstash_dlq_core::Settlement;
 use upstash_dlq_core::operation::InDoubt;
-use upstash_dlq_emulator::{Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, RateLimit, Service};
+use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN, Service};
 
 /// A client that sends more does not come to an end.
 const MOST_REQUESTS: usize = 6_000;
@@ -122,7 +123,7 @@ impl World {
             _ => None,
         });
         let mut state = State {
-            service: Service::new(config(&schedule)),
+            service: Service::new(config_of(&schedule)),
             runs: HashMap::new(),
             fates: fates.collect(),
             asked: Vec::new(),
@@ -486,38 +487,4 @@ fn meddlings(schedule: &Schedule) -> BTreeMap<u64, (PathBuf, Meddling)> {
         _ => None,
     };
     schedule.items.iter().filter_map(of).collect()
-}
-
-fn config(schedule: &Schedule) -> Config {
-    let mut config = Config::default();
-    let ignore = |config: &mut Config, method: Method, names: &[&'static str]| {
-        config.ignored.extend(names.iter().map(|name| Ignored { method: Some(method.clone()), name }));
-    };
-    for property in schedule.properties() {
-        match property {
-            Property::OffsetCursors => config.cursors = CursorKind::Offset,
-            Property::NewestFirst => config.newest_first = true,
-            Property::BoundCursors => config.bound_cursors = true,
-            Property::ListingLag(listings) => config.listing_lag = listings,
-            Property::StartedRunsStay => config.started_runs_stay = true,
-            Property::DeleteMaxCount(count) => config.delete_max_count = Some(count),
-            Property::Ignores(asks, name) => {
-                let method = match asks {
-                    Asks::Listing => Method::GET,
-                    Asks::Delete => Method::DELETE,
-                    Asks::Start => Method::POST,
-                };
-                ignore(&mut config, method, &[name]);
-            }
-            Property::ListingIgnoresDates => ignore(&mut config, Method::GET, &["fromDate", "toDate"]),
-            Property::ListingIgnoresTo => ignore(&mut config, Method::GET, &["toDate"]),
-            Property::DeleteIgnoresDates => ignore(&mut config, Method::DELETE, &["fromDate", "toDate"]),
-            Property::ListingIgnoresLabels => ignore(&mut config, Method::GET, &["label"]),
-            Property::ListingIgnoresCount => ignore(&mut config, Method::GET, &["count"]),
-            Property::RateLimit(per_second) => config.rate_limit = Some(RateLimit { per_second }),
-            // What becomes of their cursors, the network says.
-            Property::LoopingCursors | Property::EndlessCursors | Property::ExpiredCursors => {}
-        }
-    }
-    config
 }

@@ -1,31 +1,8 @@
 //! Somebody else changes a file while a process runs, and that is on the disk at once.
 
+use crate::disk::touch::{Meddled, Meddling};
 use crate::disk::{Inode, Machine, NameChange, State};
-use std::path::{Path, PathBuf};
-
-/// What somebody else does to a file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Meddling {
-    Removed,
-    /// Another file with these bytes is put in its place.
-    Replaced(Vec<u8>),
-    Appended(Vec<u8>),
-    /// A digit is another one.
-    Edited,
-}
-
-/// What somebody else has done.
-#[derive(Clone, Debug)]
-pub(crate) struct Meddled {
-    pub(crate) path: PathBuf,
-    pub(crate) how: Meddling,
-    /// The process whose step it came before.
-    pub(crate) process: u32,
-    /// What was on the disk before.
-    pub(crate) before: Vec<u8>,
-    /// What the file holds since then.
-    pub(crate) after: Vec<u8>,
-}
+use std::path::Path;
 
 impl Machine {
     /// What somebody else has done to this file so far.
