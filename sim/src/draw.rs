@@ -78,6 +78,10 @@ impl Schedule {
                 property(random, wanted.as_ref())
             };
             items.push(Item::Service(property));
+            if property == Property::LoopingCursors && work.starts() && random.chance(50) {
+                // Whoever follows such cursors starts the same runs again.
+                items.push(Item::Service(Property::StartedRunsStay));
+            }
             if property == Property::ExpiredCursors && random.chance(50) {
                 items.push(Item::Service(Property::EndlessCursors));
             }
