@@ -177,7 +177,7 @@ mod list {
         BackoffTooLong,
         /// The rate limiter keeps the times of a clock that is gone.
         ClockChangeForgotten,
-        /// Only the first batch of ids is sent with the settings of started runs.
+        /// Only the first page or batch is sent with the settings of started runs.
         SettingsLost,
         /// Every 404 says that a run is not there.
         NotFoundTakenAsAbsent,

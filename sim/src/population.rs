@@ -20,7 +20,7 @@ pub(crate) enum Names {
     Plain,
     /// Every character that means something in a query, in a path or in JSON.
     Odd,
-    /// The ids are so many bytes long. So a few of them fill a request.
+    /// The ids are so many bytes long, and three times as long in a request. So a few of them fill one.
     Long(u16),
 }
 
@@ -56,7 +56,7 @@ impl Population {
                 6 => format!("q{run}\"\\'<>"),
                 _ => format!("k{run}~!@:{{}}|^`"),
             },
-            Names::Long(len) => format!("{:x<width$}", format!("dlq-{run}-"), width = usize::from(len)),
+            Names::Long(len) => format!("{:é<width$}", format!("dlq-{run}-"), width = usize::from(len) / 2),
         }
     }
 

@@ -76,7 +76,8 @@ impl<O: BulkOperation> Job for PagesJob<O> {
 
     fn request(&self, endpoint: &Endpoint, asked: u64) -> Result<Request<()>, http::Error> {
         let target = self.prefix.page(asked, self.place.cursor.as_ref(), endpoint.query_overhead());
-        request::build(endpoint, O::METHOD, target, Some(&self.overrides))
+        let overrides = Some(&self.overrides).filter(|_| self.place.cursor.is_none() || !bug!(SettingsLost));
+        request::build(endpoint, O::METHOD, target, overrides)
     }
 
     fn parse(&self, response: &Response<&[u8]>) -> Result<O::Page, ResponseError> {
