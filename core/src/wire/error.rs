@@ -42,7 +42,7 @@ pub enum ResponseError {
         /// The response's status, 2xx (or 1xx, which no transport should hand over).
         #[serde(with = "status_number")]
         status: StatusCode,
-        /// What is wrong with it.
+        /// What is wrong with it, cut to 1,024 bytes.
         problem: String,
     },
 }
@@ -124,7 +124,8 @@ impl ResponseError {
     }
 
     pub(crate) fn unreadable<B>(response: &Response<B>, problem: &dyn fmt::Display) -> Self {
-        Self::Unreadable { status: response.status(), problem: alloc::format!("{problem}") }
+        // It may repeat a value of the body, of any length.
+        Self::Unreadable { status: response.status(), problem: cut(&alloc::format!("{problem}")) }
     }
 
     /// The same error without the token, in case the server or a proxy has repeated it.

@@ -190,5 +190,9 @@ mod tests {
         }
         let long = alloc::format!("{{\"deleted\":1,\"cursor\":\"{}\"}}", "x".repeat(4_097));
         assert!(parse(&long).is_err());
+        // The error repeats the value, but not all of it.
+        let long = alloc::format!("{{\"deleted\":\"{}\"}}", "ä".repeat(4_097));
+        let Err(ResponseError::Unreadable { problem, .. }) = parse(&long) else { panic!("a text is no number") };
+        assert!(problem.starts_with("invalid type: string \"ää") && (1_020..=1_024).contains(&problem.len()));
     }
 }
