@@ -1,7 +1,7 @@
 //! A run in the queue, in the fields of the API.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 use std::collections::BTreeMap;
 
 /// One failed run, in the fields of the API. Empty ones are left out of the JSON, as the service leaves them out.
@@ -87,15 +87,25 @@ impl Run {
         if let Some(info) = &mut self.failure_callback_info {
             info.state = state.to_owned();
         }
-        let loaded = self.sent.as_deref().and_then(|sent| serde_json::from_str::<Map<String, Value>>(sent).ok());
-        if let Some(mut fields) = loaded {
-            fields.insert("failureFunctionState".into(), state.into());
-            if let Some(info) = fields.get_mut("failureCallbackInfo").and_then(Value::as_object_mut) {
-                info.insert("state".into(), state.into());
-            }
-            self.sent = Some(Value::Object(fields).to_string());
-        }
+        self.sent = self.sent.take().map(|sent| with_callback_state(&sent, state).unwrap_or(sent));
     }
+}
+
+/// The message with another state of its failure callback. All else stands as it was, numbers of any length included.
+fn with_callback_state(sent: &str, state: &str) -> Option<String> {
+    type Fields = BTreeMap<String, Box<RawValue>>;
+    let set = |fields: &mut Fields, name: &str| {
+        fields.insert(name.to_owned(), serde_json::value::to_raw_value(state).ok()?);
+        Some(())
+    };
+    let mut fields: Fields = serde_json::from_str(sent).ok()?;
+    set(&mut fields, "failureFunctionState")?;
+    let info = fields.get("failureCallbackInfo").and_then(|info| serde_json::from_str::<Fields>(info.get()).ok());
+    if let Some(mut info) = info {
+        set(&mut info, "state")?;
+        fields.insert("failureCallbackInfo".to_owned(), serde_json::value::to_raw_value(&info).ok()?);
+    }
+    serde_json::to_string(&fields).ok()
 }
 
 /// How a failure callback went, in the fields of the API.

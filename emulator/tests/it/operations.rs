@@ -193,6 +193,12 @@ fn what_was_archived_can_be_loaded_and_is_served_as_it_was() {
         (shown["failureFunctionState"].as_str(), shown["big"].as_i64()),
         (Some("CALLBACK_INPROGRESS"), Some(9_007_199_254_740_993))
     );
+    // What cannot be read as a number, or not without loss, stays as it stands.
+    let sent = r#"{"big":1e999,"dlqId":"c","failureCallbackInfo":{"n":1.00,"state":"CALLBACK_INPROGRESS"},"failureFunctionState":"CALLBACK_INPROGRESS"}"#;
+    service.extend(load(sent.as_bytes()).unwrap());
+    assert_eq!(ask(&mut service, Method::DELETE, "/v2/workflows/dlq/callback/c", &[]).status(), 302);
+    let shown = ask(&mut service, Method::GET, "/v2/workflows/dlq/c", &[]).into_body();
+    assert_eq!(String::from_utf8(shown).unwrap(), sent.replace("CALLBACK_INPROGRESS", "CALLBACK_CANCELED"));
     for (file, line) in [("[]", 1), ("{\"dlqId\":\"a\"}\n{}", 2), ("\n\n{\"dlqId\":", 3), ("{\"dlqId\":7}", 1)] {
         let error = load(file.as_bytes()).unwrap_err();
         assert!(error.line == line && error.to_string().starts_with(&format!("line {line}: ")), "{file}: {error}");
