@@ -9,7 +9,7 @@ use crate::query::{Query, Rules};
 use crate::response::{Refusal, error, html, json, plain};
 use crate::route::Route;
 use http::header::{AUTHORIZATION, DATE, LOCATION, RETRY_AFTER};
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 
 /// How many requests the log keeps.
 const LOG: usize = 10_000;
@@ -30,14 +30,7 @@ impl Service {
         if self.log.len() == LOG {
             self.log.pop_front();
         }
-        let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-        let target = match target.split_once("qstash_token=") {
-            Some((before, token)) => {
-                let after = token.find('&').and_then(|at| token.get(at..)).unwrap_or_default();
-                format!("{before}qstash_token=…{after}")
-            }
-            None => target.to_owned(),
-        };
+        let target = without_token(request.uri());
         self.log.push_back(LoggedRequest { method: request.method().clone(), target, status: response.status() });
         response
     }
@@ -190,6 +183,17 @@ impl Service {
         }
         Ok(query)
     }
+}
+
+/// Path and query, with no value under the name of the token, however often and in whatever spelling it stands there.
+fn without_token(uri: &Uri) -> String {
+    let Some(query) = uri.query() else { return uri.path().to_owned() };
+    let is_token = |pair: &str| {
+        let (name, _) = pair.split_once('=').unwrap_or((pair, ""));
+        form_urlencoded::parse(name.as_bytes()).next().is_some_and(|(name, _)| name == "qstash_token")
+    };
+    let shown = |pair| if is_token(pair) { "qstash_token=…" } else { pair };
+    format!("{}?{}", uri.path(), query.split('&').map(shown).collect::<Vec<_>>().join("&"))
 }
 
 /// An empty page of what was asked for.

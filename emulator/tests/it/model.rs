@@ -79,7 +79,14 @@ fn what_is_refused() {
     assert_eq!(service.handle(NOW, stranger).status(), 401);
     let in_query = Request::get(format!("/v2/dlq?source=workflow&qstash_token={}", LOCAL_TOKEN.replace('=', "%3D")));
     assert_eq!(service.handle(NOW, in_query.body(Vec::new()).unwrap()).status(), 200);
+    let twice =
+        Request::get(format!("/v2/dlq?qstash_token=x&qstash%5Ftoken={LOCAL_TOKEN}&source=workflow&qstash_token"));
+    service.handle(NOW, twice.body(Vec::new()).unwrap());
     assert!(!format!("{:?}", service.log().collect::<Vec<_>>()).contains(LOCAL_TOKEN.trim_end_matches('=')));
+    assert_eq!(
+        service.log().last().unwrap().target,
+        "/v2/dlq?qstash_token=…&qstash_token=…&source=workflow&qstash_token=…"
+    );
     assert_eq!(service.len(), 10);
 }
 
