@@ -9,7 +9,7 @@ use upstash_dlq_core::client::{AsyncArchiveStore, AsyncCheckpointStore, StoreRes
 use upstash_dlq_core::engine::{InvalidState, StoreFailure};
 use upstash_dlq_core::operation::{ArchiveOutcome, ArchivePage, Bulk};
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{ArchivedDelete, Checkpoint, Halt, Operation, Outcome};
+use upstash_dlq_core::{ArchivedDelete, Checkpoint, Operation, Outcome};
 
 pub(crate) type BoxStorage<'a, O> = Box<dyn Storage<O> + 'a>;
 
@@ -145,7 +145,7 @@ impl<'a, O: BulkOperation, S: AsyncCheckpointStore + 'a> Storage<Bulk<O>> for Ch
     }
 
     fn failed(&self, mut outcome: Outcome, failure: StoreFailure) -> Outcome {
-        replace(&mut outcome.halted, failure);
+        outcome.halted = Some(failure.after(outcome.halted.as_ref()));
         outcome.verified = false;
         outcome
     }
@@ -205,16 +205,8 @@ impl<'a, S: AsyncArchiveStore + 'a> Storage<ArchivedDelete> for Archive<'a, S> {
     }
 
     fn failed(&self, mut outcome: ArchiveOutcome, failure: StoreFailure) -> ArchiveOutcome {
-        replace(&mut outcome.halted, failure);
+        outcome.halted = Some(failure.after(outcome.halted.as_ref()));
         outcome.verified = false;
         outcome
     }
-}
-
-/// The failure of a store counts more than a halt of the operation's own: what was kept may be gone.
-fn replace(halted: &mut Option<Halt>, failure: StoreFailure) {
-    *halted = Some(Halt::StoreFailed(match halted.take() {
-        None | Some(Halt::Stopped) => failure,
-        Some(earlier) => failure.after(&earlier),
-    }));
 }

@@ -192,7 +192,7 @@ impl<O: BulkOperation, S: CheckpointStore> Storage<Bulk<O>> for Checkpoints<S> {
     }
 
     fn failed(&self, mut outcome: Outcome, failure: StoreFailure) -> Outcome {
-        replace(&mut outcome.halted, failure);
+        outcome.halted = Some(failure.after(outcome.halted.as_ref()));
         outcome.verified = false;
         outcome
     }
@@ -215,16 +215,8 @@ impl<S: ArchiveStore> Storage<ArchivedDelete> for Archive<S> {
     }
 
     fn failed(&self, mut outcome: ArchiveOutcome, failure: StoreFailure) -> ArchiveOutcome {
-        replace(&mut outcome.halted, failure);
+        outcome.halted = Some(failure.after(outcome.halted.as_ref()));
         outcome.verified = false;
         outcome
     }
-}
-
-/// The failure of a store counts more than a halt of the operation's own: what was kept may be gone.
-fn replace(halted: &mut Option<Halt>, failure: StoreFailure) {
-    *halted = Some(Halt::StoreFailed(match halted.take() {
-        None | Some(Halt::Stopped) => failure,
-        Some(earlier) => failure.after(&earlier),
-    }));
 }

@@ -104,11 +104,13 @@ impl StoreFailure {
 }
 
 impl StoreFailure {
-    /// The same failure of an operation that had halted before, for the reason that is given. A failure of the store counts more: it
-    /// may mean that what was kept is gone.
-    #[must_use]
-    pub fn after(self, earlier: &Halt) -> Self {
-        Self(alloc::format!("{}; before that: {earlier}", self.0))
+    /// Why an operation has halted that had perhaps halted before, for `earlier`, when its store failed. The failure of the
+    /// store counts more: it may mean that what was kept is gone.
+    pub fn after(self, earlier: Option<&Halt>) -> Halt {
+        Halt::StoreFailed(match earlier {
+            None | Some(Halt::Stopped) => self,
+            Some(earlier) => Self(alloc::format!("{}; before that: {earlier}", self.0)),
+        })
     }
 }
 
