@@ -1,5 +1,6 @@
 //! The response to a listing.
 
+use super::calls::assert_small;
 use super::shown::{assert_keeps_its_text, assert_safe_to_show};
 use http::Response;
 use upstash_dlq_core::wire::{Call, List, ResponseError};
@@ -11,6 +12,7 @@ pub fn list_page(data: &[u8]) {
         Err(error) => {
             assert!(matches!(error, ResponseError::Unreadable { .. }), "{error:?}");
             assert_safe_to_show(&error.to_string());
+            assert_small(&error);
         }
     }
 }

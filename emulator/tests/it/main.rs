@@ -2,6 +2,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 mod conformance;
+mod corpus;
+#[path = "../../../fuzz/src/load_file.rs"]
+pub mod load_file;
 mod model;
 mod operations;
 mod server;
+#[path = "../../../fuzz/src/service.rs"]
+pub mod service;
