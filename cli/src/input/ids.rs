@@ -243,6 +243,7 @@ impl<R: Read> Lines<R> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     #[test]
     fn parts_follow_one_another() {
@@ -278,6 +279,72 @@ mod tests {
         {
             std::fs::write(&path, format!("{}a{ending}", " ".repeat(blanks))).unwrap();
             assert_eq!(IdList::check(&[], Some(&path)).is_ok(), taken, "{blanks}");
+        }
+    }
+
+    /// Lines of a file: ids, messages, blanks, what is neither, and lines that are too long.
+    fn bytes() -> impl Strategy<Value = Vec<u8>> {
+        let line = prop_oneof![
+            4 => "[a-c0-9-]{1,3}".prop_map(String::into_bytes),
+            2 => "\\{\"dlqId\":\"[a-c]{0,2}\",\"x\":[0-9]{0,2}\\}".prop_map(String::into_bytes),
+            1 => Just("{\"body\":{\"dlqId\":\"hidden\"},\"dlqId\":\"\\u0061b\"} ".into()),
+            1 => Just("\u{feff}a".into()),
+            2 => "[ \t\r]{0,3}".prop_map(String::into_bytes),
+            1 => (4_090..4_100_usize).prop_map(|n| vec![b' '; n]),
+            1 => (4_090..9_000_usize).prop_map(|n| format!("{{\"dlqId\":\"a\",\"z\":\"{}\"}}", "z".repeat(n)).into_bytes()),
+            1 => any::<Vec<u8>>(),
+        ];
+        proptest::collection::vec(line, 0..6).prop_map(|lines| lines.join(&b'\n'))
+    }
+
+    proptest! {
+        #[test]
+        fn every_line_is_an_id_or_blank_or_refused(bytes in bytes(), given in proptest::option::of("[a-c]")) {
+            // A small buffer: lines come in pieces.
+            let mut lines = Lines { from: BufReader::with_capacity(7, &bytes[..]), line: Vec::new(), number: 0 };
+            let mut expected: Vec<String> = given.iter().cloned().collect();
+            let mut refused = None;
+            let mut texts = bytes.split(|byte| *byte == b'\n');
+            while refused.is_none() && lines.next().unwrap() {
+                let text = texts.next().unwrap();
+                let shown = String::from_utf8_lossy(text);
+                // The mark belongs to the beginning of a file.
+                let mark = if lines.number == 1 { "\u{feff}" } else { "" };
+                let shown = shown.strip_prefix(mark).unwrap_or(&shown).trim();
+                let is_message = shown.starts_with('{');
+                prop_assert!(is_message || lines.line.capacity() as u64 <= 4 * MAX_LINE, "{}", lines.line.capacity());
+                match lines.id() {
+                    Ok(None) => prop_assert!(shown.is_empty()),
+                    Ok(Some(id)) if is_message => {
+                        let message: serde_json::Value = serde_json::from_str(shown).unwrap();
+                        prop_assert_eq!(message["dlqId"].as_str(), Some(id.as_str()));
+                        expected.push(id.to_string());
+                    }
+                    Ok(Some(id)) => {
+                        prop_assert_eq!(id.as_str(), shown);
+                        expected.push(id.to_string());
+                    }
+                    Err(problem) => {
+                        prop_assert!(!problem.contains(char::is_control) && problem.len() < 8_000, "{problem:?}");
+                        refused = Some(lines.number);
+                    }
+                }
+            }
+            let mut file = tempfile::NamedTempFile::new().unwrap();
+            file.write_all(&bytes).unwrap();
+            let given: Vec<String> = given.into_iter().collect();
+            match (IdList::check(&given, Some(file.path())), refused) {
+                (Err(sentence), Some(line)) => prop_assert!(sentence.contains(&format!(", line {line}: ")), "{sentence}"),
+                (Err(sentence), None) => prop_assert!(expected.is_empty() && sentence.contains("no ids found")),
+                (Ok(_), Some(line)) => prop_assert!(false, "line {} is passed over", line),
+                (Ok(mut list), None) => {
+                    let mut seen = HashSet::new();
+                    expected.retain(|id| seen.insert(id.clone()));
+                    let part = list.part(0).unwrap().unwrap();
+                    prop_assert!(part.as_slice().iter().map(DlqId::as_str).eq(expected.iter().map(String::as_str)));
+                    prop_assert_eq!(list.total(), expected.len() as u64);
+                }
+            }
         }
     }
 }

@@ -80,6 +80,7 @@ pub(crate) fn is_age(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const NOW: Now = Now(1_764_000_000_000);
 
@@ -129,5 +130,74 @@ mod tests {
             assert!(millis(text, End::Lower).is_err(), "{text}");
         }
         assert!(millis("1752829295", End::Lower).unwrap_err().contains("seconds"));
+    }
+
+    /// Pieces of times, right and wrong, in any order; and any text at all.
+    fn text() -> impl Strategy<Value = String> {
+        let pieces = [
+            "7",
+            "d",
+            "h",
+            "m",
+            "s",
+            "w",
+            "ms",
+            "ns",
+            "y",
+            "mo",
+            "ago",
+            "P",
+            "T",
+            "Z",
+            "-",
+            "+",
+            ":",
+            ".",
+            ",",
+            " ",
+            "0",
+            "1",
+            "2026",
+            "-11-24",
+            "T08:30:00",
+            "+02:00",
+            "[UTC]",
+            "1752829295505",
+            "99999999999",
+            "9223372036854775807",
+            "\u{0}",
+        ];
+        prop_oneof![
+            proptest::collection::vec(proptest::sample::select(pieces.to_vec()), 0..7)
+                .prop_map(|pieces| pieces.concat()),
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_one_time_or_a_sentence(text in text(), later in 1..100_000_i64) {
+            let (lower, upper) = (millis(&text, End::Lower), millis(&text, End::Upper));
+            let then = parse_time(&text, End::Lower, Now(NOW.0 + later)).map(UnixMillis::get);
+            match &lower {
+                Ok(at) => {
+                    let day = upper.map(|upper| upper - at);
+                    prop_assert!(day == Ok(0) || (day == Ok(DAY - 1) && text.len() == 10 && at % DAY == 0), "{text:?}: {day:?}");
+                    // A checkpoint says which times were relative: those that move with the clock, and no others.
+                    prop_assert_eq!(then, Ok(at + if is_age(&text) { later } else { 0 }), "{:?}", text);
+                    prop_assert!(!is_age(&text) || *at <= NOW.0, "{text:?} lies ahead");
+                }
+                Err(sentence) => {
+                    prop_assert!(upper.is_err() && then.is_err());
+                    prop_assert!(!sentence.contains(char::is_control) && sentence.len() < 8_000, "{sentence:?}");
+                }
+            }
+        }
+
+        #[test]
+        fn a_time_that_is_shown_is_read_as_itself(at in CENTURY..MICROSECONDS) {
+            prop_assert_eq!(millis(&at.to_string(), End::Lower), Ok(at));
+            prop_assert_eq!(millis(&Timestamp::from_millisecond(at).unwrap().to_string(), End::Upper), Ok(at));
+        }
     }
 }
