@@ -246,7 +246,7 @@ fn a_5xx_of_one_lane_is_no_429() {
 /// A lane that was refused for the sake of others gets its attempts back with their pages. A lane that failed does not.
 #[test]
 fn failed_attempts_count_while_other_lanes_are_refused() {
-    let mut bulk = on_lanes::<Delete>(ids(250), 3).retry(attempts(2), 0).build();
+    let mut bulk = on_lanes::<Delete>(ids(9_000), 3).retry(attempts(2), 0).build();
     let (failing, asked) = sent(&mut bulk, Duration::ZERO);
     let [refused, answered] = all_sent(&mut bulk, Duration::ZERO)[..] else { panic!() };
     bulk.respond(failing, &status(503, "5")).unwrap();
