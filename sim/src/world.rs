@@ -23,6 +23,9 @@ use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN, Service};
 /// A client that sends more does not come to an end.
 const MOST_REQUESTS: usize = 6_000;
 
+/// How many bytes of a request a trace shows.
+const TARGET: usize = 240;
+
 /// A second token of the account.
 pub(crate) const OTHER_TOKEN: &str = "another-token-of-the-account";
 
@@ -72,7 +75,7 @@ struct State {
     /// The processes that must not send anything, and why.
     silent: BTreeMap<u32, &'static str>,
     /// How many requests that change something were sent after the lock was lost.
-    after_lock: BTreeMap<u32, u32>,
+    after_lock: BTreeMap<u32, usize>,
     started: BTreeSet<RunIndex>,
     /// The runs that have come, and those of them that have gone.
     came: BTreeSet<RunIndex>,
@@ -285,6 +288,10 @@ impl World {
         wrong.into_iter().for_each(|wrong| self.violated(wrong));
         self.say(|| {
             let target = request.uri().path_and_query().map_or("", |target| target.as_str());
+            let target = match target.get(..TARGET) {
+                Some(beginning) if target.len() > TARGET => format!("{beginning}… ({} bytes)", target.len()),
+                _ => target.to_owned(),
+            };
             let fate = fate.map_or(String::new(), |fate| format!("   !! {fate:?}"));
             format!("p{} #{number} {} {target}{fate}", process.number, request.method())
         });

@@ -52,8 +52,9 @@ impl World {
             let mut state = self.lock();
             let sent = state.after_lock.entry(process.number).or_default();
             *sent += 1;
-            // The checkpoint of one request may have been written just before.
-            return (*sent > 1).then(|| "a lost lock is missed: further requests are sent without it".to_owned());
+            // The checkpoints of as many requests may have been written just before, all at one time.
+            return (*sent > self.schedule.lanes())
+                .then(|| "a lost lock is missed: further requests are sent without it".to_owned());
         }
         by_us(&archive_path()).find(|meddled| matches!(meddled.how, Meddling::Appended(_)))?;
         let files = self.machine.files();
