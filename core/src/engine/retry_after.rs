@@ -132,6 +132,12 @@ mod tests {
         }
         assert_eq!(parse_http_date("Thu, 01 Jan 1970 00:00:00 GMT"), Some(0));
         assert_eq!(parse_http_date("Thu, 29 Feb 2024 12:00:00 GMT"), Some(1_709_208_000));
+        // The last moments of a day, the second one a leap second, and the ends of two digits' hundred years.
+        assert_eq!(parse_http_date("Thu, 01 Jan 1970 23:59:59 GMT"), Some(86_399));
+        assert_eq!(parse_http_date("Thu, 01 Jan 1970 23:59:60 GMT"), Some(86_400));
+        assert_eq!(parse_http_date("Thursday, 01-Jan-70 00:00:00 GMT"), Some(0));
+        assert_eq!(parse_http_date("Tuesday, 01-Jan-69 00:00:00 GMT"), Some(3_124_224_000));
+        assert_eq!(parse_http_date("Saturday, 01-Jan-00 00:00:00 GMT"), Some(946_684_800));
         for text in [
             "",
             "GMT",
@@ -144,6 +150,9 @@ mod tests {
             "Sun, 06 Nov year 08:49:37 GMT",
             "Sun, 06 Nov 1994 24:49:37 GMT",
             "Sun, 06 Nov 1994 08:60:37 GMT",
+            "Sun, 06 Nov 1994 08:49:61 GMT",
+            "Sun, 00 Nov 1994 08:49:37 GMT",
+            "Sun, 32 Nov 1994 08:49:37 GMT",
             "Sun, 06 Nov 1994 08:49:37:00 GMT",
             "Sun, 06 Nov 1994 08 GMT",
             "Sun, 06 Nov",
@@ -168,6 +177,11 @@ mod tests {
         assert_eq!(wait(&[NOW, ("burst-ratelimit-reset", "784111780")], true), Some(3));
         assert_eq!(wait(&[NOW, ("burst-ratelimit-reset", "784111780")], false), None, "only a 429 speaks of limits");
         assert_eq!(wait(&[NOW, ("burst-ratelimit-reset", "784111780000")], true), Some(3));
+        // The largest number that is seconds lies beyond any wait. The next one is milliseconds, and past.
+        assert_eq!(wait(&[NOW, ("burst-ratelimit-reset", "100000000000")], true), Some(LONGEST));
+        assert_eq!(wait(&[NOW, ("burst-ratelimit-reset", "100000000001")], true), None);
+        let used_up = [NOW, ("ratelimit-remaining", "0"), ("ratelimit-reset", "784111780")];
+        assert_eq!(wait(&used_up, true), Some(3));
         let both = [
             NOW,
             ("burst-ratelimit-reset", "784111780"),
