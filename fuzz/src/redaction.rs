@@ -6,6 +6,9 @@ use std::time::Duration;
 use upstash_dlq_core::wire::GetMessage;
 use upstash_dlq_core::{BulkDelete, DlqId, Endpoint, Event, Operation, Selection, SingleCall, Step, Token};
 
+/// How many bytes of a body an error keeps.
+const KEPT: usize = 1_024;
+
 /// A byte of the token's length, two of a status, the token, then a text in which a zero byte stands for the token, a one
 /// for its encoded form, and a two for its first half. Whatever becomes of the text, it holds the token no more.
 pub fn redaction(data: &[u8]) {
@@ -32,6 +35,7 @@ pub fn redaction(data: &[u8]) {
     let in_header = Endpoint::new("https://h", secret).expect("an endpoint");
     for endpoint in [in_query, in_header] {
         assert_hidden(&token, &endpoint.redact(&String::from_utf8_lossy(&told)));
+        hear_cut(&token, &encoded, &endpoint);
         let status = 100 + u16::from_be_bytes([high, low]) % 900;
         let mut delete = BulkDelete::builder(endpoint.clone(), Selection::Everything).build();
         hear(&token, &mut delete, status, &told);
@@ -41,6 +45,22 @@ pub fn redaction(data: &[u8]) {
         }
         let get = GetMessage(DlqId::new("a").expect("an id"));
         hear(&token, &mut SingleCall::builder(endpoint, get).build(), status, &told);
+    }
+}
+
+/// A body that is longer than what an error keeps, and is cut within the token, shows at most three of its characters there.
+fn hear_cut(token: &str, encoded: &str, endpoint: &Endpoint) {
+    for written in [token, encoded] {
+        let before = "x".repeat(KEPT.saturating_sub(written.len() / 2));
+        let get = GetMessage(DlqId::new("a").expect("an id"));
+        let mut call = SingleCall::builder(endpoint.clone(), get).build();
+        let Step::Send(id, _) = call.poll(Duration::ZERO) else { unreachable!("the first step is a request") };
+        let body = format!("{before}{written}");
+        let event = call.on_response(id, response(403, body.as_bytes())).expect("a request is in flight");
+        let begins = if written == token { 4 } else { 4 * 3 };
+        if let Some(part) = written.get(..begins) {
+            assert!(!format!("{event:?}").contains(part), "{event:?}");
+        }
     }
 }
 

@@ -56,10 +56,11 @@ impl Endpoint {
     pub(crate) fn redact_cut(&self, text: &str) -> String {
         let mut shown = self.redact(text);
         let token = self.token();
-        let cut =
-            (MIN_PART..token.len()).rev().find(|length| token.get(..*length).is_some_and(|part| shown.ends_with(part)));
-        if let Some(length) = cut {
-            shown.truncate(shown.len() - length);
+        let cut = shown.char_indices().map(|(at, _)| at).find(|at| {
+            shown.as_bytes().get(*at..).and_then(|tail| beginning(token.as_bytes(), tail)) >= Some(MIN_PART)
+        });
+        if let Some(at) = cut {
+            shown.truncate(at);
             shown.push(HIDDEN);
         }
         shown
@@ -80,6 +81,22 @@ fn written(token: &[u8], text: &[u8]) -> Option<usize> {
         };
     }
     Some(at)
+}
+
+/// How many bytes of the token `text` is the beginning of, each byte of it plain or percent-encoded. The text may end within an
+/// escape. `None` if it is no beginning of the token.
+fn beginning(token: &[u8], text: &[u8]) -> Option<usize> {
+    let mut at = 0;
+    for (count, byte) in token.iter().enumerate() {
+        at += match text.get(at..)? {
+            [] | [b'%'] => return Some(count),
+            [b'%', high] if hex(*high) == Some(*byte >> 4) => return Some(count),
+            [b'%', high, low, ..] if hex(*high).zip(hex(*low)).is_some_and(|(h, l)| h * 16 + l == *byte) => 3,
+            [plain, ..] if plain == byte => 1,
+            _ => return None,
+        };
+    }
+    None
 }
 
 fn hex(digit: u8) -> Option<u8> {
@@ -115,6 +132,7 @@ fn in_url(shown: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use crate::model::endpoint::{Endpoint, Token};
+    use alloc::string::String;
 
     #[test]
     fn nothing_secret_is_left() {
@@ -139,5 +157,28 @@ mod tests {
             assert_eq!(header.redact(text), shown);
             assert_eq!(query.redact(text), shown);
         }
+    }
+
+    /// A body is cut at a bound, wherever the token stands in it.
+    #[test]
+    fn no_part_of_the_token_is_left_where_a_text_was_cut() {
+        let token = "a+b/c=d%41";
+        let endpoint = Endpoint::new("https://h", Token::new(token).unwrap()).unwrap();
+        let encoded: String = token.bytes().map(|byte| alloc::format!("%{byte:02x}")).collect();
+        for written in [token, "a%2Bb%2Fc%3Dd%2541", "a%2bb/c=d%41", &encoded] {
+            for end in 0..=written.len() {
+                let shown = endpoint.redact_cut(&alloc::format!("said {}", &written[..end]));
+                // Up to three characters may be there by chance, and the third escape may have begun.
+                assert!(shown.len() <= "said ".len() + 3 * 3 + 2 || shown == "said …", "{shown}");
+            }
+        }
+        for end in ["a+b", "a%2Bb", "a+b/d", "a+b/c=d%42", "%61%2b%62%", "A+B/C", ""] {
+            let text = alloc::format!("said {end}");
+            assert_eq!(endpoint.redact_cut(&text), text);
+        }
+        assert_eq!(endpoint.redact_cut("said a+b/"), "said …");
+        assert_eq!(endpoint.redact_cut("said %61%2b%62%2"), "said %61%2b%62%2");
+        assert_eq!(endpoint.redact_cut("said %61%2b%62%2f%"), "said …");
+        assert_eq!(endpoint.redact_cut("größe a+b/c=d%4"), "größe …");
     }
 }
