@@ -45,6 +45,11 @@ impl<'a> Context<'a> {
         result.map_err(|stopped| stopped.into_error(client.endpoint()))
     }
 
+    /// How long a request that was given up may still be on its way, in a sentence.
+    pub(crate) fn wait_for_late_requests(&self) -> String {
+        format!("Wait {:?}, because a late request may still be carried out", self.global.timeout)
+    }
+
     pub(crate) fn policy(&self) -> RetryPolicy {
         RetryPolicy { max_attempts: self.global.max_attempts, ..RetryPolicy::default() }
     }

@@ -45,20 +45,20 @@ pub(crate) fn install() {
     });
 }
 
-/// Clears the progress bar and says what is left in flight, but does not wait long for a thread that holds the terminal.
+/// Clears the progress bar, but does not wait long for a thread that holds it. Says what is left in flight.
 fn leave_nothing_behind() {
     let (done, cleared) = std::sync::mpsc::channel();
     let clear = move || {
         progress_bar::clear();
-        let in_flight = IN_FLIGHT.load(Ordering::SeqCst);
-        if let (1.., Some(sentence)) = (in_flight, &*if_left()) {
-            let in_flight = requests(in_flight);
-            let _ = writeln!(std::io::stderr(), "interrupted with {in_flight} in flight; {sentence}");
-        }
         let _ = done.send(());
     };
     if std::thread::Builder::new().spawn(clear).is_ok() {
         let _ = cleared.recv_timeout(Duration::from_millis(200));
+    }
+    let in_flight = IN_FLIGHT.load(Ordering::SeqCst);
+    if let (1.., Some(sentence)) = (in_flight, &*if_left()) {
+        let in_flight = requests(in_flight);
+        let _ = writeln!(std::io::stderr(), "interrupted with {in_flight} in flight; {sentence}");
     }
 }
 

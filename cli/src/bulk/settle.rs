@@ -23,11 +23,6 @@ pub(crate) fn apply(
     file.map_or(Ok(()), |file| file.write(&operation.checkpoint().to_json()))
 }
 
-/// How long a request that was given up may still be on its way, in a sentence.
-fn wait(bulk: &BulkContext<'_>) -> String {
-    format!("Wait {:?}, because a late request may still be carried out", bulk.context.global.timeout)
-}
-
 /// Prepares what a second interrupt says while requests that start runs are in flight.
 pub(crate) fn announce<O: BulkOperation>(bulk: &BulkContext<'_>, has_checkpoint: bool) {
     if O::RETRY_SAFE {
@@ -36,11 +31,11 @@ pub(crate) fn announce<O: BulkOperation>(bulk: &BulkContext<'_>, has_checkpoint:
     let then = if has_checkpoint {
         "Then run the same command again: it sends nothing, and says which runs these are and how to settle them"
     } else {
-        "Then run the command again only for what is still in the DLQ"
+        "Then list what is still in the DLQ. A run that is still listed may have been started all the same: look for it before you start it again"
     };
-    let wait = wait(bulk);
+    let wait = bulk.context.wait_for_late_requests();
     interrupt::say_if_left(format!(
-        "it is unknown whether the runs they asked for were {}. {wait}. {then}",
+        "it is unknown whether the runs that were asked for were {}. {wait}. {then}",
         bulk.verb.done
     ));
 }
@@ -96,6 +91,6 @@ pub(crate) fn how_to(
             ". {requests} requests are in doubt, for up to {runs} runs in all: each is named and settled by itself, and this is the first"
         ),
     };
-    let wait = wait(bulk);
+    let wait = bulk.context.wait_for_late_requests();
     format!("{lost}; it is unknown whether {runs} started. {wait}. {look}, {then}{compare}{others}")
 }

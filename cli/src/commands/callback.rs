@@ -4,6 +4,7 @@ use crate::cli::{Callback, Get};
 use crate::context::Context;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::ids;
+use crate::interrupt;
 use crate::output::runs;
 use crate::output::suggestion::Suggestion;
 use crate::output::terminal::{json_line, print_line};
@@ -14,6 +15,9 @@ use upstash_dlq_core::wire::{Call, CancelCallback, RetryCallback};
 pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, CommandError> {
     let (json, sentence) = match args {
         Callback::Retry(args) => {
+            let wait = context.wait_for_late_requests();
+            let look = look(context, args).map_or(String::new(), |look| format!(". Then {look}"));
+            interrupt::say_if_left(format!("it is unknown whether the failure callback was sent again. {wait}{look}"));
             let run = call(context, args, RetryCallback)?;
             let id = Escaped(&run.workflow_run_id).to_string();
             (runs::started(&run), format!("The failure callback is being retried, for run {id}."))
@@ -29,6 +33,12 @@ pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, 
     Ok(ExitStatus::Success)
 }
 
+/// How to see what has become of the callback.
+fn look(context: &Context<'_>, args: &Get) -> Option<String> {
+    let command = Suggestion::new("get", context.global).id(&args.id)?;
+    Some(format!("look at its state with: {command}"))
+}
+
 /// Makes the call. If it may have been carried out, the error says how to check.
 fn call<C: Call>(context: &Context<'_>, args: &Get, build: impl FnOnce(DlqId) -> C) -> Result<C::Output, CommandError> {
     let id = ids::one(&args.id).map_err(CommandError::usage)?;
@@ -36,8 +46,7 @@ fn call<C: Call>(context: &Context<'_>, args: &Get, build: impl FnOnce(DlqId) ->
     context.call(&client, build(id)).map_err(|mut error| {
         if let CommandError::Failed(failure) = &mut error {
             if failure.status == ExitStatus::Changed {
-                let look = Suggestion::new("get", context.global).id(&args.id);
-                failure.advice = look.map(|command| format!("look at its state with: {command}"));
+                failure.advice = look(context, args);
             }
         }
         error

@@ -29,22 +29,25 @@ fn interrupt_twice(args: &[&str]) -> (Option<i32>, String) {
 fn a_second_interrupt_says_which_runs_are_in_doubt_and_how_to_settle_them() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
-    let doubt = "interrupted with 1 request in flight; it is unknown whether the runs they asked for were ";
-    let wait = "Wait 7s, because a late request may still be carried out. Then run ";
-    let again = "the same command again: it sends nothing, and says which runs these are and how to settle them\n";
-    let only = "the command again only for what is still in the DLQ\n";
+    let doubt = "interrupted with 1 request in flight; it is unknown whether the runs that were asked for were ";
+    let wait = "Wait 7s, because a late request may still be carried out. Then ";
+    let again = "run the same command again: it sends nothing, and says which runs these are and how to settle them\n";
+    let list = "list what is still in the DLQ. A run that is still listed may have been started all the same: look for it before you start it again\n";
     let (by_id, by_filter) = (path("by-id"), path("by-filter"));
-    let cases: [(&[&str], String); 4] = [
-        (&["resume", "a-0", "--checkpoint", &by_id], format!("{doubt}resumed. {wait}{again}")),
-        (&["restart", "--all", "--checkpoint", &by_filter], format!("{doubt}restarted. {wait}{again}")),
-        (&["resume", "a-0", "--quiet", "--json"], format!("{doubt}resumed. {wait}{only}")),
+    let callback = "interrupted with 1 request in flight; it is unknown whether the failure callback was sent again. ";
+    let look = "look at its state with: upstash-dlq get a-0\n";
+    let cases: [(&[&str], String); 5] = [
+        (&["resume", "a-0", "--yes", "--checkpoint", &by_id], format!("{doubt}resumed. {wait}{again}")),
+        (&["restart", "--all", "--yes", "--checkpoint", &by_filter], format!("{doubt}restarted. {wait}{again}")),
+        (&["resume", "a-0", "--yes", "--quiet", "--json"], format!("{doubt}resumed. {wait}{list}")),
+        (&["callback", "retry", "a-0"], format!("{callback}{wait}{look}")),
         // Deleted again, nothing is done twice.
-        (&["delete", "a-0", "--quiet"], String::new()),
+        (&["delete", "a-0", "--yes", "--quiet"], String::new()),
     ];
     std::thread::scope(|scope| {
         for (args, expected) in &cases {
             scope.spawn(move || {
-                let args = [args, &["--yes", "--timeout=7s"][..]].concat();
+                let args = [args, &["--timeout=7s"][..]].concat();
                 let (status, said) = interrupt_twice(&args);
                 assert_eq!(status, Some(130), "{args:?}: {said}");
                 assert!(said.ends_with(&**expected) && !(expected.is_empty() && said.contains("in flight")), "{said}");
