@@ -167,7 +167,7 @@ macro_rules! killed {
         $(#[test] fn $test() { survives($name); })*
 
         #[test]
-        fn each_operation_that_is_to_be_killed_is() {
+        fn each_operation_has_a_test_that_kills_it() {
             let named: Vec<&str> = OPERATIONS.iter().filter(|one| one.for_ten_kills > 0).map(|one| one.name).collect();
             assert_eq!(named, [$($name),*]);
         }
