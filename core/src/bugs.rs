@@ -137,8 +137,8 @@ mod list {
         ArchiveNotSynced,
         /// A line that a crash has torn is kept when an archive is continued.
         TornLineKept,
-        /// An archive that was removed is not missed.
-        RemovedArchiveNotMissed,
+        /// The removal of an archive is not noticed.
+        RemovedArchiveUnnoticed,
         /// A filter is not percent-encoded.
         FilterNotEncoded,
         /// A cursor is not percent-encoded.
@@ -181,9 +181,9 @@ mod list {
         SettingsLost,
         /// Every 404 says that a run is not there.
         NotFoundTakenAsAbsent,
-        /// A lock file that was removed is not missed.
-        LockLossNotMissed,
-        /// A change of the archive is not missed.
-        ChangedArchiveNotMissed,
+        /// The loss of a lock is not noticed.
+        LockLossUnnoticed,
+        /// A change of the archive is not noticed.
+        ChangedArchiveUnnoticed,
     }
 }

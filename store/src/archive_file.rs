@@ -217,11 +217,11 @@ impl<D: Disk> ArchiveFile<D> {
         if !self.regular {
             return Ok(());
         }
-        if !self.disk.is_at(&self.file, &self.path).map_err(Problem::Unverifiable)? && !bug!(RemovedArchiveNotMissed) {
+        if !self.disk.is_at(&self.file, &self.path).map_err(Problem::Unverifiable)? && !bug!(RemovedArchiveUnnoticed) {
             return Err(Problem::Moved);
         }
         let now = self.disk.entry(&self.file).map_err(Problem::Unverifiable)?;
-        if now.len == self.len || bug!(ChangedArchiveNotMissed) { Ok(()) } else { Err(Problem::Changed) }
+        if now.len == self.len || bug!(ChangedArchiveUnnoticed) { Ok(()) } else { Err(Problem::Changed) }
     }
 }
 

@@ -150,7 +150,7 @@ impl<D: Disk> CheckpointFile<D> {
     fn check_lock(&self) -> Result<(), StoreError> {
         match self.disk.is_at(&self.lock, &self.beside.lock) {
             Ok(true) => Ok(()),
-            Ok(false) if bug!(LockLossNotMissed) => Ok(()),
+            Ok(false) if bug!(LockLossUnnoticed) => Ok(()),
             Ok(false) => Err(Problem::Moved.at(&self.beside.lock)),
             Err(error) => Err(Problem::Unverifiable(error).at(&self.beside.lock)),
         }

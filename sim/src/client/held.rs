@@ -38,7 +38,7 @@ impl Held {
         let is_edited = self.context.world.machine.meddled(&checkpoint_path()).iter().any(is_edited);
         match Checkpoint::from_json(&text) {
             Ok(_) if is_edited => {
-                self.context.world.violated("a changed checkpoint is missed: it is continued".to_owned());
+                self.context.world.violated("a changed checkpoint is refused: it is continued".to_owned());
                 Err(End::GivenUp)
             }
             Err(_) if is_edited => Err(End::GivenUp),

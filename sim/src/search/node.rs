@@ -153,7 +153,7 @@ impl<S: Subject> Node<S> {
                     self.break_promise(format!("lanes hold: {open} requests on {} lanes", self.case.lanes));
                 }
             }
-            Step::WaitUntil(at) => self.break_promise(format!("no needless wait: until {at:?}")),
+            Step::WaitUntil(at) => self.break_promise(format!("no wait is needless: until {at:?}")),
             Step::AwaitResponse => {
                 if self.batch.is_none() && self.in_flight.iter().all(|flight| flight.id.is_none()) {
                     self.break_promise("it ends: it awaits a response, and nothing is in flight");

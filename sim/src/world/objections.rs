@@ -54,7 +54,7 @@ impl World {
             *sent += 1;
             // The checkpoints of as many requests may have been written just before, all at one time.
             return (*sent > self.schedule.lanes())
-                .then(|| "a lost lock is missed: further requests are sent without it".to_owned());
+                .then(|| "a lost lock is noticed: further requests are sent without it".to_owned());
         }
         by_us(&archive_path()).find(|meddled| matches!(meddled.how, Meddling::Appended(_)))?;
         let files = self.machine.files();
@@ -65,7 +65,7 @@ impl World {
         let runs = asked.ids.iter().filter_map(|id| state.runs.get(id));
         let mut lines = runs.map(|run| self.population.run(*run).to_json());
         let is_after = lines.any(|line| after.lines().any(|other| other == line));
-        is_after.then(|| "a changed archive is missed: what was stored after the change is deleted".to_owned())
+        is_after.then(|| "a changed archive is noticed: what was stored after the change is deleted".to_owned())
     }
 
     /// What is wrong with the dates of a request: "until now" means the present of the process that has resolved it.
