@@ -229,7 +229,7 @@ fn often(random: &mut Random, at: u64) -> Property {
     }
 }
 
-/// A third of the histories has no faults, a third has a few, and a third has a storm as well.
+/// A third of the histories has no faults, not quite a half has a few, and a fifth has a storm as well.
 fn fates(random: &mut Random, items: &mut Vec<Item>) {
     if random.chance(33) {
         return;
