@@ -70,7 +70,7 @@ pub(crate) fn must_end_well(world: &World, end: Option<End>) -> bool {
 
 /// Whether the operation has no counts: its settings are wrong, or it ended before its store was read.
 fn has_not_begun(halt: &Halt, claim: &Claim) -> bool {
-    let is_unread = claim.totals == Totals::default() && matches!(halt, Halt::Stopped | Halt::StoreFailed(_));
+    let is_unread = claim.totals == Totals::default() && matches!(halt, Halt::StoreFailed(_));
     is_unread || matches!(halt, Halt::InvalidSetting { .. })
 }
 
