@@ -66,7 +66,13 @@ pub(super) async fn start<O: StartOperation>(context: &Arc<Context>) -> End {
         }
     };
     let mut settlements = settlements.into_iter();
-    let found = move |_: InDoubt<'_>| settlements.next().unwrap_or(Settlement::Applied);
+    let world = Arc::clone(&context.world);
+    let found = move |in_doubt: InDoubt<'_>| {
+        settlements.next().unwrap_or_else(|| {
+            world.violated(format!("a person settles each doubt: nobody was told of {in_doubt:?}"));
+            Settlement::Applied
+        })
+    };
     match context.drive(context.client.prepare(builder).checkpoint(held).settle_each(found)).await {
         Some(outcome) => End::of_bulk(outcome, |totals| context.claim(totals)),
         None => End::Left,
