@@ -3,16 +3,17 @@
 //!
 //! It knows nothing of archives and checkpoints.
 
+mod life;
 mod meddling;
 mod touch;
 
+pub(crate) use self::life::Life;
 pub(crate) use self::touch::{Meddled, Meddling};
 use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use upstash_dlq_store::{Access, Disk, Entry, Kind};
 
@@ -33,24 +34,6 @@ pub(crate) enum Trouble {
     PowerAfter,
 }
 
-/// Whether a process still runs. A dead one changes nothing any more, whatever its code goes on to do.
-#[derive(Clone, Debug)]
-pub(crate) struct Life(Arc<AtomicBool>);
-
-impl Life {
-    pub(crate) fn new() -> Self {
-        Self(Arc::new(AtomicBool::new(true)))
-    }
-
-    pub(crate) fn is_alive(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-
-    pub(crate) fn end(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
-}
-
 /// What the machine writes at a time, in bytes.
 const PAGE: usize = 4096;
 
@@ -69,6 +52,13 @@ impl Part {
     }
 }
 
+/// Who has a file locked.
+#[derive(Clone, Copy, Debug)]
+struct Lock {
+    handle: u64,
+    process: u32,
+}
+
 #[derive(Debug, Default)]
 struct Inode {
     /// What a reader sees.
@@ -80,7 +70,7 @@ struct Inode {
     /// Where the bytes lie that a failed sync has left. They never come to the disk, whatever later syncs say.
     doomed: Option<Range<usize>>,
     /// The open file that has it locked.
-    locked_by: Option<u64>,
+    locked_by: Option<Lock>,
 }
 
 /// A change of names that a loss of power may undo.
@@ -270,7 +260,7 @@ impl ProcessDisk {
         }
         let number = state.steps;
         state.steps += 1;
-        let meddled = state.meddle(number, self.process);
+        let meddled = state.meddle(number);
         meddled.into_iter().for_each(|told| self.trace.add(|| told));
         let trouble = state.troubles.get(&number).copied();
         self.trace.add(|| {
@@ -400,9 +390,9 @@ impl Disk for ProcessDisk {
         self.look(|state| {
             let handle = file.handle;
             let inode = state.inode(file)?;
-            let is_ours = inode.locked_by.is_none_or(|by| by == handle);
+            let is_ours = inode.locked_by.is_none_or(|lock| lock.handle == handle);
             if is_ours {
-                inode.locked_by = Some(handle);
+                inode.locked_by = Some(Lock { handle, process: self.process });
             }
             Ok(is_ours)
         })
@@ -485,7 +475,7 @@ impl Drop for SimFile {
     fn drop(&mut self) {
         let mut state = self.machine.lock();
         if let Some(inode) = state.inodes.get_mut(self.inode) {
-            if inode.locked_by == Some(self.handle) {
+            if inode.locked_by.is_some_and(|lock| lock.handle == self.handle) {
                 inode.locked_by = None;
             }
         }

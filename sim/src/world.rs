@@ -1,6 +1,7 @@
 //! One history's world: the service, what was asked of it, and what it really did.
 
 mod objections;
+mod operations;
 mod pace;
 
 use self::pace::Pace;
@@ -254,6 +255,7 @@ impl World {
             effects: Vec::new(),
         };
         let objections = [
+            self.objection_to_operation(request, &asked),
             self.objection(request, &asked, &query),
             self.objection_to_times(&query),
             self.objection_after_a_stop(process),
@@ -295,7 +297,7 @@ impl World {
             let fate = fate.map_or(String::new(), |fate| format!("   !! {fate:?}"));
             format!("p{} #{number} {} {target}{fate}", process.number, request.method())
         });
-        let lanes = self.schedule.lanes() + usize::from(process.words == Some(Words::Lanes));
+        let lanes = self.lanes_of(process);
         if in_flight > lanes {
             self.violated(format!("lanes hold: {in_flight} requests are in flight on {lanes} lanes"));
         }

@@ -13,11 +13,12 @@ impl Machine {
 
 impl State {
     /// Does what is to be done before this step. Nothing if the file is not there.
-    pub(super) fn meddle(&mut self, step: u64, process: u32) -> Option<String> {
+    pub(super) fn meddle(&mut self, step: u64) -> Option<String> {
         let (path, how) = self.meddlings.remove(&step)?;
         let at = *self.names.get(&path)?;
         let inode = self.inodes.get_mut(at)?;
         let before = inode.on_the_disk(inode.synced);
+        let holder = inode.locked_by.map(|lock| lock.process);
         match &how {
             Meddling::Removed => {
                 self.names.remove(&path);
@@ -44,7 +45,7 @@ impl State {
         let now = self.names.get(&path).and_then(|at| self.inodes.get(*at));
         let after = now.map(|inode| inode.bytes.clone()).unwrap_or_default();
         let told = format!("  disk: somebody meddles with {}: {how:?}", path.display());
-        self.meddled.push(Meddled { path, how, process, before, after });
+        self.meddled.push(Meddled { path, how, holder, before, after });
         Some(told)
     }
 }

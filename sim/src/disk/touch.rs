@@ -18,8 +18,8 @@ pub(crate) enum Meddling {
 pub(crate) struct Meddled {
     pub(crate) path: PathBuf,
     pub(crate) how: Meddling,
-    /// The process whose step it came before.
-    pub(crate) process: u32,
+    /// The process that had the file locked.
+    pub(crate) holder: Option<u32>,
     /// What was on the disk before.
     pub(crate) before: Vec<u8>,
     /// What the file holds since then.

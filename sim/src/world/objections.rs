@@ -4,6 +4,7 @@ use crate::disk::Meddling;
 use crate::population::RunIndex;
 use crate::schedule::Words;
 use crate::schedule::{Driving, Item, Settings, Target, Work};
+use crate::world::operations::id_in_the_path;
 use crate::world::{Asked, FOREIGN, OTHER_TOKEN, Process, World, archive_path, lock_path};
 use http::{Method, Request};
 use std::collections::BTreeMap;
@@ -41,20 +42,27 @@ impl World {
         (settings != wanted).then(|| format!("settings are sent as they were given: {settings:?}, not {wanted:?}"))
     }
 
+    /// How many requests this process may have in flight at once.
+    pub(super) fn lanes_of(&self, process: &Process) -> usize {
+        self.schedule.lanes() + usize::from(process.words == Some(Words::Lanes))
+    }
+
     /// What is wrong with a request that changes something after somebody has meddled with a file that protects it.
     pub(super) fn objection_to_meddling(&self, process: &Process, asked: &Asked) -> Option<String> {
         if asked.method == Method::GET {
             return None;
         }
-        let by_us =
-            |path: &Path| self.machine.meddled(path).into_iter().filter(|meddled| meddled.process == process.number);
+        let by_us = |path: &Path| {
+            self.machine.meddled(path).into_iter().filter(|meddled| meddled.holder == Some(process.number))
+        };
         if by_us(&lock_path()).next().is_some() {
             let mut state = self.lock();
             let sent = state.after_lock.entry(process.number).or_default();
             *sent += 1;
-            // The checkpoints of as many requests may have been written just before, all at one time.
-            return (*sent > self.schedule.lanes())
-                .then(|| "a lost lock is noticed: further requests are sent without it".to_owned());
+            // A request's checkpoint may have been written just before. One that saves without waiting may have written those
+            // of all lanes.
+            let most = if self.schedule.work() == Work::ResumeListed { self.lanes_of(process) } else { 1 };
+            return (*sent > most).then(|| "a lost lock is noticed: further requests are sent without it".to_owned());
         }
         by_us(&archive_path()).find(|meddled| matches!(meddled.how, Meddling::Appended(_)))?;
         let files = self.machine.files();
@@ -97,11 +105,10 @@ impl World {
     /// What is wrong with a request, whatever becomes of it.
     pub(super) fn objection(&self, request: &Request<()>, asked: &Asked, query: &[(String, String)]) -> Option<String> {
         let target = self.schedule.target();
+        if let Some(id) = id_in_the_path(request.uri().path()) {
+            return self.objection_to_one(&target, &id, query);
+        }
         if asked.ids.is_empty() {
-            let is_one = request.uri().path() != "/v2/workflows/dlq" && request.method() == Method::GET;
-            if is_one {
-                return None;
-            }
             if self.schedule.work() == Work::Archive && asked.method == Method::DELETE {
                 return Some("archived first: an archived delete deletes by filter".into());
             }
