@@ -202,14 +202,6 @@ impl Machine {
         }
     }
 
-    /// Somebody else removes a file, and that is on the disk at once.
-    pub(crate) fn remove(&self, path: &Path) {
-        let mut state = self.lock();
-        state.names.remove(path);
-        state.lasting_names.remove(path);
-        state.unsynced.retain(|change| !matches!(change, NameChange::Set(other, _) if other == path));
-    }
-
     /// Kills all processes. What they wrote stays.
     pub(crate) fn kill(&self) {
         let mut state = self.lock();

@@ -127,21 +127,31 @@ impl History<'_> {
     }
 
     fn lost_from_the_archive(&self, world: &World) -> Option<String> {
-        if self.schedule.work() != Work::Archive || self.schedule.hurts_archive() {
+        if self.schedule.work() != Work::Archive {
             return None;
         }
         let files = world.machine.files();
         let archive = files.iter().find(|(path, _)| *path == archive_path()).map(|(_, bytes)| bytes.as_slice());
         let text = String::from_utf8_lossy(archive.unwrap_or_default()).into_owned();
         let lines: BTreeSet<&str> = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).collect();
+        if world.must_have_foreign_line() && !lines.iter().any(|line| world.is_foreign(line)) {
+            return Some("the line that somebody else has appended is not there".into());
+        }
         let all: Vec<String> = self.facts.came.iter().map(|index| world.population.run(*index).to_json()).collect();
         // A sync that fails and a loss of power leave zeros in lines that nobody has acknowledged.
         let is_hurt =
             self.schedule.items.iter().any(|item| matches!(item, Item::Disk(_, Trouble::Fails | Trouble::Partial)));
-        if let Some(line) = lines.iter().filter(|_| !is_hurt).find(|line| !all.iter().any(|json| json == *line)) {
+        if let Some(line) = lines
+            .iter()
+            .filter(|line| !is_hurt && !world.is_foreign(line))
+            .find(|line| !all.iter().any(|json| json == *line))
+        {
             return Some(format!("a line is not what the server sent: {line:?}"));
         }
-        let lost = self.effects().find(|index| !lines.contains(world.population.run(*index).to_json().as_str()))?;
+        // What somebody else has taken away was there when its runs were deleted.
+        let taken = world.taken_lines();
+        let is_lost = |json: &str| !lines.contains(json) && !taken.contains(json);
+        let lost = self.effects().find(|index| is_lost(&world.population.run(*index).to_json()))?;
         Some(format!("run {lost} was deleted, and is not there"))
     }
 
@@ -259,10 +269,12 @@ impl History<'_> {
     }
 
     fn wrong_archived(&self, claim: &Claim, world: &World) -> Option<String> {
-        if self.schedule.work() != Work::Archive || self.schedule.hurts_archive() {
+        if self.schedule.work() != Work::Archive {
             return None;
         }
-        let lines = world.lasting_lines(&archive_path()).len() as u64;
+        let mut lines = world.lasting_lines(&archive_path());
+        lines.extend(world.taken_lines());
+        let lines = lines.iter().filter(|line| !world.is_foreign(line)).count() as u64;
         (claim.archived > lines).then(|| format!("{} are said to be archived, and {lines} are", claim.archived))
     }
 

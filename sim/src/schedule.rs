@@ -385,16 +385,6 @@ impl Schedule {
         self.items.contains(&Item::SettlesOne)
     }
 
-    pub(crate) fn meddles(&self, with: impl Fn(Touched) -> bool) -> bool {
-        self.items.iter().any(|item| matches!(item, Item::Meddles(_, touched) if with(*touched)))
-    }
-
-    /// Whether somebody removes or changes the archive.
-    pub(crate) fn hurts_archive(&self) -> bool {
-        self.meddles(|touched| matches!(touched, Touched::ArchiveReplaced | Touched::ArchiveAppended))
-            || self.items.iter().any(|item| matches!(item, Item::ArchiveRemoved { .. }))
-    }
-
     pub(crate) fn clock_step(&self) -> i64 {
         self.get(0, |item| if let Item::ClockStep { by_ms } = item { Some(*by_ms) } else { None })
     }

@@ -1,13 +1,15 @@
 //! One history's world: the service, what was asked of it, and what it really did.
 
+mod meddling;
 mod objections;
 mod operations;
 mod pace;
 
+use self::meddling::meddlings;
 use self::pace::Pace;
-use crate::disk::{Life, Machine, Meddling};
+use crate::disk::{Life, Machine};
 use crate::population::{BASE, Population, RunIndex};
-use crate::schedule::{Fate, Item, Property, Schedule, Touched, Words};
+use crate::schedule::{Fate, Item, Property, Schedule, Words};
 use crate::service::config_of;
 use crate::trace::Trace;
 use http::header::AUTHORIZATION;
@@ -87,8 +89,6 @@ struct State {
     violations: Vec<String>,
     /// What each cursor was given out for.
     cursors: HashMap<String, BTreeSet<String>>,
-    /// What was in the archive when somebody removed it.
-    removed: BTreeSet<String>,
     /// The present of the process that has resolved the selection's times, in milliseconds since the epoch.
     resolved_at: Option<i64>,
     /// From now on nothing goes wrong.
@@ -142,7 +142,6 @@ impl World {
             processes: 0,
             violations: Vec::new(),
             cursors: HashMap::new(),
-            removed: BTreeSet::new(),
             resolved_at: None,
             is_calm: false,
         };
@@ -229,8 +228,8 @@ impl World {
         state.holders.insert(process.number, process.life.clone());
         // Whoever opens an archive after somebody has removed it has another file.
         // Whoever locks another lock file has another lock.
-        let is_locked = |touched| matches!(touched, Touched::LockRemoved | Touched::LockReplaced);
-        if state.holders.len() > 1 && !self.schedule.hurts_archive() && !self.schedule.meddles(is_locked) {
+        if state.holders.len() > 1 && !self.machine.was_taken(&archive_path()) && !self.machine.was_taken(&lock_path())
+        {
             let who: Vec<u32> = state.holders.keys().copied().collect();
             drop(state);
             self.violated(format!("one process has the file: {who:?} have it open at the same time"));
@@ -383,14 +382,6 @@ impl World {
         response
     }
 
-    /// Somebody removes the archive.
-    pub(crate) fn remove_archive(&self) {
-        self.say(|| "somebody removes the archive".into());
-        let lines = self.lasting_lines(&archive_path());
-        self.lock().removed.extend(lines);
-        self.machine.remove(&archive_path());
-    }
-
     /// Somebody else deletes a run.
     pub(crate) fn delete(&self, index: RunIndex) {
         let id: String = form_urlencoded::byte_serialize(self.population.id_of(index).as_bytes()).collect();
@@ -479,21 +470,4 @@ fn purpose_of(request: &Request<()>) -> String {
     let query = request.uri().query().unwrap_or_default();
     let kept = query.split('&').filter(|pair| !pair.starts_with("cursor=") && !pair.starts_with("count="));
     format!("{} {} {}", request.method(), request.uri().path(), kept.collect::<Vec<_>>().join("&"))
-}
-
-/// What somebody else does to files, by the step before which it happens.
-fn meddlings(schedule: &Schedule) -> BTreeMap<u64, (PathBuf, Meddling)> {
-    let meddling = |touched| match touched {
-        Touched::LockRemoved => (lock_path(), Meddling::Removed),
-        Touched::LockReplaced => (lock_path(), Meddling::Replaced(Vec::new())),
-        Touched::ArchiveReplaced => (archive_path(), Meddling::Replaced(FOREIGN.into())),
-        Touched::ArchiveAppended => (archive_path(), Meddling::Appended(FOREIGN.into())),
-        Touched::CheckpointEdited => (checkpoint_path(), Meddling::Edited),
-        Touched::CheckpointRemoved => (checkpoint_path(), Meddling::Removed),
-    };
-    let of = |item: &Item| match item {
-        Item::Meddles(step, touched) => Some((*step, meddling(*touched))),
-        _ => None,
-    };
-    schedule.items.iter().filter_map(of).collect()
 }

@@ -40,7 +40,7 @@ impl Drop for Held {
 /// file: a person looks, sees that nothing was deleted, and removes it.
 fn refused(context: &Context, error: &StoreError) -> End {
     if matches!(error.problem, Problem::NotAnArchive(_)) {
-        if context.world.has_done_something() && !context.world.schedule.hurts_archive() {
+        if context.world.has_done_something() && !context.world.is_archive_overwritten() {
             context.world.violated(format!("what is deleted is in the archive: it is refused, {error}"));
         }
         context.world.machine.remove(&archive_path());

@@ -18,6 +18,8 @@ pub(crate) enum Meddling {
 pub(crate) struct Meddled {
     pub(crate) path: PathBuf,
     pub(crate) how: Meddling,
+    /// Whether the name of the file would survive a loss of power.
+    pub(crate) is_lasting: bool,
     /// The process that had the file locked.
     pub(crate) holder: Option<u32>,
     /// What was on the disk before.

@@ -138,11 +138,7 @@ impl World {
         if self.schedule.work() == Work::Archive && asked.method == Method::DELETE {
             let mut lasting = self.lasting_lines(&archive_path());
             // What was stored before somebody removed it may be deleted: it was there when it was looked at.
-            lasting.extend(self.lock().removed.iter().cloned());
-            for meddled in self.machine.meddled(&archive_path()) {
-                let text = String::from_utf8_lossy(&meddled.before).into_owned();
-                lasting.extend(text.lines().map(str::to_owned));
-            }
+            lasting.extend(self.taken_lines());
             let missing = indexes.values().find(|index| !lasting.contains(&self.population.run(**index).to_json()));
             return missing
                 .map(|index| format!("archived first: run {index} is deleted and is not in the archive on the disk"));

@@ -1,0 +1,59 @@
+//! What somebody else does to the files, and what has to be there all the same.
+
+use crate::disk::Meddling;
+use crate::schedule::{Item, Schedule, Touched};
+use crate::world::{FOREIGN, World, archive_path, checkpoint_path, lock_path};
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+/// What somebody else does to files, by the step before which it happens.
+pub(super) fn meddlings(schedule: &Schedule) -> BTreeMap<u64, (PathBuf, Meddling)> {
+    let meddling = |touched| match touched {
+        Touched::LockRemoved => (lock_path(), Meddling::Removed),
+        Touched::LockReplaced => (lock_path(), Meddling::Replaced(Vec::new())),
+        Touched::ArchiveReplaced => (archive_path(), Meddling::Replaced(FOREIGN.into())),
+        Touched::ArchiveAppended => (archive_path(), Meddling::Appended(FOREIGN.into())),
+        Touched::CheckpointEdited => (checkpoint_path(), Meddling::Edited),
+        Touched::CheckpointRemoved => (checkpoint_path(), Meddling::Removed),
+    };
+    let of = |item: &Item| match item {
+        Item::Meddles(step, touched) => Some((*step, meddling(*touched))),
+        _ => None,
+    };
+    schedule.items.iter().filter_map(of).collect()
+}
+
+impl World {
+    /// Somebody removes the archive.
+    pub(crate) fn remove_archive(&self) {
+        self.say(|| "somebody removes the archive".into());
+        self.machine.remove(&archive_path());
+    }
+
+    /// The whole lines that were in the archives that somebody has taken away.
+    pub(crate) fn taken_lines(&self) -> BTreeSet<String> {
+        let meddled = self.machine.meddled(&archive_path());
+        let texts = meddled.iter().map(|meddled| String::from_utf8_lossy(&meddled.before));
+        let whole = |text: &str| -> Vec<String> {
+            text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
+        };
+        texts.flat_map(|text| whole(&text)).collect()
+    }
+
+    /// Whether somebody else has written this line into the archive. It may follow the beginning of another one.
+    pub(crate) fn is_foreign(&self, line: &str) -> bool {
+        line.ends_with(FOREIGN.trim_end()) && !self.machine.meddled(&archive_path()).is_empty()
+    }
+
+    /// Whether somebody else has written into the archive, or put another one in its place.
+    pub(crate) fn is_archive_overwritten(&self) -> bool {
+        self.machine.meddled(&archive_path()).iter().any(|meddled| meddled.how != Meddling::Removed)
+    }
+
+    /// Whether the line that somebody else has appended to the archive has to be there.
+    pub(crate) fn must_have_foreign_line(&self) -> bool {
+        let meddled = self.machine.meddled(&archive_path());
+        let is_appended = |meddled: &Meddling| matches!(meddled, Meddling::Appended(_));
+        meddled.iter().all(|meddled| is_appended(&meddled.how)) && meddled.iter().any(|meddled| meddled.is_lasting)
+    }
+}
