@@ -343,8 +343,10 @@ impl History<'_> {
             // A response that is no message, in the place of one.
             Halt::UnusableMessage if self.server_lies() || self.fates().any(|fate| fate == Fate::NoCount) => None,
             Halt::InvalidSetting { .. } | Halt::Unbuildable(_) | Halt::UnusableMessage => Some(format!("{halt:?}")),
-            Halt::Mismatch { .. } if !self.schedule.has(is_ignored_by_listings) => Some(format!("{halt:?}")),
-            Halt::DatesIgnored if !self.schedule.has(is_ignored_by_listings) => Some(format!("{halt:?}")),
+            Halt::Mismatch { field, .. } if !self.may_mismatch(field) => Some(format!("{halt:?}")),
+            Halt::DatesIgnored if !self.listings_ignore("fromDate") && !self.listings_ignore("toDate") => {
+                Some(format!("{halt:?}"))
+            }
             // A server that says it deleted, and did not, still lists.
             Halt::StillListed
                 if !self.schedule.has(|property| matches!(property, Property::ListingLag(_)))
@@ -354,6 +356,24 @@ impl History<'_> {
             }
             _ => None,
         }
+    }
+
+    /// Whether the service ignores this part of a listing's query.
+    fn listings_ignore(&self, name: &str) -> bool {
+        self.schedule.has(|property| match property {
+            Property::ListingIgnoresDates => matches!(name, "fromDate" | "toDate"),
+            Property::ListingIgnoresTo => name == "toDate",
+            Property::ListingIgnoresLabels => name == "label",
+            Property::Ignores(Asks::Listing, ignored) => name == ignored,
+            _ => false,
+        })
+    }
+
+    /// Whether a run may be listed that does not match this field.
+    fn may_mismatch(&self, field: &str) -> bool {
+        // A run between two dates has one time that meets both. If none does, the first date is named.
+        let is_by_both = field == "fromDate" && matches!(self.schedule.target(), Target::Between { .. });
+        self.listings_ignore(field) || (is_by_both && self.listings_ignore("toDate"))
     }
 
     /// Nothing goes wrong at all, so the work has to be completed.
@@ -393,16 +413,6 @@ fn is_forced(item: &Item) -> bool {
             | Item::PowerLoss { .. }
             | Item::Meddles(..)
             | Item::Fate(_, Fate::KillBefore | Fate::KillAfter | Fate::PowerLossAfter)
-    )
-}
-
-fn is_ignored_by_listings(property: Property) -> bool {
-    matches!(
-        property,
-        Property::ListingIgnoresDates
-            | Property::ListingIgnoresTo
-            | Property::ListingIgnoresLabels
-            | Property::Ignores(Asks::Listing, _)
     )
 }
 
