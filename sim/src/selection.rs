@@ -95,8 +95,13 @@ impl Target {
         filter.build().ok().map(Selection::Filter)
     }
 
-    /// Whether the run may be acted on.
+    /// Whether the run may be acted on by some process.
     pub(crate) fn wants(&self, of: Population, index: RunIndex) -> bool {
+        self.wants_at(of, index, BASE + LONGEST_CLOCK_STEP)
+    }
+
+    /// Whether the run may be acted on if "until now" was resolved at `now`.
+    pub(crate) fn wants_at(&self, of: Population, index: RunIndex, now: i64) -> bool {
         if let Self::Ids(runs) = self {
             return runs.contains(&index);
         }
@@ -111,15 +116,16 @@ impl Target {
         };
         let conditions = self.conditions(of);
         let is_met = |name: &str| conditions.iter().filter(|(other, _)| *other == name).any(has);
-        let (from, to) = self.dates(of, BASE + LONGEST_CLOCK_STEP);
+        let (from, to) = self.dates(of, now);
         let at = of.created_at(index);
         conditions.iter().all(|(name, _)| is_met(name))
             && from.is_none_or(|from| from <= at)
             && to.is_none_or(|to| at <= to)
     }
 
-    /// What is wrong with a request that asks for runs by filter with this query, if anything is.
-    pub(crate) fn objection(&self, of: Population, query: &[(String, String)]) -> Option<String> {
+    /// What is wrong with a request that asks for runs by filter with this query, if anything is. `now`: when "until now" was
+    /// resolved.
+    pub(crate) fn objection(&self, of: Population, now: i64, query: &[(String, String)]) -> Option<String> {
         let is_condition = |name: &str| !matches!(name, "fromDate" | "toDate" | "count" | "cursor");
         let mut asked: Vec<(&str, &str)> = query
             .iter()
@@ -133,7 +139,7 @@ impl Target {
         let date = |wanted: &str| {
             query.iter().find(|(name, _)| name == wanted).and_then(|(_, value)| value.parse::<i64>().ok())
         };
-        let (oldest, newest) = self.dates(of, BASE + LONGEST_CLOCK_STEP);
+        let (oldest, newest) = self.dates(of, now);
         let is_right = !matches!(self, Self::Ids(_))
             && asked == wanted
             && oldest.is_none_or(|oldest| date("fromDate").is_some_and(|from| from >= oldest))

@@ -171,8 +171,13 @@ impl World {
 
     /// The wall clock of a client's process.
     pub(crate) fn client_wall_ms(&self, process: &Process) -> i64 {
+        self.client_wall_at_ms(process, self.elapsed_ms())
+    }
+
+    /// The wall clock of a client's process at this time of the history.
+    fn client_wall_at_ms(&self, process: &Process, at_ms: u64) -> i64 {
         let step = if process.number == 0 { 0 } else { self.schedule.clock_step() };
-        self.wall_ms().saturating_add(step).saturating_sub(self.schedule.clock_behind())
+        BASE.saturating_add_unsigned(at_ms).saturating_add(step).saturating_sub(self.schedule.clock_behind())
     }
 
     pub(crate) async fn sleep_until_ms(&self, at_ms: u64) {
@@ -255,8 +260,7 @@ impl World {
         };
         let objections = [
             self.objection_to_operation(request, &asked),
-            self.objection(request, &asked, &query),
-            self.objection_to_times(&query),
+            self.objection(process, request, &asked, &query),
             self.objection_after_a_stop(process),
             self.objection_to_words(process, request),
             self.objection_to_meddling(process, &asked),

@@ -76,15 +76,11 @@ impl World {
         is_after.then(|| "a changed archive is noticed: what was stored after the change is deleted".to_owned())
     }
 
-    /// What is wrong with the dates of a request: "until now" means the present of the process that has resolved it.
-    pub(super) fn objection_to_times(&self, query: &[(String, String)]) -> Option<String> {
-        let is_relative = self.schedule.target() == Target::RedUntilNow;
-        if !is_relative || !self.schedule.work().has_checkpoint() {
-            return None;
-        }
-        let to = query.iter().find(|(name, _)| name == "toDate").and_then(|(_, to)| to.parse::<i64>().ok())?;
-        let resolved_at = self.lock().resolved_at?;
-        (to > resolved_at).then(|| format!("times stay as they were: {to} is after {resolved_at}"))
+    /// When the times of the selection were resolved that this process uses. "Until now" means the present of the process that has
+    /// resolved it: with a checkpoint the first one, otherwise each one for itself.
+    fn resolved_at(&self, process: &Process) -> i64 {
+        let resolved = self.lock().resolved_at.filter(|_| self.schedule.work().has_checkpoint());
+        resolved.unwrap_or_else(|| self.client_wall_at_ms(process, process.began_ms))
     }
 
     /// What is wrong with a request of a process that was asked to stop.
@@ -103,8 +99,14 @@ impl World {
     }
 
     /// What is wrong with a request, whatever becomes of it.
-    pub(super) fn objection(&self, request: &Request<()>, asked: &Asked, query: &[(String, String)]) -> Option<String> {
-        let target = self.schedule.target();
+    pub(super) fn objection(
+        &self,
+        process: &Process,
+        request: &Request<()>,
+        asked: &Asked,
+        query: &[(String, String)],
+    ) -> Option<String> {
+        let (target, now) = (self.schedule.target(), self.resolved_at(process));
         if let Some(id) = id_in_the_path(request.uri().path()) {
             return self.objection_to_one(&target, &id, query);
         }
@@ -112,7 +114,7 @@ impl World {
             if self.schedule.work() == Work::Archive && asked.method == Method::DELETE {
                 return Some("archived first: an archived delete deletes by filter".into());
             }
-            return target.objection(self.population, query);
+            return target.objection(self.population, now, query);
         }
         if let Some((name, _)) = query.iter().find(|(name, _)| name != "dlqIds") {
             return Some(format!("nothing outside: a request by ids has {name}, too"));
@@ -125,7 +127,7 @@ impl World {
             (asked.ids.iter()).filter_map(|id| state.runs.get(id).map(|index| (id.as_str(), *index))).collect();
         for id in &asked.ids {
             let is_wanted = match indexes.get(id.as_str()) {
-                Some(index) => target.wants(self.population, *index),
+                Some(index) => target.wants_at(self.population, *index, now),
                 None => {
                     matches!(&target, Target::Ids(runs) if runs.iter().any(|run| self.population.id_of(*run) == *id))
                 }
