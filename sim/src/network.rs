@@ -31,7 +31,7 @@ impl AsyncTransport for Network {
             pending::<()>().await;
         }
         let (number, fate) = self.world.on_sent(&self.process, &request);
-        let mut flight = Flight { network: self, response: None };
+        let mut flight = Flight { network: self, request: &request, response: None };
         let result = self.deliver(number, fate, &request).await;
         flight.response = Some((result.as_ref().ok().map(quick), fate.is_some()));
         if !self.process.life.is_alive() {
@@ -51,6 +51,7 @@ impl AsyncTransport for Network {
 /// A request counts as in flight until this is dropped.
 struct Flight<'a> {
     network: &'a Network,
+    request: &'a Request<()>,
     /// What has come back, without its body, and whether something became of it. `None` if the client has given it up.
     response: Option<(Option<Response<Vec<u8>>>, bool)>,
 }
@@ -66,7 +67,7 @@ fn quick(response: &Response<Vec<u8>>) -> Response<Vec<u8>> {
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
         let (response, is_odd) = self.response.take().unwrap_or((None, true));
-        self.network.world.on_landed(&self.network.process, response.as_ref(), is_odd);
+        self.network.world.on_landed(&self.network.process, self.request, response.as_ref(), is_odd);
     }
 }
 

@@ -7,6 +7,7 @@ mod pace;
 
 use self::meddling::meddlings;
 use self::pace::Pace;
+pub(crate) use self::pace::{BASE_BACKOFF_MS, MAX_BACKOFF_MS};
 use crate::disk::{Life, Machine};
 use crate::population::{BASE, Population, RunIndex};
 use crate::schedule::{Fate, Item, Property, Schedule, Words};
@@ -307,10 +308,16 @@ impl World {
         (number, fate)
     }
 
-    pub(crate) fn on_landed(&self, process: &Process, response: Option<&Response<Vec<u8>>>, is_odd: bool) {
+    pub(crate) fn on_landed(
+        &self,
+        process: &Process,
+        request: &Request<()>,
+        response: Option<&Response<Vec<u8>>>,
+        is_odd: bool,
+    ) {
         let now = self.elapsed_ms();
         let mut state = self.lock();
-        state.paces.entry(process.number).or_default().on_landed(now, response, is_odd, &self.schedule);
+        state.paces.entry(process.number).or_default().on_landed(now, request, response, is_odd, &self.schedule);
         if let Some(in_flight) = state.in_flight.get_mut(&process.number) {
             *in_flight = in_flight.saturating_sub(1);
         }

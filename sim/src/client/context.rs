@@ -4,7 +4,7 @@ use crate::client::end::Claim;
 use crate::disk::{Life, ProcessDisk};
 use crate::network::Network;
 use crate::schedule::{Driving, Item, Settings, Target, Words};
-use crate::world::{OTHER_TOKEN, Process, World};
+use crate::world::{BASE_BACKOFF_MS, MAX_BACKOFF_MS, OTHER_TOKEN, Process, World};
 use futures_util::StreamExt;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::sync::Arc;
@@ -206,8 +206,8 @@ impl Context {
 fn policy(world: &World) -> RetryPolicy {
     RetryPolicy {
         max_attempts: NonZeroU32::new(world.schedule.attempts()).unwrap_or(NonZeroU32::MIN),
-        base: Duration::from_millis(100),
-        max_backoff: Duration::from_secs(2),
+        base: Duration::from_millis(BASE_BACKOFF_MS),
+        max_backoff: Duration::from_millis(MAX_BACKOFF_MS),
         max_wait: Duration::from_secs(4),
     }
 }

@@ -1,7 +1,11 @@
 //! When each process sends: not sooner than it may, and not later than it has a reason for. Time is virtual, so both are exact.
 
 use crate::schedule::{Driving, Item, Property, Schedule, Work};
-use http::Response;
+use http::{Method, Request, Response};
+use std::collections::BTreeMap;
+
+/// The longest random wait of the clients before their second attempt, in milliseconds.
+pub(crate) const BASE_BACKOFF_MS: u64 = 100;
 
 /// The longest random wait of the clients, in milliseconds.
 pub(crate) const MAX_BACKOFF_MS: u64 = 2_000;
@@ -19,6 +23,10 @@ pub(super) struct Pace {
     may_wait_until: u64,
     /// When a server asked to wait, and until when.
     asked: Option<(u64, u64)>,
+    /// A deletion came back oddly, so its runs may still be listed.
+    is_behind: bool,
+    /// How many attempts at a request have failed since one succeeded.
+    failed: BTreeMap<String, u32>,
 }
 
 impl Pace {
@@ -62,14 +70,30 @@ impl Pace {
     pub(super) fn on_landed(
         &mut self,
         now: u64,
+        request: &Request<()>,
         response: Option<&Response<Vec<u8>>>,
         is_odd: bool,
         schedule: &Schedule,
     ) {
         self.idle_since = now;
         let is_page = response.is_some_and(|response| response.status().is_success()) && !is_odd;
-        // A listing that lags is asked again after a while.
-        if !is_page || schedule.work() == Work::Archive {
+        let is_final = response.is_some_and(|response| response.status().is_client_error() && response.status() != 429);
+        // Its next attempt may ask for another number of runs.
+        let query = request.uri().query().unwrap_or_default();
+        let kept: Vec<&str> = query.split('&').filter(|pair| !pair.starts_with("count=")).collect();
+        let key = format!("{} {} {}", request.method(), request.uri().path(), kept.join("&"));
+        if is_page {
+            self.failed.remove(&key);
+        } else if !is_final {
+            let failed = self.failed.entry(key).or_default();
+            let longest = BASE_BACKOFF_MS.saturating_mul(2_u64.saturating_pow(*failed)).min(MAX_BACKOFF_MS);
+            *failed += 1;
+            self.may_wait(now + longest);
+        }
+        // A listing is asked again after a while if it lags, or if a server has said of a deletion what is not true.
+        self.is_behind |= is_odd && request.method() == Method::DELETE;
+        let lags = self.is_behind || schedule.has(|property| matches!(property, Property::ListingLag(_)));
+        if lags && is_page && request.method() == Method::GET && schedule.work() == Work::Archive {
             self.may_wait(now + MAX_BACKOFF_MS);
         }
         let seconds = response.filter(|response| response.status() == 429).and_then(|response| {
