@@ -118,9 +118,12 @@ impl Target {
         let is_met = |name: &str| conditions.iter().filter(|(other, _)| *other == name).any(has);
         let (from, to) = self.dates(of, now);
         let at = of.created_at(index);
+        // Nothing says which of its times the dates mean. Where the server ignores them, a run that was created before "now" counts
+        // as one up to now, even if it failed after it.
+        let earliest = if *self == Self::RedUntilNow { at.min(of.workflow_created_at(index)) } else { at };
         conditions.iter().all(|(name, _)| is_met(name))
             && from.is_none_or(|from| from <= at)
-            && to.is_none_or(|to| at <= to)
+            && to.is_none_or(|to| earliest <= to)
     }
 
     /// What is wrong with a request that asks for runs by filter with this query, if anything is. `now`: when "until now" was
