@@ -1,11 +1,13 @@
 //! One history's world: the service, what was asked of it, and what it really did.
 
+mod files;
 mod meddling;
 mod objections;
 mod operations;
 mod pace;
 
-use self::meddling::meddlings;
+use self::files::meddlings;
+pub(crate) use self::files::{FOREIGN, archive_path, checkpoint_path, lock_path};
 use self::pace::Pace;
 pub(crate) use self::pace::{BASE_BACKOFF_MS, MAX_BACKOFF_MS};
 use crate::disk::{Life, Machine};
@@ -16,7 +18,7 @@ use crate::trace::Trace;
 use http::header::AUTHORIZATION;
 use http::{Method, Request, Response};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -32,9 +34,6 @@ const TARGET: usize = 240;
 
 /// A second token of the account.
 pub(crate) const OTHER_TOKEN: &str = "another-token-of-the-account";
-
-/// What somebody else writes into an archive.
-pub(crate) const FOREIGN: &str = "{\"dlqId\":\"foreign\"}\n";
 
 /// One process of a client.
 #[derive(Clone, Debug)]
@@ -103,18 +102,6 @@ pub(crate) struct Facts {
     pub(crate) came: BTreeSet<RunIndex>,
     pub(crate) went: BTreeSet<RunIndex>,
     pub(crate) violations: Vec<String>,
-}
-
-pub(crate) fn checkpoint_path() -> PathBuf {
-    PathBuf::from("/data/dlq.json")
-}
-
-pub(crate) fn lock_path() -> PathBuf {
-    PathBuf::from("/data/.dlq.json.lock")
-}
-
-pub(crate) fn archive_path() -> PathBuf {
-    PathBuf::from("/data/kept.ndjson")
 }
 
 impl World {

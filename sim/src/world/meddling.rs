@@ -1,27 +1,8 @@
 //! What somebody else does to the files, and what has to be there all the same.
 
 use crate::disk::Meddling;
-use crate::schedule::{Item, Schedule, Touched};
-use crate::world::{FOREIGN, World, archive_path, checkpoint_path, lock_path};
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::PathBuf;
-
-/// What somebody else does to files, by the step before which it happens.
-pub(super) fn meddlings(schedule: &Schedule) -> BTreeMap<u64, (PathBuf, Meddling)> {
-    let meddling = |touched| match touched {
-        Touched::LockRemoved => (lock_path(), Meddling::Removed),
-        Touched::LockReplaced => (lock_path(), Meddling::Replaced(Vec::new())),
-        Touched::ArchiveReplaced => (archive_path(), Meddling::Replaced(FOREIGN.into())),
-        Touched::ArchiveAppended => (archive_path(), Meddling::Appended(FOREIGN.into())),
-        Touched::CheckpointEdited => (checkpoint_path(), Meddling::Edited),
-        Touched::CheckpointRemoved => (checkpoint_path(), Meddling::Removed),
-    };
-    let of = |item: &Item| match item {
-        Item::Meddles(step, touched) => Some((*step, meddling(*touched))),
-        _ => None,
-    };
-    schedule.items.iter().filter_map(of).collect()
-}
+use crate::world::{FOREIGN, World, archive_path};
+use std::collections::BTreeSet;
 
 impl World {
     /// Somebody removes the archive.
@@ -33,7 +14,8 @@ impl World {
     /// The whole lines that were in the archives that somebody has taken away.
     pub(crate) fn taken_lines(&self) -> BTreeSet<String> {
         let meddled = self.machine.meddled(&archive_path());
-        let texts = meddled.iter().map(|meddled| String::from_utf8_lossy(&meddled.before));
+        let taken = meddled.iter().filter(|meddled| !matches!(meddled.how, Meddling::Appended(_)));
+        let texts = taken.map(|meddled| String::from_utf8_lossy(&meddled.before));
         let whole = |text: &str| -> Vec<String> {
             text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
         };
