@@ -1,4 +1,4 @@
-//! `upstash-dlq-sim`: runs schedules by the million, replays one, and searches the small.
+//! `upstash-dlq-sim`: runs schedules by the million, replays one, and searches small cases.
 
 use clap::{ArgGroup, Parser};
 use std::num::ParseIntError;
@@ -35,11 +35,11 @@ struct Args {
     #[arg(long, value_name = "N", requires = "seed")]
     draw: Option<u32>,
 
-    /// Visit every state of the small: four runs, two lanes, three faults, one crash
+    /// Try the orders of events of small cases: four runs (twelve for a listing), two lanes, three faults, one crash
     #[arg(long)]
     search: bool,
 
-    /// The most states that are visited in each search
+    /// The most states that are visited in each case
     #[arg(long, value_name = "N", default_value_t = 200_000, requires = "search")]
     states: u64,
 
@@ -118,7 +118,7 @@ fn run_all(seeds: Range<u64>) -> bool {
 fn replay_command(seed: u64, kept: Option<&[usize]>) -> String {
     let numbers = kept.map(|kept| kept.iter().map(usize::to_string).collect::<Vec<_>>().join(","));
     let only = numbers.map_or(String::new(), |numbers| format!(" --only {numbers}"));
-    format!("cargo run --release -p upstash-dlq-sim -- --seed {seed}{only} --draw {DRAW}")
+    format!("cargo run --profile sim -p upstash-dlq-sim -- --seed {seed}{only} --draw {DRAW}")
 }
 
 fn replay(seed: u64, only: Option<&[usize]>, draw: Option<u32>) -> bool {

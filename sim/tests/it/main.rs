@@ -20,7 +20,7 @@ fn thousands_of_schedules_break_no_promise() {
 }
 
 #[test]
-fn every_order_of_the_smallest_breaks_no_promise() {
+fn a_bounded_search_breaks_no_promise() {
     let (size, most) = if is_deep() { ((4, 3, 1), 200_000) } else { ((2, 1, 1), 4_000) };
     let (mut states, mut whole) = (0, 0);
     for case in search::all(size.0, size.1, size.2) {
