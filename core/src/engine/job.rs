@@ -9,8 +9,11 @@ use http::{Request, Response};
 pub(crate) trait Job: Clone + Debug {
     type Page;
 
-    /// Returns how many runs the next request asks for: at most `allowance`. Zero if it changes nothing.
-    fn asks(&self, allowance: Option<u64>) -> u64;
+    /// Returns how many runs the next request asks for: at most `allowance`. Only plans with a maximum, and requests that can be
+    /// in doubt, need the number. No other job returns one.
+    fn asks(&self, _allowance: Option<u64>) -> u64 {
+        0
+    }
 
     /// Returns the request for the next page, which asks for so many runs.
     ///

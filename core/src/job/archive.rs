@@ -31,14 +31,6 @@ pub(crate) enum ArchivePart {
 impl Job for ArchiveJob {
     type Page = ArchivePart;
 
-    fn asks(&self, allowance: Option<u64>) -> u64 {
-        match self {
-            Self::List(job) => job.asks(allowance),
-            Self::Fetch(job) => job.asks(allowance),
-            Self::Delete(job) => job.asks(allowance),
-        }
-    }
-
     fn request(&self, endpoint: &Endpoint, asked: u64) -> Result<Request<()>, http::Error> {
         match self {
             Self::List(job) => job.request(endpoint, asked),

@@ -27,10 +27,6 @@ impl Job for FetchJob {
     /// `None` if the run is not in the DLQ.
     type Page = Option<DlqMessage>;
 
-    fn asks(&self, allowance: Option<u64>) -> u64 {
-        self.0.asks(allowance)
-    }
-
     fn request(&self, endpoint: &Endpoint, asked: u64) -> Result<Request<()>, http::Error> {
         self.0.request(endpoint, asked)
     }

@@ -30,10 +30,6 @@ impl ListJob {
 impl Job for ListJob {
     type Page = ListPage;
 
-    fn asks(&self, _allowance: Option<u64>) -> u64 {
-        0
-    }
-
     fn request(&self, endpoint: &Endpoint, _asked: u64) -> Result<Request<()>, http::Error> {
         self.list.page(endpoint, &self.prefix)
     }
