@@ -125,8 +125,8 @@ fn user(authority: &str) -> usize {
 
 /// Whether the last word so far is a URL, or the path of a request.
 fn in_url(shown: &str) -> bool {
-    let start = shown.rfind(|c: char| c.is_whitespace() || "\"'`<>()".contains(c)).map_or(0, |at| at + 1);
-    shown.get(start..).is_some_and(|word| word.contains("://") || word.starts_with('/'))
+    let last = shown.rsplit(|c: char| c.is_whitespace() || "\"'`<>()".contains(c)).next();
+    last.is_some_and(|word| word.contains("://") || word.starts_with('/'))
 }
 
 #[cfg(test)]
@@ -148,6 +148,11 @@ mod tests {
             ("https only: http://h:1/p?qstash_token=a%2Bb%2Fc%3Dd%2541&count=1", "https only: http://h:1/p?…"),
             ("(https://h/p?a=b), then", "(https://h/p?…), then"),
             ("/p?a=b", "/p?…"),
+            ("GET /p?a=b", "GET /p?…"),
+            ("proxy:\u{a0}https://h/p?a=b", "proxy:\u{a0}https://h/p?…"),
+            ("https://h/p is what? the base", "https://h/p is what? the base"),
+            ("https://h/ of me@example.com", "https://h/ of me@example.com"),
+            ("https://h of me@example.com", "https://h of me@example.com"),
             ("QSTASH_TOKEN=other&x", "qstash_token=…&x"),
             ("proxy http://me:pa@ss@proxy:3128/ said", "proxy http://…@proxy:3128/ said"),
             ("mail me@example.com?", "mail me@example.com?"),
