@@ -12,7 +12,7 @@ pub(crate) fn decode(text: &str) -> Option<Vec<u8>> {
     for group in digits.chunks(4) {
         let mut bits = 0_u32;
         for digit in group {
-            bits = bits << 6 | u32::from(value(*digit)?);
+            bits = bits * 64 + u32::from(value(*digit)?);
         }
         bits <<= 6 * (4 - group.len());
         let [_, all @ ..] = bits.to_be_bytes();

@@ -182,10 +182,11 @@ impl<O: BulkOperation> Bulk<O> {
         }
         let left = if bug!(BudgetRefilled) { config.max.map(core::num::NonZeroU64::get) } else { saved.left };
         let budget = Budget::resume(config.max, left);
+        let starts_runs = !O::RETRY_SAFE;
         let mut scheduler = Self::windows(config, saved.whole, budget, saved.pass);
         scheduler.resume_totals(totals);
         for lane in saved.lanes {
-            let in_circles = !O::RETRY_SAFE && lane.place.in_circles;
+            let in_circles = lane.place.in_circles && starts_runs;
             let job = scheduler.plan.job(lane.window, lane.place);
             let job = job.map_err(|halt| CheckpointError::Damaged(halt.to_string()))?;
             scheduler.resume_lane(job, left_behind(lane.request));
@@ -194,7 +195,7 @@ impl<O: BulkOperation> Bulk<O> {
             }
         }
         if scheduler.lanes().next().is_none() {
-            if bug!(FinishedBegunAgain) && !O::RETRY_SAFE {
+            if bug!(FinishedBegunAgain) && starts_runs {
                 scheduler.plan.begin_pass();
             }
             scheduler.plan.begin_pass_if_barren();
