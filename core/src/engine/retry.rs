@@ -128,6 +128,7 @@ impl SplitMix64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     #[test]
     fn waits_grow_jitter_and_end() {
@@ -155,6 +156,14 @@ mod tests {
         for expected in [6_457_827_717_110_365_317, 3_203_168_211_198_807_973, 9_817_491_932_198_370_423] {
             assert_eq!(random.next(), expected);
         }
+    }
+
+    #[test]
+    fn a_random_number_reaches_both_ends() {
+        let mut random = SplitMix64(1);
+        let numbers: Vec<u64> = (0..100).map(|_| random.up_to(2)).collect();
+        assert!([0, 1, 2].iter().all(|n| numbers.contains(n)) && numbers.iter().all(|n| *n <= 2), "{numbers:?}");
+        assert_eq!(random.up_to(0), 0);
     }
 
     #[test]

@@ -46,3 +46,21 @@ pub(crate) fn digest_of(text: &str) -> String {
     hash.bytes(text.as_bytes());
     hash.finish()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{digest_of, hash_of};
+
+    /// The digests as published with the algorithm. The shorter hash depends on both halves of them.
+    #[test]
+    fn the_hash_is_the_known_one() {
+        for (text, high, low) in [
+            ("", 0x6c62_272e_07bb_0142_u64, 0x62b8_2175_6295_c58d_u64),
+            ("a", 0xd228_cb69_6f1a_8caf, 0x7891_2b70_4e4a_8964),
+            ("foobar", 0x343e_1662_793c_64bf, 0x6f0d_3597_ba44_6f18),
+        ] {
+            assert_eq!(digest_of(text), alloc::format!("{high:016x}{low:016x}"));
+            assert_eq!(hash_of(text), high ^ low);
+        }
+    }
+}

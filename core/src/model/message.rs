@@ -468,6 +468,19 @@ mod tests {
         assert!(message.response_header().is_empty() && message.get("nothing").is_none());
     }
 
+    /// A server cannot fill the memory with one message's lists.
+    #[test]
+    fn a_list_has_so_many_entries_at_most() {
+        let texts: Vec<_> = (0..=MAX_ENTRIES).map(|n| alloc::format!("\"{n:04}\"")).collect();
+        let labels = texts.join(",");
+        let header: Vec<_> = texts.iter().map(|name| alloc::format!("{name}:[{labels}]")).take(3).collect();
+        let header = alloc::format!("{},{}", header.join(","), texts.join(":1,") + ":1");
+        let message = DlqMessage::parse(&alloc::format!(r#"{{"labels":[{labels}],"header":{{{header}}}}}"#)).unwrap();
+        assert_eq!((message.labels().len(), message.labels().last().unwrap().as_ref()), (MAX_ENTRIES, "0999"));
+        let header = message.header();
+        assert_eq!((header.len(), header[0].1.len()), (MAX_ENTRIES, MAX_ENTRIES));
+    }
+
     #[test]
     fn the_text_stays_as_it_was_sent() {
         let sent = " {\n \"z\" : 1.0000000000000000000001 ,\t\"a\":[ 9007199254740993, -0 ,1E+2],\"s\":\" a \\\" \\\\\", \"u\":\"\\u0041\\/é\" , \"e\":{ } }\r\n";

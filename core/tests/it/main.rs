@@ -18,6 +18,7 @@ mod interleavings;
 mod lanes;
 mod listing;
 mod one_lane;
+mod outcomes;
 mod query;
 mod results;
 mod saved;

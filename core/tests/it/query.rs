@@ -8,7 +8,7 @@ use upstash_dlq_core::model::FailureFunctionState;
 use upstash_dlq_core::selection::{FilterBuilder, Ids};
 use upstash_dlq_core::wire::Call;
 use upstash_dlq_core::wire::List;
-use upstash_dlq_core::{BulkDelete, DlqId, Endpoint, Filter, Selection, Token, UnixMillis};
+use upstash_dlq_core::{BulkDelete, BulkResume, DlqId, Endpoint, Filter, Selection, Token, UnixMillis};
 
 use crate::cases::cases;
 
@@ -278,6 +278,38 @@ fn the_longest_parts_still_fit_the_bound() {
         let len = request.uri().to_string().len();
         assert!(len <= 8_000, "token in the query: {in_query}, {len} bytes");
     }
+}
+
+/// Each request names as many ids as its URL may hold, whatever else is in it.
+#[test]
+fn a_batch_fills_its_url() {
+    const PAIR: usize = "&dlqIds=".len() + 200;
+    let token = || Token::new("to/ken").unwrap();
+    for endpoint in [
+        Endpoint::new("https://h", token()).unwrap(),
+        Endpoint::new("https://h/a/path/of/some/length", token()).unwrap(),
+        Endpoint::builder().token_in_query().build("https://h/a/path/of/some/length", token()).unwrap(),
+    ] {
+        for len in 1..=PAIR {
+            let ids = std::iter::once("a".repeat(len)).chain((0..60).map(|n| format!("{n:0200}")));
+            let ids = Selection::Ids(Ids::parse(ids).unwrap());
+            let OneStep::Send(request) = BulkDelete::builder(endpoint.clone(), ids).one().poll() else { panic!() };
+            let used = request.uri().to_string().len();
+            assert!((8_001 - PAIR..=8_000).contains(&used), "{used} bytes with a first id of {len}");
+        }
+    }
+}
+
+/// A request that posts says that it has no body. No other request says anything of one.
+#[test]
+fn only_a_post_has_a_length() {
+    let length = |request: &http::Request<()>| request.headers().get("content-length").cloned();
+    let OneStep::Send(resume) = BulkResume::builder(endpoint(), Selection::Everything).one().poll() else { panic!() };
+    assert_eq!((resume.method().as_str(), length(&resume)), ("POST", Some("0".parse().unwrap())));
+    let OneStep::Send(delete) = BulkDelete::builder(endpoint(), Selection::Everything).one().poll() else { panic!() };
+    assert_eq!((delete.method().as_str(), length(&delete)), ("DELETE", None));
+    let list = List::everything().to_request(&endpoint()).unwrap();
+    assert_eq!((list.method().as_str(), length(&list)), ("GET", None));
 }
 
 /// The largest filter with the longest cursor, token and base is still a request.

@@ -3,7 +3,7 @@
 use crate::world::endpoint;
 use std::error::Error;
 use upstash_dlq_core::client::transport::into_origin_form;
-use upstash_dlq_core::model::{EndpointError, FailureFunctionState, FieldError, Period};
+use upstash_dlq_core::model::{Cursor, EndpointError, FailureFunctionState, FieldError, Period};
 use upstash_dlq_core::selection::{Ids, Match, Shard};
 use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Selection, Token, UnixMillis};
 
@@ -122,10 +122,52 @@ fn a_message_shows_none_of_its_data() {
         r#"{"dlqId":"a","body":"s3cret","failureCallbackInfo":{"state":"CALLBACK_FAIL","responseBody":"s3cret"}}"#;
     let message = DlqMessage::parse(json).unwrap();
     let info = message.failure_callback_info().unwrap();
+    let shown = format!("{message:?}");
+    assert!(shown.contains("DlqMessage") && shown.contains("\"a\"") && !shown.contains("s3cret"), "{shown}");
     let shown = format!("{info:?}");
     assert!(shown.contains("FailureCallbackInfo") && shown.contains("Fail") && !shown.contains("s3cret"), "{shown}");
     assert_eq!(info.state(), Some(FailureFunctionState::Fail));
     assert!(endpoint().base_url().starts_with("http"), "and an endpoint has no secret in its address");
+    let shown = format!("{:?}", Endpoint::new("https://h/p", Token::new("s3cret").unwrap()).unwrap());
+    assert!(shown.contains("Endpoint") && shown.contains("https://h/p") && !shown.contains("s3cret"), "{shown}");
+}
+
+/// What is no message says so, and does not steer a terminal.
+#[test]
+fn an_error_of_a_message_says_what_it_is_not() {
+    let told = |json: &str| DlqMessage::parse(json).unwrap_err().to_string();
+    assert_eq!(told("[]"), "not a message, which is one JSON object: another kind of JSON");
+    assert!(told("{").starts_with("not a message, which is one JSON object: EOF while parsing"));
+}
+
+/// Any field can be read by the name that the API has for it.
+#[test]
+fn a_field_is_read_by_its_name() {
+    let message = DlqMessage::parse(r#"{"dlqId":"a","new":{"n":[1,null]},"new":7,"odd":1e999}"#).unwrap();
+    assert_eq!(message.get("dlqId"), Some("a".into()));
+    assert_eq!(message.get("new"), Some(7.into()), "the last of two counts");
+    assert_eq!((message.get("odd"), message.get("none")), (None, None));
+}
+
+/// What cannot be a cursor is refused where one is read.
+#[test]
+fn a_cursor_has_a_length() {
+    let read = |text: &str| serde_json::from_value::<Cursor>(text.into()).map_err(|error| error.to_string());
+    assert_eq!(read(&"c".repeat(Cursor::MAX_LEN)).unwrap().as_str().len(), 4_096);
+    assert_eq!(read("").unwrap_err(), "the cursor is empty");
+    assert_eq!(read(&"c".repeat(4_097)).unwrap_err(), "the cursor is longer than 4,096 bytes");
+}
+
+/// A transport goes around its proxy for these hosts, and for no others.
+#[test]
+fn a_loopback_host_is_known_as_one() {
+    let is_loopback = |url: &str| Endpoint::new(url, Token::new("t").unwrap()).unwrap().is_loopback();
+    for url in ["http://localhost", "http://127.0.0.1:8080", "https://127.8.9.1", "http://[::1]:9"] {
+        assert!(is_loopback(url), "{url}");
+    }
+    for url in ["https://qstash.upstash.io", "https://localhost.example.com", "https://128.0.0.1", "https://[::2]"] {
+        assert!(!is_loopback(url), "{url}");
+    }
 }
 
 /// A request for a transport over a connection of its own: the path alone, and the host in its header.

@@ -1,0 +1,86 @@
+//! What an outcome holds while an operation goes on, and at its end.
+
+use crate::one_lane::Respond;
+use crate::world::endpoint;
+use http::Response;
+use std::time::Duration;
+use upstash_dlq_core::engine::{RequestId, StoreFailure};
+use upstash_dlq_core::wire::{DeleteOne, Overrides, RestartOne};
+use upstash_dlq_core::{BulkDelete, Delivery, DlqId, Halt, Operation, Outcome, Selection, SingleCall, Step, Totals};
+
+fn sent<O: Operation>(operation: &mut O) -> RequestId {
+    let Step::Send(id, _) = operation.poll(Duration::ZERO) else { panic!("a request was expected") };
+    id
+}
+
+fn totals<O: Operation>(operation: &O) -> Totals {
+    operation.totals()
+}
+
+/// Runs that were affected, requests whose result is unknown, and what the halt says: each is enough.
+#[test]
+fn each_sign_of_a_change_is_enough() {
+    let lost = Halt::StoppedUnconfirmed;
+    for (affected, unconfirmed, halt, changed) in [
+        (0, 0, Halt::NoProgress, false),
+        (1, 0, Halt::NoProgress, true),
+        (0, 1, Halt::NoProgress, true),
+        (0, 0, lost.clone(), true),
+        (1, 1, lost, true),
+    ] {
+        let error = Outcome::halted(Totals::from_counts(affected, unconfirmed), halt).into_result().unwrap_err();
+        assert_eq!(error.may_have_changed(), changed, "{error}");
+    }
+}
+
+/// A checkpoint is there to go on. What is complete has none, and neither has what was stopped before its first request: it could
+/// replace a better one.
+#[test]
+fn only_what_can_go_on_has_a_checkpoint() {
+    let delete = || BulkDelete::builder(endpoint(), Selection::Everything).verify(false).build();
+    let stopped = || [Halt::Stopped, Halt::StoreFailed(StoreFailure::new("disk full"))];
+    for halt in stopped() {
+        assert_eq!(delete().outcome_halted(halt.clone()).checkpoint(), None, "{halt}");
+    }
+    assert!(delete().outcome_halted(Halt::NoProgress).checkpoint().is_some());
+    let mut begun = delete();
+    let id = sent(&mut begun);
+    begun.on_failure(id, Delivery::Unknown.into()).unwrap();
+    for halt in stopped() {
+        assert!(begun.outcome_halted(halt.clone()).checkpoint().is_some(), "{halt}");
+    }
+    let mut complete = delete();
+    let id = sent(&mut complete);
+    complete.respond(id, &Response::new(r#"{"deleted":0}"#)).unwrap();
+    let Step::Done(outcome) = complete.poll(Duration::ZERO) else { panic!("the end was expected") };
+    assert_eq!((&outcome.halted, outcome.totals.requests), (&None, 1));
+    assert_eq!(outcome.checkpoint(), None);
+}
+
+/// Whoever drives an operation reads what it has done, whichever operation it is.
+#[test]
+fn what_was_done_is_counted_while_it_goes_on() {
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
+    let id = sent(&mut delete);
+    assert_eq!((totals(&delete).unconfirmed, totals(&delete).pages), (1, 0), "it is in flight");
+    delete.respond(id, &Response::new(r#"{"deleted":3,"cursor":"c"}"#)).unwrap();
+    assert_eq!(totals(&delete).affected, 3);
+    assert_eq!(totals(&delete), delete.totals());
+    let mut call = SingleCall::builder(endpoint(), DeleteOne(DlqId::new("a").unwrap())).build();
+    let id = sent(&mut call);
+    call.respond(id, &Response::new("")).unwrap();
+    assert_eq!((call.totals().requests, call.totals().pages), (1, 1));
+    assert_eq!(totals(&call), call.totals());
+}
+
+/// A call that may have started its run says that it is one run.
+#[test]
+fn a_call_in_doubt_is_of_one_run() {
+    let restart = RestartOne { id: DlqId::new("a").unwrap(), overrides: Overrides::default() };
+    let mut call = SingleCall::builder(endpoint(), restart).build();
+    let id = sent(&mut call);
+    call.on_failure(id, Delivery::Unknown.into()).unwrap();
+    let Step::Done(Err(halt)) = call.poll(Duration::ZERO) else { panic!("the end was expected") };
+    assert!(matches!(halt, Halt::InDoubt { asked: 1, .. }), "{halt:?}");
+    assert!(halt.to_string().contains("1 run was"), "{halt}");
+}
