@@ -3,11 +3,11 @@
 use http::{Method, Response};
 use proptest::prelude::*;
 use serde_json::Value;
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::engine::InvalidState;
 use upstash_dlq_core::operation::{ArchiveOutcome, BulkBuilder};
-use upstash_dlq_core::selection::Match;
+use upstash_dlq_core::selection::{Ids, Match};
 use upstash_dlq_core::wire::Delete;
 use upstash_dlq_core::{
     ArchivedDelete, BulkDelete, DlqMessage, Endpoint, Event, Filter, Halt, Operation, RetryPolicy, Selection, Step,
@@ -297,4 +297,151 @@ fn an_archived_delete_keeps_its_rate_and_its_retries() {
     assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 1, .. })), "{outcome:?}");
     let error = outcome.into_result().unwrap_err();
     assert!(error.may_have_changed() && error.checkpoint().is_none(), "{error}");
+}
+
+/// A message of exactly so many bytes.
+fn message(id: &str, len: usize) -> String {
+    let head = format!(r#"{{"dlqId":"{id}","body":""#);
+    format!("{head}{}\"}}", "x".repeat(len - head.len() - 2))
+}
+
+/// What the service has of a run: nothing, if its name says so.
+fn fetched(id: &str, len: usize) -> Response<String> {
+    if id.starts_with("gone") {
+        return Response::builder().status(404).body(r#"{"error":"DLQ message not found"}"#.into()).unwrap();
+    }
+    Response::new(message(id, len))
+}
+
+/// Archives runs by their ids to the end. Returns how many messages each batch held.
+fn archive_ids(archived: &BulkBuilder<Delete>, len: usize) -> (Vec<usize>, ArchiveOutcome) {
+    let mut archived = archived.clone().build_archived().one();
+    let mut batches = Vec::new();
+    loop {
+        match archived.poll() {
+            ArchiveStep::Done(outcome) => return (batches, outcome),
+            ArchiveStep::Wait => panic!("nothing failed"),
+            ArchiveStep::Store(messages) => {
+                batches.push(messages.len());
+                archived.stored().unwrap();
+            }
+            ArchiveStep::Send(request) if request.method() == Method::DELETE => {
+                archived.on_response(&Response::new(r#"{"deleted":1}"#)).unwrap();
+            }
+            ArchiveStep::Send(request) => {
+                let id = request.uri().path().rsplit('/').next().unwrap();
+                archived.on_response(&fetched(id, len)).unwrap();
+            }
+        }
+    }
+}
+
+fn of_ids(ids: impl IntoIterator<Item = String>) -> BulkBuilder<Delete> {
+    BulkDelete::builder(endpoint(), Selection::Ids(Ids::parse(ids).unwrap()))
+}
+
+/// A batch has a bound in runs and one in bytes, whichever is reached first. The last batch has what is left.
+#[test]
+fn a_batch_of_ids_is_bounded() {
+    let ids = |n: usize| of_ids((0..n).map(|n| format!("id-{n}")));
+    for (n, len, expected) in
+        [(250, 100, vec![100, 100, 50]), (100, 100, vec![100]), (1, 100, vec![1]), (9, 1 << 20, vec![4, 4, 1])]
+    {
+        let (batches, outcome) = archive_ids(&ids(n), len);
+        assert_eq!(batches, expected, "{n} messages of {len} bytes");
+        assert!(outcome.verified && outcome.halted.is_none(), "{outcome:?}");
+        assert_eq!((outcome.archived, outcome.absent), (n as u64, 0));
+    }
+}
+
+/// Ids that are not there are counted, and a maximum leaves the rest of the list alone.
+#[test]
+fn an_archive_of_ids_tells_which_were_there() {
+    let ids = || of_ids(["gone-1", "a", "gone-2", "b", "c"].map(str::to_owned));
+    let (batches, outcome) = archive_ids(&ids(), 100);
+    assert_eq!((batches, outcome.archived, outcome.absent, outcome.verified), (vec![3], 3, 2, true));
+    let (batches, outcome) = archive_ids(&ids().max(NonZeroU64::new(4)), 100);
+    assert_eq!((batches, outcome.archived, outcome.absent, outcome.verified), (vec![2], 2, 2, false));
+    assert!(outcome.halted.is_none(), "{outcome:?}");
+    let (batches, outcome) = archive_ids(&of_ids(["gone".into()]), 100);
+    assert_eq!((batches.len(), outcome.archived, outcome.absent, outcome.verified), (0, 0, 1, true));
+}
+
+/// Fetches until a batch is there. Returns the ids that were asked for, and the number of the batch.
+fn next_batch(archived: &mut ArchivedDelete) -> (Vec<String>, u64) {
+    let mut asked = Vec::new();
+    loop {
+        let Step::Send(sent, request) = archived.poll(Duration::ZERO) else { panic!("a request was expected") };
+        let id = request.uri().path().rsplit('/').next().unwrap().to_owned();
+        let response = if request.method() == Method::DELETE {
+            Response::new(r#"{"deleted":1}"#.into())
+        } else {
+            asked.push(id.clone());
+            fetched(&id, 100)
+        };
+        let Ok(Event::Page(page)) = archived.respond(sent, &response) else { panic!() };
+        if let Some(batch) = page.batch {
+            return (asked, batch.number);
+        }
+    }
+}
+
+/// Ids of a batch that was not stored are fetched again, and those of no other batch.
+#[test]
+fn ids_that_were_not_stored_are_fetched_again() {
+    let ids = (0..100).map(|n| format!("id-{n}")).chain(["a".into(), "gone".into(), "b".into()]);
+    let mut archived = of_ids(ids).build_archived();
+    let (asked, first) = next_batch(&mut archived);
+    assert_eq!(asked.len(), 100);
+    archived.stored(first).unwrap();
+    for _ in 0..2 {
+        let (asked, number) = next_batch(&mut archived);
+        assert_eq!(asked, ["a", "gone", "b"]);
+        assert_eq!(archived.outcome_so_far().absent, 1);
+        archived.not_stored(number).unwrap();
+    }
+    assert_eq!(archived.outcome_so_far().archived, 100);
+}
+
+/// The requests that an archived delete makes for these pages of a listing, and how it ends.
+fn of_pages(delete: BulkBuilder<Delete>, pages: impl IntoIterator<Item = String>) -> (String, ArchiveOutcome) {
+    let mut archived = delete.build_archived().one();
+    let (mut pages, mut made) = (pages.into_iter(), String::new());
+    loop {
+        match archived.poll() {
+            ArchiveStep::Done(outcome) => return (made, outcome),
+            ArchiveStep::Wait => made.push('w'),
+            ArchiveStep::Store(_) => archived.stored().unwrap(),
+            ArchiveStep::Send(request) if request.method() == Method::GET => {
+                made.push('l');
+                archived.on_response(&Response::new(pages.next().expect("it lists on"))).unwrap();
+            }
+            ArchiveStep::Send(_) => {
+                made.push('d');
+                archived.on_response(&Response::new(r#"{"deleted":1}"#)).unwrap();
+            }
+        }
+    }
+}
+
+/// Without a last look, an archived delete ends with the page that ends the listing, and not before.
+#[test]
+fn without_verification_the_last_page_is_the_end() {
+    let pages =
+        || [r#"{"messages":[{"dlqId":"a"}],"cursor":"1"}"#, r#"{"messages":[{"dlqId":"b"}]}"#, r#"{"messages":[]}"#];
+    let delete = |verify| BulkDelete::builder(endpoint(), Selection::Everything).verify(verify);
+    let (made, outcome) = of_pages(delete(false), pages().map(str::to_owned));
+    assert_eq!((made.as_str(), outcome.verified, outcome.archived), ("ldld", false, 2));
+    let (made, outcome) = of_pages(delete(true), pages().map(str::to_owned));
+    assert_eq!((made.as_str(), outcome.verified, outcome.archived), ("ldldl", true, 2));
+}
+
+/// Page after page of a run that was deleted: a listing that lags does not lag for ever.
+#[test]
+fn a_listing_without_an_end_shows_nothing_new_only_so_long() {
+    let delete = || BulkDelete::builder(endpoint(), Selection::Everything);
+    let pages = (0..10_000).map(|n| format!(r#"{{"messages":[{{"dlqId":"a"}}],"cursor":"{n}"}}"#));
+    let (made, outcome) = of_pages(delete(), pages);
+    assert_eq!(outcome.halted, Some(Halt::StillListed));
+    assert_eq!((made.len(), outcome.archived), (2 + 1_000, 1));
 }
