@@ -40,3 +40,20 @@ impl Budget {
         self.is_spent() && self.max.is_some_and(|max| affected < max.get())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_is_spent_short_of_its_maximum_only_by_the_unknown() {
+        let mut budget = Budget::new(NonZeroU64::new(5));
+        assert!(!budget.is_spent() && !budget.is_spent_short_of_max(0));
+        budget.charge(7);
+        assert!(budget.is_spent());
+        assert_eq!([4, 5, 6].map(|affected| budget.is_spent_short_of_max(affected)), [true, false, false]);
+        budget.refund(9);
+        assert_eq!(budget.left(), Some(5), "no more than the maximum comes back");
+        assert!(!Budget::new(None).is_spent_short_of_max(0));
+    }
+}

@@ -199,6 +199,10 @@ mod tests {
         assert_eq!(ErrorBody::parse(b"\xff<html>"), ErrorBody::Text("\u{fffd}<html>".into()));
         assert!(ErrorBody::parse(&[b'x'; 100_000]).as_str().len() <= KEPT);
         assert!(ErrorBody::parse("ä".repeat(9_999).as_bytes()).as_str().len() <= KEPT);
+        // Whichever byte of a character the bound falls on.
+        let kept = |start: &str| ErrorBody::parse((start.to_string() + &"ä".repeat(9_999)).as_bytes()).as_str().len();
+        assert_eq!(kept("").min(kept("x")), KEPT - 1);
+        assert_eq!(kept("").max(kept("x")), KEPT);
     }
 
     #[test]

@@ -445,3 +445,14 @@ fn a_listing_without_an_end_shows_nothing_new_only_so_long() {
     assert_eq!(outcome.halted, Some(Halt::StillListed));
     assert_eq!((made.len(), outcome.archived), (2 + 1_000, 1));
 }
+
+/// Pages of deleted runs, and batches that delete nothing, count only until the server deletes something again.
+#[test]
+fn progress_counts_again_from_its_start() {
+    let page = |n: u32| format!(r#"{{"messages":[{{"dlqId":"x{n}"}}]}}"#);
+    let stale = |n: u32| format!(r#"{{"messages":[{{"dlqId":"x{n}"}}],"cursor":"{n}"}}"#);
+    let pages = (1..=1_001).flat_map(|n| [stale(n - 1), page(n)]);
+    let pages = std::iter::once(page(0)).chain(pages).chain([r#"{"messages":[]}"#.to_owned()]);
+    let (_, outcome) = of_pages(BulkDelete::builder(endpoint(), Selection::Everything), pages);
+    assert_eq!((outcome.halted, outcome.archived, outcome.verified), (None, 1_002, true));
+}

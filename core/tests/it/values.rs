@@ -5,6 +5,7 @@ use std::error::Error;
 use upstash_dlq_core::client::transport::into_origin_form;
 use upstash_dlq_core::model::{Cursor, EndpointError, FailureFunctionState, FieldError, Period};
 use upstash_dlq_core::selection::{Ids, Match, Shard};
+use upstash_dlq_core::wire::{Call, List, Overrides, RestartOne};
 use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Selection, Token, UnixMillis};
 
 #[test]
@@ -182,6 +183,22 @@ fn a_request_names_its_host_once() {
     assert_eq!(request.headers().get_all("host").iter().collect::<Vec<_>>(), ["other.invalid"]);
     let relative = into_origin_form(http::Request::get("/x").body(()).unwrap());
     assert_eq!((relative.uri().path(), relative.headers().len()), ("/x", 0));
+}
+
+/// What was set can be read again, and is sent.
+#[test]
+fn what_was_set_is_read_again() {
+    assert_eq!(List::everything().filter(), None);
+    let filter = Filter::builder().label("x").build().unwrap();
+    assert_eq!(List::matching(filter.clone()).filter(), Some(&filter));
+    let overrides = Overrides::builder().retries(3).build().unwrap();
+    assert!(Overrides::default().is_empty() && !overrides.is_empty());
+    let restart = RestartOne { id: DlqId::new("a").unwrap(), overrides: overrides.clone() };
+    let request = restart.to_request(&endpoint()).unwrap();
+    assert_eq!(overrides.pairs().count(), 1);
+    for (name, value) in overrides.pairs() {
+        assert_eq!(request.headers()[name], value);
+    }
 }
 
 #[test]
