@@ -371,6 +371,11 @@ impl Schedule {
             Item::OtherWords { process, words } if *process == number => Some(Some(*words)),
             _ => None,
         };
+        // Where the checkpoint was removed, other words begin something new.
+        let is_removed = |item: &Item| matches!(item, Item::Meddles(_, Touched::CheckpointRemoved)).then_some(true);
+        if self.get(false, is_removed) {
+            return None;
+        }
         let (work, words) = (self.work(), self.get(None, of)?);
         let differs = match words {
             Words::PageSize => work != Work::ResumeListed,

@@ -76,7 +76,8 @@ impl Pace {
         schedule: &Schedule,
     ) {
         self.idle_since = now;
-        let is_page = response.is_some_and(|response| response.status().is_success()) && !is_odd;
+        let has_succeeded = response.is_some_and(|response| response.status().is_success());
+        let is_page = has_succeeded && !is_odd;
         let is_final = response.is_some_and(|response| response.status().is_client_error() && response.status() != 429);
         // Its next attempt may ask for another number of runs.
         let query = request.uri().query().unwrap_or_default();
@@ -93,7 +94,7 @@ impl Pace {
         // A listing is asked again after a while if it lags, or if a server has said of a deletion what is not true.
         self.is_behind |= is_odd && request.method() == Method::DELETE;
         let lags = self.is_behind || schedule.has(|property| matches!(property, Property::ListingLag(_)));
-        if lags && is_page && request.method() == Method::GET && schedule.work() == Work::Archive {
+        if lags && has_succeeded && request.method() == Method::GET && schedule.work() == Work::Archive {
             self.may_wait(now + MAX_BACKOFF_MS);
         }
         let seconds = response.filter(|response| response.status() == 429).and_then(|response| {
