@@ -9,7 +9,7 @@ use std::time::Duration;
 use upstash_dlq_core::engine::{InvalidState, RequestId};
 use upstash_dlq_core::operation::{Bulk, BulkBuilder, InDoubt};
 use upstash_dlq_core::selection::{Filter, Ids};
-use upstash_dlq_core::wire::{BulkOperation, Delete, GetMessage, List, Restart, Resume};
+use upstash_dlq_core::wire::{BulkOperation, Delete, GetMessage, List, Overrides, Restart, Resume};
 use upstash_dlq_core::{
     Checkpoint, Delivery, DlqId, Event, Halt, Listing, Operation, RetryPolicy, Selection, Settlement, SingleCall, Step,
     Totals, UnixMillis,
@@ -267,6 +267,21 @@ fn failed_attempts_count_while_other_lanes_are_refused() {
     };
     assert!(matches!(outcome.halted, Some(Halt::GaveUp { attempts: 2, .. })), "{:?}", outcome.halted);
     assert_eq!(failures, 2);
+}
+
+/// Each page and each batch is asked for with the same settings.
+#[test]
+fn every_request_has_the_overrides() {
+    let everything = Selection::Everything;
+    for selection in [ids(120), everything] {
+        let overrides = Overrides::builder().retries(5).build().unwrap();
+        let mut bulk = Bulk::<Resume>::builder(endpoint(), selection).overrides(overrides).build();
+        for cursor in ["c", ""] {
+            let Step::Send(id, request) = bulk.poll(Duration::ZERO) else { panic!() };
+            assert_eq!(request.headers()["upstash-retries"], "5");
+            bulk.respond(id, &page(1, cursor)).unwrap();
+        }
+    }
 }
 
 /// The request that failed is sent again as it was: a window is cut between pages only.
