@@ -3,6 +3,7 @@
 
 mod adversary;
 mod archive;
+mod attempts;
 mod cancellation;
 mod cases;
 mod checkpoints;
@@ -20,6 +21,8 @@ mod listing;
 mod one_lane;
 mod outcomes;
 mod query;
+#[path = "../../../fuzz/src/replay.rs"]
+pub mod replay;
 mod results;
 mod saved;
 mod scenarios;

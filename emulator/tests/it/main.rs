@@ -7,6 +7,8 @@ mod corpus;
 pub mod load_file;
 mod model;
 mod operations;
+#[path = "../../../fuzz/src/replay.rs"]
+pub mod replay;
 mod server;
 #[path = "../../../fuzz/src/service.rs"]
 pub mod service;

@@ -11,6 +11,8 @@ mod corpus;
 mod errors;
 #[path = "../../../fuzz/src/id_spool.rs"]
 pub mod id_spool;
+#[path = "../../../fuzz/src/replay.rs"]
+pub mod replay;
 mod spool;
 mod step_disk;
 
