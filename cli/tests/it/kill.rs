@@ -1,7 +1,7 @@
 //! SIGKILL at any moment, for each operation that goes on: whatever was lost with the process, the next one goes on from its
 //! files, and all promises hold after each death and at the end.
 //!
-//! Thirty kills for each; `DLQ_KILLS=500` makes it five hundred. `--nocapture` shows what they hit.
+//! Fifty kills for each; `DLQ_KILLS=500` makes it five hundred. `--nocapture` shows what they hit.
 #![cfg(unix)]
 
 use http::Request;
@@ -17,7 +17,7 @@ use crate::operations::{OPERATIONS, Operation};
 use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt};
 use crate::world::Moment;
 
-const KILLS: u32 = 30;
+const KILLS: u32 = 50;
 /// How many deaths a service sees, before the command comes to its end there. The next ones see another.
 const EACH: u32 = 10;
 /// How many services at a time: their commands wait for each response.

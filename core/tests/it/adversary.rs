@@ -126,7 +126,7 @@ impl Adversary {
 }
 
 proptest! {
-    #![proptest_config(cases(100, 7_500))]
+    #![proptest_config(cases(150, 7_500))]
 
     #[test]
     fn lanes_end_against_every_server(

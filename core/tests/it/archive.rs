@@ -211,7 +211,7 @@ fn naive(target: &Target, message: &Value) -> Match {
 }
 
 proptest! {
-    #![proptest_config(cases(150, 15_000))]
+    #![proptest_config(cases(300, 15_000))]
 
     #[test]
     fn a_filter_matches_as_the_contract_says(scenario in scenario(), gone in prop::collection::vec(0_usize..9, 0..4)) {

@@ -141,7 +141,7 @@ fn drops() -> impl Strategy<Value = Vec<usize>> {
 }
 
 proptest! {
-    #![proptest_config(cases(100, 10_000))]
+    #![proptest_config(cases(250, 10_000))]
 
     #[test]
     fn a_delete_deletes_what_was_selected(plan in faults(), kind in 0_u8..4, awaits in drops(), seed: u64) {

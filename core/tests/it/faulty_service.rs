@@ -22,7 +22,7 @@ const NOW: i64 = 1_764_000_000_000;
 const TOKEN: &str = "token";
 
 proptest! {
-    #![proptest_config(cases(1_000, 100_000))]
+    #![proptest_config(cases(2_000, 100_000))]
 
     /// No sequence of steps deletes an id that was not said to be stored.
     #[test]
@@ -133,7 +133,7 @@ fn archive(operation: &mut OneArchive, service: &mut Service) -> (ArchiveOutcome
 }
 
 proptest! {
-    #![proptest_config(cases(80, 7_500))]
+    #![proptest_config(cases(150, 7_500))]
 
     /// Whatever goes wrong on the way: what matched is archived once, as it was served, and gone; nothing else is.
     #[test]

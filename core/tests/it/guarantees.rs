@@ -24,7 +24,7 @@ fn is_complete(report: &Report) -> bool {
 }
 
 proptest! {
-    #![proptest_config(cases(200, 20_000))]
+    #![proptest_config(cases(400, 20_000))]
 
     #[test]
     fn nothing_outside_the_selection_is_asked_for_or_deleted(scenario in scenario()) {
@@ -130,7 +130,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(120, 10_000))]
+    #![proptest_config(cases(200, 10_000))]
 
     #[test]
     fn a_later_process_sends_what_would_have_come_next(scenario in scenario()) {

@@ -352,7 +352,7 @@ fn play<S: Subject>(subject: S, lanes: usize, steps: &[(u8, u8)]) {
 }
 
 proptest! {
-    #![proptest_config(cases(750, 60_000))]
+    #![proptest_config(cases(1_500, 60_000))]
 
     #[test]
     fn any_order_of_calls_keeps_the_counts_and_ends(

@@ -27,7 +27,7 @@ fn check_windows(operation: &BulkDelete) {
 }
 
 proptest! {
-    #![proptest_config(cases(60, 6_000))]
+    #![proptest_config(cases(120, 6_000))]
 
     #[test]
     fn all_matching_runs_are_deleted_and_the_count_is_exact(

@@ -57,7 +57,7 @@ fn world_of(runs: Vec<Run>, config: Config) -> World {
 }
 
 proptest! {
-    #![proptest_config(cases(50, 6_000))]
+    #![proptest_config(cases(120, 6_000))]
 
     #[test]
     fn every_run_comes_once(

@@ -137,7 +137,7 @@ fn form_urlencoded_parse(query: &str) -> Pairs {
 }
 
 proptest! {
-    #![proptest_config(cases(128, 12_800))]
+    #![proptest_config(cases(256, 12_800))]
 
     #[test]
     fn a_filter_is_sent_as_it_was_given(given in given(valid_text()), count in 1..5_000_u32) {

@@ -64,7 +64,7 @@ fn drive(world: &mut World, operation: &mut BulkResume, stay: bool, mut steps: u
 }
 
 proptest! {
-    #![proptest_config(cases(150, 15_000))]
+    #![proptest_config(cases(300, 15_000))]
 
     #[test]
     fn no_run_is_started_twice(
