@@ -71,6 +71,8 @@ struct Inode {
     doomed: Option<Range<usize>>,
     /// The open file that has it locked.
     locked_by: Option<Lock>,
+    /// The process that has created it.
+    created_by: u32,
 }
 
 /// A change of names that a loss of power may undo.
@@ -156,6 +158,12 @@ impl Machine {
         let state = self.lock();
         let inode = state.inodes.get(*state.lasting_names.get(path)?)?;
         Some(inode.on_the_disk(inode.synced))
+    }
+
+    /// The process that has created the file which is at this path now.
+    pub(crate) fn creator(&self, path: &Path) -> Option<u32> {
+        let state = self.lock();
+        state.inodes.get(*state.names.get(path)?).map(|inode| inode.created_by)
     }
 
     /// What every file holds now.
@@ -252,7 +260,7 @@ impl ProcessDisk {
         }
         let number = state.steps;
         state.steps += 1;
-        let meddled = state.meddle(number);
+        let meddled = state.meddle(number, what);
         meddled.into_iter().for_each(|told| self.trace.add(|| told));
         let trouble = state.troubles.get(&number).copied();
         self.trace.add(|| {
@@ -339,7 +347,7 @@ impl Disk for ProcessDisk {
             if state.names.contains_key(path) {
                 return Err(ErrorKind::AlreadyExists.into());
             }
-            state.inodes.push(Inode::default());
+            state.inodes.push(Inode { created_by: self.process, ..Inode::default() });
             let inode = state.inodes.len() - 1;
             state.set_name(path, inode);
             Ok(self.handle(state, inode))

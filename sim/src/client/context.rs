@@ -6,9 +6,9 @@ use crate::network::Network;
 use crate::schedule::{Driving, Item, Settings, Target, Words};
 use crate::world::{BASE_BACKOFF_MS, MAX_BACKOFF_MS, OTHER_TOKEN, Process, World};
 use futures_util::StreamExt;
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use upstash_dlq_core::checkpoint::Fingerprint;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder, OperationBuilder, Paged};
@@ -18,9 +18,16 @@ use upstash_dlq_core::{Endpoint, Operation, RetryPolicy, Selection, Token, Total
 use upstash_dlq_emulator::LOCAL_TOKEN;
 use upstash_dlq_reqwest::{Client, Prepared};
 
-/// The first process whose counts the checkpoint carries.
+/// Which process began the work that each process has continued, and the present of that first one.
 #[derive(Clone, Default)]
-pub(super) struct Since(Arc<AtomicU32>);
+pub(super) struct Since(Arc<Mutex<BTreeMap<u32, Beginning>>>);
+
+/// The first process whose counts a checkpoint carries.
+#[derive(Clone, Copy, Default)]
+struct Beginning {
+    process: u32,
+    wall: i64,
+}
 
 /// What one process works with.
 pub(crate) struct Context {
@@ -50,10 +57,21 @@ impl Context {
         Self { world, since, process, disk, client, endpoint, seed }
     }
 
-    /// Counts begin anew with this process.
-    pub(super) fn begin_counts(&self) {
-        self.since.0.store(self.process.number, Ordering::Relaxed);
-        self.world.on_resolved(self.wall().get());
+    /// Counts begin anew with this process, or go on from the checkpoint that another has written. A loss of power may bring back
+    /// one that was removed.
+    pub(super) fn begin_counts(&self, written_by: Option<u32>) {
+        let number = self.process.number;
+        let mut beginnings = self.since.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let earlier = written_by.and_then(|writer| beginnings.get(&writer).copied());
+        let beginning = earlier.unwrap_or(Beginning { process: number, wall: self.wall().get() });
+        beginnings.insert(number, beginning);
+        self.world.on_resolved(beginning.wall);
+    }
+
+    /// The first process whose counts this one carries on.
+    fn since(&self) -> u32 {
+        let beginnings = self.since.0.lock().unwrap_or_else(PoisonError::into_inner);
+        beginnings.get(&self.process.number).map_or(0, |beginning| beginning.process)
     }
 
     pub(super) fn wall(&self) -> UnixMillis {
@@ -150,7 +168,7 @@ impl Context {
 
     /// A claim about what this process did, and those whose checkpoint it has continued.
     pub(super) fn claim(&self, totals: Totals) -> Claim {
-        Claim { totals, since: self.since.0.load(Ordering::Relaxed), until: self.process.number, ..Claim::default() }
+        Claim { totals, since: self.since(), until: self.process.number, ..Claim::default() }
     }
 
     /// A claim about what this process did alone.

@@ -25,9 +25,8 @@ impl Held {
         context.world.on_opened(&context.process);
         let held = Self { file, context: Arc::clone(context) };
         let saved = held.read()?;
-        if saved.is_none() {
-            context.begin_counts();
-        }
+        let writer = || context.world.machine.creator(&checkpoint_path());
+        context.begin_counts(saved.as_ref().and_then(|_| writer()));
         Ok((held, saved))
     }
 

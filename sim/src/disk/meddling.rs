@@ -24,9 +24,13 @@ impl Machine {
 
 impl State {
     /// Does what is to be done before this step. Nothing if the file is not there.
-    pub(super) fn meddle(&mut self, step: u64) -> Option<String> {
+    pub(super) fn meddle(&mut self, step: u64, what: &str) -> Option<String> {
         let (path, how) = self.meddlings.remove(&step)?;
-        self.do_to(path, how)
+        let told = self.do_to(path, how)?;
+        if let Some(meddled) = self.meddled.last_mut() {
+            meddled.is_before_cut = what == "truncate";
+        }
+        Some(told)
     }
 
     /// Does this to a file. Nothing if it is not there.
@@ -64,7 +68,7 @@ impl State {
         let now = self.names.get(&path).and_then(|at| self.inodes.get(*at));
         let after = now.map(|inode| inode.bytes.clone()).unwrap_or_default();
         let told = format!("  disk: somebody meddles with {}: {how:?}", path.display());
-        self.meddled.push(Meddled { path, how, is_lasting, holder, before, after });
+        self.meddled.push(Meddled { path, how, is_lasting, is_before_cut: false, holder, before, after });
         Some(told)
     }
 }

@@ -20,6 +20,9 @@ pub(crate) struct Meddled {
     pub(crate) how: Meddling,
     /// Whether the name of the file would survive a loss of power.
     pub(crate) is_lasting: bool,
+    /// Whether it happened in the instant between a look at the file's length and a cut to an earlier one. No program can
+    /// exclude that.
+    pub(crate) is_before_cut: bool,
     /// The process that had the file locked.
     pub(crate) holder: Option<u32>,
     /// What was on the disk before.

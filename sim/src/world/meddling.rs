@@ -1,6 +1,6 @@
 //! What somebody else does to the files, and what has to be there all the same.
 
-use crate::disk::Meddling;
+use crate::disk::{Meddled, Meddling};
 use crate::world::{FOREIGN, World, archive_path};
 use std::collections::BTreeSet;
 
@@ -36,6 +36,7 @@ impl World {
     pub(crate) fn must_have_foreign_line(&self) -> bool {
         let meddled = self.machine.meddled(&archive_path());
         let is_appended = |meddled: &Meddling| matches!(meddled, Meddling::Appended(_));
-        meddled.iter().all(|meddled| is_appended(&meddled.how)) && meddled.iter().any(|meddled| meddled.is_lasting)
+        let is_kept = |meddled: &Meddled| meddled.is_lasting && !meddled.is_before_cut;
+        meddled.iter().all(|meddled| is_appended(&meddled.how)) && meddled.iter().any(is_kept)
     }
 }
