@@ -30,14 +30,19 @@ impl Fnv {
     pub(crate) fn finish(&self) -> String {
         alloc::format!("{:032x}", self.0)
     }
+
+    /// Both halves in one.
+    pub(crate) fn folded(&self) -> u64 {
+        let folded = self.0 ^ (self.0 >> 64);
+        u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default()
+    }
 }
 
 /// Tells ids apart. Two ids are mistaken for one with a probability of one in 2⁶⁴.
 pub(crate) fn hash_of(text: &str) -> u64 {
     let mut hash = Fnv::new();
     hash.bytes(text.as_bytes());
-    let folded = hash.0 ^ (hash.0 >> 64);
-    u64::try_from(folded & u128::from(u64::MAX)).unwrap_or_default()
+    hash.folded()
 }
 
 /// A digest of 128 bits, in hexadecimal.

@@ -272,6 +272,11 @@ impl DlqMessage {
     pub fn response_body(&self) -> Option<Cow<'_, [u8]>> {
         body(self.raw(Field::ResponseBody), self.raw(Field::ResponseBodyBase64))
     }
+
+    /// `responseBody` and `responseBodyBase64` as they were sent, for a reader that needs only the beginning.
+    pub(crate) fn raw_response_body(&self) -> [Option<&str>; 2] {
+        [self.raw(Field::ResponseBody), self.raw(Field::ResponseBodyBase64)]
+    }
 }
 
 impl<'a> FailureCallbackInfo<'a> {

@@ -1,0 +1,521 @@
+//! Replaces what differs from one failure to the next of the same cause: numbers, ids, times, addresses. It must not know where
+//! a text comes from, or what becomes of the result.
+
+/// Stands for what was replaced. No UTF-8 text has this byte.
+pub(crate) const MASK: u8 = 0xff;
+
+/// Where a masked text goes.
+pub(crate) trait Sink {
+    fn bytes(&mut self, bytes: &[u8]);
+}
+
+const DIGIT: u8 = 1;
+const UPPER: u8 = 2;
+/// Also every byte of a character that is not ASCII.
+const LOWER: u8 = 4;
+const WORD: u8 = DIGIT | UPPER | LOWER;
+/// Joins words to a path, an address, an id.
+const JOIN: u8 = 8;
+const SPACE: u8 = 16;
+const QUOTE: u8 = 32;
+
+const CLASS: [u8; 256] = {
+    let mut table = [0; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        table[byte] = match byte {
+            0x30..=0x39 => DIGIT,
+            0x41..=0x5a => UPPER,
+            0x61..=0x7a | 0x80.. => LOWER,
+            0x09..=0x0d | 0x20 => SPACE,
+            0x22 | 0x27 | 0x60 => QUOTE,
+            // % + - . / : = @ \ _ ~
+            0x25 | 0x2b | 0x2d..=0x2f | 0x3a | 0x3d | 0x40 | 0x5c | 0x5f | 0x7e => JOIN,
+            _ => 0,
+        };
+        byte += 1;
+    }
+    table
+};
+
+fn class(byte: u8) -> u8 {
+    CLASS.get(usize::from(byte)).copied().unwrap_or_default()
+}
+
+fn classes(bytes: &[u8]) -> u8 {
+    bytes.iter().fold(0, |all, byte| all | class(*byte))
+}
+
+/// A text in quotes is replaced as a whole if it has a digit, no slash, and at most this many bytes …
+const QUOTED_BYTES: usize = 64;
+/// … and this many blanks.
+const QUOTED_BLANKS: usize = 3;
+/// A word of one case after the other is a token if it is as long, without a digit in it.
+const LONG: usize = 20;
+
+/// Hands the text to `out`, masked, at most `limit` bytes of it.
+///
+/// A digit makes a word vary: `user42`, `4f3a`, `30s`. Neighbours that vary are one, so a list of three numbers is like one of
+/// two, and `10.0.0.1:80` like `10.0.0.1`. What ends the text after one does not count. A blank stands for any white space.
+pub(crate) fn mask(text: &str, limit: usize, out: &mut impl Sink) {
+    let bytes = text.trim().as_bytes();
+    let mut out = Masked { out, room: limit, after_mask: false, pending: [0; 4], pending_len: 0 };
+    let mut at = 0;
+    while let Some(byte) = bytes.get(at).copied() {
+        if out.room == 0 {
+            return;
+        }
+        let rest = bytes.get(at..).unwrap_or_default();
+        let before = at.checked_sub(1).and_then(|before| bytes.get(before)).map_or(0, |byte| class(*byte));
+        at += match class(byte) {
+            SPACE => {
+                out.separator(b' ');
+                length(rest, SPACE)
+            }
+            QUOTE => match quoted(rest).filter(|_| before & WORD == 0) {
+                Some(length) => {
+                    out.separator(byte);
+                    out.mask();
+                    out.separator(byte);
+                    length
+                }
+                None => {
+                    out.separator(byte);
+                    1
+                }
+            },
+            // A sign varies with its number.
+            JOIN if before & WORD == 0 && is_sign(rest) => 1,
+            // An address may begin with `::`.
+            JOIN if before & WORD == 0 && begins_address(rest) => out.chunk(rest),
+            class if class & WORD != 0 => out.chunk(rest),
+            _ => {
+                out.separator(byte);
+                1
+            }
+        };
+    }
+}
+
+/// How many bytes at the start are of these classes.
+fn length(bytes: &[u8], of: u8) -> usize {
+    bytes.iter().position(|byte| class(*byte) & of == 0).unwrap_or(bytes.len())
+}
+
+fn is_sign(bytes: &[u8]) -> bool {
+    matches!(bytes, [b'+' | b'-', next, ..] if next.is_ascii_digit())
+}
+
+fn begins_address(bytes: &[u8]) -> bool {
+    matches!(bytes, [b':', b':', next, ..] if next.is_ascii_hexdigit())
+}
+
+/// How many bytes a text takes that is replaced as a whole, with its quotes: what somebody named, with a digit in it.
+fn quoted(bytes: &[u8]) -> Option<usize> {
+    let (quote, rest) = bytes.split_first()?;
+    let inner = rest.get(..rest.iter().take(QUOTED_BYTES + 1).position(|byte| byte == quote)?)?;
+    let ends = rest.get(inner.len() + 1).is_none_or(|next| class(*next) & WORD == 0);
+    let blanks = inner.iter().filter(|byte| class(**byte) == SPACE).count();
+    // A path and a URL keep their words.
+    let has_words = inner.iter().any(|byte| matches!(byte, b'/' | b'\\'));
+    let varies = classes(inner) & DIGIT != 0 && blanks <= QUOTED_BLANKS && !has_words;
+    (ends && varies).then_some(inner.len() + 2)
+}
+
+/// The result as it grows. Separators after a mask wait: if another mask follows, both are one.
+struct Masked<'o, S> {
+    out: &'o mut S,
+    room: usize,
+    after_mask: bool,
+    pending: [u8; 4],
+    pending_len: usize,
+}
+
+impl<S: Sink> Masked<'_, S> {
+    fn write(&mut self, bytes: &[u8]) {
+        let bytes = bytes.get(..self.room).unwrap_or(bytes);
+        self.room -= bytes.len();
+        self.out.bytes(bytes);
+    }
+
+    fn flush(&mut self) {
+        let pending = self.pending;
+        self.write(pending.get(..self.pending_len).unwrap_or_default());
+        self.pending_len = 0;
+        self.after_mask = false;
+    }
+
+    fn word(&mut self, bytes: &[u8]) {
+        self.flush();
+        self.write(bytes);
+    }
+
+    fn separator(&mut self, byte: u8) {
+        let joins = class(byte) & (JOIN | SPACE) != 0 || matches!(byte, b',' | b';');
+        match self.pending.get_mut(self.pending_len) {
+            Some(place) if self.after_mask && joins => {
+                *place = byte;
+                self.pending_len += 1;
+            }
+            _ => self.word(&[byte]),
+        }
+    }
+
+    fn mask(&mut self) {
+        if self.after_mask {
+            self.pending_len = 0;
+        } else {
+            self.word(&[MASK]);
+            self.after_mask = true;
+        }
+    }
+
+    /// Takes the words at the start with what joins them, and returns how many bytes that is.
+    fn chunk(&mut self, bytes: &[u8]) -> usize {
+        let whole = bytes.get(..length(bytes, WORD | JOIN)).unwrap_or_default();
+        let mut end = whole.len();
+        let colon = whole.iter().position(|byte| *byte == b':').unwrap_or(end);
+        if whole.get(colon..).is_some_and(|after| after.starts_with(b"://")) && colon > 0 {
+            return self.url(bytes, colon);
+        }
+        // What ends a sentence is no part of it.
+        while end > 1 && bytes.get(end - 1).is_some_and(|byte| class(*byte) & JOIN != 0) {
+            end -= 1;
+        }
+        let chunk = bytes.get(..end).unwrap_or_default();
+        let all = classes(chunk);
+        if all & DIGIT == 0 && end < LONG && !chunk.contains(&b'@') && !is_hexadecimal(chunk) {
+            let next = bytes.get(end..).unwrap_or_default();
+            let is_time = (all & UPPER != 0 || self.after_mask) && self.is_of_a_time(chunk, next);
+            if is_time { self.mask() } else { self.word(chunk) }
+        } else if is_address(chunk) {
+            self.mask();
+        } else if is_token(whole, all) {
+            self.mask();
+        } else {
+            self.compound(chunk);
+        }
+        if self.after_mask && self.pending_len == 0 {
+            // The padding of Base64 varies with its length.
+            end += bytes.get(end..).unwrap_or_default().iter().take_while(|byte| **byte == b'=').count();
+        }
+        end
+    }
+
+    /// The name of a day or a month beside a number, or the half of a day after one.
+    fn is_of_a_time(&self, word: &[u8], next: &[u8]) -> bool {
+        let begins = |names: &[&str]| {
+            let abbreviated = |name: &&str| name.as_bytes() == word || name.as_bytes().get(..3) == Some(word);
+            names.iter().any(|name| abbreviated(name))
+        };
+        let separators = next.iter().position(|byte| !matches!(byte, b' ' | b',' | b'.')).unwrap_or(next.len());
+        let after = next.get(separators..).unwrap_or_default();
+        let number_follows = separators > 0 && after.first().is_some_and(u8::is_ascii_digit);
+        match word.len() {
+            2 => self.after_mask && matches!(word, b"AM" | b"PM" | b"am" | b"pm"),
+            3..=9 if begins(&DAYS) => {
+                let month = after.get(..length(after, WORD)).unwrap_or_default();
+                number_follows
+                    || self.after_mask
+                    || MONTHS.iter().any(|name| name.as_bytes().starts_with(month) && month.len() >= 3)
+            }
+            3..=9 => (number_follows || self.after_mask) && begins(&MONTHS),
+            _ => false,
+        }
+    }
+
+    /// A URL keeps its scheme, its host and the words of its path. Returns how many bytes it takes.
+    fn url(&mut self, bytes: &[u8], scheme: usize) -> usize {
+        let start = bytes.get(..scheme).unwrap_or_default().iter().rposition(|byte| !byte.is_ascii_alphanumeric());
+        let start = start.map_or(0, |before| before + 1);
+        if start > 0 {
+            self.compound(bytes.get(..start).unwrap_or_default());
+        }
+        self.word(bytes.get(start..scheme + 3).unwrap_or_default());
+        let rest = bytes.get(scheme + 3..).unwrap_or_default();
+        let end = |byte: &u8| class(*byte) & (SPACE | QUOTE) != 0 || b"<>()[]{}|^".contains(byte);
+        // The brackets of an IPv6 address are no end.
+        let address =
+            rest.first().filter(|byte| **byte == b'[').and_then(|_| rest.iter().position(|byte| *byte == b']'));
+        let from = address.map_or(0, |end| end + 1);
+        let length = rest.iter().skip(from).position(end).map_or(rest.len(), |at| from + at);
+        let mut url = rest.get(..length).unwrap_or_default();
+        while let [shorter @ .., b'.' | b',' | b':' | b';' | b'!' | b'?'] = url {
+            url = shorter;
+        }
+        let taken = scheme + 3 + url.len();
+        let query = url.iter().position(|byte| matches!(byte, b'?' | b'#')).unwrap_or(url.len());
+        let (authority, path) = {
+            let before = url.get(..query).unwrap_or_default();
+            before.split_at(before.iter().position(|byte| *byte == b'/').unwrap_or(before.len()))
+        };
+        let host = authority.iter().rposition(|byte| *byte == b'@').map_or(0, |at| at + 1);
+        let host = authority.get(host..).unwrap_or_default();
+        let host = match host.iter().rposition(|byte| *byte == b':') {
+            Some(port) if host.iter().skip(port + 1).all(u8::is_ascii_digit) => host.get(..port).unwrap_or_default(),
+            _ => host,
+        };
+        let is_number = host.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
+        if host.first() == Some(&b'[') || (is_number && !host.is_empty()) {
+            self.mask()
+        } else {
+            self.word(host)
+        }
+        // A list of paths is one of words.
+        let path = path.get(..path.iter().position(|byte| *byte == b',').unwrap_or(path.len())).unwrap_or_default();
+        for part in path.split(|byte| *byte == b'/').skip(1) {
+            self.separator(b'/');
+            if part.contains(&b'%') { self.mask() } else { self.compound(part) }
+        }
+        taken
+    }
+
+    /// Words with what joins them, without a URL. An e-mail address in it is replaced.
+    fn compound(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some(at) = rest.iter().position(|byte| *byte == b'@') {
+            let (before, after) = (rest.get(..at).unwrap_or_default(), rest.get(at + 1..).unwrap_or_default());
+            let name = |byte: &u8| class(*byte) & WORD != 0 || matches!(byte, b'.' | b'_' | b'-' | b'+' | b'%');
+            let start = before.iter().rposition(|byte| !name(byte)).map_or(0, |before| before + 1);
+            let domain = after.iter().position(|byte| class(*byte) & WORD == 0 && !matches!(byte, b'.' | b'-'));
+            let domain = after.get(..domain.unwrap_or(after.len())).unwrap_or_default();
+            let top = domain.iter().rposition(|byte| *byte == b'.').and_then(|dot| domain.get(dot + 1..));
+            let is_mail = start < at && top.is_some_and(|top| top.len() >= 2 && classes(top) & (DIGIT | JOIN) == 0);
+            if is_mail {
+                self.parts(before.get(..start).unwrap_or_default());
+                self.mask();
+                rest = after.get(domain.len()..).unwrap_or_default();
+            } else {
+                self.parts(before);
+                self.separator(b'@');
+                rest = after;
+            }
+        }
+        self.parts(rest);
+    }
+
+    /// Parts between joiners other than `-` and `_`, which may join the segments of an id.
+    fn parts(&mut self, bytes: &[u8]) {
+        let mut rest = bytes;
+        while let Some(first) = rest.first() {
+            if class(*first) & JOIN != 0 {
+                // The sign of an offset varies with the offset.
+                self.separator(if *first == b'+' { b'-' } else { *first });
+                rest = rest.get(1..).unwrap_or_default();
+                continue;
+            }
+            let end = rest.iter().position(|byte| class(*byte) & JOIN != 0 && !matches!(byte, b'-' | b'_'));
+            let (part, after) = rest.split_at(end.unwrap_or(rest.len()));
+            self.part(part);
+            rest = after;
+        }
+    }
+
+    /// Segments between `-` and `_`: words, numbers, ids.
+    fn part(&mut self, part: &[u8]) {
+        let is_soft = |byte: &u8| matches!(byte, b'-' | b'_');
+        let digits = classes(part) & DIGIT != 0;
+        let is_random = |segment: &[u8]| segment.len() >= 4 && classes(segment) & WORD == WORD;
+        let random = digits && part.split(is_soft).any(is_random);
+        let (mut seen_digit, mut seen_mixed) = (false, false);
+        let mut rest = part;
+        while !rest.is_empty() {
+            if let Some(length) = uuid(rest) {
+                self.mask();
+                seen_digit = true;
+                rest = rest.get(length..).unwrap_or_default();
+                continue;
+            }
+            let (segment, after) = rest.split_at(rest.iter().position(is_soft).unwrap_or(rest.len()));
+            let of = classes(segment);
+            let varies = match (of & DIGIT != 0, seen_digit) {
+                (true, _) => true,
+                (false, true) => seen_mixed || random,
+                // What stands before the first digit may be a word that says what kind of id it is.
+                (false, false) => (digits && !is_prefix(segment, of, random)) || is_long_token(segment),
+            };
+            if varies && !segment.is_empty() {
+                self.mask()
+            } else {
+                self.word_or_nothing(segment)
+            }
+            seen_digit |= of & DIGIT != 0 || (varies && random);
+            seen_mixed |= of & DIGIT != 0 && of & (UPPER | LOWER) != 0;
+            match after.split_first() {
+                Some((joiner, next)) => {
+                    self.separator(*joiner);
+                    rest = next;
+                }
+                None => rest = after,
+            }
+        }
+    }
+
+    fn word_or_nothing(&mut self, word: &[u8]) {
+        if !word.is_empty() {
+            self.word(word);
+        }
+    }
+}
+
+const DAYS: [&str; 7] = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
+const MONTHS: [&str; 12] = [
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+];
+
+/// Whether a segment before the first digit is a word. Beside a random segment it may be a part of the same random text, and
+/// only a longer one of one case is a word.
+fn is_prefix(segment: &[u8], of: u8, random: bool) -> bool {
+    let one_case = of & UPPER == 0 || of & LOWER == 0;
+    let capital = segment.first().is_some_and(|first| class(*first) == UPPER)
+        && segment.get(1..).is_some_and(|rest| classes(rest) & UPPER == 0);
+    if random { one_case && segment.len() >= 3 } else { (one_case || capital) && segment.len() >= 2 }
+}
+
+/// A long word in which many letters are capitals, or a hexadecimal number that happens to have no digit.
+fn is_long_token(word: &[u8]) -> bool {
+    let capitals = word.iter().filter(|byte| class(**byte) == UPPER).count();
+    let all_mixed = word.len() >= LONG && (3 * word.len()..=7 * word.len()).contains(&(10 * capitals));
+    all_mixed || is_hexadecimal(word)
+}
+
+/// A longer hexadecimal number. Without a digit in it, it is hardly a word.
+fn is_hexadecimal(word: &[u8]) -> bool {
+    word.len() >= 8 && word.iter().all(u8::is_ascii_hexdigit)
+}
+
+/// An IPv6 address, or a time of day.
+fn is_address(chunk: &[u8]) -> bool {
+    let colons = chunk.iter().filter(|byte| **byte == b':').count();
+    colons >= 2 && chunk.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'))
+}
+
+/// Base64 and its like: long, and of all kinds of letters within one segment. Also a JSON Web Token.
+fn is_token(chunk: &[u8], all: u8) -> bool {
+    if chunk.len() < LONG {
+        return false;
+    }
+    if chunk.starts_with(b"eyJ") {
+        return true;
+    }
+    let text = chunk.iter().position(|byte| *byte == b'=').unwrap_or(chunk.len());
+    let (text, padding) = chunk.split_at(text);
+    let only = text.iter().all(|byte| class(*byte) & WORD != 0 || matches!(byte, b'+' | b'/' | b'-' | b'_'));
+    let joins = |byte: &u8| class(*byte) & JOIN != 0;
+    let random = |segment: &[u8]| segment.len() >= 5 && classes(segment) & WORD == WORD;
+    all & WORD == WORD
+        && only
+        && padding.len() <= 2
+        && padding.iter().all(|byte| *byte == b'=')
+        && text.iter().any(|byte| matches!(byte, b'+' | b'/'))
+        && text.split(joins).any(random)
+}
+
+/// How many bytes a UUID at the start takes.
+fn uuid(bytes: &[u8]) -> Option<usize> {
+    const LENGTH: usize = 36;
+    let text = bytes.get(..LENGTH)?;
+    let fits = |(at, byte): (usize, &u8)| match at {
+        8 | 13 | 18 | 23 => *byte == b'-',
+        _ => byte.is_ascii_hexdigit(),
+    };
+    let ends = bytes.get(LENGTH).is_none_or(|next| class(*next) & WORD == 0);
+    (ends && text.iter().enumerate().all(fits)).then_some(LENGTH)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MASK, Sink, mask};
+    use alloc::string::String;
+    use alloc::vec::Vec;
+
+    impl Sink for Vec<u8> {
+        fn bytes(&mut self, bytes: &[u8]) {
+            self.extend_from_slice(bytes);
+        }
+    }
+
+    /// The masked text, with `#` for the mask.
+    fn masked(text: &str, limit: usize) -> String {
+        let mut out = Vec::new();
+        mask(text, limit, &mut out);
+        out.iter_mut().filter(|byte| **byte == MASK).for_each(|byte| *byte = b'#');
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn what_varies_is_masked_and_the_rest_is_kept() {
+        let mut failed = String::new();
+        for (text, expected) in [
+            ("plain words, kept: as they are.", "plain words, kept: as they are."),
+            ("  much \t\n white  space ", "much white space"),
+            ("42 is -7 or +3.5, 1,000 and 1e-9", "# is # or # and #"),
+            ("user42 order-4711 wfr_01hx9k run/99", "# order-# wfr_# run/#"),
+            ("id 550e8400-e29b-41d4-a716-446655440000.", "id #"),
+            ("id abcdefab-abcd-abcd-abcd-abcdefabcdef!", "id #!"),
+            ("job_550e8400-e29b-41d4-a716-446655440000", "job_#"),
+            ("0xdeadbeef deadbeefcafe facade 4f3a9c", "# facade #"),
+            ("nano V1StGXR8_Z5jdHi6B-myT ends", "nano # ends"),
+            ("pod checkout-7d9f8b6c5d-xkzqw is gone", "pod checkout-# is gone"),
+            ("order-4711-items and us-east-1", "order-#-items and us-east-#"),
+            ("key sk_live_4eC39HqLyjWDarjtT1zdp7dc", "key #"),
+            ("token dGhpcyBpcyBh/IHRlc3Q+aGVsbG8=", "token #"),
+            ("token QWxhZGRpbjpvcGVuIHNlc2FtZQ==.", "token #"),
+            ("jwt eyJhbGciOi.eyJzdWIiOi.SflKxwRJSM", "jwt #"),
+            ("getServerSidePropsFromRequest is camel", "getServerSidePropsFromRequest is camel"),
+            ("at 2026-11-24T08:30:00.123Z it", "at # it"),
+            ("at 2026-11-24 08:30:00 +0100 it", "at # it"),
+            ("on Tue Nov 24 2026 08:30:00 GMT+0100", "on # GMT-#"),
+            ("on Tuesday, 24 November 2026, 8:30 PM", "on #"),
+            ("in May 2026, but he may; Monday mornings", "in #, but he may; Monday mornings"),
+            ("from 10.0.0.1:8080 to 2001:db8::17 and ::1", "from # to # and #"),
+            ("http://[2001:db8::17]:80/a and http://10.0.0.1:80/a", "http://#/a and http://#/a"),
+            ("mail jo.doe+x@mail.example.com now", "mail # now"),
+            ("mailto:jo@example.com,", "mailto:#"),
+            ("@scope/name@1.2.3 and a@b", "@scope/name@# and a@b"),
+            (
+                "GET https://u:p@api2.example.com:8443/v2/users/4711/items?x=1#y failed",
+                "GET https://api2.example.com/#/users/#/items failed",
+            ),
+            ("url=https://h.example/a%20b/c?q, then", "url=https://h.example/#/c, then"),
+            ("see https://h.example.", "see https://h.example."),
+            ("(https://h.example/x?a=(b)) no", "(https://h.example/x(b)) no"),
+            ("/var/task/chunks/4711.js:12:34 in C:\\me\\file.ts:7", "/var/task/chunks/#.js:# in C:\\me\\file.ts:#"),
+            ("reading 'price' of \"item\"", "reading 'price' of \"item\""),
+            ("no 'Blue Chair 12' and \"a1b2\" or `x9`", "no '#' and \"#\" or `#`"),
+            ("module './chunks/4711.js' don't", "module './chunks/#.js' don't"),
+            ("'one two three four five 6' it's", "'one two three four five #' it's"),
+            ("{\"id\":\"a1\",\"n\":[1, 2, 3]}", "{\"id\":\"#\",\"n\":[#]}"),
+            ("größe 12€ 日本語", "größe # 日本語"),
+            ("std::fmt::Error 3:4", "std::fmt::Error #"),
+            ("#4 $5 *6* <7>", "## $# *#* <#>"),
+            ("- a -- b", "- a -- b"),
+            ("", ""),
+            ("://", "://"),
+        ] {
+            let shown = masked(text, 1_000);
+            if shown != expected {
+                failed.push_str(&alloc::format!("{text}\n {shown}\n {expected}\n"));
+            }
+        }
+        assert!(failed.is_empty(), "{failed}");
+    }
+
+    #[test]
+    fn the_result_has_a_bound() {
+        assert_eq!(masked("one two three", 7), "one two");
+        assert_eq!(masked("12345678901234567890 two", 3), "# t");
+        assert_eq!(masked("1 two", 0), "");
+    }
+}
