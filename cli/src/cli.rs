@@ -240,8 +240,7 @@ pub(crate) struct Delete {
     /// fails --dry-run
     #[arg(long)]
     pub(crate) trust_server: bool,
-    /// Delete N windows of time in parallel, once the first page shows that there is enough to do; one request at a time with
-    /// ids and --archive
+    /// Delete N windows of time in parallel, once the first pages show that there is enough to do, or N batches of ids
     #[arg(long, value_name = "N", default_value = "4", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send at most N requests per second

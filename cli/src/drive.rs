@@ -50,6 +50,11 @@ pub(crate) trait Handler<O, P> {
 
     /// Comes after each page. `Break` stops the operation.
     fn on_page(&mut self, operation: &mut O, page: &P, progress: &mut Progress) -> ControlFlow<()>;
+
+    /// Comes when nothing can be sent before a response arrives. See [`Observer::before_wait`].
+    fn before_wait(&mut self, _operation: &mut O) -> ControlFlow<(), bool> {
+        ControlFlow::Continue(false)
+    }
 }
 
 /// Does nothing: the outcome says it all.
@@ -66,6 +71,10 @@ impl<O, P, H: Handler<O, P>> Handler<O, P> for &mut H {
 
     fn on_page(&mut self, operation: &mut O, page: &P, progress: &mut Progress) -> ControlFlow<()> {
         (**self).on_page(operation, page, progress)
+    }
+
+    fn before_wait(&mut self, operation: &mut O) -> ControlFlow<(), bool> {
+        (**self).before_wait(operation)
     }
 }
 
@@ -91,6 +100,10 @@ impl<O: Operation, H: Handler<O, O::Page>> Observer<O> for Reporter<'_, H> {
             _ => {}
         }
         ControlFlow::Continue(())
+    }
+
+    fn before_wait(&mut self, operation: &mut O) -> ControlFlow<(), bool> {
+        self.handler.before_wait(operation)
     }
 
     fn while_waiting(&mut self) -> ControlFlow<()> {

@@ -101,6 +101,8 @@ mod list {
         IdLeftOut,
         /// An archived delete does not check listed runs against the filter.
         MatchNotChecked,
+        /// Listed runs are not held against the refinement.
+        RefinementNotChecked,
         /// An archived delete deletes a page before it is stored.
         DeletedBeforeStored,
         /// An archived delete takes a listing that shows deleted runs for the end.

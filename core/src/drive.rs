@@ -31,6 +31,13 @@ pub trait Observer<O: Operation> {
         ControlFlow::Continue(())
     }
 
+    /// Called when nothing can be sent before a response arrives or a wait ends. So the observer may collect what several responses
+    /// brought, and store it at once. On `Continue(true)` the operation was changed, and is asked again. On `Break`, nothing
+    /// more is sent.
+    fn before_wait(&mut self, _operation: &mut O) -> ControlFlow<(), bool> {
+        ControlFlow::Continue(false)
+    }
+
     /// Called repeatedly while the driver only waits, if the driver supports it. On `Break`, nothing more is sent.
     fn while_waiting(&mut self) -> ControlFlow<()> {
         ControlFlow::Continue(())
@@ -87,7 +94,15 @@ pub fn next_step<O: Operation>(
     now: Duration,
     observer: &mut (impl Observer<O> + ?Sized),
 ) -> NextStep<O::Outcome> {
-    match operation.poll(now) {
+    let step = match operation.poll(now) {
+        step @ (Step::WaitUntil(_) | Step::AwaitResponse) => match observer.before_wait(operation) {
+            ControlFlow::Continue(false) => step,
+            ControlFlow::Continue(true) => operation.poll(now),
+            ControlFlow::Break(()) => return NextStep::End(Driven::Stopped),
+        },
+        step => step,
+    };
+    match step {
         Step::Done(outcome) => NextStep::End(Driven::Done(outcome)),
         Step::WaitUntil(until) => NextStep::Wait(Some(until)),
         // An archived delete waits for its caller, who gets control back only when this ends.

@@ -160,11 +160,10 @@ fn policy(byte: u8) -> RetryPolicy {
 }
 
 fn list(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]) {
-    let list = match given.selection {
-        Selection::Ids(_) => return,
-        Selection::Filter(ref filter) => List::matching(filter.clone()),
-        Selection::Everything => List::everything(),
-    };
+    if matches!(given.selection, Selection::Ids(_)) {
+        return;
+    }
+    let list = List::for_selection(&given.selection);
     let mut driver = Driver::new(given, byte, None);
     let mut listing = Listing::builder(endpoint(), list)
         .retry(policy(byte(3)), 0)

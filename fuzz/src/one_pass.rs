@@ -132,7 +132,7 @@ impl Places {
     fn new(selection: &Selection) -> Self {
         let (by_ids, all) = match selection {
             Selection::Ids(ids) => (true, ids.as_slice().iter().map(|id| id.as_str().to_string()).collect()),
-            Selection::Filter(_) | Selection::Everything => (false, vec![String::new()]),
+            Selection::Filter(_) | Selection::Refined(_) | Selection::Everything => (false, vec![String::new()]),
         };
         Self { by_ids, left: all.into_iter().map(|place| (place, 1)).collect(), last: Pairs::new() }
     }

@@ -36,6 +36,8 @@ pub struct ArchiveFile<D: Disk = RealDisk> {
     regular: bool,
     /// Up to here, in bytes, every line is whole and on disk.
     len: u64,
+    /// How many bytes were written since the last sync.
+    written: u64,
     repaired: bool,
     broken: bool,
 }
@@ -94,7 +96,7 @@ impl<D: Disk> FoundArchive<D> {
         };
         match open(&disk, &path, existing) {
             Ok((file, regular, len, repaired)) => {
-                Ok(ArchiveFile { disk, path, file, regular, len, repaired, broken: false })
+                Ok(ArchiveFile { disk, path, file, regular, len, written: 0, repaired, broken: false })
             }
             Err(problem) => Err(problem.at(&path)),
         }
@@ -175,33 +177,60 @@ impl<D: Disk> ArchiveFile<D> {
     /// another program has moved, replaced or changed the file. No run must be deleted then. After an error, every further
     /// append is refused.
     pub fn append(&mut self, messages: &[DlqMessage]) -> Result<(), StoreError> {
+        self.write(messages)?;
+        self.sync()
+    }
+
+    /// Appends the messages, one per line, without waiting for the disk. Call [`sync`](Self::sync) before any of their runs is
+    /// deleted. So the messages of several pages share one sync.
+    ///
+    /// # Errors
+    /// See [`append`](Self::append). What was written since the last sync is cut off again where that is possible.
+    pub fn write(&mut self, messages: &[DlqMessage]) -> Result<(), StoreError> {
+        self.unless_broken(|file| {
+            let mut lines = String::with_capacity(messages.iter().map(|message| message.as_json().len() + 1).sum());
+            for message in messages {
+                lines.push_str(message.as_json());
+                lines.push('\n');
+            }
+            let (written, result) = append_all(&file.disk, &file.file, lines.as_bytes());
+            file.written += written;
+            result.map_err(|error| file.cut_off(error))
+        })
+    }
+
+    /// Waits until everything that was written is on disk, and checks that the file is still at its place.
+    ///
+    /// # Errors
+    /// See [`append`](Self::append).
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.unless_broken(|file| {
+            if !bug!(ArchiveNotSynced) {
+                file.disk.sync(&file.file).map_err(|error| file.cut_off(error))?;
+            }
+            file.len += file.written;
+            file.written = 0;
+            file.verify()
+        })
+    }
+
+    fn unless_broken(&mut self, act: impl FnOnce(&mut Self) -> Result<(), Problem>) -> Result<(), StoreError> {
         if self.broken {
             return Err(Problem::Broken.at(&self.path));
         }
-        let result = self.write(messages).map_err(Problem::Write).and_then(|()| self.verify());
+        let result = act(self);
         self.broken = result.is_err();
         result.map_err(|problem| problem.at(&self.path))
     }
 
-    fn write(&mut self, messages: &[DlqMessage]) -> std::io::Result<()> {
-        let mut lines = String::with_capacity(messages.iter().map(|message| message.as_json().len() + 1).sum());
-        for message in messages {
-            lines.push_str(message.as_json());
-            lines.push('\n');
+    /// Takes off what was written since the last sync. Best effort: what cannot be removed now is repaired when the file is opened
+    /// again. If another program has written in between, nothing is removed.
+    fn cut_off(&self, error: std::io::Error) -> Problem {
+        let is_as_written = |now: Entry| now.kind == Kind::File && now.len == self.len + self.written;
+        if self.disk.entry(&self.file).is_ok_and(is_as_written) {
+            let _ = self.disk.truncate(&self.file, self.len);
         }
-        let (written, result) = append_all(&self.disk, &self.file, lines.as_bytes());
-        let sync = || if bug!(ArchiveNotSynced) { Ok(()) } else { self.disk.sync(&self.file) };
-        if let Err(error) = result.and_then(|()| sync()) {
-            // Best effort: what cannot be removed now is repaired when the file is opened again. If another program has
-            // written in between, nothing is removed.
-            let is_as_written = |now: Entry| now.kind == Kind::File && now.len == self.len + written;
-            if self.disk.entry(&self.file).is_ok_and(is_as_written) {
-                let _ = self.disk.truncate(&self.file, self.len);
-            }
-            return Err(error);
-        }
-        self.len += written;
-        Ok(())
+        Problem::Write(error)
     }
 
     /// Checks that the file is still at its path and as long as it was left. [`append`](Self::append) does so itself; call

@@ -165,6 +165,13 @@ impl<O: Operation> Observer<O> for Hooks<'_, O> {
         self.unless_stopped()
     }
 
+    fn before_wait(&mut self, operation: &mut O) -> ControlFlow<(), bool> {
+        match &mut self.observer {
+            Some(observer) => observer.before_wait(operation),
+            None => ControlFlow::Continue(false),
+        }
+    }
+
     fn while_waiting(&mut self) -> ControlFlow<()> {
         self.unless_stopped()?;
         self.observer.as_mut().map_or(ControlFlow::Continue(()), |observer| observer.while_waiting())

@@ -8,7 +8,9 @@
 use crate::client::Client;
 use crate::trace::{Context, OperationSpan};
 use std::any::Any;
+use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{Builder, Scope};
 use std::time::{Duration, Instant};
@@ -29,6 +31,8 @@ struct Shared<'a, O: Operation, W> {
     watch: Condvar,
     /// Wakes a thread on standby.
     standby: Condvar,
+    /// How many threads have a response, and wait to report it.
+    arrived: AtomicUsize,
     context: Context,
 }
 
@@ -99,6 +103,7 @@ impl Client {
             state: Mutex::new(state),
             watch: Condvar::new(),
             standby: Condvar::new(),
+            arrived: AtomicUsize::new(0),
             context,
         };
         // The first lane runs in the caller's thread: a delete of one page starts no other.
@@ -135,7 +140,8 @@ where
         while state.ended.is_none() {
             let now = self.start.elapsed();
             let State { operation, observer, .. } = &mut *state;
-            let (id, request) = match next_step(*operation, now, *observer) {
+            let mut observer = Unhurried { observer: *observer, arrived: &self.arrived };
+            let (id, request) = match next_step(*operation, now, &mut observer) {
                 NextStep::End(driven) => {
                     self.end(&mut state, driven);
                     return;
@@ -149,7 +155,9 @@ where
             self.wake_another(scope, &mut state, now);
             drop(state);
             let result = self.client.send(request);
+            self.arrived.fetch_add(1, Ordering::Relaxed);
             state = self.lock();
+            self.arrived.fetch_sub(1, Ordering::Relaxed);
             let State { operation, observer, broken, span, .. } = &mut *state;
             let go_on = if *broken {
                 report(*operation, id, result, &mut ())
@@ -217,6 +225,26 @@ where
 
     fn lock(&self) -> Guard<'_, 'a, O, W> {
         self.state.lock().unwrap_or_else(|poisoned| broken(poisoned.into_inner()))
+    }
+}
+
+/// Asks the observer to store what responses have brought only once no further response waits to be reported.
+struct Unhurried<'a, W: ?Sized> {
+    observer: &'a mut W,
+    arrived: &'a AtomicUsize,
+}
+
+impl<O: Operation, W: Observer<O> + ?Sized> Observer<O> for Unhurried<'_, W> {
+    fn before_send(&mut self, operation: &O) -> ControlFlow<()> {
+        self.observer.before_send(operation)
+    }
+
+    fn before_wait(&mut self, operation: &mut O) -> ControlFlow<(), bool> {
+        // The thread that reports the last of them asks. Until then it has not left the flight.
+        if self.arrived.load(Ordering::Relaxed) > 0 {
+            return ControlFlow::Continue(false);
+        }
+        self.observer.before_wait(operation)
     }
 }
 

@@ -3,15 +3,15 @@
 use crate::bulk::archive_file::{ArchiveFile, FoundArchive};
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
 use crate::bulk::context::BulkContext;
-use crate::drive::{self, Handler};
+use crate::drive::{self, Handler, Parallelism};
 use crate::exit::Exit;
 use crate::input::ids::IdList;
 use crate::input::selection::Resolved;
+use crate::input::time::Now;
 use crate::output::progress::Progress;
 use crate::output::report::{Ending, Report};
 use crate::output::text::{self, shown, thousands};
 use crate::output::wording;
-use std::num::NonZeroU32;
 use std::ops::ControlFlow;
 use std::path::Path;
 use upstash_dlq_core::operation::{ArchiveOutcome, ArchivePage, BulkBuilder};
@@ -30,7 +30,7 @@ pub(crate) fn run(
     resolved: Resolved,
     build: impl Fn(Selection) -> BulkBuilder<Delete>,
     path: &Path,
-    rate: Option<NonZeroU32>,
+    parallelism: Parallelism,
     report: Report,
 ) -> Report {
     // The file is locked and checked before anything is sent, and changed only after the question: a no leaves no file
@@ -69,7 +69,9 @@ pub(crate) fn run(
         bulk.terminal().note(&format!("removed an incomplete last line from {}", shown(path)));
     }
     let mut progress = Progress::new(bulk.terminal(), expected, "archived and deleted");
-    let build = |selection| build(selection).max_requests_per_second(rate);
+    let build = |selection| {
+        build(selection).lanes(parallelism.lanes, Now::from_clock().millis()).max_requests_per_second(parallelism.rate)
+    };
     let mut operation = build(selection).build_archived();
     let (mut archived, mut absent, mut unchecked) = (0, 0, 0);
     let stop = loop {
@@ -133,7 +135,7 @@ fn archive_and_delete(
     file: &mut ArchiveFile,
     progress: &mut Progress,
 ) -> Stop {
-    let mut keeper = Keeper { file, broken: None };
+    let mut keeper = Keeper { file, written: Vec::new(), broken: None };
     match (drive::run(&bulk.client, operation, progress, &mut keeper), keeper.broken) {
         (Driven::Done(outcome), _) => Stop::Done(outcome),
         (Driven::Stopped, Some(sentence)) => Stop::Broken(sentence),
@@ -141,11 +143,25 @@ fn archive_and_delete(
     }
 }
 
-/// Puts each batch on disk before it is deleted.
+/// Puts each batch on disk before it is deleted. Batches that arrive at the same time share one sync.
 struct Keeper<'a> {
     file: &'a mut ArchiveFile,
+    /// The batches that are written and not yet synced.
+    written: Vec<u64>,
     /// Why the archive cannot be written.
     broken: Option<String>,
+}
+
+impl Keeper<'_> {
+    fn unless_broken<T>(&mut self, result: Result<T, String>) -> ControlFlow<(), T> {
+        result.map_or_else(
+            |sentence| {
+                self.broken = Some(sentence);
+                ControlFlow::Break(())
+            },
+            ControlFlow::Continue,
+        )
+    }
 }
 
 impl Handler<ArchivedDelete, ArchivePage> for Keeper<'_> {
@@ -156,15 +172,26 @@ impl Handler<ArchivedDelete, ArchivePage> for Keeper<'_> {
         progress: &mut Progress,
     ) -> ControlFlow<()> {
         if let Some(batch) = &page.batch {
-            let stored = self.file.append(&batch.messages);
-            // The batch waits for this, so it is no invalid state.
-            let stored = stored.and_then(|()| operation.stored(batch.number).map_err(|error| error.to_string()));
-            if let Err(sentence) = stored {
-                self.broken = Some(sentence);
-                return ControlFlow::Break(());
-            }
+            let written = self.file.write(&batch.messages);
+            self.unless_broken(written)?;
+            self.written.push(batch.number);
         }
         progress.on_page(operation.totals().affected);
         ControlFlow::Continue(())
+    }
+
+    fn before_wait(&mut self, operation: &mut ArchivedDelete) -> ControlFlow<(), bool> {
+        if self.written.is_empty() {
+            return ControlFlow::Continue(false);
+        }
+        let synced = self.file.sync();
+        self.unless_broken(synced)?;
+        for number in self.written.drain(..) {
+            // The batch waits for this, so it is no invalid state.
+            if operation.stored(number).is_err() {
+                return ControlFlow::Break(());
+            }
+        }
+        ControlFlow::Continue(true)
     }
 }

@@ -30,9 +30,14 @@ impl ArchiveFile {
         self.0.repaired()
     }
 
+    /// Written when it returns, and not yet on disk.
+    pub(crate) fn write(&mut self, messages: &[DlqMessage]) -> Result<(), String> {
+        self.0.write(messages).map_err(|error| meanwhile(&error))
+    }
+
     /// On disk when it returns, and still at its place.
-    pub(crate) fn append(&mut self, messages: &[DlqMessage]) -> Result<(), String> {
-        self.0.append(messages).map_err(|error| meanwhile(&error))
+    pub(crate) fn sync(&mut self) -> Result<(), String> {
+        self.0.sync().map_err(|error| meanwhile(&error))
     }
 
     /// Whether it is at its place, as long as it was left.

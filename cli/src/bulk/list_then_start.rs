@@ -130,10 +130,7 @@ fn list_all(
         Ok(listed) => listed,
         Err(sentence) => return Err(Box::new(unchanged(bulk, report, sentence))),
     };
-    let list = match selection {
-        Selection::Filter(filter) => List::matching(filter.clone()),
-        Selection::Ids(_) | Selection::Everything => List::everything(),
-    };
+    let list = List::for_selection(selection);
     let mut progress = Progress::new(bulk.terminal(), None, "listed");
     let (listings, result) =
         each_page(&bulk.client, list, bulk.policy, parallelism, bulk.terminal(), &mut progress, |page| {
@@ -231,12 +228,14 @@ impl<'a> Listed<'a> {
             if self.left == 0 {
                 break;
             }
-            let added = match (message.dlq_id(), self.selection.matches(message)) {
+            let is_selected = self.selection.refinement().is_none_or(|refinement| refinement.matches(message));
+            let added = match (message.dlq_id(), self.selection.matches_as_listed(message)) {
                 (None, _) => Err(Broken::Halt(Halt::UnusableMessage)),
                 (Some(id), Match::No(field)) => Err(Broken::Sentence(format!(
                     "the server lists a run that does not match the filter: {} differs in {field}",
                     Escaped(id.as_str())
                 ))),
+                (Some(_), Match::Yes | Match::Unknown(_)) if !is_selected => Ok(false),
                 (Some(id), Match::Yes | Match::Unknown(_)) => match &mut self.into {
                     Into::Spool(spool) => {
                         spool.add(&id).map_err(|error| Broken::Sentence(format!("--checkpoint: {error}")))

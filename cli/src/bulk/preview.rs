@@ -43,20 +43,16 @@ pub(crate) fn count(
     parallelism: Parallelism,
     terminal: Terminal,
 ) -> (u64, Result<Preview, Stopped>) {
-    let list = match selection {
-        Selection::Filter(filter) => List::matching(filter.clone()),
-        Selection::Everything => List::everything(),
-        Selection::Ids(ids) => return (0, Ok(of_ids(ids.len() as u64))),
-    };
+    if let Selection::Ids(ids) = selection {
+        return (0, Ok(of_ids(ids.len() as u64)));
+    }
+    let list = List::for_selection(selection);
     let mut preview = of_ids(0);
     // Before a question counting is short, and its lines stay above the question.
     let mut progress =
         if limit == u64::MAX { Progress::new(terminal, None, "found") } else { Progress::in_lines(terminal, "found") };
     let (requests, result) = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
-        preview.matching += page.messages.len() as u64;
-        let room = SAMPLES.saturating_sub(preview.samples.len());
-        preview.samples.extend(page.messages.iter().take(room).cloned());
-        page.messages.iter().for_each(|message| preview.check(selection, message));
+        page.messages.iter().for_each(|message| preview.add(selection, message));
         if preview.matching > limit && page.cursor.is_some() {
             preview.whole = false;
             return ControlFlow::Break(());
@@ -67,11 +63,19 @@ pub(crate) fn count(
 }
 
 impl Preview {
-    /// Checks a listed run against the selection.
-    fn check(&mut self, selection: &Selection, message: &DlqMessage) {
-        match selection.matches(message) {
+    /// Counts a listed run if it is selected, and checks it against the filter that was sent.
+    fn add(&mut self, selection: &Selection, message: &DlqMessage) {
+        let listed = selection.matches_as_listed(message);
+        let is_selected = selection.refinement().is_none_or(|refinement| refinement.matches(message));
+        if is_selected {
+            self.matching += 1;
+            if self.samples.len() < SAMPLES {
+                self.samples.push(message.clone());
+            }
+        }
+        match listed {
             Match::Yes => {}
-            Match::Unknown(_) => self.unchecked += 1,
+            Match::Unknown(_) => self.unchecked += u64::from(is_selected),
             Match::No(field) => {
                 self.mismatch.get_or_insert_with(|| {
                     let id =

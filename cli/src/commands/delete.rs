@@ -12,7 +12,6 @@ use crate::input::selection::Resolved;
 use crate::input::time;
 use crate::output::report::Report;
 use crate::output::wording::DELETE;
-use std::num::NonZeroUsize;
 use upstash_dlq_core::Selection;
 use upstash_dlq_core::checkpoint::Fingerprint;
 
@@ -50,11 +49,8 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
         Err(sentence) => return report.wrong_usage(sentence),
     };
     match (&args.archive, resolved) {
-        (Some(path), resolved) => archive::run(&bulk, resolved, build, path, args.rate, report),
-        (None, Resolved::Ids(list)) => {
-            let parallelism = Parallelism { lanes: NonZeroUsize::MIN, ..parallelism };
-            by_ids::run(&bulk, list, build, parallelism, file.as_ref(), None, report)
-        }
+        (Some(path), resolved) => archive::run(&bulk, resolved, build, path, parallelism, report),
+        (None, Resolved::Ids(list)) => by_ids::run(&bulk, list, build, parallelism, file.as_ref(), None, report),
         (None, Resolved::Matching(selection)) => {
             by_filter::run(&bulk, build(selection), parallelism, file.as_ref(), None, report)
         }

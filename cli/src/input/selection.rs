@@ -84,8 +84,5 @@ impl SelectionArgs {
 
 /// The resolved times of a selection.
 pub(crate) fn window(selection: &Selection) -> (Option<UnixMillis>, Option<UnixMillis>) {
-    match selection {
-        Selection::Filter(filter) => (filter.from(), filter.to()),
-        Selection::Ids(_) | Selection::Everything => (None, None),
-    }
+    selection.filter().map_or((None, None), |filter| (filter.from(), filter.to()))
 }

@@ -20,6 +20,8 @@ pub enum CheckpointError {
     OtherSelection,
     /// It has another page size, another maximum or another verification.
     OtherOptions,
+    /// An operation that starts runs by a refinement cannot be continued: runs that are still listed would be started again.
+    NotResumable,
 }
 
 impl fmt::Display for CheckpointError {
@@ -44,6 +46,9 @@ impl fmt::Display for CheckpointError {
             ),
             Self::OtherOptions => f.write_str(
                 "the checkpoint was taken with another page size, maximum or verification: give the same ones again, or another checkpoint",
+            ),
+            Self::NotResumable => f.write_str(
+                "a resume or restart by a refinement cannot be continued: list the runs, and start them by their ids",
             ),
         }
     }

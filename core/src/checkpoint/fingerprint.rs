@@ -21,6 +21,13 @@ impl Fingerprint {
         match selection {
             Selection::Ids(ids) => ids.as_slice().iter().for_each(|id| hash.pair("dlqIds", id.as_str())),
             Selection::Filter(filter) => filter.for_each_pair(|name, value| hash.pair(name, value)),
+            Selection::Refined(refined) => {
+                refined
+                    .filter()
+                    .into_iter()
+                    .for_each(|filter| filter.for_each_pair(|name, value| hash.pair(name, value)));
+                refined.refinement().for_each_pair(|name, value| hash.pair(name, value));
+            }
             Selection::Everything => hash.text("everything"),
         }
         Self(hash.finish())

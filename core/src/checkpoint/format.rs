@@ -71,6 +71,15 @@ pub(crate) enum Progress {
     Windows(Windows),
     /// For ids.
     Batches(Batches),
+    /// For a refinement. Looking begins anew.
+    Refined(RefinedProgress),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RefinedProgress {
+    /// What is left of the maximum.
+    pub(crate) left: Option<u64>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -152,6 +161,7 @@ impl Checkpoint {
             && match &saved.progress {
                 Progress::Windows(windows) => windows.fit(saved.max),
                 Progress::Batches(batches) => batches.fit(),
+                Progress::Refined(RefinedProgress { left }) => is_left_of(*left, saved.max),
             };
         if fits { Ok(Self(saved)) } else { Err(CheckpointError::Damaged("its parts do not fit together".into())) }
     }
@@ -163,8 +173,12 @@ impl Checkpoint {
             _ => &self.0.selection,
         };
         match selection {
-            SavedSelection::Filter(filter) => (filter.from(), filter.to()),
-            SavedSelection::Ids(_) | SavedSelection::Everything => (None, None),
+            SavedSelection::Filter(filter) | SavedSelection::Refined { filter: Some(filter), .. } => {
+                (filter.from(), filter.to())
+            }
+            SavedSelection::Ids(_) | SavedSelection::Refined { filter: None, .. } | SavedSelection::Everything => {
+                (None, None)
+            }
         }
     }
 
@@ -173,7 +187,7 @@ impl Checkpoint {
     pub fn ids_before(&self) -> u64 {
         match &self.0.progress {
             Progress::Batches(batches) => batches.before,
-            Progress::Windows(_) => 0,
+            Progress::Windows(_) | Progress::Refined(_) => 0,
         }
     }
 
@@ -182,7 +196,7 @@ impl Checkpoint {
     pub fn id_list(&self) -> Option<&str> {
         match &self.0.progress {
             Progress::Batches(batches) => batches.listed.as_ref().map(|listed| listed.digest.as_str()),
-            Progress::Windows(_) => None,
+            Progress::Windows(_) | Progress::Refined(_) => None,
         }
     }
 
@@ -207,6 +221,7 @@ impl Saved {
         let (windows, batches): (&[WindowLane], &[BatchLane]) = match &self.progress {
             Progress::Windows(windows) => (&windows.lanes, &[]),
             Progress::Batches(batches) => (&[], &batches.lanes),
+            Progress::Refined(_) => (&[], &[]),
         };
         windows.iter().map(|lane| lane.request).chain(batches.iter().map(|lane| lane.request))
     }
@@ -222,10 +237,14 @@ impl SavedRequest {
     }
 }
 
+/// Whether so much can be left of the maximum.
+fn is_left_of(left: Option<u64>, max: Option<NonZeroU64>) -> bool {
+    left.is_some() == max.is_some() && left <= max.map(NonZeroU64::get)
+}
+
 impl Windows {
     fn fit(&self, max: Option<NonZeroU64>) -> bool {
-        self.left.is_some() == max.is_some()
-            && self.left <= max.map(NonZeroU64::get)
+        is_left_of(self.left, max)
             && self.lanes.len() <= MAX_LANES.get()
             && self.whole.lo <= self.whole.hi
             && self.lanes.iter().all(|lane| lane.window.lies_in(&self.whole))

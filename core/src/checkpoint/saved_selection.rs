@@ -2,7 +2,8 @@
 
 use crate::checkpoint::error::CheckpointError;
 use crate::selection::filter::{Filter, RelativeTimes};
-use crate::selection::selected::Selection;
+use crate::selection::refinement::Refinement;
+use crate::selection::selected::{Refined, Selection};
 use serde::{Deserialize, Serialize};
 
 /// The selection with its times resolved. A checkpoint contains no ids, only their number.
@@ -11,6 +12,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum SavedSelection {
     Ids(usize),
     Filter(Filter),
+    Refined { filter: Option<Filter>, refinement: Refinement },
     Everything,
 }
 
@@ -19,6 +21,9 @@ impl SavedSelection {
         match selection {
             Selection::Ids(ids) => Self::Ids(ids.len()),
             Selection::Filter(filter) => Self::Filter(filter.clone()),
+            Selection::Refined(refined) => {
+                Self::Refined { filter: refined.filter().cloned(), refinement: refined.refinement().clone() }
+            }
             Selection::Everything => Self::Everything,
         }
     }
@@ -33,6 +38,14 @@ impl SavedSelection {
             (Self::Ids(saved), Selection::Ids(ids)) if saved == ids.len() => Ok(Selection::Ids(ids)),
             (Self::Filter(saved), Selection::Filter(given)) if saved.is_an_earlier(&given, relative) => {
                 Ok(Selection::Filter(saved))
+            }
+            (Self::Refined { filter, refinement }, Selection::Refined(given)) if refinement == *given.refinement() => {
+                match (&filter, given.filter()) {
+                    (None, None) => {}
+                    (Some(saved), Some(given)) if saved.is_an_earlier(given, relative) => {}
+                    _ => return Err(CheckpointError::OtherSelection),
+                }
+                Ok(Selection::Refined(Refined::new(filter, refinement)))
             }
             (Self::Everything, Selection::Everything) => Ok(Selection::Everything),
             _ => Err(CheckpointError::OtherSelection),

@@ -31,13 +31,17 @@ impl<J> Lanes<'_, J> {
         idle.map(|lane| &mut lane.job)
     }
 
-    /// Closes all lanes without a request in flight. The rest of their jobs is not done.
-    pub(crate) fn close_idle(&mut self) {
+    /// Closes the lanes with such a job and without a request in flight. The rest of their jobs is not done. Returns how many
+    /// there were.
+    pub(crate) fn close_idle_if(&mut self, is_wanted: impl Fn(&J) -> bool) -> usize {
+        let mut count = 0;
         for (at, slot) in self.slots.iter_mut().enumerate() {
-            if slot.take_if(|lane| lane.exchange.asked().is_none()).is_some() {
+            if slot.take_if(|lane| lane.exchange.asked().is_none() && is_wanted(&lane.job)).is_some() {
                 self.closed.push(at);
                 self.open = self.open.saturating_sub(1);
+                count += 1;
             }
         }
+        count
     }
 }

@@ -49,6 +49,17 @@ pub enum Step<O> {
     Done(O),
 }
 
+impl<O> Step<O> {
+    pub(crate) fn map<P>(self, to: impl FnOnce(O) -> P) -> Step<P> {
+        match self {
+            Self::Send(id, request) => Step::Send(id, request),
+            Self::WaitUntil(until) => Step::WaitUntil(until),
+            Self::AwaitResponse => Step::AwaitResponse,
+            Self::Done(outcome) => Step::Done(to(outcome)),
+        }
+    }
+}
+
 /// What a response or a failure meant.
 ///
 /// With serde, it is `{"kind": "page", "detail": …}`.
@@ -62,6 +73,16 @@ pub enum Event<P> {
     Retry(Retried),
     /// The request failed and is not sent again. The operation halts, or its maximum is used up.
     Ended,
+}
+
+impl<P> Event<P> {
+    pub(crate) fn map<Q>(self, to: impl FnOnce(P) -> Q) -> Event<Q> {
+        match self {
+            Self::Page(page) => Event::Page(to(page)),
+            Self::Retry(retried) => Event::Retry(retried),
+            Self::Ended => Event::Ended,
+        }
+    }
 }
 
 /// Needs `serde_json`, as the messages of a page do.

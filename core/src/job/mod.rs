@@ -2,9 +2,9 @@
 //!
 //! Floor 4: a job knows nothing about retries, time, other lanes or a maximum.
 
-pub(crate) mod archive;
 pub(crate) mod batch;
 pub(crate) mod call;
+pub(crate) mod chosen;
 pub(crate) mod fetch;
 pub(crate) mod list;
 pub(crate) mod pages;

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 pub(crate) const MAX_EMPTY_PAGES: u32 = 1_000;
 
 /// The statuses of a server that no longer accepts a cursor it gave out.
-const CURSOR_GONE: [StatusCode; 4] =
+pub(crate) const CURSOR_GONE: [StatusCode; 4] =
     [StatusCode::BAD_REQUEST, StatusCode::NOT_FOUND, StatusCode::GONE, StatusCode::PRECONDITION_FAILED];
 
 #[derive(Clone, Debug)]

@@ -4,11 +4,16 @@ use crate::engine::operation::InvalidState;
 use crate::engine::outcome::Totals;
 use crate::engine::retry::{Attempts, RetryPolicy};
 use crate::engine::scheduler::Scheduler;
+use crate::engine::settings::MAX_LANES;
+use crate::model::time::UnixMillis;
 use crate::operation::bulk_config::BulkConfig;
 use crate::operation::delegate::delegate;
 use crate::operation::incomplete::Incomplete;
-use crate::plan::archive::{Archive, ArchiveOutcome, ArchivePage, ArchiveScope};
+use crate::plan::archive::{ArchiveOutcome, ArchivePage};
+use crate::plan::chosen::{Chosen, ChosenPage};
 use crate::selection::selected::Selection;
+use crate::wire::bulk::Delete;
+use crate::wire::page::DeletePage;
 use core::num::{NonZeroU32, NonZeroUsize};
 
 /// Deletes runs that the caller has stored first. It lists a page, hands it over as a batch, waits for
@@ -33,7 +38,7 @@ use core::num::{NonZeroU32, NonZeroUsize};
 /// ```
 #[derive(Clone, Debug)]
 pub struct ArchivedDelete {
-    scheduler: Scheduler<Archive>,
+    scheduler: Scheduler<Chosen<Delete>>,
 }
 
 /// Collects what an archived delete acts on, and how. Made by
@@ -49,7 +54,14 @@ impl ArchivedDeleteBuilder {
         Self { config }
     }
 
-    /// Sets how many requests may be sent in a second. `None` means no limit but the server's own.
+    /// Sets how many requests may be in flight at once. See [`BulkBuilder::lanes`](crate::operation::BulkBuilder::lanes).
+    pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
+        self.config.settings.lanes = lanes.min(MAX_LANES);
+        self.config.now = now;
+        self
+    }
+
+    /// Sets how many requests may be sent in a second, all lanes together. `None` means no limit but the server's own.
     pub fn max_requests_per_second(mut self, limit: Option<NonZeroU32>) -> Self {
         self.config.settings.max_requests_per_second = limit;
         self
@@ -83,19 +95,9 @@ impl ArchiveOutcome {
 
 impl ArchivedDelete {
     pub(crate) fn new(config: BulkConfig) -> Self {
-        let mut settings = config.settings;
-        settings.lanes = NonZeroUsize::MIN;
+        let settings = config.settings.clone();
         let looks = Attempts::new(settings.policy, settings.seed);
-        let scope = ArchiveScope {
-            endpoint: settings.endpoint.clone(),
-            selection: config.selection,
-            page_size: config.page_size,
-            max: config.max,
-            before: config.before,
-            verify: config.verify,
-            trust_server: config.trust_server,
-        };
-        let mut scheduler = Scheduler::new(settings, Archive::new(scope, looks));
+        let mut scheduler = Scheduler::new(settings, Chosen::new(config.chosen_scope(true), looks));
         scheduler.resume_totals(config.carried);
         Self { scheduler }
     }
@@ -132,4 +134,9 @@ impl ArchivedDelete {
     }
 }
 
-delegate!([] ArchivedDelete, "archive", ArchivePage, ArchiveOutcome);
+/// The caller gets the batches. Deletions show in the totals.
+fn archive_page(page: ChosenPage<DeletePage>) -> ArchivePage {
+    ArchivePage { batch: page.batch }
+}
+
+delegate!([] ArchivedDelete, "archive", ArchivePage, ArchiveOutcome, archive_page);

@@ -91,8 +91,8 @@ impl<O: BulkOperation> OperationBuilder for BulkBuilder<O> {
 impl OperationBuilder for ArchivedDeleteBuilder {
     type Operation = ArchivedDelete;
 
-    fn lanes(self, _lanes: NonZeroUsize, _now: UnixMillis) -> Self {
-        self
+    fn lanes(self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
+        self.lanes(lanes, now)
     }
 
     common!();

@@ -2,14 +2,16 @@
 
 use crate::bugs::bug;
 use crate::checkpoint::error::CheckpointError;
-use crate::checkpoint::format::{BatchLane, Checkpoint, Listed, Progress, Saved, SavedRequest, WindowLane};
+use crate::checkpoint::format::{BatchLane, Checkpoint, Listed, Progress, RefinedProgress, Saved};
 use crate::checkpoint::format::{Batches as SavedBatches, Windows as SavedWindows};
+use crate::checkpoint::format::{SavedRequest, WindowLane};
 use crate::checkpoint::saved_selection::SavedSelection;
 use crate::engine::failure::TransportFailure;
 use crate::engine::halt::Halt;
 use crate::engine::lanes::Lane;
 use crate::engine::operation::{Event, InvalidState, Operation, RequestId, Step};
 use crate::engine::outcome::Totals;
+use crate::engine::retry::Attempts;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::scheduler::continuation::LeftBehind;
 use crate::engine::settlement::Settlement;
@@ -19,11 +21,12 @@ use crate::operation::bulk_config::BulkConfig;
 use crate::operation::outcome::Outcome;
 use crate::plan::batches::Batches;
 use crate::plan::budget::Budget;
+use crate::plan::chosen::{Chosen, ChosenPage};
 use crate::plan::cut::{Cut, Pass, Scope};
 use crate::selection::ids::Ids;
 use crate::selection::selected::Selection;
 use crate::selection::window::Window;
-use crate::wire::bulk::{BulkOperation, Delete, Restart, Resume};
+use crate::wire::bulk::{BulkOperation, BulkPage, Delete, Restart, Resume};
 use crate::wire::list::List;
 use alloc::boxed::Box;
 use alloc::string::ToString;
@@ -71,6 +74,7 @@ pub type BulkRestart = Bulk<Restart>;
 enum Kind<O: BulkOperation> {
     Windows(Box<Scheduler<Cut<O>>>),
     Batches(Box<Scheduler<Batches<O>>>),
+    Chosen(Box<Scheduler<Chosen<O>>>),
 }
 
 /// Where to look to find out whether a request in doubt was carried out.
@@ -82,12 +86,13 @@ pub enum InDoubt<'a> {
     Listing(List),
 }
 
-/// Makes the same call for both kinds.
+/// Makes the same call for all kinds.
 macro_rules! either {
     ($plan:expr, $scheduler:ident => $call:expr) => {
         match $plan {
             Kind::Windows($scheduler) => $call,
             Kind::Batches($scheduler) => $call,
+            Kind::Chosen($scheduler) => $call,
         }
     };
 }
@@ -96,6 +101,7 @@ impl<O: BulkOperation> Bulk<O> {
     pub(crate) fn new(config: BulkConfig) -> Self {
         let mut plan = match &config.selection {
             Selection::Ids(ids) => Kind::Batches(Box::new(Self::batches(&config, ids))),
+            Selection::Refined(_) => Kind::Chosen(Box::new(Self::chosen(&config))),
             Selection::Filter(_) | Selection::Everything => {
                 let whole = Window::of(&config.selection, config.now);
                 let mut windows = Self::windows(&config, whole, Budget::new(config.max), Pass::default());
@@ -111,6 +117,12 @@ impl<O: BulkOperation> Bulk<O> {
         let endpoint = &config.settings.endpoint;
         let plan = Batches::new(endpoint, ids.clone(), config.overrides.clone(), config.max, config.before);
         Scheduler::new(config.settings.clone(), plan)
+    }
+
+    fn chosen(config: &BulkConfig) -> Scheduler<Chosen<O>> {
+        let settings = config.settings.clone();
+        let looks = Attempts::new(settings.policy, settings.seed);
+        Scheduler::new(settings, Chosen::new(config.chosen_scope(false), looks))
     }
 
     fn windows(config: &BulkConfig, whole: Window, budget: Budget, pass: Pass) -> Scheduler<Cut<O>> {
@@ -145,7 +157,7 @@ impl<O: BulkOperation> Bulk<O> {
         config.selection = selection.apply_to(config.selection, config.relative_times)?;
         let listed = match &progress {
             Progress::Batches(batches) => batches.listed.clone(),
-            Progress::Windows(_) => None,
+            Progress::Windows(_) | Progress::Refined(_) => None,
         };
         config.listed = match (listed, config.listed) {
             (None, None) => None,
@@ -160,6 +172,16 @@ impl<O: BulkOperation> Bulk<O> {
             }
             (Progress::Batches(saved), Selection::Ids(ids)) => {
                 Kind::Batches(Box::new(Self::resume_batches(&config, ids, saved, totals)?))
+            }
+            // What starts runs would start those again that are still listed.
+            (Progress::Refined(_), Selection::Refined(_)) if !O::RETRY_SAFE => {
+                return Err(CheckpointError::NotResumable);
+            }
+            (Progress::Refined(RefinedProgress { left }), Selection::Refined(_)) => {
+                let mut scheduler = Self::chosen(&config);
+                scheduler.plan.resume(left);
+                scheduler.resume_totals(totals);
+                Kind::Chosen(Box::new(scheduler))
             }
             _ => return Err(CheckpointError::OtherSelection),
         };
@@ -244,13 +266,13 @@ impl<O: BulkOperation> Bulk<O> {
     pub fn ids_done(&self) -> u64 {
         match &self.plan {
             Kind::Batches(scheduler) => self.config.before.saturating_add(scheduler.plan.done as u64),
-            Kind::Windows(_) => 0,
+            Kind::Windows(_) | Kind::Chosen(_) => 0,
         }
     }
 
     /// The outcome, or the present state of an operation that has not ended. That is never verified.
     pub fn outcome_so_far(&self) -> Outcome {
-        let ending = either!(&self.plan, scheduler => scheduler.outcome_so_far());
+        let ending = either!(&self.plan, scheduler => scheduler.outcome_so_far().into());
         Outcome::from_ending(ending, || self.checkpoint())
     }
 
@@ -258,12 +280,10 @@ impl<O: BulkOperation> Bulk<O> {
     pub fn in_doubt(&self) -> Option<InDoubt<'_>> {
         match &self.plan {
             Kind::Batches(scheduler) => scheduler.doubts().next().map(|(job, ..)| InDoubt::Ids(job.ids())),
+            Kind::Chosen(scheduler) => scheduler.doubts().next().map(|(job, ..)| InDoubt::Ids(job.ids())),
             Kind::Windows(scheduler) => {
                 let (job, asked, _) = scheduler.doubts().next()?;
-                let list = match &self.config.selection {
-                    Selection::Filter(filter) => List::matching(filter.clone()),
-                    Selection::Ids(_) | Selection::Everything => List::everything(),
-                };
+                let list = List::for_selection(&self.config.selection);
                 let list = list.page_size(u32::try_from(asked).unwrap_or(u32::MAX));
                 Some(InDoubt::Listing(match &job.place.cursor {
                     Some(cursor) => list.after(cursor.clone()),
@@ -331,6 +351,19 @@ impl<O: BulkOperation> Bulk<O> {
                     })
                     .collect(),
             }),
+            Kind::Chosen(scheduler) => {
+                // What no request has asked for counts as left.
+                let is_unsent = |lane: &&Lane<_>| lane.exchange.asked().is_none() && !lane.exchange.may_have_changed();
+                let unsent: usize = scheduler.lanes().filter(is_unsent).map(|lane| lane.job.ids().len()).sum();
+                let left = scheduler.plan.left().map(|left| left.saturating_add(unsent as u64));
+                Progress::Refined(RefinedProgress { left })
+            }
+        };
+        let totals = match &self.plan {
+            Kind::Windows(scheduler) => scheduler.totals_without_in_flight(),
+            Kind::Batches(scheduler) => scheduler.totals_without_in_flight(),
+            // Its requests are not saved: nobody will know what becomes of those in flight.
+            Kind::Chosen(scheduler) => scheduler.totals(),
         };
         Checkpoint(Saved {
             operation: O::NAME.to_string(),
@@ -339,10 +372,15 @@ impl<O: BulkOperation> Bulk<O> {
             page_size: *page_size,
             max: *max,
             verify: *verify,
-            totals: either!(&self.plan, scheduler => scheduler.totals_without_in_flight()),
+            totals,
             progress,
         })
     }
+}
+
+/// What a page has acted on. A page that only looked has acted on nothing.
+fn acted<P: BulkPage>(page: ChosenPage<P>) -> P {
+    page.acted.unwrap_or_else(P::nothing)
 }
 
 fn saved_request<J>(lane: &Lane<J>) -> SavedRequest {
@@ -368,20 +406,24 @@ impl<O: BulkOperation> Operation for Bulk<O> {
     type Outcome = Outcome;
 
     fn poll(&mut self, now: Duration) -> Step<Outcome> {
-        match either!(&mut self.plan, scheduler => scheduler.poll(now)) {
-            Step::Send(id, request) => Step::Send(id, request),
-            Step::WaitUntil(until) => Step::WaitUntil(until),
-            Step::AwaitResponse => Step::AwaitResponse,
-            Step::Done(ending) => Step::Done(Outcome::from_ending(ending, || self.checkpoint())),
-        }
+        let step = either!(&mut self.plan, scheduler => scheduler.poll(now).map(Into::into));
+        step.map(|ending| Outcome::from_ending(ending, || self.checkpoint()))
     }
 
     fn on_response(&mut self, id: RequestId, response: Response<&[u8]>) -> Result<Event<O::Page>, InvalidState> {
-        either!(&mut self.plan, scheduler => scheduler.on_response(id, &response))
+        match &mut self.plan {
+            Kind::Windows(scheduler) => scheduler.on_response(id, &response),
+            Kind::Batches(scheduler) => scheduler.on_response(id, &response),
+            Kind::Chosen(scheduler) => scheduler.on_response(id, &response).map(|event| event.map(acted)),
+        }
     }
 
     fn on_failure(&mut self, id: RequestId, failure: TransportFailure) -> Result<Event<O::Page>, InvalidState> {
-        either!(&mut self.plan, scheduler => scheduler.on_failure(id, failure))
+        match &mut self.plan {
+            Kind::Windows(scheduler) => scheduler.on_failure(id, failure),
+            Kind::Batches(scheduler) => scheduler.on_failure(id, failure),
+            Kind::Chosen(scheduler) => scheduler.on_failure(id, failure).map(|event| event.map(acted)),
+        }
     }
 
     fn cancel_unsent(&mut self, id: RequestId) -> Result<(), InvalidState> {
@@ -413,7 +455,7 @@ impl<O: BulkOperation> Operation for Bulk<O> {
     }
 
     fn outcome_halted(&self, halt: Halt) -> Outcome {
-        let ending = either!(&self.plan, scheduler => scheduler.outcome_halted(halt));
+        let ending = either!(&self.plan, scheduler => scheduler.outcome_halted(halt).into());
         Outcome::from_ending(ending, || self.checkpoint())
     }
 

@@ -163,12 +163,14 @@ impl BulkBuilder<Delete> {
         self
     }
 
-    /// Turns this into the builder of an operation that deletes no run before the caller has stored it. It has one lane.
+    /// Turns this into the builder of an operation that deletes no run before the caller has stored it. Its lanes share windows of
+    /// time, or the ids.
     pub fn archived(self) -> ArchivedDeleteBuilder {
         ArchivedDeleteBuilder::new(self.config)
     }
 
-    /// Builds an operation that deletes no run before the caller has stored it. It has one lane.
+    /// Builds an operation that deletes no run before the caller has stored it. Its lanes share windows of
+    /// time, or the ids.
     pub fn build_archived(self) -> ArchivedDelete {
         self.archived().build()
     }

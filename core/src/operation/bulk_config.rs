@@ -4,6 +4,7 @@ use crate::checkpoint::fingerprint::Fingerprint;
 use crate::engine::outcome::Totals;
 use crate::engine::settings::Settings;
 use crate::model::time::UnixMillis;
+use crate::plan::chosen::ChosenScope;
 use crate::selection::filter::RelativeTimes;
 use crate::selection::selected::Selection;
 use crate::wire::overrides::Overrides;
@@ -33,6 +34,23 @@ pub(crate) struct BulkConfig {
 }
 
 impl BulkConfig {
+    /// What an operation works on that looks at runs first. `stores` is whether its caller stores them.
+    pub(crate) fn chosen_scope(&self, stores: bool) -> ChosenScope {
+        ChosenScope {
+            endpoint: self.settings.endpoint.clone(),
+            selection: self.selection.clone(),
+            lanes: self.settings.lanes,
+            now: self.now,
+            page_size: self.page_size,
+            max: self.max,
+            before: self.before,
+            overrides: self.overrides.clone(),
+            verify: self.verify,
+            trust_server: self.trust_server,
+            stores,
+        }
+    }
+
     pub(crate) fn full_fingerprint(&self) -> Fingerprint {
         if self.overrides.is_empty() { self.fingerprint.clone() } else { self.fingerprint.and(self.overrides.pairs()) }
     }

@@ -1,8 +1,12 @@
 //! Implements [`Operation`](crate::engine::operation::Operation) for operations that are one scheduler and nothing else.
 
-/// Implements the trait for a struct with a field `scheduler`: every method is the scheduler's.
+/// Implements the trait for a struct with a field `scheduler`: every method is the scheduler's. The last argument turns the plan's
+/// pages into the operation's, if they differ.
 macro_rules! delegate {
     ([$($generics:tt)*] $operation:ty, $name:literal, $page:ty, $outcome:ty) => {
+        delegate!([$($generics)*] $operation, $name, $page, $outcome, core::convert::identity);
+    };
+    ([$($generics:tt)*] $operation:ty, $name:literal, $page:ty, $outcome:ty, $to_page:path) => {
         impl<$($generics)*> crate::engine::operation::Operation for $operation {
             type Page = $page;
             type Outcome = $outcome;
@@ -16,7 +20,7 @@ macro_rules! delegate {
                 id: crate::engine::operation::RequestId,
                 response: http::Response<&[u8]>,
             ) -> Result<crate::engine::operation::Event<$page>, crate::engine::operation::InvalidState> {
-                self.scheduler.on_response(id, &response)
+                self.scheduler.on_response(id, &response).map(|event| event.map($to_page))
             }
 
             fn on_failure(
@@ -24,7 +28,7 @@ macro_rules! delegate {
                 id: crate::engine::operation::RequestId,
                 failure: crate::engine::failure::TransportFailure,
             ) -> Result<crate::engine::operation::Event<$page>, crate::engine::operation::InvalidState> {
-                self.scheduler.on_failure(id, failure)
+                self.scheduler.on_failure(id, failure).map(|event| event.map($to_page))
             }
 
             fn cancel_unsent(

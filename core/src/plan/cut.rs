@@ -109,12 +109,8 @@ impl<O: BulkOperation> Cut<O> {
     pub(crate) fn job(&self, window: Window, place: Place) -> Result<PagesJob<O>, Halt> {
         let Scope { endpoint, selection, page_size, overrides, .. } = &self.scope;
         let selection = window.narrow(selection).map_err(|error| Halt::Unbuildable(error.to_string()))?;
-        let filter = match &selection {
-            Selection::Filter(filter) => Some(filter),
-            Selection::Ids(_) | Selection::Everything => None,
-        };
         let page_size = u64::from(page_size.get());
-        let prefix = Prefix::new(endpoint.path(O::PATH), filter, page_size);
+        let prefix = Prefix::new(endpoint.path(O::PATH), selection.filter(), page_size);
         Ok(PagesJob::new(prefix, page_size, overrides.clone(), window, place))
     }
 }

@@ -129,6 +129,42 @@ impl ListingWindows {
         }
     }
 
+    /// Whether the server has shown that it does not keep to dates.
+    pub(crate) fn are_dates_ignored(&self) -> bool {
+        self.dates_ignored
+    }
+
+    /// Whether windows were given up, so that lanes with one have nothing left to do.
+    pub(crate) fn is_draining(&self) -> bool {
+        matches!(self.stage, Stage::Drain { .. })
+    }
+
+    /// Cuts the window of a lane, whose first part starts over. Only for callers who remember what was listed. Nothing happens while
+    /// the windows are looked for, or if the window cannot be cut.
+    pub(crate) fn cut(&mut self, job: &mut ListJob, parts: usize) {
+        if !matches!(self.stage, Stage::Through) {
+            return;
+        }
+        let windows = job.window.split(parts);
+        let [first, rest @ ..] = windows.as_slice() else { return };
+        if rest.is_empty() {
+            return;
+        }
+        // A part of a valid window is valid, too. If it is not, the window stays whole.
+        if let Ok(first) = self.job(*first) {
+            *job = first;
+            self.push(rest.iter().copied());
+        }
+    }
+
+    /// The job of one window.
+    fn job(&self, window: Window) -> Result<ListJob, Halt> {
+        let selection = window.narrow(&self.list.selection());
+        // A part of a valid window is valid, too. If it is not, the listing halts.
+        let list = self.list.of(&selection.map_err(|error| Halt::Unbuildable(error.to_string()))?);
+        Ok(ListJob::new(&self.endpoint, list, window))
+    }
+
     fn push(&mut self, windows: impl IntoIterator<Item = Window>) {
         self.queue.extend(windows.into_iter().map(Part::Window));
     }
@@ -207,7 +243,7 @@ impl ListingWindows {
 
     /// Cuts the windows with more than one page, until there are enough for all lanes. Then lists them to their ends. Returns
     /// whether there is more to do.
-    fn next_windows(&mut self) -> bool {
+    pub(crate) fn next_windows(&mut self) -> bool {
         if let Stage::Drain { rest } = &self.stage {
             // The listing goes on as if windows had not been tried.
             self.queue.push_back(Part::Rest(rest.clone()));
@@ -244,16 +280,12 @@ impl Plan for ListingWindows {
 
     fn next(&mut self) -> Result<Option<ListJob>, Halt> {
         let Some(part) = self.queue.pop_front() else { return Ok(None) };
-        let (window, list) = match part {
-            Part::Whole => (self.whole, self.list.clone()),
-            Part::Rest(cursor) => (self.whole, self.list.clone().after(cursor)),
-            Part::Window(window) => {
-                let selection = window.narrow(&self.list.selection());
-                // A part of a valid window is valid, too. If it is not, the listing halts.
-                (window, self.list.of(selection.map_err(|error| Halt::Unbuildable(error.to_string()))?))
-            }
+        let list = match part {
+            Part::Whole => self.list.clone(),
+            Part::Rest(cursor) => self.list.clone().after(cursor),
+            Part::Window(window) => return self.job(window).map(Some),
         };
-        Ok(Some(ListJob::new(&self.endpoint, list, window)))
+        Ok(Some(ListJob::new(&self.endpoint, list, self.whole)))
     }
 
     fn queued(&self) -> usize {
@@ -315,8 +347,8 @@ impl Plan for ListingWindows {
     }
 
     fn rebalance(&mut self, lanes: &mut Lanes<'_, ListJob>) {
-        if let Stage::Drain { .. } = self.stage {
-            lanes.close_idle();
+        if self.is_draining() {
+            lanes.close_idle_if(|_| true);
         }
     }
 

@@ -5,6 +5,7 @@
 pub(crate) mod archive;
 pub(crate) mod batches;
 pub(crate) mod budget;
+pub(crate) mod chosen;
 pub(crate) mod cut;
 pub(crate) mod fetches;
 pub(crate) mod listing_windows;

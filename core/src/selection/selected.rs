@@ -6,29 +6,86 @@ use crate::model::time::UnixMillis;
 use crate::selection::filter::Filter;
 use crate::selection::ids::Ids;
 use crate::selection::matches::Match;
+use crate::selection::refinement::Refinement;
 
-/// Which runs an operation acts on: ids, or a filter, or everything. There is no way to select everything by accident: an
-/// empty list of ids and an empty filter cannot be built.
+/// Which runs an operation acts on: ids, or a filter, or a refinement, or everything. There is no way to select everything by
+/// accident: an empty list of ids, an empty filter and an empty refinement cannot be built.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// The runs with these ids.
     Ids(Ids),
     /// The runs that match this filter.
     Filter(Filter),
+    /// The runs that match a refinement. They are found by a listing, and acted on by their ids.
+    Refined(Refined),
     /// Every run in the DLQ.
     Everything,
 }
 
+/// The runs that match a [`Refinement`], and a filter, too, if there is one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refined {
+    filter: Option<Filter>,
+    refinement: Refinement,
+}
+
+impl Refined {
+    /// The runs that match this refinement among those that match the filter, or among all.
+    pub fn new(filter: Option<Filter>, refinement: Refinement) -> Self {
+        Self { filter, refinement }
+    }
+
+    /// What the service is asked for. `None` if everything is listed.
+    pub fn filter(&self) -> Option<&Filter> {
+        self.filter.as_ref()
+    }
+
+    /// What each listed run is held against.
+    pub fn refinement(&self) -> &Refinement {
+        &self.refinement
+    }
+}
+
 impl Selection {
-    /// Whether the run of this message is selected.
+    /// Whether the run of this message is selected. [`Match::No`] of a refinement names no field of the API: it says
+    /// `refinement`.
     pub fn matches(&self, message: &DlqMessage) -> Match {
+        let listed = self.matches_as_listed(message);
+        match self.refinement() {
+            Some(refinement) if !matches!(listed, Match::No(_)) && !refinement.matches(message) => {
+                Match::No("refinement")
+            }
+            _ => listed,
+        }
+    }
+
+    /// Whether a listing of [`Self::filter`] may show this message. A refinement is not looked at: the service does not know it.
+    pub fn matches_as_listed(&self, message: &DlqMessage) -> Match {
         match self {
             Self::Ids(ids) => match message.dlq_id() {
                 Some(id) if ids.as_slice().contains(&id) => Match::Yes,
                 _ => Match::No("dlqIds"),
             },
-            Self::Filter(filter) => filter.matches(message),
-            Self::Everything => Match::Yes,
+            Self::Filter(_) | Self::Refined(_) | Self::Everything => {
+                self.filter().map_or(Match::Yes, |filter| filter.matches(message))
+            }
+        }
+    }
+
+    /// What the service is asked for to list the runs. `None` if everything is listed, and for ids.
+    pub fn filter(&self) -> Option<&Filter> {
+        match self {
+            Self::Filter(filter) => Some(filter),
+            Self::Refined(refined) => refined.filter(),
+            Self::Ids(_) | Self::Everything => None,
+        }
+    }
+
+    /// What listed runs are held against, besides the filter.
+    pub fn refinement(&self) -> Option<&Refinement> {
+        match self {
+            Self::Refined(refined) => Some(refined.refinement()),
+            Self::Ids(_) | Self::Filter(_) | Self::Everything => None,
         }
     }
 
@@ -38,11 +95,22 @@ impl Selection {
     /// # Errors
     /// Returns a [`FieldError`] if the filter begins after `to`.
     pub fn until(self, to: UnixMillis) -> Result<Self, FieldError> {
+        if matches!(self, Self::Ids(_)) || self.filter().is_some_and(|filter| filter.to().is_some()) {
+            return Ok(self);
+        }
+        let builder = self.filter().cloned().map_or_else(Filter::builder, Filter::into_builder);
+        self.with_filter(builder.to(to).build()?)
+    }
+
+    /// The same selection with another filter.
+    ///
+    /// # Errors
+    /// Returns a [`FieldError`] for ids, which have none.
+    pub(crate) fn with_filter(self, filter: Filter) -> Result<Self, FieldError> {
         match self {
-            Self::Ids(ids) => Ok(Self::Ids(ids)),
-            Self::Filter(filter) if filter.to().is_some() => Ok(Self::Filter(filter)),
-            Self::Filter(filter) => filter.into_builder().to(to).build().map(Self::Filter),
-            Self::Everything => Filter::builder().to(to).build().map(Self::Filter),
+            Self::Ids(_) => Err(FieldError::empty("dlqIds", "ids have no filter")),
+            Self::Filter(_) | Self::Everything => Ok(Self::Filter(filter)),
+            Self::Refined(refined) => Ok(Self::Refined(Refined { filter: Some(filter), ..refined })),
         }
     }
 }

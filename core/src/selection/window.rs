@@ -24,10 +24,7 @@ impl Window {
     /// The window of a selection. If a time is missing, that end is open, and the window is cut as if the service kept runs
     /// for 92 days up to `now`.
     pub(crate) fn of(selection: &Selection, now: UnixMillis) -> Self {
-        let (from, to) = match selection {
-            Selection::Filter(filter) => (filter.from(), filter.to()),
-            Selection::Ids(_) | Selection::Everything => (None, None),
-        };
+        let (from, to) = selection.filter().map_or((None, None), |filter| (filter.from(), filter.to()));
         let hi = to.unwrap_or(now.max(from.unwrap_or(now))).get();
         let lo = from.map_or(hi.saturating_sub(RETENTION_MS), UnixMillis::get);
         Self { lo, hi, open_below: from.is_none(), open_above: to.is_none() && !bug!(UpperEndClosed) }
@@ -78,15 +75,13 @@ impl Window {
 
     /// Narrows a selection to this window.
     pub(crate) fn narrow(&self, selection: &Selection) -> Result<Selection, FieldError> {
-        let filter = match selection {
-            // Ids have no window: narrowed to dates, they would become a filter by dates alone.
-            Selection::Ids(_) => return Ok(selection.clone()),
-            _ if self.open_below && self.open_above => return Ok(selection.clone()),
-            Selection::Filter(filter) => filter.clone().into_builder(),
-            Selection::Everything => Filter::builder(),
-        };
+        // Ids have no window: narrowed to dates, they would become a filter by dates alone.
+        if matches!(selection, Selection::Ids(_)) || (self.open_below && self.open_above) {
+            return Ok(selection.clone());
+        }
+        let filter = selection.filter().cloned().map_or_else(Filter::builder, Filter::into_builder);
         let filter = if self.open_below { filter } else { filter.from(UnixMillis::new(self.lo)) };
         let filter = if self.open_above { filter } else { filter.to(UnixMillis::new(self.hi)) };
-        filter.build().map(Selection::Filter)
+        selection.clone().with_filter(filter.build()?)
     }
 }

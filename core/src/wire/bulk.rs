@@ -3,6 +3,7 @@
 use crate::model::cursor::Cursor;
 use crate::wire::error::ResponseError;
 use crate::wire::page::{DeletePage, StartedPage, StartedRun};
+use alloc::vec::Vec;
 use core::fmt::Debug;
 use http::{Method, Response};
 
@@ -49,6 +50,8 @@ pub trait BulkPage: Clone + Debug + PartialEq + Send + 'static {
     fn affected(&self) -> u64;
     /// Where the next page begins. `None` at the end.
     fn cursor(&self) -> Option<&Cursor>;
+    /// A page that says that nothing was acted on, and that nothing follows.
+    fn nothing() -> Self;
     /// The runs that the request started. Empty for a delete.
     fn started(&self) -> &[StartedRun] {
         &[]
@@ -56,6 +59,10 @@ pub trait BulkPage: Clone + Debug + PartialEq + Send + 'static {
 }
 
 impl BulkPage for DeletePage {
+    fn nothing() -> Self {
+        Self { deleted: 0, cursor: None }
+    }
+
     fn affected(&self) -> u64 {
         self.deleted
     }
@@ -66,6 +73,10 @@ impl BulkPage for DeletePage {
 }
 
 impl BulkPage for StartedPage {
+    fn nothing() -> Self {
+        Self { started: Vec::new(), cursor: None }
+    }
+
     fn affected(&self) -> u64 {
         self.started.len() as u64
     }

@@ -57,6 +57,11 @@ impl List {
         Self { filter: Some(filter), ..Self::everything() }
     }
 
+    /// Lists the runs among which a selection chooses: those of its filter, or all. Ids are not looked up by a listing.
+    pub fn for_selection(selection: &Selection) -> Self {
+        selection.filter().cloned().map_or_else(Self::everything, Self::matching)
+    }
+
     /// Sets how many runs one page holds. A number outside 1 to [`Self::MAX_PAGE_SIZE`] becomes the nearest in that range.
     pub fn page_size(self, page_size: u32) -> Self {
         Self { page_size: page_size.clamp(1, Self::MAX_PAGE_SIZE), ..self }
@@ -89,12 +94,8 @@ impl List {
     }
 
     /// Lists another selection with the same page size, from its start.
-    pub(crate) fn of(&self, selection: Selection) -> Self {
-        let filter = match selection {
-            Selection::Filter(filter) => Some(filter),
-            Selection::Ids(_) | Selection::Everything => None,
-        };
-        Self { filter, page_size: self.page_size, cursor: None }
+    pub(crate) fn of(&self, selection: &Selection) -> Self {
+        Self { page_size: self.page_size, ..Self::for_selection(selection) }
     }
 }
 

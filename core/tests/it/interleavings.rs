@@ -51,7 +51,8 @@ struct InBulk<O: BulkOperation> {
 #[derive(Clone, Debug)]
 struct InArchive {
     archive: ArchivedDelete,
-    batch: Option<u64>,
+    /// The batches that wait to be stored.
+    batches: Vec<u64>,
 }
 
 macro_rules! operation {
@@ -130,23 +131,26 @@ impl Subject for InArchive {
     fn on_page(&mut self, page: ArchivePage) {
         if let Some(batch) = page.batch {
             assert!(!batch.messages.is_empty());
-            assert!(self.batch.replace(batch.number).is_none(), "two batches at once");
+            assert!(!self.batches.contains(&batch.number), "two batches with one number");
+            self.batches.push(batch.number);
         }
     }
 
     fn is_blocked(&self) -> bool {
-        self.batch.is_some()
+        !self.batches.is_empty()
     }
 
     fn act(&mut self, how: u8) -> bool {
-        match self.batch {
-            Some(number) if how % 2 == 0 => {
-                assert_eq!(self.archive.stored(number), Ok(()));
-                self.batch = None;
-            }
-            Some(number) => assert_eq!(self.archive.stored(number.wrapping_add(1)), Err(InvalidState)),
-            None => assert_eq!(self.archive.stored(0), Err(InvalidState)),
+        let next = self.batches.iter().max().map_or(0, |last| last + 1);
+        assert_eq!(self.archive.stored(next), Err(InvalidState));
+        if self.batches.is_empty() || how % 4 == 3 {
+            return false;
         }
+        let number = self.batches.remove(usize::from(how / 4) % self.batches.len());
+        let taken = if how % 4 == 2 { self.archive.not_stored(number) } else { self.archive.stored(number) };
+        assert_eq!(taken, Ok(()));
+        assert_eq!(self.archive.stored(number), Err(InvalidState));
+        assert_eq!(self.archive.not_stored(number), Err(InvalidState));
         false
     }
 }
@@ -376,7 +380,7 @@ proptest! {
                 play(InBulk { bulk: builder.clone().build(), builder }, n, &steps)
             }};
         }
-        let archive = |archive| InArchive { archive, batch: None };
+        let archive = |archive| InArchive { archive, batches: Vec::new() };
         let id = || DlqId::new("m0").unwrap();
         match kind {
             0 => play_bulk!(bulk!(Delete, Selection::Everything).verify(verify)),
@@ -387,8 +391,8 @@ proptest! {
                 let listing = Listing::builder(endpoint(), List::everything()).lanes(lanes(n), now).retry(policy, 5);
                 play(listing.max_requests_per_second(rate).build(), n, &steps);
             }
-            5 => play(archive(bulk!(Delete, Selection::Everything).verify(verify).build_archived()), 1, &steps),
-            6 => play(archive(bulk!(Delete, ids()).build_archived()), 1, &steps),
+            5 => play(archive(bulk!(Delete, Selection::Everything).verify(verify).build_archived()), n, &steps),
+            6 => play(archive(bulk!(Delete, ids()).build_archived()), n, &steps),
             7 => play(SingleCall::builder(endpoint(), GetMessage(id())).retry(policy, 5).build(), 1, &steps),
             _ => {
                 let restart = RestartOne { id: id(), overrides: Default::default() };

@@ -3,6 +3,7 @@
 
 mod adversary;
 mod archive;
+mod archive_lanes;
 mod attempts;
 mod cancellation;
 mod cases;

@@ -4,7 +4,7 @@ use crate::world::endpoint;
 use std::error::Error;
 use upstash_dlq_core::client::transport::into_origin_form;
 use upstash_dlq_core::model::{Cursor, EndpointError, FailureFunctionState, FieldError, Period};
-use upstash_dlq_core::selection::{Ids, Match, Shard};
+use upstash_dlq_core::selection::{Ids, Match, Refined, Refinement, Shard};
 use upstash_dlq_core::wire::{Call, List, Overrides, RestartOne};
 use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Selection, Token, UnixMillis};
 
@@ -90,10 +90,13 @@ fn an_upper_end_is_given_once() {
     let at = UnixMillis::new;
     let filter = || Filter::builder().label("x");
     let until = |selection: Selection| selection.until(at(2_000_000_000_000));
-    let ends = |selection: Selection| match until(selection).unwrap() {
-        Selection::Filter(filter) => filter.to().map(UnixMillis::get),
-        Selection::Ids(_) | Selection::Everything => None,
-    };
+    let ends = |selection: Selection| until(selection).unwrap().filter().and_then(Filter::to).map(UnixMillis::get);
+    let refined = |filter| Refined::new(filter, Refinement::builder().status(502).build().unwrap());
+    for (filter, end) in [(None, 2_000_000_000_000), (Some(filter().to(at(7)).build().unwrap()), 7)] {
+        let ended = until(Selection::Refined(refined(filter.clone()))).unwrap();
+        assert_eq!(ended.filter().and_then(Filter::to).map(UnixMillis::get), Some(end));
+        assert_eq!(ended.refinement(), Some(refined(None).refinement()), "a refinement is not lost on the way");
+    }
     assert_eq!(ends(Selection::Everything), Some(2_000_000_000_000));
     assert_eq!(ends(Selection::Filter(filter().build().unwrap())), Some(2_000_000_000_000));
     assert_eq!(ends(Selection::Filter(filter().to(at(7)).build().unwrap())), Some(7), "it has one already");

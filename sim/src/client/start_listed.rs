@@ -53,10 +53,7 @@ async fn list_all(
     selection: &Selection,
 ) -> Result<Option<IdSpool<ProcessDisk>>, End> {
     let writer = held.file.new_spool().map_err(|error| unusable(&error))?;
-    let list = match selection {
-        Selection::Filter(filter) => List::matching(filter.clone()),
-        Selection::Ids(_) | Selection::Everything => List::everything(),
-    };
+    let list = List::for_selection(selection);
     let list = list.page_size(context.page_size());
     let mut listing = Listing::builder(context.endpoint.clone(), list)
         .lanes(context.lanes(), context.wall())

@@ -188,10 +188,7 @@ impl Subject for Listing {
     const LISTS: bool = true;
 
     fn build(case: &Case) -> Self {
-        let list = match case.selection() {
-            Selection::Filter(filter) => List::matching(filter),
-            Selection::Ids(_) | Selection::Everything => List::everything(),
-        };
+        let list = List::for_selection(&case.selection());
         let builder = Listing::builder(endpoint(), list.page_size(1));
         OperationBuilder::lanes(builder, case.lanes(), case.now()).retry(policy(), 0).build()
     }
