@@ -1,20 +1,26 @@
 //! How large a response may be, and what a transport says of a larger one.
 
 use crate::engine::{Delivery, TransportFailure};
+use crate::model::ByteSize;
 use alloc::format;
 
-/// The longest response body that a client reads unless its builder says otherwise, in bytes (16 MiB).
+/// The longest body of a page that a client reads unless its builder says otherwise, in bytes (16 MiB).
 pub const MAX_BODY: usize = 16 * 1024 * 1024;
 
-/// The failure for a response that is longer than `bound` bytes. The request may have been carried out.
+/// The longest body of a response with one message that a client reads unless its builder says otherwise, in bytes (64 MiB).
+/// See [`ResponseBound::Message`](crate::wire::ResponseBound::Message).
+pub const MAX_MESSAGE_BODY: usize = 64 * 1024 * 1024;
+
+/// The failure for a response that is longer than `bound` bytes. The request may have been carried out. An operation asks for less
+/// after it, if the request only reads ([`TransportFailure::larger_than`]).
 ///
 /// The message names the bound in the largest unit of which it is a whole number: "the response is larger than 16 MiB".
 pub fn response_too_large(bound: usize) -> TransportFailure {
-    const UNITS: [(usize, &str); 2] = [(1024 * 1024, "MiB"), (1024, "KiB")];
-    let whole = UNITS.into_iter().find(|(size, _)| bound >= *size && bound % size == 0);
-    let (size, unit) = whole.unwrap_or((1, if bound == 1 { "byte" } else { "bytes" }));
-    let message = format!("the response is larger than {} {unit}", bound / size);
-    TransportFailure::from(Delivery::Unknown).with_message(message)
+    let bound = u64::try_from(bound).unwrap_or(u64::MAX);
+    let message = format!("the response is larger than {}", ByteSize(bound));
+    let mut failure = TransportFailure::from(Delivery::Unknown).with_message(message);
+    failure.larger_than = Some(bound);
+    failure
 }
 
 #[cfg(test)]
@@ -33,7 +39,7 @@ mod tests {
         ] {
             let failure = response_too_large(bound);
             assert_eq!(failure.message, format!("the response is larger than {named}"));
-            assert_eq!(failure.delivery, Delivery::Unknown);
+            assert_eq!((failure.delivery, failure.larger_than), (Delivery::Unknown, Some(bound as u64)));
         }
     }
 }

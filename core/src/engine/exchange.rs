@@ -16,6 +16,8 @@ pub(crate) struct Exchange {
     rate_limited: bool,
     /// Whether an attempt at this request may have been carried out.
     may_have_changed: bool,
+    /// Whether the response to an attempt at this request was too large, and could not be asked for in smaller parts.
+    too_large: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +44,7 @@ impl Exchange {
             attempts: Attempts::new(policy, seed),
             rate_limited: false,
             may_have_changed: false,
+            too_large: false,
         }
     }
 
@@ -113,11 +116,18 @@ impl Exchange {
     pub(crate) fn begin_next(&mut self) {
         self.attempts.reset();
         self.may_have_changed = false;
+        self.too_large = false;
     }
 
     /// The attempt that just ended may have been carried out.
     pub(crate) fn on_unknown(&mut self) {
         self.may_have_changed = true;
+    }
+
+    /// The response was too large, and cannot be asked for in smaller parts. Returns whether to try once more: a broken proxy may
+    /// have sent it.
+    pub(crate) fn on_too_large(&mut self) -> bool {
+        !core::mem::replace(&mut self.too_large, true) && !self.attempts.is_last()
     }
 
     pub(crate) fn may_have_changed(&self) -> bool {

@@ -43,6 +43,11 @@ pub struct TransportFailure {
     pub message: String,
     /// What the HTTP library said.
     pub library: Option<LibraryError>,
+    /// The bound in bytes, if there was a response whose body is longer than the transport reads
+    /// ([`response_too_large`](crate::client::response_too_large)). A listing then asks for fewer messages at once. `None` for every
+    /// other failure.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub larger_than: Option<u64>,
 }
 
 /// What an HTTP library said: its error and the causes of that error, as text. The error itself is not kept, because its text
@@ -67,9 +72,10 @@ impl TransportFailure {
     fn new(delivery: Delivery, what: &str, error: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
         let text = text_of(&*error.into());
         if text.is_empty() {
-            return Self { delivery, message: what.to_string(), library: None };
+            return Self { delivery, message: what.to_string(), library: None, larger_than: None };
         }
-        Self { delivery, message: alloc::format!("{what}: {text}"), library: Some(LibraryError(text)) }
+        let message = alloc::format!("{what}: {text}");
+        Self { delivery, message, library: Some(LibraryError(text)), larger_than: None }
     }
 
     /// The same failure with a sentence of its own in place of the usual one. The sentence should hold its cause.
@@ -109,7 +115,7 @@ impl From<Delivery> for TransportFailure {
             Delivery::NotSent => "the request could not be sent",
             Delivery::Unknown => "no response arrived",
         };
-        Self { delivery, message: message.to_string(), library: None }
+        Self { delivery, message: message.to_string(), library: None, larger_than: None }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Why an operation stopped short.
 
 use crate::engine::failure::{Cause, text_of};
+use crate::engine::oversized::Oversized;
+use crate::model::byte_size::ByteSize;
 use crate::model::dlq_id::DlqId;
 use crate::model::text::Escaped;
 use crate::selection::matches::{FieldName, field_name};
@@ -73,6 +75,13 @@ pub enum Halt {
     /// The server returned runs from outside the dates it was asked for, after windows of time had been listed in parallel.
     /// It is unknown which runs are missing. A listing on one lane does not depend on dates.
     DatesIgnored,
+    /// A response that only reads is larger than its bound, and cannot be asked for in smaller parts.
+    TooLarge {
+        /// Which response it is.
+        what: Oversized,
+        /// The bound of the transport, in bytes.
+        bound: u64,
+    },
     /// After every attempt, the server still lists runs that it was asked to delete.
     StillListed,
     /// A request could not be built. This is a defect of this library.
@@ -149,6 +158,7 @@ impl Halt {
             | Self::UnusableMessage
             | Self::Mismatch { .. }
             | Self::DatesIgnored
+            | Self::TooLarge { .. }
             | Self::Unbuildable(_)
             | Self::Stopped
             | Self::StoreFailed(_)
@@ -208,6 +218,9 @@ impl fmt::Display for Halt {
                 Escaped(id.as_str())
             ),
             Self::DatesIgnored => f.write_str("the server returns runs from outside the dates it was asked for: list again with one request at a time"),
+            Self::TooLarge { what, bound } => {
+                write!(f, "{what} is larger than {}, the most that is read", ByteSize(*bound))
+            }
             Self::StillListed => f.write_str("the server still lists runs that it was asked to delete"),
             Self::Unbuildable(problem) => write!(f, "the request could not be built: {problem}"),
             Self::Stopped => f.write_str("stopped by the caller"),

@@ -1,6 +1,7 @@
 //! One lane's work, a page at a time. A job knows no retries, no clock and no maximum.
 
 use crate::engine::halt::Halt;
+use crate::engine::oversized::Oversized;
 use crate::model::endpoint::Endpoint;
 use crate::wire::error::ResponseError;
 use core::fmt::Debug;
@@ -32,6 +33,17 @@ pub(crate) trait Job: Clone + Debug {
     /// Takes a final error response. Returns true if the job starts over.
     fn on_refused(&mut self, _error: &ResponseError) -> bool {
         false
+    }
+
+    /// The response was longer than `bound` bytes. Returns true if the next request asks for less. Called only if the request
+    /// [`Reads`](Repeat::Reads).
+    fn on_too_large(&mut self, _bound: u64) -> bool {
+        false
+    }
+
+    /// Names the response to the next request, in case it is too large and cannot be asked for in smaller parts.
+    fn oversized(&self) -> Oversized {
+        Oversized::Response
     }
 
     /// Moves on after a request in doubt was settled as carried out.

@@ -88,6 +88,11 @@ impl Attempts {
         self.made == 0
     }
 
+    /// Whether no attempt is left after the present one.
+    pub(crate) fn is_last(&self) -> bool {
+        self.made.saturating_add(1) >= self.policy.max_attempts.get()
+    }
+
     pub(crate) fn fail(&mut self, wait: Option<Duration>) -> Result<Duration, GiveUp> {
         let doublings = self.made;
         self.made += 1;

@@ -318,7 +318,31 @@ impl<P: Plan> Scheduler<P> {
             }
         };
         let failure = failure.redacted(&self.settings.endpoint);
+        if let Some(event) = self.on_too_large(id, &failure) {
+            return Ok(event);
+        }
         Ok(self.retry(id, asked, class, Cause::Transport(failure)))
+    }
+
+    /// Asks for less if a response that only reads was too large. That is another request: it costs no attempt and no wait.
+    /// Returns `None` if the failure is one like any other.
+    fn on_too_large(&mut self, id: RequestId, failure: &TransportFailure) -> Option<Event<P::Page>> {
+        let bound = failure.larger_than?;
+        let lane = self.slots.get_mut(id.lane).and_then(Option::as_mut)?;
+        if lane.job.repeat() != Repeat::Reads {
+            return None;
+        }
+        if lane.job.on_too_large(bound) {
+            lane.exchange.reset_attempts();
+            self.ready.push_back(id.lane);
+            self.rebalance();
+            return Some(Event::Retry(Retried { cause: Cause::Transport(failure.clone()), after: Duration::ZERO }));
+        }
+        if lane.exchange.on_too_large() {
+            return None;
+        }
+        let halt = Halt::TooLarge { what: lane.job.oversized(), bound };
+        Some(self.stop(id.lane, halt))
     }
 
     pub(crate) fn cancel_unsent(&mut self, id: RequestId) -> Result<(), InvalidState> {

@@ -1,6 +1,7 @@
 //! The three kinds of requests of an operation that acts only on runs it has looked at: list, fetch and act.
 
 use crate::engine::job::{Job, Next, Repeat};
+use crate::engine::oversized::Oversized;
 use crate::job::batch::BatchJob;
 use crate::job::fetch::FetchJob;
 use crate::job::list::ListJob;
@@ -82,8 +83,23 @@ impl<O: BulkOperation> Job for ChosenJob<O> {
     fn on_refused(&mut self, error: &ResponseError) -> bool {
         match self {
             // Runs that are listed again are known, and not acted on twice. What starts runs takes no such risk.
-            Self::List(job) => O::RETRY_SAFE && job.start_over(error),
+            Self::List(job) => job.on_refused(error) || (O::RETRY_SAFE && job.start_over(error)),
             Self::Fetch(_) | Self::Act(..) => false,
+        }
+    }
+
+    fn on_too_large(&mut self, bound: u64) -> bool {
+        match self {
+            Self::List(job) => job.on_too_large(bound),
+            Self::Fetch(_) | Self::Act(..) => false,
+        }
+    }
+
+    fn oversized(&self) -> Oversized {
+        match self {
+            Self::List(job) => job.oversized(),
+            Self::Fetch(job) => job.oversized(),
+            Self::Act(_, job) => job.oversized(),
         }
     }
 

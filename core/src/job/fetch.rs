@@ -2,6 +2,7 @@
 
 use crate::bugs::bug;
 use crate::engine::job::{Job, Next, Repeat};
+use crate::engine::oversized::Oversized;
 use crate::job::call::CallJob;
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
@@ -45,6 +46,10 @@ impl Job for FetchJob {
 
     fn repeat(&self) -> Repeat {
         self.0.repeat()
+    }
+
+    fn oversized(&self) -> Oversized {
+        Oversized::Run { id: self.id().clone() }
     }
 }
 

@@ -7,4 +7,5 @@ pub(crate) mod call;
 pub(crate) mod chosen;
 pub(crate) mod fetch;
 pub(crate) mod list;
+pub(crate) mod page_size;
 pub(crate) mod pages;

@@ -3,6 +3,7 @@
 //! Floor 0: it knows nothing about selections, requests or operations.
 
 pub(crate) mod base64;
+pub(crate) mod byte_size;
 pub(crate) mod callback_state;
 pub(crate) mod cursor;
 pub(crate) mod dlq_id;
@@ -20,6 +21,7 @@ pub(crate) mod signature;
 pub(crate) mod text;
 pub(crate) mod time;
 
+pub use self::byte_size::ByteSize;
 pub use self::callback_state::FailureFunctionState;
 pub use self::cursor::{Cursor, CursorError};
 pub use self::dlq_id::DlqId;

@@ -15,6 +15,7 @@ use crate::engine::lanes::Lanes;
 use crate::engine::outcome::Totals;
 use crate::engine::plan::{Drained, Plan};
 use crate::job::list::ListJob;
+use crate::job::page_size::PageSize;
 use crate::model::cursor::Cursor;
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
@@ -63,6 +64,10 @@ pub(crate) struct ListingWindows {
     /// The windows of this generation that hold more than a page.
     full: Vec<Window>,
     listed: u64,
+    /// How many of them were listed in one lane, before the windows.
+    listed_alone: u64,
+    /// The size of the last page, for lanes that begin.
+    page_size: PageSize,
     dates_ignored: bool,
 }
 
@@ -72,8 +77,16 @@ enum Part {
     /// The listing as it was given.
     Whole,
     /// The pages after those that were listed in one lane.
-    Rest(Cursor),
+    Rest(Rest),
     Window(Window),
+}
+
+/// Where the listing in one lane left off.
+#[derive(Clone, Debug)]
+struct Rest {
+    cursor: Cursor,
+    /// The count of the page that the cursor came with.
+    size: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -82,13 +95,13 @@ enum Stage {
     Alone,
     /// One window that should be empty, between runs that were seen. A server that returns any of those does not keep to
     /// dates.
-    Probe { rest: Cursor },
+    Probe { rest: Rest },
     /// The first page of each window.
-    Split { rest: Cursor },
+    Split { rest: Rest },
     /// The windows, each to its end.
     Through,
     /// The server does not keep to dates, or the probe proved nothing. Pages of windows that are still in flight are ignored.
-    Drain { rest: Cursor },
+    Drain { rest: Rest },
     /// The rest, in one lane.
     Rest,
 }
@@ -115,6 +128,7 @@ impl ListingWindows {
             endpoint: endpoint.clone(),
             whole: Window::of(&list.selection(), now),
             limit: if list.cursor.is_some() { 1 } else { lanes },
+            page_size: PageSize::new(list.page_size),
             list,
             queue: VecDeque::from([Part::Whole]),
             stage: Stage::Alone,
@@ -125,8 +139,19 @@ impl ListingWindows {
             made: 0,
             full: Vec::new(),
             listed: 0,
+            listed_alone: 0,
             dates_ignored: false,
         }
+    }
+
+    /// The size of the last page.
+    pub(crate) fn page_size(&self) -> PageSize {
+        self.page_size
+    }
+
+    /// Begins with pages of this size, or with smaller ones.
+    pub(crate) fn begin_with(&mut self, page_size: PageSize) {
+        self.page_size = page_size.at_most(self.list.page_size);
     }
 
     /// Whether the server has shown that it does not keep to dates.
@@ -162,7 +187,7 @@ impl ListingWindows {
         let selection = window.narrow(&self.list.selection());
         // A part of a valid window is valid, too. If it is not, the listing halts.
         let list = self.list.of(&selection.map_err(|error| Halt::Unbuildable(error.to_string()))?);
-        Ok(ListJob::new(&self.endpoint, list, window))
+        Ok(ListJob::new(&self.endpoint, list, window, self.page_size, 0, self.list.page_size))
     }
 
     fn push(&mut self, windows: impl IntoIterator<Item = Window>) {
@@ -174,7 +199,7 @@ impl ListingWindows {
         page
     }
 
-    fn on_page_alone(&mut self, page: &ListPage, next: &mut Next) {
+    fn on_page_alone(&mut self, job: &ListJob, page: &ListPage, next: &mut Next) {
         if self.limit == 1 || self.alone == ALONE {
             return;
         }
@@ -192,7 +217,7 @@ impl ListingWindows {
             Some(probe) if self.dated && self.whole.width() > 1 && *next == Next::More => {
                 *next = Next::Finished;
                 self.push([probe]);
-                self.stage = Stage::Probe { rest: cursor };
+                self.stage = Stage::Probe { rest: Rest { cursor, size: job.cursor_size() } };
             }
             _ => {}
         }
@@ -226,7 +251,7 @@ impl ListingWindows {
         self.times.contains(&true) || bug!(DatesTrusted)
     }
 
-    fn on_probe(&mut self, window: Window, page: &ListPage, rest: Cursor) -> Stage {
+    fn on_probe(&mut self, window: Window, page: &ListPage, rest: Rest) -> Stage {
         if !self.keeps_to(window, page) {
             self.dates_ignored = true;
             Stage::Drain { rest }
@@ -280,12 +305,12 @@ impl Plan for ListingWindows {
 
     fn next(&mut self) -> Result<Option<ListJob>, Halt> {
         let Some(part) = self.queue.pop_front() else { return Ok(None) };
-        let list = match part {
-            Part::Whole => self.list.clone(),
-            Part::Rest(cursor) => self.list.clone().after(cursor),
+        let (list, before, size) = match part {
+            Part::Whole => (self.list.clone(), 0, self.list.page_size),
+            Part::Rest(Rest { cursor, size }) => (self.list.clone().after(cursor), self.listed_alone, size),
             Part::Window(window) => return self.job(window).map(Some),
         };
-        Ok(Some(ListJob::new(&self.endpoint, list, self.whole)))
+        Ok(Some(ListJob::new(&self.endpoint, list, self.whole, self.page_size, before, size)))
     }
 
     fn queued(&self) -> usize {
@@ -294,10 +319,13 @@ impl Plan for ListingWindows {
 
     fn on_page(&mut self, job: &mut ListJob, mut page: ListPage, next: &mut Next) -> ListPage {
         let window = job.window;
+        self.page_size = job.size();
         match mem::replace(&mut self.stage, Stage::Rest) {
             Stage::Alone => {
                 self.stage = Stage::Alone;
-                self.on_page_alone(&page, next);
+                self.on_page_alone(job, &page, next);
+                job.hand_over(&mut page);
+                self.listed_alone = self.listed_alone.saturating_add(page.messages.len() as u64);
                 return self.hand_over(page);
             }
             Stage::Probe { rest } => {
@@ -338,6 +366,7 @@ impl Plan for ListingWindows {
             Stage::Rest => {}
         }
         page.messages.retain(|message| message.dlq_id().is_none_or(|id| !self.seen.contains_key(&id)));
+        job.hand_over(&mut page);
         if let Stage::Split { .. } = self.stage {
             // If another window shows that the server ignores dates, these runs are listed again.
             let ids = page.messages.iter().filter_map(DlqMessage::dlq_id);

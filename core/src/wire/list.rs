@@ -5,6 +5,7 @@ use crate::model::endpoint::Endpoint;
 use crate::model::message::DlqMessage;
 use crate::selection::filter::Filter;
 use crate::selection::selected::Selection;
+use crate::wire::bound::ResponseBound;
 use crate::wire::call::Call;
 use crate::wire::error::ResponseError;
 use crate::wire::page::{WireCursor, parse_json};
@@ -30,7 +31,7 @@ use serde_json::value::RawValue;
 #[must_use]
 pub struct List {
     pub(crate) filter: Option<Filter>,
-    page_size: u32,
+    pub(crate) page_size: u32,
     pub(crate) cursor: Option<Cursor>,
 }
 
@@ -84,9 +85,14 @@ impl List {
         Prefix::new(endpoint.path(PATH), self.filter.as_ref(), self.page_size.into())
     }
 
-    pub(crate) fn page(&self, endpoint: &Endpoint, prefix: &Prefix) -> Result<Request<()>, http::Error> {
-        let target = prefix.page(self.page_size.into(), self.cursor.as_ref(), endpoint.query_overhead());
-        request::build(endpoint, Method::GET, target, None)
+    /// The request for a page of at most `count` messages.
+    pub(crate) fn page(&self, endpoint: &Endpoint, prefix: &Prefix, count: u32) -> Result<Request<()>, http::Error> {
+        let target = prefix.page(count.into(), self.cursor.as_ref(), endpoint.query_overhead());
+        let mut request = request::build(endpoint, Method::GET, target, None)?;
+        if count == 1 {
+            ResponseBound::Message.note(&mut request);
+        }
+        Ok(request)
     }
 
     pub(crate) fn selection(&self) -> Selection {
@@ -138,7 +144,7 @@ impl Call for List {
     const RETRY_SAFE: bool = true;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        self.page(endpoint, &self.prefix(endpoint))
+        self.page(endpoint, &self.prefix(endpoint), self.page_size)
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<ListPage, ResponseError> {

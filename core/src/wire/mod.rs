@@ -2,6 +2,7 @@
 //!
 //! Floor 2: it knows nothing about retries, further pages, or time.
 
+pub(crate) mod bound;
 pub(crate) mod bulk;
 pub(crate) mod call;
 pub(crate) mod error;
@@ -12,6 +13,7 @@ pub(crate) mod query;
 pub(crate) mod request;
 pub(crate) mod single;
 
+pub use self::bound::ResponseBound;
 pub use self::bulk::{BulkOperation, BulkPage, Delete, Restart, Resume, StartOperation};
 pub use self::call::Call;
 pub use self::error::{ErrorBody, ResponseError};

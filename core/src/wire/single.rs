@@ -3,6 +3,7 @@
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
 use crate::model::message::DlqMessage;
+use crate::wire::bound::ResponseBound;
 use crate::wire::call::Call;
 use crate::wire::error::ResponseError;
 use crate::wire::overrides::Overrides;
@@ -78,7 +79,9 @@ impl Call for GetMessage {
     const RETRY_SAFE: bool = true;
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
-        build(endpoint, Method::GET, "", &self.0, None)
+        let mut request = build(endpoint, Method::GET, "", &self.0, None)?;
+        ResponseBound::Message.note(&mut request);
+        Ok(request)
     }
 
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<DlqMessage, ResponseError> {

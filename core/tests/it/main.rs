@@ -28,6 +28,7 @@ mod results;
 mod saved;
 mod scenarios;
 mod setup;
+mod sizes;
 mod starting;
 mod values;
 mod world;

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io;
 use std::num::NonZeroU32;
 use std::time::Duration;
-use upstash_dlq_core::engine::{Cause, LibraryError, RequestId, Retried, StoreFailure};
+use upstash_dlq_core::engine::{Cause, LibraryError, Oversized, RequestId, Retried, StoreFailure};
 use upstash_dlq_core::operation::{ArchivePage, GetManyOutcome, ListingOutcome};
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{
@@ -46,6 +46,8 @@ fn halts() -> Vec<Halt> {
         Halt::UnusableMessage,
         Halt::Mismatch { id: DlqId::new("a").unwrap(), field: "toDate" },
         Halt::DatesIgnored,
+        Halt::TooLarge { what: Oversized::Run { id: DlqId::new("a").unwrap() }, bound: 64 << 20 },
+        Halt::TooLarge { what: Oversized::Response, bound: 1 },
         Halt::StillListed,
         Halt::Unbuildable("a defect".into()),
         Halt::Stopped,

@@ -51,12 +51,13 @@ impl ListingSource {
     }
 
     /// Begins another pass, of at most so many runs a page.
-    pub(super) fn begin_pass(&mut self, page_size: u32) {
-        let list = self.list.clone().page_size(page_size);
+    pub(super) fn begin_pass(&mut self, most: u32) {
         let lanes = if self.windows.are_dates_ignored() { 1 } else { self.lanes };
-        self.lanes = lanes;
-        *self = Self::new(self.endpoint.clone(), self.list.clone(), lanes, self.now);
-        self.windows = ListingWindows::new(&self.endpoint, list, lanes, self.now);
+        let page_size = self.windows.page_size();
+        let list = self.list.clone();
+        *self = Self::new(self.endpoint.clone(), list, lanes, self.now);
+        self.windows = ListingWindows::new(&self.endpoint, self.list.clone().page_size(most), lanes, self.now);
+        self.windows.begin_with(page_size);
     }
 
     pub(super) fn is_over(&self) -> bool {
