@@ -1,5 +1,6 @@
 //! A client: an endpoint, and the transport that its requests go through.
 
+use crate::budget::Held;
 use futures_core::future::BoxFuture;
 use http::{Request, Response};
 use std::fmt;
@@ -93,6 +94,14 @@ impl Client {
     /// Returns a [`TransportFailure`] if no response arrived, or none that could be read in whole within
     /// [`ClientBuilder::max_body`](crate::ClientBuilder::max_body) and the timeout. The failure says whether the request may have been carried out.
     pub async fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let mut response = self.send_held(request).await?;
+        // Nobody knows how long the caller keeps it.
+        response.extensions_mut().remove::<Arc<Held>>();
+        Ok(response)
+    }
+
+    /// The same for a caller who soon drops the response: until then it holds its part of the budget.
+    pub(crate) async fn send_held(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
         #[cfg(feature = "tracing")]
         {
             use tracing::Instrument;

@@ -9,6 +9,7 @@
 //!
 //! One call of the store is awaited at a time. What lands meanwhile waits for its turn.
 
+use crate::budget::OperationNumber;
 use crate::client::Client;
 use crate::storage::{BoxStorage, Call};
 use crate::timer::Timer;
@@ -36,6 +37,8 @@ type Landed = (RequestId, Result<Response<Vec<u8>>, TransportFailure>);
 /// Sends the requests of one operation, which the caller has.
 pub(crate) struct Driver<'a, O: Operation> {
     client: Arc<Client>,
+    /// For the budget of response bytes.
+    number: OperationNumber,
     start: Instant,
     timer: Timer,
     stop: Option<BoxFuture<'a, ()>>,
@@ -73,6 +76,7 @@ impl<'a, O: Operation> Driver<'a, O> {
         operation.connection_lost();
         Self {
             client: Arc::new(client),
+            number: OperationNumber::new(),
             start: Instant::now(),
             timer: Timer::default(),
             stop: None,
@@ -276,10 +280,11 @@ impl<'a, O: Operation> Driver<'a, O> {
         }
     }
 
-    fn send(&mut self, id: RequestId, request: Request<()>) {
+    fn send(&mut self, id: RequestId, mut request: Request<()>) {
         self.timer.stop();
         let client = Arc::clone(&self.client);
-        self.in_flight.push(Box::pin(async move { (id, client.send(request).await) }));
+        request.extensions_mut().insert(self.number);
+        self.in_flight.push(Box::pin(async move { (id, client.send_held(request).await) }));
     }
 
     fn on_landed(

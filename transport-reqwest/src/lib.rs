@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 
 mod blocking;
+mod budget;
 mod bugs;
 mod builder;
 mod client;

@@ -1,11 +1,15 @@
 //! HTTP over reqwest: sends one request, and reads its response within the bounds.
 
+use crate::budget::{Budget, OperationNumber};
 use crate::failure::{Conduct, classify, refused_url};
 use crate::ready;
 use crate::settings::{NEVER, Settings};
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use std::fmt;
+use std::sync::Arc;
+use upstash_dlq_core::client::budget::FREE_BODY;
 use upstash_dlq_core::client::{AsyncTransport, response_too_large};
+use upstash_dlq_core::wire::ResponseBound;
 use upstash_dlq_core::{Delivery, TransportFailure};
 
 /// Our own HTTP, over reqwest. [`ClientBuilder::build_transport`](crate::ClientBuilder::build_transport) makes one, for a
@@ -15,6 +19,7 @@ pub struct ReqwestTransport {
     settings: Settings,
     http: reqwest::Client,
     origin: Origin,
+    budget: Budget,
 }
 
 /// Where the HTTP client comes from.
@@ -30,7 +35,8 @@ pub(crate) enum Origin {
 
 impl ReqwestTransport {
     pub(crate) fn new(settings: Settings, http: reqwest::Client, origin: Origin) -> Self {
-        Self { settings, http, origin }
+        let budget = Budget::new(settings.body_budget);
+        Self { settings, http, origin, budget }
     }
 
     fn request(&self, request: Request<()>) -> Result<reqwest::Request, TransportFailure> {
@@ -46,7 +52,17 @@ impl ReqwestTransport {
         Ok(request)
     }
 
-    async fn exchange(&self, request: reqwest::Request) -> Result<Response<Vec<u8>>, TransportFailure> {
+    async fn exchange(
+        &self,
+        request: reqwest::Request,
+        max_body: usize,
+        operation: OperationNumber,
+    ) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let reads = request.method() == Method::GET;
+        let hold = async |bytes: u64| match reads {
+            true => self.budget.take(operation, bytes).await,
+            false => self.budget.take_at_once(operation, bytes),
+        };
         let conduct = match self.origin {
             Origin::Ours | Origin::Builder => Conduct::Known,
             Origin::Ready(conduct) => conduct,
@@ -57,19 +73,35 @@ impl ReqwestTransport {
         if asked.is_some_and(|asked| asked != *incoming.url()) {
             return Err(unknown("the HTTP client followed a redirect: set its redirect policy to none".into()));
         }
-        let max_body = self.settings.max_body;
         let bound = u64::try_from(max_body).unwrap_or(u64::MAX);
-        if incoming.content_length().is_some_and(|length| length > bound) {
+        let length = incoming.content_length();
+        if length.is_some_and(|length| length > bound) {
             return Err(response_too_large(max_body));
         }
         let mut response = Response::new(Vec::new());
         *response.status_mut() = incoming.status();
         std::mem::swap(response.headers_mut(), incoming.headers_mut());
+        let mut held = None;
+        if let Some(length) = length {
+            if usize::try_from(length).is_ok_and(|length| length > FREE_BODY) {
+                held = Some(hold(length).await);
+            }
+            // Room for the whole at once, if there is any. Otherwise reading makes room as it goes.
+            let _ = response.body_mut().try_reserve_exact(usize::try_from(length).unwrap_or(0));
+        }
         while let Some(chunk) = incoming.chunk().await.map_err(failed)? {
             if chunk.len() > max_body - response.body().len() {
                 return Err(response_too_large(max_body));
             }
+            if held.is_none() && chunk.len() + response.body().len() > FREE_BODY {
+                held = Some(hold(bound).await);
+            }
             response.body_mut().extend_from_slice(&chunk);
+        }
+        if let Some(mut held) = held {
+            held.shrink_to(response.body().len());
+            // Held as long as the response is: until the core has read it.
+            response.extensions_mut().insert(Arc::new(held));
         }
         Ok(response)
     }
@@ -77,9 +109,15 @@ impl ReqwestTransport {
 
 impl AsyncTransport for ReqwestTransport {
     async fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let (bound, operation) = (ResponseBound::of(&request), OperationNumber::of(&request));
+        if request.method() == Method::GET {
+            self.budget.wait_for_queue(operation).await;
+        }
         let request = self.request(request)?;
         // One timeout for the whole request, its body included. reqwest's own starts over in some places.
-        match tokio::time::timeout(self.settings.timeout, self.exchange(request)).await {
+        match tokio::time::timeout(self.settings.timeout, self.exchange(request, self.settings.bound(bound), operation))
+            .await
+        {
             Ok(result) => result,
             Err(_) => Err(unknown("no response arrived in time".into())),
         }

@@ -62,9 +62,23 @@ impl ClientBuilder {
     }
 
     /// Sets how long a response's body may be, in bytes. The default is 16 MiB ([`MAX_BODY`](crate::MAX_BODY)). A longer one
-    /// is a failure whose message names the bound.
+    /// is a failure whose message names the bound. A listing then asks for fewer messages at once, down to one.
     pub fn max_body(self, bytes: usize) -> Self {
         Self { settings: Settings { max_body: bytes, ..self.settings }, ..self }
+    }
+
+    /// Sets how long the body of a response with one message may be, in bytes: of a run that is got by its id, or of a listed page
+    /// of one. The default is 64 MiB ([`MAX_MESSAGE_BODY`](upstash_dlq_core::client::MAX_MESSAGE_BODY)). If [`Self::max_body`] is
+    /// larger, that holds.
+    pub fn max_message_body(self, bytes: usize) -> Self {
+        Self { settings: Settings { max_message_body: bytes, ..self.settings }, ..self }
+    }
+
+    /// Sets how many bytes of response bodies all lanes may hold at once, together. The default is 64 MiB. Responses up to 1 MiB do
+    /// not count. An operation that holds nothing may always read one response, however long. A request that reads waits for the
+    /// others; the wait counts as time of the request. See [`core::client::budget`](upstash_dlq_core::client::budget).
+    pub fn body_budget(self, bytes: usize) -> Self {
+        Self { settings: Settings { body_budget: bytes, ..self.settings }, ..self }
     }
 
     /// Changes the TLS, proxy or pool configuration:

@@ -1,5 +1,6 @@
 //! A client: an endpoint, and the transport that its requests go through.
 
+use crate::budget::Held;
 use crate::trace;
 use http::{Request, Response};
 use std::fmt;
@@ -80,6 +81,14 @@ impl Client {
     /// Returns a [`TransportFailure`] if no response arrived, or none that could be read in whole within
     /// [`ClientBuilder::max_body`](crate::ClientBuilder::max_body) and the timeout. The failure says whether the request may have been carried out.
     pub fn send(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
+        let mut response = self.send_held(request)?;
+        // Nobody knows how long the caller keeps it.
+        response.extensions_mut().remove::<Arc<Held>>();
+        Ok(response)
+    }
+
+    /// The same for a caller who soon drops the response: until then it holds its part of the budget.
+    pub(crate) fn send_held(&self, request: Request<()>) -> Result<Response<Vec<u8>>, TransportFailure> {
         // A transport of the application's own may repeat the token.
         let redacted = |failure: TransportFailure| failure.redacted(&self.endpoint);
         trace::send(request, |request| self.transport.send(request).map_err(redacted))

@@ -5,6 +5,7 @@
 //! wakes one other, which polls, sends and wakes the next, or finds nothing and watches. So a response wakes as many threads
 //! as have something to do, and one more.
 
+use crate::budget::OperationNumber;
 use crate::client::Client;
 use crate::trace::{Context, OperationSpan};
 use std::any::Any;
@@ -25,6 +26,8 @@ const NO_THREADS: Duration = Duration::from_secs(1);
 
 struct Shared<'a, O: Operation, W> {
     client: &'a Client,
+    /// For the budget of response bytes.
+    number: OperationNumber,
     start: Instant,
     state: Mutex<State<'a, O, W>>,
     /// Wakes the thread that watches.
@@ -99,6 +102,7 @@ impl Client {
         };
         let shared = Shared {
             client: self,
+            number: OperationNumber::new(),
             start: Instant::now(),
             state: Mutex::new(state),
             watch: Condvar::new(),
@@ -141,7 +145,7 @@ where
             let now = self.start.elapsed();
             let State { operation, observer, .. } = &mut *state;
             let mut observer = Unhurried { observer: *observer, arrived: &self.arrived };
-            let (id, request) = match next_step(*operation, now, &mut observer) {
+            let (id, mut request) = match next_step(*operation, now, &mut observer) {
                 NextStep::End(driven) => {
                     self.end(&mut state, driven);
                     return;
@@ -154,7 +158,8 @@ where
             };
             self.wake_another(scope, &mut state, now);
             drop(state);
-            let result = self.client.send(request);
+            request.extensions_mut().insert(self.number);
+            let result = self.client.send_held(request);
             self.arrived.fetch_add(1, Ordering::Relaxed);
             state = self.lock();
             self.arrived.fetch_sub(1, Ordering::Relaxed);

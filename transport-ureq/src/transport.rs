@@ -1,12 +1,17 @@
 //! HTTP over ureq: sends one request, and reads its response within the bounds.
 
+use crate::budget::{Budget, Held, OperationNumber};
 use crate::failure::classify;
 use crate::settings::{Settings, settled};
 use http::{Method, Request, Response};
 use std::fmt;
 use std::io::Read;
-use upstash_dlq_core::TransportFailure;
+use std::sync::Arc;
+use std::time::Instant;
+use upstash_dlq_core::client::budget::FREE_BODY;
 use upstash_dlq_core::client::{Transport, response_too_large};
+use upstash_dlq_core::wire::ResponseBound;
+use upstash_dlq_core::{Delivery, TransportFailure};
 
 /// Our own HTTP, over ureq. [`ClientBuilder::build_transport`](crate::ClientBuilder::build_transport) makes one, for a
 /// middleware to wrap. Clones share the connections.
@@ -16,33 +21,80 @@ pub struct UreqTransport {
     agent: ureq::Agent,
     /// Whether the agent was built here, with all settings in it.
     is_ours: bool,
+    budget: Budget,
 }
 
 impl UreqTransport {
     pub(crate) fn new(settings: Settings, agent: ureq::Agent, is_ours: bool) -> Self {
-        Self { settings, agent, is_ours }
+        let budget = Budget::new(settings.body_budget);
+        Self { settings, agent, is_ours, budget }
     }
 
     fn exchange<S: ureq::AsSendBody>(&self, request: Request<S>) -> Result<Response<Vec<u8>>, TransportFailure> {
         let settings = &self.settings;
+        let max_body = settings.bound(ResponseBound::of(&request));
+        let operation = OperationNumber::of(&request);
+        let reads = request.method() == Method::GET;
+        if reads {
+            self.budget.wait_for_queue(operation);
+        }
+        let deadline = Instant::now().checked_add(settings.timeout);
+        let hold = |bytes: u64| match reads {
+            true => self.budget.take(operation, bytes, deadline).ok_or_else(no_room),
+            false => Ok(self.budget.take_at_once(operation, bytes)),
+        };
         let request =
             if self.is_ours { request } else { settled!(self.agent.configure_request(request), settings).build() };
         let response = self.agent.run(request).map_err(|error| classify(&error, &settings.endpoint))?;
-        let (parts, body) = response.into_parts();
-        let bound = u64::try_from(settings.max_body).unwrap_or(u64::MAX);
-        if body.content_length().is_some_and(|length| length > bound) {
-            return Err(response_too_large(settings.max_body));
+        let (mut parts, body) = response.into_parts();
+        let bound = u64::try_from(max_body).unwrap_or(u64::MAX);
+        let length = body.content_length();
+        if length.is_some_and(|length| length > bound) {
+            return Err(response_too_large(max_body));
         }
+        let mut held: Option<Held> = None;
         let mut bytes = Vec::new();
-        body.into_reader().take(bound.saturating_add(1)).read_to_end(&mut bytes).map_err(|error| {
+        if let Some(length) = length {
+            if length > FREE {
+                held = Some(hold(length)?);
+            }
+            // Room for the whole at once, if there is any. Otherwise reading makes room as it goes.
+            let _ = bytes.try_reserve_exact(usize::try_from(length).unwrap_or(0));
+        }
+        let cut_off = |error: std::io::Error| {
             let message = format!("the response was cut off: {error}");
             TransportFailure::unknown(error).with_message(message).redacted(&settings.endpoint)
-        })?;
-        if bytes.len() > settings.max_body {
-            return Err(response_too_large(settings.max_body));
+        };
+        let mut reader = body.into_reader().take(bound.saturating_add(1));
+        if held.is_none() {
+            reader.by_ref().take(FREE).read_to_end(&mut bytes).map_err(cut_off)?;
+            if bytes.len() == FREE_BODY {
+                held = Some(hold(bound)?);
+            }
+        }
+        if let Some(held) = &mut held {
+            reader.read_to_end(&mut bytes).map_err(cut_off)?;
+            held.shrink_to(bytes.len());
+        }
+        if bytes.len() > max_body {
+            return Err(response_too_large(max_body));
+        }
+        if let Some(held) = held {
+            // Held as long as the response is: until the core has read it.
+            parts.extensions.insert(Arc::new(held));
         }
         Ok(Response::from_parts(parts, bytes))
     }
+}
+
+/// What a response may have without taking from the budget.
+const FREE: u64 = FREE_BODY as u64;
+
+/// The bodies of other lanes have taken all memory until the time was up.
+fn no_room() -> TransportFailure {
+    TransportFailure::from(Delivery::Unknown).with_message(
+        "the response was not read in time, because others of the same operation took all memory for bodies",
+    )
 }
 
 impl Transport for UreqTransport {
