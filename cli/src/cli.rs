@@ -1,7 +1,9 @@
 //! The command line as clap reads it. Plain data: turning it into the core's types is not done here.
 
+pub(crate) mod size;
 pub(crate) mod span;
 
+use crate::cli::size::parse_size;
 use crate::cli::span::{parse_duration, parse_duration_or_zero};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
@@ -107,7 +109,7 @@ they fail. The other commands print what they found, or on failure one line on s
   {\"error\": {\"code\": \"not_found\", \"message\": \"…\", \"http_status\": 404}}
 The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited,
 server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress,
-unusable_message, output, interrupted, listen, failed and internal.";
+unusable_message, too_large, output, interrupted, listen, failed and internal.";
 
 const LIST_HELP: &str = concat!(
     "\
@@ -184,6 +186,9 @@ pub(crate) struct Global {
     /// Send each request at most N times
     #[arg(long, global = true, value_name = "N", default_value = "6", help_heading = "Global options", value_parser = whole::<NonZeroU32>)]
     pub(crate) max_attempts: NonZeroU32,
+    /// Read messages up to SIZE, such as 100MB, 64MiB or a number of bytes
+    #[arg(long, global = true, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, help_heading = "Global options")]
+    pub(crate) max_body: u64,
     /// When to use color
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
     pub(crate) color: When,
@@ -459,6 +464,9 @@ pub(crate) struct Emulator {
     /// Kind of faults to inject
     #[arg(long, value_name = "PROFILE", default_value = "none", value_parser = clap::builder::PossibleValuesParser::new(upstash_dlq_emulator::PROFILES))]
     pub(crate) fault: String,
+    /// Give each sample run a body of K kilobytes (of 1,000 bytes)
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub(crate) body_kb: Option<u32>,
     /// Accept this token instead of the public one of the official local server
     #[arg(long, value_name = "T")]
     pub(crate) token: Option<String>,

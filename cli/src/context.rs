@@ -8,6 +8,7 @@ use crate::input::time::Now;
 use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::output::terminal::Terminal;
+use upstash_dlq_core::client::MAX_BODY;
 use upstash_dlq_core::wire::Call;
 use upstash_dlq_core::{Endpoint, RetryPolicy};
 use upstash_dlq_ureq::Client;
@@ -32,7 +33,11 @@ impl<'a> Context<'a> {
 
     /// The client for a given endpoint.
     pub(crate) fn client_for(&self, endpoint: Endpoint) -> Result<Client, String> {
-        let client = Client::builder(endpoint).timeout(self.global.timeout).build();
+        let max_message_body = usize::try_from(self.global.max_body).unwrap_or(usize::MAX);
+        // No page is larger than the largest message: what is refused alone is not read among others.
+        let max_body = MAX_BODY.min(max_message_body);
+        let builder = Client::builder(endpoint).timeout(self.global.timeout);
+        let client = builder.max_body(max_body).max_message_body(max_message_body).build();
         let client = client.map_err(|error| error.to_string())?;
         interrupt::install();
         Ok(client)

@@ -7,7 +7,7 @@ use std::fmt;
 use std::io::{BufRead, Read};
 
 /// No line is longer, in bytes.
-const MAX_LINE: u64 = 16 * 1024 * 1024;
+const MAX_LINE: u64 = 64 * 1024 * 1024;
 
 /// Why a file cannot be loaded.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ impl std::error::Error for LoadError {}
 /// which then do not match any filter. Each run is served as its line stands.
 ///
 /// # Errors
-/// Returns a [`LoadError`] for the first line that is not a JSON object with a `dlqId`, is longer than 16 MiB, or cannot be
+/// Returns a [`LoadError`] for the first line that is not a JSON object with a `dlqId`, is longer than 64 MiB, or cannot be
 /// read.
 pub fn load(mut reader: impl BufRead) -> Result<Vec<Run>, LoadError> {
     let mut runs = Vec::new();
@@ -43,7 +43,7 @@ pub fn load(mut reader: impl BufRead) -> Result<Vec<Run>, LoadError> {
             break;
         }
         if read as u64 > MAX_LINE {
-            return Err(error("is longer than 16 MiB".into()));
+            return Err(error("is longer than 64 MiB".into()));
         }
         let text = text.trim();
         if !text.is_empty() {

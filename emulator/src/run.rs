@@ -81,6 +81,17 @@ impl Run {
         self.sent.clone().unwrap_or_else(|| serde_json::to_string(self).unwrap_or_default())
     }
 
+    /// The same run with a body of so many bytes.
+    ///
+    /// ```
+    /// let run = upstash_dlq_emulator::Run::default().with_body_len(300_000);
+    /// assert_eq!(run.body.len(), 300_000);
+    /// ```
+    #[must_use]
+    pub fn with_body_len(self, len: usize) -> Self {
+        Self { body: "0123456789".chars().cycle().take(len).collect(), body_base64: String::new(), ..self }
+    }
+
     /// The failure callback has come into another state.
     pub(crate) fn set_callback_state(&mut self, state: &str) {
         self.failure_function_state = Some(state.to_owned());

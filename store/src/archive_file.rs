@@ -9,8 +9,10 @@ use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use upstash_dlq_core::model::DlqMessage;
 
-/// The longest line, in bytes. A message comes in a response of at most 16 MiB.
-const MAX_LINE: u64 = 17 * 1024 * 1024;
+/// The longest line, in bytes. A message comes in a response of at most 256 MiB, whatever the command is told.
+const MAX_LINE: u64 = 257 * 1024 * 1024;
+/// So many bytes of messages are gathered before they are written. A longer message is not copied.
+const GATHERED: usize = 1024 * 1024;
 const CHUNK: u64 = 64 * 1024;
 
 /// A place for an archive. Nothing has been written or created, so a person can still be asked.
@@ -188,12 +190,7 @@ impl<D: Disk> ArchiveFile<D> {
     /// See [`append`](Self::append). What was written since the last sync is cut off again where that is possible.
     pub fn write(&mut self, messages: &[DlqMessage]) -> Result<(), StoreError> {
         self.unless_broken(|file| {
-            let mut lines = String::with_capacity(messages.iter().map(|message| message.as_json().len() + 1).sum());
-            for message in messages {
-                lines.push_str(message.as_json());
-                lines.push('\n');
-            }
-            let (written, result) = append_all(&file.disk, &file.file, lines.as_bytes());
+            let (written, result) = file.append_lines(messages);
             file.written += written;
             result.map_err(|error| file.cut_off(error))
         })
@@ -231,6 +228,34 @@ impl<D: Disk> ArchiveFile<D> {
             let _ = self.disk.truncate(&self.file, self.len);
         }
         Problem::Write(error)
+    }
+
+    /// Appends the lines, and says how many bytes were written in any case.
+    fn append_lines(&self, messages: &[DlqMessage]) -> (u64, std::io::Result<()>) {
+        let all = messages.iter().map(|message| message.as_json().len() + 1).sum::<usize>();
+        let mut lines = Vec::with_capacity(all.min(GATHERED));
+        let mut written = 0;
+        let mut append = |bytes: &[u8]| {
+            let (more, result) = append_all(&self.disk, &self.file, bytes);
+            written += more;
+            result
+        };
+        let mut append_each = || {
+            for message in messages {
+                let json = message.as_json().as_bytes();
+                if lines.len() + json.len() < GATHERED {
+                    lines.extend_from_slice(json);
+                } else {
+                    append(&lines)?;
+                    lines.clear();
+                    append(json)?;
+                }
+                lines.push(b'\n');
+            }
+            append(&lines)
+        };
+        let result = append_each();
+        (written, result)
     }
 
     /// Checks that the file is still at its path and as long as it was left. [`append`](Self::append) does so itself; call

@@ -73,9 +73,9 @@ fn look(
         (requests, counted) = match ids {
             Some(ids) => (0, Ok(preview::of_ids(ids))),
             None => {
-                let terminal = bulk.terminal();
+                let (now, terminal) = (bulk.context.now.millis(), bulk.terminal());
                 let parallelism = Parallelism { rate: bulk.rate, ..Parallelism::IN_ORDER };
-                preview::count(&bulk.client, selection, ENOUGH, bulk.policy, parallelism, terminal)
+                preview::count(&bulk.client, selection, ENOUGH, now, bulk.policy, parallelism, terminal)
             }
         };
         report.set_requests_before(requests);
@@ -100,7 +100,7 @@ fn ask(bulk: &BulkContext<'_>, preview: &Preview, mut report: Report) -> Result<
         report.note = Some(note.into());
         return Err(Box::new(report.end(Ending::Complete, Exit::Success, None)));
     }
-    Terminal::show(&preview.sample_lines(Stream::Error, bulk.context.now.millis()));
+    Terminal::show(&preview.sample_lines(Stream::Error));
     // Part of the question, like the runs themselves: printed also with --quiet.
     Terminal::show(&preview.doubts());
     let question = question(bulk, preview);

@@ -30,8 +30,9 @@ pub(crate) fn run(
         },
         Resolved::Matching(selection) => {
             show_window(bulk, &selection);
-            let (client, terminal) = (&bulk.client, bulk.terminal());
-            let (requests, counted) = preview::count(client, &selection, u64::MAX, bulk.policy, parallelism, terminal);
+            let (client, now, terminal) = (&bulk.client, bulk.context.now.millis(), bulk.terminal());
+            let (requests, counted) =
+                preview::count(client, &selection, u64::MAX, now, bulk.policy, parallelism, terminal);
             report.set_requests_before(requests);
             counted
         }
@@ -40,7 +41,7 @@ pub(crate) fn run(
         Ok(preview) => preview,
         Err(stopped) => return bulk.stopped_before(report, stopped),
     };
-    let samples = preview.sample_lines(Stream::Error, bulk.context.now.millis());
+    let samples = preview.sample_lines(Stream::Error);
     samples.iter().chain(&preview.doubts()).for_each(|line| bulk.terminal().note(line));
     report.matching = Some(preview.matching);
     report.at_most = bulk.max.map(NonZeroU64::get);

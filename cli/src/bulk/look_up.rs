@@ -7,6 +7,7 @@ use crate::input::ids::IdList;
 use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::output::report::Report;
+use crate::output::runs;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 use upstash_dlq_core::wire::{ErrorBody, GetMessage, ResponseError};
@@ -39,7 +40,7 @@ pub(crate) fn each(
                 Some(message) => {
                     preview.matching += 1;
                     if preview.samples.len() < SAMPLES {
-                        preview.samples.push(message);
+                        preview.samples.push(runs::row(&message, bulk.context.now.millis()));
                     }
                 }
                 None => missing += 1,

@@ -2,7 +2,7 @@
 
 use crate::drive::{Parallelism, Stopped, each_page};
 use crate::output::progress::Progress;
-use crate::output::runs;
+use crate::output::runs::{self, Row};
 use crate::output::table::Stream;
 use crate::output::terminal::Terminal;
 use crate::output::text::thousands;
@@ -22,7 +22,8 @@ pub(crate) struct Preview {
     pub(crate) matching: u64,
     /// Whether all were counted.
     pub(crate) whole: bool,
-    pub(crate) samples: Vec<DlqMessage>,
+    /// A few of them, as rows of a table. A message itself may have many megabytes.
+    pub(crate) samples: Vec<Row>,
     /// A sentence about the first listed run that does not match.
     pub(crate) mismatch: Option<String>,
     /// How many lack a field that the filter names.
@@ -34,11 +35,12 @@ pub(crate) fn of_ids(ids: u64) -> Preview {
     Preview { matching: ids, whole: true, samples: Vec::new(), mismatch: None, unchecked: 0 }
 }
 
-/// Counts until more than `limit` are found. Returns the number of requests in any case.
+/// Counts until more than `limit` are found. `now` is what ages count from. Returns the number of requests in any case.
 pub(crate) fn count(
     client: &Client,
     selection: &Selection,
     limit: u64,
+    now: UnixMillis,
     policy: RetryPolicy,
     parallelism: Parallelism,
     terminal: Terminal,
@@ -52,7 +54,7 @@ pub(crate) fn count(
     let mut progress =
         if limit == u64::MAX { Progress::new(terminal, None, "found") } else { Progress::in_lines(terminal, "found") };
     let (requests, result) = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
-        page.messages.iter().for_each(|message| preview.add(selection, message));
+        page.messages.iter().for_each(|message| preview.add(selection, message, now));
         if preview.matching > limit && page.cursor.is_some() {
             preview.whole = false;
             return ControlFlow::Break(());
@@ -64,13 +66,13 @@ pub(crate) fn count(
 
 impl Preview {
     /// Counts a listed run if it is selected, and checks it against the filter that was sent.
-    fn add(&mut self, selection: &Selection, message: &DlqMessage) {
+    fn add(&mut self, selection: &Selection, message: &DlqMessage, now: UnixMillis) {
         let listed = selection.matches_as_listed(message);
         let is_selected = selection.refinement().is_none_or(|refinement| refinement.matches(message));
         if is_selected {
             self.matching += 1;
             if self.samples.len() < SAMPLES {
-                self.samples.push(message.clone());
+                self.samples.push(runs::row(message, now));
             }
         }
         match listed {
@@ -104,10 +106,10 @@ impl Preview {
     }
 
     /// A table of a few of them.
-    pub(crate) fn sample_lines(&self, stream: Stream, now: UnixMillis) -> Vec<String> {
-        let rows: Vec<_> = self.samples.iter().map(|message| runs::row(message, now)).collect();
-        let mut lines = if rows.is_empty() { Vec::new() } else { runs::table(stream).lines(&rows) };
-        if self.matching > self.samples.len() as u64 && !lines.is_empty() {
+    pub(crate) fn sample_lines(&self, stream: Stream) -> Vec<String> {
+        let rows = &self.samples;
+        let mut lines = if rows.is_empty() { Vec::new() } else { runs::table(stream).lines(rows) };
+        if self.matching > rows.len() as u64 && !lines.is_empty() {
             lines.push("…".into());
         }
         lines

@@ -40,7 +40,7 @@ impl<'a> BulkReporter<'a> {
 
     fn started_line(&self, run: &StartedRun) -> String {
         if self.terminal.json() {
-            json_line(&runs::started(run))
+            json_line(&runs::started(run)).into_owned()
         } else {
             format!("started {}", Escaped(&run.workflow_run_id))
         }

@@ -28,7 +28,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, 
             (json, "The failure callback was canceled.".to_owned())
         }
     };
-    let line = if context.terminal.json() { json_line(&json) } else { sentence };
+    let line = if context.terminal.json() { json_line(&json) } else { sentence.into() };
     print_line(&line).map_err(|lost| CommandError::from(lost).after_a_change())?;
     Ok(ExitStatus::Success)
 }

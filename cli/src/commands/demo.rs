@@ -32,10 +32,10 @@ pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, Comm
     let policy = RetryPolicy { base: Duration::from_millis(50), ..RetryPolicy::default() };
 
     let (_, counted) =
-        preview::count(&client, &Selection::Everything, u64::MAX, policy, Parallelism::IN_ORDER, context.terminal);
+        preview::count(&client, &Selection::Everything, u64::MAX, now, policy, Parallelism::IN_ORDER, context.terminal);
     let preview = counted.map_err(|stopped| stopped.into_error(&endpoint))?;
     print_line(&format!("Listing all of them: {}. The first ones:", preview.sentence()))?;
-    print_line(&preview.sample_lines(Stream::Output, now).join("\n"))?;
+    print_line(&preview.sample_lines(Stream::Output).join("\n"))?;
 
     // A lost response and a busy server on the way, so that the demo shows more than fair weather.
     let faults = vec![

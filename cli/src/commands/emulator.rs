@@ -47,7 +47,14 @@ fn service(context: &Context<'_>, args: &Emulator) -> Result<Service, String> {
     let mut service = Service::new(Config { token, faults, ..Config::default() });
     let runs = args.runs.unwrap_or(if args.load.is_some() { 0 } else { 1_000 });
     let runs = usize::try_from(runs).unwrap_or(usize::MAX);
-    sample::runs(runs, args.seed, context.now.millis().get()).into_iter().for_each(|run| service.insert(run));
+    let samples = sample::runs(runs, args.seed, context.now.millis().get()).into_iter();
+    let body_len = args.body_kb.map(|kilobytes| usize::try_from(kilobytes).unwrap_or(usize::MAX).saturating_mul(1_000));
+    samples.for_each(|run| {
+        service.insert(match body_len {
+            Some(len) => run.with_body_len(len),
+            None => run,
+        });
+    });
     loaded.into_iter().for_each(|run| service.insert(run));
     Ok(service)
 }

@@ -7,9 +7,34 @@ use crate::exit::{CommandError, ExitStatus};
 use crate::output::progress::Progress;
 use crate::output::runs;
 use crate::output::table::Stream;
-use crate::output::terminal::{json_line, print_line};
+use crate::output::terminal::{Lost, json_line, print_line};
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
+use upstash_dlq_core::DlqMessage;
+
+/// So many bytes of messages are printed at once. Otherwise ten million lines would be ten million system calls, or a page of large
+/// messages would be in memory once more.
+const GATHERED: usize = 64 * 1024;
+
+fn print_messages(messages: &[DlqMessage]) -> Result<(), Lost> {
+    let mut lines = String::new();
+    for message in messages {
+        let json = message.as_json();
+        if !lines.is_empty() && lines.len() + json.len() >= GATHERED {
+            print_line(&lines)?;
+            lines.clear();
+        }
+        if json.len() >= GATHERED {
+            print_line(&json_line(json))?;
+            continue;
+        }
+        if !lines.is_empty() {
+            lines.push('\n');
+        }
+        lines.push_str(&json_line(json));
+    }
+    if lines.is_empty() { Ok(()) } else { print_line(&lines) }
+}
 
 pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<ExitStatus, CommandError> {
     let terminal = context.terminal;
@@ -35,17 +60,12 @@ pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<ExitStatus, Comm
         let room = usize::try_from(limit - shown).unwrap_or(usize::MAX);
         let messages = page.messages.get(..room.min(page.messages.len())).unwrap_or_default();
         shown += messages.len() as u64;
-        let lines: Vec<String> = if terminal.json() {
-            messages.iter().map(|message| json_line(message.as_json())).collect()
-        } else if messages.is_empty() {
-            Vec::new()
-        } else {
+        if terminal.json() {
+            lost = print_messages(messages).err();
+        } else if !messages.is_empty() {
             let now = context.now.millis();
-            table.lines(&messages.iter().map(|message| runs::row(message, now)).collect::<Vec<_>>())
-        };
-        // A page at once: otherwise ten million lines are ten million system calls.
-        if !lines.is_empty() {
-            lost = print_line(&lines.join("\n")).err();
+            let rows: Vec<_> = messages.iter().map(|message| runs::row(message, now)).collect();
+            lost = print_line(&table.lines(&rows).join("\n")).err();
         }
         if lost.is_some() || shown >= limit { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });

@@ -19,8 +19,8 @@ use upstash_dlq_core::selection::Ids;
 const PART: usize = 10_000;
 /// The longest line with an id, in bytes. An id has at most 1,024.
 const MAX_LINE: u64 = 4_096;
-/// The longest line with a message, in bytes. A message comes in a response of at most 16 MiB.
-const MAX_MESSAGE: u64 = 17 * 1024 * 1024;
+/// The longest line with a message, in bytes. A message comes in a response of at most 64 MiB, unless `--max-body` allows more.
+const MAX_MESSAGE: u64 = 65 * 1024 * 1024;
 /// A copy below this size stays in memory, in bytes.
 const IN_MEMORY: usize = 1024 * 1024;
 

@@ -18,6 +18,7 @@ fn code(halt: &Halt) -> (&'static str, Option<u16>) {
         Halt::Refused { error, .. } => of_response(error),
         Halt::GaveUp { last: cause, .. } | Halt::WaitTooLong { cause, .. } => of_cause(cause),
         Halt::InDoubt { cause, .. } => ("unsettled", of_cause(cause).1),
+        Halt::TooLarge { .. } => ("too_large", None),
         Halt::NoProgress => ("no_progress", None),
         Halt::UnusableMessage => ("unusable_message", None),
         Halt::Unbuildable(_) => ("internal", None),

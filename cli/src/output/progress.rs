@@ -9,7 +9,7 @@ use std::io::IsTerminal;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use upstash_dlq_core::engine::Retried;
+use upstash_dlq_core::engine::{Cause, Retried};
 
 /// The time between two plain lines.
 const EVERY: Duration = Duration::from_secs(5);
@@ -22,6 +22,8 @@ pub(crate) struct Progress {
     /// How many runs an earlier process did.
     base: Arc<AtomicU64>,
     begun: bool,
+    /// Whether it was said that responses are too large.
+    asks_for_less: bool,
 }
 
 /// Runs per second since this process began. What an earlier process did says nothing about the speed of this one.
@@ -77,14 +79,15 @@ impl Progress {
             ProgressBar::hidden()
         };
         let plain = (terminal.shows_progress() && !on_terminal).then_some(terminal);
-        Self { bar, plain, last: Instant::now(), done, base, begun: false }
+        Self { bar, plain, last: Instant::now(), done, base, begun: false, asks_for_less: false }
     }
 
     /// Lines now and then, also on a terminal.
     pub(crate) fn in_lines(terminal: Terminal, done: &'static str) -> Self {
         let plain = terminal.shows_progress().then_some(terminal);
         let base = Arc::new(AtomicU64::new(0));
-        Self { bar: ProgressBar::hidden(), plain, last: Instant::now(), done, base, begun: false }
+        let bar = ProgressBar::hidden();
+        Self { bar, plain, last: Instant::now(), done, base, begun: false, asks_for_less: false }
     }
 
     /// Sets how many runs an earlier process did. Only the first call counts.
@@ -109,6 +112,13 @@ impl Progress {
     }
 
     pub(crate) fn on_retry(&mut self, retried: &Retried) {
+        if asks_for_less(retried) {
+            // Large messages may lie anywhere in a long listing: said once, it is no news.
+            if let (Some(terminal), false) = (self.plain, std::mem::replace(&mut self.asks_for_less, true)) {
+                terminal.note(&format!("{}; asking for fewer runs at once", retried.cause));
+            }
+            return;
+        }
         let seconds = retried.after.as_secs_f64();
         match self.plain {
             Some(terminal) => terminal.note(&format!("{}; trying again in {seconds:.1} s", retried.cause)),
@@ -121,6 +131,11 @@ impl Progress {
             progress_bar::clear();
         }
     }
+}
+
+/// Whether the next request asks for less, because a response was too large.
+fn asks_for_less(retried: &Retried) -> bool {
+    matches!(&retried.cause, Cause::Transport(failure) if failure.larger_than.is_some()) && retried.after.is_zero()
 }
 
 impl Drop for Progress {

@@ -6,13 +6,16 @@ use serde::Serialize;
 use upstash_dlq_core::wire::StartedRun;
 use upstash_dlq_core::{DlqMessage, UnixMillis};
 
+/// One run in a table.
+pub(crate) type Row = [String; 7];
+
 /// A table of runs.
 pub(crate) fn table(stream: Stream) -> Table<7> {
     Table::new(["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"], &[0], width(stream))
 }
 
 /// One run in it.
-pub(crate) fn row(message: &DlqMessage, now: UnixMillis) -> [String; 7] {
+pub(crate) fn row(message: &DlqMessage, now: UnixMillis) -> Row {
     let or_dash = |text: Option<&str>| text.unwrap_or("-").to_owned();
     let labels = message.labels().join(", ");
     let state = message.failure_function_state();

@@ -3,6 +3,7 @@
 use crate::cli::{Global, When};
 use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::output::progress_bar;
+use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
 use upstash_dlq_core::model::Escaped;
 
@@ -162,8 +163,8 @@ fn judged(written: std::io::Result<()>) -> Result<(), Lost> {
 
 /// JSON as it was sent; on a terminal the characters that would steer it, which JSON allows in strings, are written as
 /// JSON's own escapes, which mean the same.
-pub(crate) fn json_line(json: &str) -> String {
-    if std::io::stdout().is_terminal() { escaped_json(json) } else { json.to_owned() }
+pub(crate) fn json_line(json: &str) -> Cow<'_, str> {
+    if std::io::stdout().is_terminal() { escaped_json(json).into() } else { json.into() }
 }
 
 /// Text from outside, whole, with nothing in it that steers a terminal.

@@ -106,6 +106,7 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
         Halt::Refused { error: ResponseError::Status { status, .. }, .. } if status.as_u16() == 401 => {
             format!("{halt}; check QSTASH_TOKEN or --token-file")
         }
+        Halt::TooLarge { .. } => format!("{halt}; --max-body raises that"),
         Halt::InDoubt { asked: 1, cause } => {
             format!("{cause}; it is unknown whether it was carried out, so it was not repeated")
         }

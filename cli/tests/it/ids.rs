@@ -98,7 +98,7 @@ fn a_line_that_is_no_id_is_named_and_nothing_is_sent() {
         "{\"run\":{\"dlqId\":\"a-0\"}}".into(),
         "\"a-0\u{1}\"".into(),
         b"a-\xff".to_vec(),
-        format!("{{\"body\":\"{}\",\"dlqId\":\"a-0\"}}", "x".repeat(17 * 1024 * 1024)).into(),
+        format!("{{\"body\":\"{}\",\"dlqId\":\"a-0\"}}", "x".repeat(65 * 1024 * 1024)).into(),
     ];
     for line in lines {
         let shown = String::from_utf8_lossy(line.get(..40.min(line.len())).unwrap()).into_owned();
