@@ -114,3 +114,47 @@ impl Drop for Place<'_> {
         self.budget.0.changed.notify_waiters();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use futures_util::FutureExt;
+    use std::pin::pin;
+
+    #[test]
+    fn what_is_dropped_gives_back_and_waits_no_more() {
+        let (budget, one, other) = (Budget::new(100), OperationNumber::new(), OperationNumber::new());
+        let mut held = budget.take(one, 100).now_or_never().unwrap();
+        let mut second = pin!(budget.take(one, 60));
+        let third = Box::pin(budget.take(one, 60));
+        assert!(second.as_mut().now_or_never().is_none());
+        let mut third = third;
+        assert!(third.as_mut().now_or_never().is_none());
+        assert!(budget.wait_for_queue(one).now_or_never().is_none());
+        // Another operation that holds nothing waits for nobody.
+        assert!(budget.wait_for_queue(other).now_or_never().is_some());
+        drop(budget.take(other, 1_000).now_or_never().unwrap());
+        held.shrink_to(40);
+        let second = second.now_or_never().unwrap();
+        assert!(third.as_mut().now_or_never().is_none(), "nothing is left");
+        // Whoever is dropped while it waits leaves no gap in the queue.
+        let mut fourth = pin!(budget.take(one, 60));
+        assert!(fourth.as_mut().now_or_never().is_none());
+        drop(third);
+        drop(held);
+        assert!(fourth.as_mut().now_or_never().is_none(), "the second holds 60");
+        drop(second);
+        drop(fourth.now_or_never().unwrap());
+        assert!(budget.wait_for_queue(one).now_or_never().is_some());
+    }
+
+    #[test]
+    fn what_is_not_kept_waiting_is_counted() {
+        let (budget, one) = (Budget::new(10), OperationNumber::new());
+        let held = budget.take_at_once(one, 30);
+        let mut waiting = pin!(budget.take(one, 1));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        drop(held);
+        assert!(waiting.now_or_never().is_some());
+    }
+}

@@ -103,3 +103,54 @@ impl Drop for Held {
         self.budget.0.changed.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::mpsc;
+    use std::time::Duration;
+
+    /// The present: whoever has to wait has no time.
+    fn now() -> Option<Instant> {
+        Some(Instant::now())
+    }
+
+    #[test]
+    fn what_is_dropped_gives_back_and_a_deadline_ends_the_wait() {
+        let (budget, one, other) = (Budget::new(100), OperationNumber::new(), OperationNumber::new());
+        let mut held = budget.take(one, 100, now()).unwrap();
+        assert!(budget.take(one, 60, now()).is_none());
+        // Whoever has waited in vain has left, and another operation that holds nothing waits for nobody.
+        budget.wait_for_queue(one);
+        drop(budget.take(other, 1_000, now()).unwrap());
+        held.shrink_to(40);
+        let second = budget.take(one, 60, now()).unwrap();
+        assert!(budget.take(one, 1, now()).is_none(), "nothing is left");
+        drop(held);
+        drop(budget.take(one, 40, now()).unwrap());
+        drop(second);
+        drop(budget.take_at_once(one, 500));
+        drop(budget.take(one, 100, now()).unwrap());
+    }
+
+    #[test]
+    fn whoever_waits_is_woken() {
+        let (budget, one) = (Budget::new(10), OperationNumber::new());
+        let held = budget.take_at_once(one, 30);
+        let (sender, taken) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                let (budget, sender) = (budget.clone(), sender.clone());
+                scope.spawn(move || {
+                    budget.wait_for_queue(one);
+                    let held = budget.take(one, 10, None);
+                    sender.send(held.is_some()).unwrap();
+                });
+            }
+            drop(held);
+            for _ in 0..4 {
+                assert!(taken.recv_timeout(Duration::from_secs(60)).unwrap());
+            }
+        });
+    }
+}

@@ -65,18 +65,20 @@ impl UreqTransport {
             let message = format!("the response was cut off: {error}");
             TransportFailure::unknown(error).with_message(message).redacted(&settings.endpoint)
         };
-        let mut reader = body.into_reader().take(bound.saturating_add(1));
+        let mut reader = body.into_reader();
         if held.is_none() {
-            reader.by_ref().take(FREE).read_to_end(&mut bytes).map_err(cut_off)?;
+            reader.by_ref().take(bound.min(FREE)).read_to_end(&mut bytes).map_err(cut_off)?;
             if bytes.len() == FREE_BODY {
                 held = Some(hold(bound)?);
             }
         }
         if let Some(held) = &mut held {
-            reader.read_to_end(&mut bytes).map_err(cut_off)?;
+            let left = bound.saturating_sub(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
+            reader.by_ref().take(left).read_to_end(&mut bytes).map_err(cut_off)?;
             held.shrink_to(bytes.len());
         }
-        if bytes.len() > max_body {
+        // One byte more is one too many. It is not kept: the bytes would move to a place of twice the size.
+        if bytes.len() == max_body && reader.take(1).read_to_end(&mut Vec::new()).map_err(cut_off)? > 0 {
             return Err(response_too_large(max_body));
         }
         if let Some(held) = held {

@@ -25,6 +25,7 @@ mod runs;
 #[cfg(unix)]
 mod scene;
 mod sentences;
+mod sizes;
 #[path = "../../../transport-ureq/tests/it/suite/faults.rs"]
 mod socket;
 mod starting;

@@ -8,7 +8,8 @@ use reqwest::redirect::Policy;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::time::Duration;
-use upstash_dlq_core::operation::Bulk;
+use upstash_dlq_core::operation::{Bulk, GetManyOutcome};
+use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{BulkOperation, Call, List, Overrides};
 use upstash_dlq_core::{
     BulkDelete, DlqId, DlqMessage, Driven, Endpoint, Event, Halt, Outcome, RetryPolicy, Selection, Token,
@@ -74,7 +75,7 @@ fn wrapped(endpoint: &Endpoint, ours: ClientBuilder) -> Client {
 
 fn settings(endpoint: &Endpoint, setup: &suite::Setup) -> ClientBuilder {
     let builder = Client::builder(endpoint.clone()).timeout(setup.timeout).connect_timeout(setup.connect_timeout);
-    builder.max_body(setup.max_body)
+    builder.max_body(setup.max_body).max_message_body(setup.max_message_body).body_budget(setup.body_budget)
 }
 
 fn theirs(setup: &suite::Setup) -> reqwest::ClientBuilder {
@@ -174,6 +175,11 @@ impl<B: Build> suite::Driver for Reqwest<B> {
         let client = client::<B>(endpoint);
         let outcome = block_on(client.count(list).lanes(lanes).run());
         outcome.halted.map_or(Ok(outcome.listed), Err)
+    }
+
+    fn get_many(endpoint: &Endpoint, setup: &suite::Setup, ids: Ids, lanes: usize) -> GetManyOutcome {
+        let client = B::with(endpoint, setup);
+        block_on(client.get_many(ids).retry(suite::fast(20)).lanes(lanes).run())
     }
 
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {

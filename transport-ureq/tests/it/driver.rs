@@ -5,7 +5,8 @@ use crate::suite;
 use http::{Request, Response};
 use std::marker::PhantomData;
 use std::time::Duration;
-use upstash_dlq_core::operation::Bulk;
+use upstash_dlq_core::operation::{Bulk, GetManyOutcome};
+use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{BulkOperation, Call, List, Overrides};
 use upstash_dlq_core::{
     DlqId, DlqMessage, Driven, Endpoint, Event, Halt, Outcome, RetryPolicy, Selection, TransportFailure,
@@ -55,7 +56,7 @@ fn settings(endpoint: &Endpoint, setup: &suite::Setup) -> ClientBuilder {
     let builder = Client::builder(endpoint.clone()).timeout(setup.timeout).connect_timeout(setup.connect_timeout);
     let proxy = setup.proxy.as_ref().map(|proxy| ureq::Proxy::new(proxy).unwrap());
     let builder = builder.configure(|config| if setup.trusting { trusting(config) } else { config }.proxy(proxy));
-    builder.max_body(setup.max_body)
+    builder.max_body(setup.max_body).max_message_body(setup.max_message_body).body_budget(setup.body_budget)
 }
 
 pub(crate) struct Ureq<B>(PhantomData<B>);
@@ -132,6 +133,10 @@ impl<B: Build> suite::Driver for Ureq<B> {
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt> {
         let outcome = client::<B>(endpoint).count(list).lanes(lanes).run();
         outcome.halted.map_or(Ok(outcome.listed), Err)
+    }
+
+    fn get_many(endpoint: &Endpoint, setup: &suite::Setup, ids: Ids, lanes: usize) -> GetManyOutcome {
+        B::with(endpoint, setup).get_many(ids).retry(suite::fast(20)).lanes(lanes).run()
     }
 
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>> {

@@ -3,7 +3,7 @@
 
 use crate::operations::{Effect, Operation};
 use crate::scene::{Scene, Server};
-use crate::socket::{Fate, Limit, Place, Way, faults};
+use crate::socket::{Fate, Fault, Limit, Place, Way, faults};
 use crate::world::{Break, World};
 use rustix::process::{Pid, Signal, kill_process};
 use std::any::Any;
@@ -21,6 +21,8 @@ use upstash_dlq_core::Delivery;
 pub(super) enum Promise {
     NotSent,
     Unknown,
+    /// The response is larger than is read: a listing goes on with fewer runs at once, and all else is as if it were lost.
+    TooLarge,
     Complete,
     Refused,
     /// It stops before anything is changed.
@@ -82,6 +84,11 @@ const ROW: Row = Row {
 /// Address space for two bodies of the largest size, and for the command itself.
 const LITTLE_MEMORY: &str = "ulimit -v 262144";
 
+/// Whether there is a body, and more of it than is read.
+fn is_too_large(fault: &Fault) -> bool {
+    fault.name.contains("4 GiB") && !fault.name.contains("headers")
+}
+
 /// Those that anybody can meet, as the command meets them.
 fn of_sockets() -> impl Iterator<Item = Row> {
     // Nobody can tell the command whom to trust, or how long connecting may take.
@@ -89,6 +96,7 @@ fn of_sockets() -> impl Iterator<Item = Row> {
     ours.map(|fault| Row {
         name: fault.name,
         promise: match fault.fate {
+            Fate::Failed(Delivery::Unknown) if is_too_large(&fault) => Promise::TooLarge,
             Fate::Failed(Delivery::NotSent) => Promise::NotSent,
             // The command cannot read the response, which is as good as none.
             Fate::Failed(Delivery::Unknown) | Fate::Answered => Promise::Unknown,
@@ -98,6 +106,7 @@ fn of_sockets() -> impl Iterator<Item = Row> {
             Way::Service(broken) => Strike::Break(broken),
         },
         args: match fault.limit {
+            Limit::None if is_too_large(&fault) => &["--max-attempts=1", "--max-body=16MiB"],
             Limit::None => ONCE,
             Limit::Connect | Limit::Whole => &["--max-attempts=1", "--timeout=1s"],
         },

@@ -8,6 +8,7 @@ mod faults;
 mod namespace;
 mod phases;
 mod setup;
+mod sizes;
 pub(crate) mod tls;
 pub(crate) mod wire;
 mod world;
@@ -18,6 +19,7 @@ pub(crate) use environment::*;
 pub(crate) use namespace::*;
 pub(crate) use phases::each_phase_and_its_delivery;
 pub(crate) use setup::{Driver, LONG, Setup, fast};
+pub(crate) use sizes::*;
 
 use std::time::Duration;
 use upstash_dlq_core::engine::Cause;
@@ -454,7 +456,8 @@ macro_rules! suite {
             against_the_emulator_whatever_goes_wrong many_lanes_delete_everything_once
             many_lanes_count_and_start_each_run_once a_page_after_a_cursor_lists_on each_phase_and_its_delivery
             a_body_may_be_as_large_as_the_bound_and_no_larger a_length_beyond_the_bound_ends_the_request_at_once
-            a_head_of_sixty_kilobytes_is_taken for_ever_is_a_timeout_too no_token_is_shown a_proxy_is_never_used_to_this_machine
+            one_message_may_be_larger_than_a_page lanes_share_a_budget_and_all_come_to_their_end
+            a_change_is_never_kept_waiting a_head_of_sixty_kilobytes_is_taken for_ever_is_a_timeout_too no_token_is_shown a_proxy_is_never_used_to_this_machine
             a_proxy_that_cannot_be_used_is_refused a_connection_that_stands_can_be_refused_and_proves_nothing);
     };
 }

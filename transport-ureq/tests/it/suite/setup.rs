@@ -3,8 +3,10 @@
 use http::{Request, Response};
 use std::num::NonZeroU32;
 use std::time::Duration;
-use upstash_dlq_core::client::MAX_BODY;
-use upstash_dlq_core::operation::Bulk;
+use upstash_dlq_core::client::budget::BODY_BUDGET;
+use upstash_dlq_core::client::{MAX_BODY, MAX_MESSAGE_BODY};
+use upstash_dlq_core::operation::{Bulk, GetManyOutcome};
+use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{BulkOperation, Call, List, Overrides};
 use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Halt, Outcome, RetryPolicy, Selection, TransportFailure};
 
@@ -31,6 +33,7 @@ pub(crate) trait Driver {
     fn delete_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
     fn resume_on(endpoint: &Endpoint, selection: Selection, lanes: usize) -> Outcome;
     fn count(endpoint: &Endpoint, list: List, lanes: usize) -> Result<u64, Halt>;
+    fn get_many(endpoint: &Endpoint, setup: &Setup, ids: Ids, lanes: usize) -> GetManyOutcome;
     /// Every comfort method on one id, in the order of [`singles`].
     fn each(endpoint: &Endpoint, id: &DlqId, overrides: &Overrides) -> Vec<Result<String, Halt>>;
 }
@@ -46,11 +49,23 @@ pub(crate) struct Setup {
     pub(crate) proxy: Option<String>,
     /// In bytes.
     pub(crate) max_body: usize,
+    /// In bytes.
+    pub(crate) max_message_body: usize,
+    /// In bytes.
+    pub(crate) body_budget: usize,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { timeout: LONG, connect_timeout: LONG, trusting: false, proxy: None, max_body: MAX_BODY }
+        Self {
+            timeout: LONG,
+            connect_timeout: LONG,
+            trusting: false,
+            proxy: None,
+            max_body: MAX_BODY,
+            max_message_body: MAX_MESSAGE_BODY,
+            body_budget: BODY_BUDGET,
+        }
     }
 }
 
