@@ -39,7 +39,7 @@ pub(crate) enum Command {
     /// Count failed runs by workflow, label, state, response status and time
     #[command(after_help = STATS_HELP)]
     Stats(Stats),
-    /// Show everything about one failed run
+    /// Show everything about failed runs, by their ids
     #[command(after_help = GET_HELP)]
     Get(Get),
     /// Resume failed runs at the step that failed; each becomes a new run
@@ -48,7 +48,7 @@ pub(crate) enum Command {
     /// Restart failed runs from their first step; each becomes a new run
     #[command(after_help = START_HELP)]
     Restart(Start),
-    /// Retry a failed failure callback, or cancel one in progress
+    /// Retry failed failure callbacks, or cancel those in progress
     #[command(subcommand, after_help = CALLBACK_HELP)]
     Callback(Callback),
     /// Serve a DLQ with sample runs on this machine, for trials and tests
@@ -105,7 +105,7 @@ Examples:
 
 const JSON_HELP: &str = "\
 With --json, delete, resume and restart end with one object that says what was done, also when
-they fail. The other commands print what they found, or on failure one line on standard error:
+they fail. The other commands print what they found, and for a failure one line on standard error:
   {\"error\": {\"code\": \"not_found\", \"message\": \"…\", \"http_status\": 404}}
 The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited,
 server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress,
@@ -119,11 +119,17 @@ Values of the same filter are alternatives; different filters must all match.
     times_help!(),
     "
 
+On a terminal, a table without --limit ends after one screen and says whether more runs match. A pipe, -o ids and -o json get every run.
+
+The service promises no order. --newest-first reads every run that matches, and shows the newest of them. It keeps --limit of them in memory, without --limit all.
+
 Exit status: 0 everything was listed; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
 
 Examples:
   upstash-dlq list --from 12h --failure-function-state CALLBACK_FAIL
-  upstash-dlq list --json --label nightly | jq -r .dlqId"
+  upstash-dlq list --newest-first --limit 20
+  upstash-dlq list -o ids --label nightly > ids
+  upstash-dlq list --json | jq -c 'select(.responseStatus == 404)' | upstash-dlq delete --ids-from - --archive kept.ndjson"
 );
 
 const STATS_HELP: &str = concat!(
@@ -142,10 +148,14 @@ Examples:
 );
 
 const GET_HELP: &str = "\
-Exit status: 0 the run was shown; 1 failed, or there is no such run; 2 wrong usage, nothing was sent; 130 interrupted.";
+The runs are shown in the order of their ids, with --json as one message per line. An id that is not in the DLQ is named on standard error; the others are shown all the same.
+
+Exit status: 0 every run was shown; 1 failed, or a run is not there; 2 wrong usage, nothing was sent; 130 interrupted.";
 
 const CALLBACK_HELP: &str = "\
-Exit status: 0 done; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, but the callback may have been retried or canceled; 130 interrupted.";
+Ids are handled one after another. A refused one is named on standard error, and the next one follows. Any other failure stops the command, because it may have changed something, or would meet the next id, too.
+
+Exit status: 0 done; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, but a callback was or may have been retried or canceled; 130 interrupted.";
 
 const START_HELP: &str = concat!(
     selection_help!(),
@@ -194,9 +204,20 @@ pub(crate) struct Global {
     pub(crate) color: When,
 }
 
-/// Whether a command line that was not understood holds `--json`.
+impl Cli {
+    /// Whether results and errors are for programs: `--json`, or the `-o json` that says the same.
+    pub(crate) fn json(&self) -> bool {
+        self.global.json || matches!(&self.command, Command::List(List { output: Some(ListOutput::Json), .. }))
+    }
+}
+
+/// Whether a command line that was not understood asks for JSON.
 pub(crate) fn asks_for_json(args: impl Iterator<Item = std::ffi::OsString>) -> bool {
-    args.take_while(|arg| arg != "--").any(|arg| arg == "--json")
+    let args: Vec<_> = args.take_while(|arg| arg != "--").collect();
+    let after = args.iter().zip(args.iter().skip(1));
+    let mut output = after.filter(|(flag, value)| (*flag == "-o" || *flag == "--output") && *value == "json");
+    let alone = ["--json", "--output=json", "-ojson", "-o=json"];
+    args.iter().any(|arg| alone.iter().any(|json| arg == json)) || output.next().is_some()
 }
 
 /// What `--color` says in a command line that was not understood yet.
@@ -285,12 +306,26 @@ pub(crate) struct List {
     /// List at most N runs
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub(crate) limit: Option<NonZeroU64>,
+    /// List the newest first, by the time they failed; runs without a time come last. Reads every run that matches, and
+    /// without --limit keeps all of them in memory
+    #[arg(long)]
+    pub(crate) newest_first: bool,
+    /// How to print them: a table, one id per line, or one message per line (as --json) [default: table]
+    #[arg(long, short, value_name = "FORMAT")]
+    pub(crate) output: Option<ListOutput>,
     /// List N windows of time in parallel; the runs come in no particular order
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send at most N requests per second
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroU32>)]
     pub(crate) rate: Option<NonZeroU32>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ListOutput {
+    Table,
+    Ids,
+    Json,
 }
 
 #[derive(Debug, Args)]
@@ -307,17 +342,17 @@ pub(crate) struct Stats {
 
 #[derive(Debug, Args)]
 pub(crate) struct Get {
-    /// Id of a run in the DLQ
-    #[arg(value_name = "ID")]
-    pub(crate) id: String,
+    /// Ids of runs in the DLQ
+    #[arg(value_name = "ID", required = true)]
+    pub(crate) ids: Vec<String>,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Callback {
-    /// Retry the failure callback of a run after it has failed
+    /// Retry the failure callbacks of runs after they have failed
     #[command(after_help = CALLBACK_HELP)]
     Retry(Get),
-    /// Cancel the failure callback of a run while it is in progress
+    /// Cancel the failure callbacks of runs while they are in progress
     #[command(after_help = CALLBACK_HELP)]
     Cancel(Get),
 }

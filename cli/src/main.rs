@@ -30,7 +30,8 @@ fn main() -> ExitCode {
     // `--color` counts also for the message that the command line was not understood.
     let command = Cli::command().color(cli::colour(std::env::args_os()));
     match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
-        Ok(cli) => {
+        Ok(mut cli) => {
+            cli.global.json = cli.json();
             let context = Context::new(&cli.global);
             end(context.terminal, dispatch(&context, &cli.command))
         }
@@ -63,7 +64,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, Comm
     }
 }
 
-/// Prints the error, if any, which no other place does, and ends the process. Only a second Ctrl-C, or one at the question,
+/// Prints the error that the command ended with, if any, and ends the process. Only a second Ctrl-C, or one at the question,
 /// ends it elsewhere (`interrupt`).
 fn end(terminal: Terminal, result: Result<ExitStatus, CommandError>) -> ExitCode {
     let status = match result {

@@ -1,6 +1,7 @@
 //! Turns the core's types into what people and programs read. Knows no command, and drives nothing.
 
 pub(crate) mod failure;
+pub(crate) mod newest;
 pub(crate) mod progress;
 pub(crate) mod progress_bar;
 pub(crate) mod question;

@@ -1,52 +1,96 @@
-//! `upstash-dlq callback`: sends the failure callback of one run again, or cancels it.
+//! `upstash-dlq callback`: sends the failure callbacks of runs again, or cancels them, one run after another.
 
-use crate::cli::{Callback, Get};
+use crate::cli::Callback;
 use crate::context::Context;
-use crate::exit::{CommandError, ExitStatus};
+use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::input::ids;
 use crate::interrupt;
 use crate::output::runs;
 use crate::output::suggestion::Suggestion;
 use crate::output::terminal::{json_line, print_line};
+use crate::output::text::thousands;
 use upstash_dlq_core::DlqId;
 use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::wire::{Call, CancelCallback, RetryCallback};
+use upstash_dlq_ureq::Client;
 
 pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, CommandError> {
-    let (json, sentence) = match args {
-        Callback::Retry(args) => {
-            let wait = context.wait_for_late_requests();
-            let look = look(context, args).map_or(String::new(), |look| format!(". Then {look}"));
-            interrupt::say_if_left(format!("it is unknown whether the failure callback was sent again. {wait}{look}"));
-            let run = call(context, args, RetryCallback)?;
-            let id = Escaped(&run.workflow_run_id).to_string();
-            (runs::started(&run), format!("The failure callback is being retried, for run {id}."))
+    let (Callback::Retry(given) | Callback::Cancel(given)) = args;
+    let ids = ids::few(&given.ids).map_err(CommandError::usage)?;
+    let client = context.client().map_err(CommandError::usage)?;
+    let ids = ids.as_slice();
+    let (mut done, mut refused) = (false, false);
+    for (at, id) in ids.iter().enumerate() {
+        match one(context, &client, args, id) {
+            Ok(line) => {
+                done = true;
+                print_line(&line).map_err(|lost| CommandError::from(lost).after_a_change())?;
+            }
+            Err(CommandError::Failed(failure)) if ids.len() > 1 => {
+                let goes_on = is_about_one_run(&failure);
+                let failure = named(failure, id, if goes_on { 0 } else { ids.len() - at - 1 }, done);
+                if !goes_on {
+                    return Err(CommandError::Failed(failure));
+                }
+                refused = true;
+                context.terminal.fail(&failure);
+            }
+            Err(error) => return Err(error),
         }
-        Callback::Cancel(args) => {
-            call(context, args, CancelCallback)?;
-            let json = serde_json::json!({ "canceled": args.id }).to_string();
+    }
+    Ok(if refused { ExitStatus::failure(done) } else { ExitStatus::Success })
+}
+
+/// Whether the service refused this run alone, and changed nothing. Anything else may have changed something, or would meet the
+/// next run, too.
+fn is_about_one_run(failure: &Failure) -> bool {
+    failure.status == ExitStatus::Unchanged && matches!(failure.code, "not_found" | "refused")
+}
+
+/// The failure with its id, and with what was not asked for after it. `done` says that something was changed before.
+fn named(failure: Failure, id: &DlqId, left: usize, done: bool) -> Failure {
+    let not_sent = match left {
+        0 => String::new(),
+        1 => "; the last id was not sent".to_owned(),
+        left => format!("; the last {} ids were not sent", thousands(left as u64)),
+    };
+    let message = format!("{}: {}{not_sent}", Escaped(id.as_str()), failure.message);
+    let status = if failure.status == ExitStatus::Unchanged { ExitStatus::failure(done) } else { failure.status };
+    Failure { message, status, ..failure }
+}
+
+/// Makes the call for one run. Returns the line to print.
+fn one(context: &Context<'_>, client: &Client, args: &Callback, id: &DlqId) -> Result<String, CommandError> {
+    let (json, sentence) = match args {
+        Callback::Retry(_) => {
+            let wait = context.wait_for_late_requests();
+            let look = look(context, id).map_or(String::new(), |look| format!(". Then {look}"));
+            interrupt::say_if_left(format!("it is unknown whether the failure callback was sent again. {wait}{look}"));
+            let run = call(context, client, id, RetryCallback(id.clone()))?;
+            let run_id = Escaped(&run.workflow_run_id).to_string();
+            (runs::started(&run), format!("The failure callback is being retried, for run {run_id}."))
+        }
+        Callback::Cancel(_) => {
+            call(context, client, id, CancelCallback(id.clone()))?;
+            let json = serde_json::json!({ "canceled": id.as_str() }).to_string();
             (json, "The failure callback was canceled.".to_owned())
         }
     };
-    let line = if context.terminal.json() { json_line(&json) } else { sentence.into() };
-    print_line(&line).map_err(|lost| CommandError::from(lost).after_a_change())?;
-    Ok(ExitStatus::Success)
+    Ok(if context.terminal.json() { json_line(&json).into_owned() } else { sentence })
 }
 
 /// How to see what has become of the callback.
-fn look(context: &Context<'_>, args: &Get) -> Option<String> {
-    let command = Suggestion::new("get", context.global).id(&args.id)?;
+fn look(context: &Context<'_>, id: &DlqId) -> Option<String> {
+    let command = Suggestion::new("get", context.global).id(id.as_str())?;
     Some(format!("look at its state with: {command}"))
 }
 
 /// Makes the call. If it may have been carried out, the error says how to check.
-fn call<C: Call>(context: &Context<'_>, args: &Get, build: impl FnOnce(DlqId) -> C) -> Result<C::Output, CommandError> {
-    let id = ids::one(&args.id).map_err(CommandError::usage)?;
-    let client = context.client().map_err(CommandError::usage)?;
-    context.call(&client, build(id)).map_err(|mut error| {
+fn call<C: Call>(context: &Context<'_>, client: &Client, id: &DlqId, call: C) -> Result<C::Output, CommandError> {
+    context.call(client, call).map_err(|mut error| {
         if let CommandError::Failed(failure) = &mut error {
             if failure.status == ExitStatus::Changed {
-                failure.advice = look(context, args);
+                failure.advice = look(context, id);
             }
         }
         error

@@ -1,30 +1,125 @@
-//! `upstash-dlq get`: one run, whole.
+//! `upstash-dlq get`: runs by their ids, each of them whole.
 
 use crate::cli::Get;
 use crate::context::Context;
-use crate::exit::{CommandError, ExitStatus};
+use crate::drive::{self, Handler, Stopped};
+use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::input::ids;
-use crate::output::terminal::{escaped, json_line, print_line};
+use crate::output::progress::Progress;
+use crate::output::terminal::{Lost, escaped, json_line, print_line};
 use crate::output::time;
+use std::collections::VecDeque;
+use std::num::NonZeroUsize;
+use std::ops::ControlFlow;
 use unicode_width::UnicodeWidthStr;
+use upstash_dlq_core::model::Escaped;
+use upstash_dlq_core::operation::Fetched;
+use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::GetMessage;
-use upstash_dlq_core::{DlqMessage, UnixMillis};
+use upstash_dlq_core::{DlqId, DlqMessage, Driven, GetMany, UnixMillis};
 
 /// Where values begin, in cells of the terminal.
 const LEFT: usize = 24;
 /// How many levels of JSON are indented.
 const DEEPEST: usize = 32;
 
+/// How many runs are fetched at a time.
+const LANES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
+/// How many ids one operation gets. As many messages are in memory at most: those that came before their turn wait.
+const PART: usize = 32;
+
 pub(crate) fn run(context: &Context<'_>, args: &Get) -> Result<ExitStatus, CommandError> {
-    let id = ids::one(&args.id).map_err(CommandError::usage)?;
+    let ids = ids::few(&args.ids).map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
-    let message = context.call(&client, GetMessage(id))?;
-    if context.terminal.json() {
-        print_line(&json_line(message.as_json()))?;
-    } else {
-        print_line(&show(&message, context.now.millis()).join("\n"))?;
+    let mut printer = Printer { context, printed: false, missing: false };
+    if let [id] = ids.as_slice() {
+        // What the service says of a single one is the error itself.
+        printer.print(&context.call(&client, GetMessage(id.clone()))?)?;
+        return Ok(ExitStatus::Success);
     }
-    Ok(ExitStatus::Success)
+    let mut progress = Progress::in_lines(context.terminal, "");
+    for part in ids.as_slice().chunks(PART) {
+        let part = Ids::new(part.to_vec()).map_err(|error| CommandError::new("internal", error.to_string()))?;
+        let mut in_order = InOrder::new(&part, &mut printer);
+        let mut get = GetMany::builder(client.endpoint().clone(), part)
+            .lanes(LANES)
+            .retry(context.policy(), client.seed())
+            .build();
+        let driven = drive::run(&client, &mut get, &mut progress, &mut in_order);
+        in_order.end()?;
+        let Driven::Done(outcome) = driven else { return Err(CommandError::interrupted()) };
+        if let Some(halt) = outcome.halted {
+            return Err(Stopped::Halted(halt).into_error(client.endpoint()));
+        }
+    }
+    Ok(if printer.missing { ExitStatus::Unchanged } else { ExitStatus::Success })
+}
+
+/// Prints runs, and names those that are not there.
+struct Printer<'a> {
+    context: &'a Context<'a>,
+    printed: bool,
+    missing: bool,
+}
+
+impl Printer<'_> {
+    fn print(&mut self, message: &DlqMessage) -> Result<(), Lost> {
+        let between = if std::mem::replace(&mut self.printed, true) { "\n" } else { "" };
+        if self.context.terminal.json() {
+            print_line(&json_line(message.as_json()))
+        } else {
+            print_line(&format!("{between}{}", show(message, self.context.now.millis()).join("\n")))
+        }
+    }
+
+    fn name_missing(&mut self, id: &DlqId) {
+        self.missing = true;
+        let message = format!("{} is not in the DLQ", Escaped(id.as_str()));
+        self.context.terminal.fail(&Failure { http_status: Some(404), ..Failure::new("not_found", message) });
+    }
+}
+
+/// Brings runs that come in any order into that of their ids.
+struct InOrder<'a, 'b> {
+    printer: &'a mut Printer<'b>,
+    /// Whose turn it is, and who comes after; with what came for them.
+    waiting: VecDeque<(DlqId, Option<Fetched>)>,
+    lost: Option<Lost>,
+}
+
+impl<'a, 'b> InOrder<'a, 'b> {
+    fn new(ids: &Ids, printer: &'a mut Printer<'b>) -> Self {
+        Self { printer, waiting: ids.as_slice().iter().map(|id| (id.clone(), None)).collect(), lost: None }
+    }
+
+    fn say(&mut self, fetched: &Fetched) {
+        match &fetched.message {
+            Some(message) if self.lost.is_none() => self.lost = self.printer.print(message).err(),
+            Some(_) => {}
+            None => self.printer.name_missing(&fetched.id),
+        }
+    }
+
+    /// Prints also what waits for a turn that does not come.
+    fn end(mut self) -> Result<(), Lost> {
+        for (_, fetched) in std::mem::take(&mut self.waiting) {
+            fetched.iter().for_each(|fetched| self.say(fetched));
+        }
+        self.lost.map_or(Ok(()), Err)
+    }
+}
+
+impl Handler<GetMany, Fetched> for InOrder<'_, '_> {
+    fn on_page(&mut self, _: &mut GetMany, fetched: &Fetched, _: &mut Progress) -> ControlFlow<()> {
+        if let Some((_, place)) = self.waiting.iter_mut().find(|(id, _)| *id == fetched.id) {
+            *place = Some(fetched.clone());
+        }
+        while let Some((_, Some(_))) = self.waiting.front() {
+            let next = self.waiting.pop_front();
+            next.iter().filter_map(|(_, fetched)| fetched.as_ref()).for_each(|fetched| self.say(fetched));
+        }
+        if self.lost.is_some() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    }
 }
 
 fn show(message: &DlqMessage, now: UnixMillis) -> Vec<String> {

@@ -123,6 +123,11 @@ impl IdList {
     }
 }
 
+/// Parses ids that are few. Duplicates count once.
+pub(crate) fn few(given: &[String]) -> Result<Ids, String> {
+    Ids::parse(given).map_err(|error| flag::selection(&error))
+}
+
 /// Parses a single id.
 pub(crate) fn one(text: &str) -> Result<DlqId, String> {
     DlqId::new(text).map_err(|error| flag::selection(&error))

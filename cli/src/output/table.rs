@@ -10,6 +10,10 @@ const NARROWEST: usize = 6;
 /// No line is longer to fit, in cells of the terminal.
 const WIDEST: usize = 10_000;
 const GAP: usize = 2;
+/// No screen has more lines.
+const TALLEST: usize = 1_000;
+/// The lines of a screen that are not rows of a table: its header, two for what is said below it, and the next prompt.
+const BESIDE_ROWS: usize = 4;
 
 /// Where lines go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +33,13 @@ pub(crate) fn width(stream: Stream) -> Option<usize> {
         _ => None,
     };
     given.or_else(|| seen().map(|(width, _)| usize::from(width.0)))
+}
+
+/// How many rows fit a screen with their header, what is said below them, and the next prompt. At least ten.
+pub(crate) fn screenful() -> usize {
+    let given = std::env::var("LINES").ok().and_then(|lines| lines.parse().ok()).filter(|lines| *lines > 0);
+    let seen = || terminal_size::terminal_size_of(std::io::stdout()).map(|(_, height)| usize::from(height.0));
+    given.or_else(seen).unwrap_or(24).min(TALLEST).saturating_sub(BESIDE_ROWS).max(10)
 }
 
 /// Rows under a header. The widths are those of the first rows, narrowed until a line fits.

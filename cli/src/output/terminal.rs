@@ -167,6 +167,11 @@ pub(crate) fn json_line(json: &str) -> Cow<'_, str> {
     if std::io::stdout().is_terminal() { escaped_json(json).into() } else { json.into() }
 }
 
+/// Text from outside as a result: on a terminal with nothing in it that steers it, and elsewhere as it was sent.
+pub(crate) fn line(text: &str) -> String {
+    if std::io::stdout().is_terminal() { escaped(text) } else { text.to_owned() }
+}
+
 /// Text from outside, whole, with nothing in it that steers a terminal.
 pub(crate) fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());

@@ -13,6 +13,22 @@ pub(crate) fn absent(n: u64) -> String {
     format!("{} of the ids {} not found", thousands(n), if n == 1 { "was" } else { "were" })
 }
 
+/// `at least 3 more runs match`. `None` if there are none. `maybe` says that there may be more than those that are known.
+pub(crate) fn more_match(known: u64, maybe: bool) -> Option<String> {
+    let least = if maybe { "at least " } else { "" };
+    match known {
+        0 => maybe.then(|| "more runs may match".to_owned()),
+        1 => Some(format!("{least}1 more run matches")),
+        _ => Some(format!("{least}{} more runs match", thousands(known))),
+    }
+}
+
+/// `3 runs have no id that can be used, and were left out`
+pub(crate) fn without_id(n: u64) -> String {
+    let (have, were) = if n == 1 { ("has", "was") } else { ("have", "were") };
+    format!("{} {have} no id that can be used, and {were} left out", runs(n))
+}
+
 /// `3 runs`
 pub(crate) fn runs(n: u64) -> String {
     format!("{} {}", thousands(n), if n == 1 { "run" } else { "runs" })
@@ -38,6 +54,21 @@ pub(crate) fn thousands(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_more_there_is() {
+        let sentences = [(0, false), (1, false), (2_000, false), (0, true), (1, true), (60, true)]
+            .map(|(known, maybe)| super::more_match(known, maybe).unwrap_or_default());
+        let expected = [
+            "",
+            "1 more run matches",
+            "2,000 more runs match",
+            "more runs may match",
+            "at least 1 more run matches",
+            "at least 60 more runs match",
+        ];
+        assert_eq!(sentences, expected);
+    }
+
     #[test]
     fn thousands() {
         let shown = [0, 999, 1_000, 1_234_567].map(super::thousands);

@@ -3,6 +3,8 @@
 
 mod command;
 mod common;
+#[cfg(unix)]
+mod compose;
 mod emulator;
 mod environment;
 mod escapes;

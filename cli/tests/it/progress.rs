@@ -14,15 +14,15 @@ use upstash_dlq_emulator::{Config, Fault, FaultPlan, Server, ServerOptions, Serv
 const COLUMNS: usize = 100;
 
 /// A command on a terminal of its own, with all that was ever written there.
-struct Shown {
-    child: Child,
-    keyboard: File,
+pub(crate) struct Shown {
+    pub(crate) child: Child,
+    pub(crate) keyboard: File,
     screen: Receiver<Vec<u8>>,
     bytes: Vec<u8>,
 }
 
 impl Shown {
-    fn start(url: &str, args: &[&str]) -> Self {
+    pub(crate) fn start(url: &str, args: &[&str]) -> Self {
         let mut run = command(url);
         run.args(args);
         Self::spawn(run)
@@ -50,7 +50,7 @@ impl Shown {
         Self::spawn(run)
     }
 
-    fn spawn(run: Command) -> Self {
+    pub(crate) fn spawn(run: Command) -> Self {
         Self::spawn_with(run, COLUMNS, None)
     }
 
@@ -83,11 +83,11 @@ impl Shown {
         Self { child, keyboard, screen, bytes: Vec::new() }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.bytes).into_owned()
     }
 
-    fn until(&mut self, seen: impl Fn(&str) -> bool) {
+    pub(crate) fn until(&mut self, seen: impl Fn(&str) -> bool) {
         while !seen(&self.text()) {
             match self.screen.recv_timeout(Duration::from_secs(60)) {
                 Ok(bytes) => self.bytes.extend(bytes),
@@ -101,7 +101,7 @@ impl Shown {
     }
 
     /// The exit status, and the lines that are left on the screen.
-    fn end(&mut self) -> (Option<i32>, Vec<String>) {
+    pub(crate) fn end(&mut self) -> (Option<i32>, Vec<String>) {
         let status = self.child.wait().unwrap().code();
         // Until the terminal has no writer any more.
         while let Ok(bytes) = self.screen.recv_timeout(Duration::from_secs(60)) {
@@ -187,7 +187,7 @@ fn counts(shown: &str, done: &str) -> bool {
 fn counts_and_rates_are_shown_and_nothing_is_left_behind() {
     let one = ["--parallel", "1"];
     let cases: &[(&[&str], &str, usize)] = &[
-        (&["list"], "listed", 3_001),
+        (&["list", "--limit", "5000"], "listed", 3_001),
         (&["stats"], "counted", 0),
         (&["delete", "--all", "--dry-run"], "found", 0),
         (&["delete", "--all", "--yes"], "deleted", 0),
@@ -246,8 +246,11 @@ fn the_time_left_is_shown_where_the_number_is_known() {
 
 #[test]
 fn an_interrupt_leaves_nothing_behind() {
-    for (args, done) in [(&["list"][..], "listed"), (&["stats"], "counted"), (&["delete", "--all", "--yes"], "deleted")]
-    {
+    for (args, done) in [
+        (&["list", "--limit", "900"][..], "listed"),
+        (&["stats"], "counted"),
+        (&["delete", "--all", "--yes"], "deleted"),
+    ] {
         let server = slow(300);
         let wait = Some(Fault::TooManyRequests { retry_after_s: Some(30) });
         server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, wait])));
@@ -265,8 +268,11 @@ fn an_interrupt_leaves_nothing_behind() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_interrupt_that_is_typed_leaves_nothing_behind() {
-    for (args, done) in [(&["list"][..], "listed"), (&["stats"], "counted"), (&["delete", "--all", "--yes"], "deleted")]
-    {
+    for (args, done) in [
+        (&["list", "--limit", "90000"][..], "listed"),
+        (&["stats"], "counted"),
+        (&["delete", "--all", "--yes"], "deleted"),
+    ] {
         // With a message that fills the line, and without one.
         for busy in [true, false] {
             let server = slow(if busy { 300 } else { 30_000 });

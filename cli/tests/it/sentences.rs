@@ -185,6 +185,8 @@ fn a_command_line_that_is_not_understood_is_told_to_programs_too() {
         &["get", "--json"],
         &["stats", "--parallel=0", "--json"],
         &["delete", "--json", "--all", "--max", "\u{1b}[2J"],
+        &["list", "-o", "json", "--lable", "x"],
+        &["list", "--output=json", "--lable", "x"],
     ] {
         let output = run("http://127.0.0.1:9", args);
         let shown = text(&output.stderr);
@@ -196,7 +198,7 @@ fn a_command_line_that_is_not_understood_is_told_to_programs_too() {
         assert!(!shown.contains('\u{1b}') && shown.lines().count() == 1, "{shown}");
     }
     // For people it is as it was, also where the word is somebody's value.
-    for args in [&["list", "--lable", "x"][..], &["get", "a", "b", "--", "--json"]] {
+    for args in [&["list", "--lable", "x"][..], &["stats", "a", "--", "--json"]] {
         let shown = text(&run("http://127.0.0.1:9", args).stderr);
         assert!(shown.starts_with("error: ") && shown.contains("Usage:"), "{shown}");
     }
