@@ -190,6 +190,10 @@ pub(crate) struct Global {
     /// Print no progress and no notes
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
+    /// Tell each request in a line on standard error: method, target without the token, status, time taken, attempt. Cannot be
+    /// combined with --quiet
+    #[arg(long, short, global = true, help_heading = "Global options")]
+    pub(crate) verbose: bool,
     /// Time limit for each request, such as 30s or 500ms
     #[arg(long, global = true, value_name = "D", default_value = "30s", value_parser = parse_duration, help_heading = "Global options")]
     pub(crate) timeout: Duration,
@@ -205,6 +209,14 @@ pub(crate) struct Global {
 }
 
 impl Cli {
+    /// Refuses global options that contradict each other. Clap sees only those on the same side of the subcommand.
+    pub(crate) fn check(&self) -> Result<(), String> {
+        if self.global.quiet && self.global.verbose {
+            return Err("--quiet and --verbose cannot be combined: give one of them".to_owned());
+        }
+        Ok(())
+    }
+
     /// Whether results and errors are for programs: `--json`, or the `-o json` that says the same.
     pub(crate) fn json(&self) -> bool {
         self.global.json || matches!(&self.command, Command::List(List { output: Some(ListOutput::Json), .. }))

@@ -8,7 +8,9 @@ use crate::input::time::Now;
 use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::output::terminal::Terminal;
-use upstash_dlq_core::client::MAX_BODY;
+use crate::output::trace::Trace;
+use std::sync::Arc;
+use upstash_dlq_core::client::{MAX_BODY, Transport};
 use upstash_dlq_core::wire::Call;
 use upstash_dlq_core::{Endpoint, RetryPolicy};
 use upstash_dlq_ureq::Client;
@@ -33,14 +35,24 @@ impl<'a> Context<'a> {
 
     /// The client for a given endpoint.
     pub(crate) fn client_for(&self, endpoint: Endpoint) -> Result<Client, String> {
+        let transport = self.transport(&endpoint)?;
+        interrupt::install();
+        Ok(Client::with_transport(endpoint, transport))
+    }
+
+    /// What sends the requests. With `--verbose` it tells each of them.
+    pub(crate) fn transport(&self, endpoint: &Endpoint) -> Result<Arc<dyn Transport>, String> {
         let max_message_body = usize::try_from(self.global.max_body).unwrap_or(usize::MAX);
         // No page is larger than the largest message: what is refused alone is not read among others.
         let max_body = MAX_BODY.min(max_message_body);
-        let builder = Client::builder(endpoint).timeout(self.global.timeout);
-        let client = builder.max_body(max_body).max_message_body(max_message_body).build();
-        let client = client.map_err(|error| error.to_string())?;
-        interrupt::install();
-        Ok(client)
+        let builder = Client::builder(endpoint.clone()).timeout(self.global.timeout);
+        let transport = builder.max_body(max_body).max_message_body(max_message_body).build_transport();
+        let transport = transport.map_err(|error| error.to_string())?;
+        Ok(if self.global.verbose {
+            Arc::new(Trace::new(transport, endpoint.clone(), self.terminal))
+        } else {
+            Arc::new(transport)
+        })
     }
 
     /// Makes one call on one run. Retries get a line each: a call is short, and there is nothing to count.

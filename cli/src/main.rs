@@ -33,7 +33,8 @@ fn main() -> ExitCode {
         Ok(mut cli) => {
             cli.global.json = cli.json();
             let context = Context::new(&cli.global);
-            end(context.terminal, dispatch(&context, &cli.command))
+            let checked = cli.check().map_err(CommandError::usage);
+            end(context.terminal, checked.and_then(|()| dispatch(&context, &cli.command)))
         }
         // Help and version are results; all else goes to standard error.
         Err(asked) if !asked.use_stderr() => {

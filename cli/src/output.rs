@@ -13,4 +13,5 @@ pub(crate) mod tally;
 pub(crate) mod terminal;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod trace;
 pub(crate) mod wording;

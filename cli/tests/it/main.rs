@@ -35,6 +35,7 @@ mod starting;
 mod tls;
 mod two_processes;
 mod unreachable;
+mod verbose;
 mod wording;
 #[path = "../../../transport-ureq/tests/it/suite/world.rs"]
 mod world;

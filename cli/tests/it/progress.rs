@@ -167,7 +167,7 @@ fn left_on_screen(written: &str) -> Vec<String> {
 }
 
 /// Slow enough for the progress to be drawn more than once.
-fn slow(runs: usize) -> Server {
+pub(crate) fn slow(runs: usize) -> Server {
     let mut service = Service::new(Config::default());
     sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
     let options = ServerOptions { latency: Duration::from_millis(30), ..ServerOptions::default() };
