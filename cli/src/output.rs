@@ -7,6 +7,7 @@ pub(crate) mod progress_bar;
 pub(crate) mod question;
 pub(crate) mod report;
 pub(crate) mod runs;
+pub(crate) mod speed;
 pub(crate) mod suggestion;
 pub(crate) mod table;
 pub(crate) mod tally;

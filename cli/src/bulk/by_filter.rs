@@ -49,6 +49,7 @@ pub(crate) fn run<O: BulkOperation>(
     }
     report.set_requests_before(requests);
     let mut operation = operation.unwrap_or_else(|| builder.build());
+    report.begin_at(operation.totals().affected);
     let mut progress = Progress::new(bulk.terminal(), expected, bulk.verb.done);
     let mut reporter = BulkReporter::new(bulk.terminal(), file, None);
     settle::announce::<O>(bulk, file.is_some());

@@ -72,6 +72,7 @@ where
     pub(crate) fn run(self, file: Option<&CheckpointFile>, given: bool, mut report: Report) -> Report {
         let Self { bulk, mut source, build, mut operation, mut taken } = self;
         let total = source.total();
+        report.begin_at(operation.totals().affected);
         let mut progress = Progress::new(bulk.terminal(), Some(total), bulk.verb.done);
         let mut reporter = BulkReporter::new(bulk.terminal(), file, given.then(|| Missing::at(&operation)));
         settle::announce::<O>(bulk, file.is_some());

@@ -1,9 +1,9 @@
 //! Shows how far a command has come: a bar on a terminal, a line now and then elsewhere.
 
 use crate::output::progress_bar::{self, draw_target};
+use crate::output::speed::{self, shown_rate, so_far, time_left};
 use crate::output::terminal::Terminal;
-use crate::output::text::thousands;
-use indicatif::{HumanDuration, ProgressBar, ProgressState, ProgressStyle};
+use indicatif::{ProgressBar, ProgressState, ProgressStyle};
 use std::fmt::Write;
 use std::io::IsTerminal;
 use std::sync::Arc;
@@ -18,6 +18,8 @@ pub(crate) struct Progress {
     bar: ProgressBar,
     plain: Option<Terminal>,
     last: Instant,
+    started: Instant,
+    expected: Option<u64>,
     done: &'static str,
     /// How many runs an earlier process did.
     base: Arc<AtomicU64>,
@@ -28,17 +30,13 @@ pub(crate) struct Progress {
 
 /// Runs per second since this process began. What an earlier process did says nothing about the speed of this one.
 fn per_second(state: &ProgressState, base: &AtomicU64) -> Option<f64> {
-    let runs = state.pos().saturating_sub(base.load(Ordering::Relaxed));
-    let seconds = state.elapsed().as_secs_f64();
-    // Close enough for a display.
-    #[allow(clippy::cast_precision_loss, reason = "shown without decimals")]
-    (runs > 0 && seconds > 0.0).then(|| runs as f64 / seconds)
+    speed::per_second(state.pos().saturating_sub(base.load(Ordering::Relaxed)), state.elapsed())
 }
 
 fn rate(base: Arc<AtomicU64>) -> impl Fn(&ProgressState, &mut dyn Write) + Clone {
     move |state, out| {
         if let Some(rate) = per_second(state, &base) {
-            let _ = write!(out, ", {rate:.0}/s");
+            let _ = write!(out, ", {}", shown_rate(rate));
         }
     }
 }
@@ -47,10 +45,8 @@ fn rate(base: Arc<AtomicU64>) -> impl Fn(&ProgressState, &mut dyn Write) + Clone
 fn left(base: Arc<AtomicU64>) -> impl Fn(&ProgressState, &mut dyn Write) + Clone {
     move |state, out| {
         let runs = state.len().unwrap_or(0).saturating_sub(state.pos());
-        if let Some(rate) = per_second(state, &base).filter(|_| runs > 0) {
-            #[allow(clippy::cast_precision_loss, reason = "shown in whole seconds")]
-            let seconds = Duration::try_from_secs_f64(runs as f64 / rate).unwrap_or(Duration::MAX);
-            let _ = write!(out, ", {} left", HumanDuration(seconds));
+        if let Some(left) = per_second(state, &base).and_then(|rate| time_left(runs, rate)) {
+            let _ = write!(out, ", {left}");
         }
     }
 }
@@ -79,15 +75,35 @@ impl Progress {
             ProgressBar::hidden()
         };
         let plain = (terminal.shows_progress() && !on_terminal).then_some(terminal);
-        Self { bar, plain, last: Instant::now(), done, base, begun: false, asks_for_less: false }
+        Self {
+            bar,
+            plain,
+            last: Instant::now(),
+            started: Instant::now(),
+            expected,
+            done,
+            base,
+            begun: false,
+            asks_for_less: false,
+        }
     }
 
     /// Lines now and then, also on a terminal.
     pub(crate) fn in_lines(terminal: Terminal, done: &'static str) -> Self {
         let plain = terminal.shows_progress().then_some(terminal);
         let base = Arc::new(AtomicU64::new(0));
-        let bar = ProgressBar::hidden();
-        Self { bar, plain, last: Instant::now(), done, base, begun: false, asks_for_less: false }
+        let (last, started) = (Instant::now(), Instant::now());
+        Self {
+            bar: ProgressBar::hidden(),
+            plain,
+            last,
+            started,
+            expected: None,
+            done,
+            base,
+            begun: false,
+            asks_for_less: false,
+        }
     }
 
     /// Sets how many runs an earlier process did. Only the first call counts.
@@ -107,7 +123,8 @@ impl Progress {
         self.bar.set_position(runs);
         if let Some(terminal) = self.plain.filter(|_| self.last.elapsed() >= EVERY) {
             self.last = Instant::now();
-            terminal.note(&format!("{} {} so far", thousands(runs), self.done));
+            let earlier = self.base.load(Ordering::Relaxed);
+            terminal.note(&so_far(runs, self.done, earlier, self.expected, self.started.elapsed()));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The report of a bulk command: how it ended, for people, for programs and for the shell.
 
 use crate::exit::{CommandError, Exit, ExitStatus, Failure};
+use crate::output::speed::{per_second, shown_rate};
 use crate::output::terminal::{Lost, Terminal, print_line};
 use crate::output::text::{requests, runs, thousands};
 use crate::output::wording::VerbText;
@@ -65,6 +66,9 @@ pub(crate) struct Report {
     pub(crate) output_lost: bool,
     #[serde(skip)]
     before: u64,
+    /// How many of the runs an earlier process did.
+    #[serde(skip)]
+    earlier: u64,
     /// How long the question waited for its response.
     #[serde(skip)]
     thought: Duration,
@@ -113,6 +117,7 @@ impl Report {
             declined: false,
             output_lost: false,
             before: 0,
+            earlier: 0,
             thought: Duration::ZERO,
             started: Instant::now(),
         }
@@ -133,6 +138,11 @@ impl Report {
         self.pages = totals.pages;
         self.requests = totals.requests + self.before;
         self.retries = totals.retries;
+    }
+
+    /// How many runs an earlier process did: they say nothing about the speed of this one.
+    pub(crate) fn begin_at(&mut self, runs: u64) {
+        self.earlier = runs;
     }
 
     /// Requests before the operation began.
@@ -275,12 +285,40 @@ impl Report {
         if let Some(note) = &self.note {
             line += &format!("; {note}");
         }
+        let done_now = count.saturating_sub(self.earlier);
+        let speed = if elapsed > Duration::from_secs(1) { per_second(done_now, elapsed) } else { None };
         line + &format!(
-            ". {}, {} {}, {:.1} s.",
+            ". {}, {} {}, {:.1} s{}.",
             requests(self.requests),
             thousands(self.retries),
             if self.retries == 1 { "retry" } else { "retries" },
-            elapsed.as_secs_f64()
+            elapsed.as_secs_f64(),
+            speed.map_or(String::new(), |speed| format!(" ({})", shown_rate(speed)))
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::wording::DELETE;
+
+    fn summary(deleted: u64, earlier: u64, millis: u64) -> String {
+        let mut report = Report::new(DELETE, (None, None)).end(Ending::Complete, Exit::Success, None);
+        let mut totals = Totals::default();
+        totals.affected = deleted;
+        report.set_totals(totals);
+        report.begin_at(earlier);
+        report.summary(Duration::from_millis(millis))
+    }
+
+    #[test]
+    fn a_summary_tells_the_speed_of_what_took_longer_than_a_second() {
+        assert_eq!(summary(9_000, 0, 2_000), "Deleted 9,000 runs. 0 requests, 0 retries, 2.0 s (4,500/s).");
+        // What an earlier process did took none of this time.
+        assert_eq!(summary(9_000, 8_995, 2_000), "Deleted 9,000 runs. 0 requests, 0 retries, 2.0 s (2.5/s).");
+        for (deleted, earlier, millis) in [(9_000, 0, 1_000), (0, 0, 5_000), (9_000, 9_000, 5_000)] {
+            assert!(summary(deleted, earlier, millis).ends_with(" s."), "{deleted} {earlier} {millis}");
+        }
     }
 }
