@@ -92,10 +92,11 @@ impl<'a, 'b> InOrder<'a, 'b> {
         Self { printer, waiting: ids.as_slice().iter().map(|id| (id.clone(), None)).collect(), lost: None }
     }
 
+    /// Prints one that has its turn. After an error nothing more is said: a reader that has gone wants nothing more.
     fn say(&mut self, fetched: &Fetched) {
         match &fetched.message {
-            Some(message) if self.lost.is_none() => self.lost = self.printer.print(message).err(),
-            Some(_) => {}
+            _ if self.lost.is_some() => {}
+            Some(message) => self.lost = self.printer.print(message).err(),
             None => self.printer.name_missing(&fetched.id),
         }
     }
