@@ -39,6 +39,9 @@ pub(crate) enum Command {
     /// Count failed runs by workflow, label, state, response status and time
     #[command(after_help = STATS_HELP)]
     Stats(Stats),
+    /// Ask a real service how it behaves where its documentation leaves that open; changes nothing
+    #[command(after_help = CHECK_HELP)]
+    Check,
     /// Show everything about failed runs, by their ids
     #[command(after_help = GET_HELP)]
     Get(Get),
@@ -146,6 +149,17 @@ Examples:
   upstash-dlq stats --from 7d
   upstash-dlq stats --json | jq '.workflowUrl.values[0]'"
 );
+
+const CHECK_HELP: &str = "\
+Sends at most 40 requests, all of them GET, so that nothing is changed. It takes values and times from the runs that are in the DLQ, and asks whether the service keeps to filters and dates, in which order it lists, and what a cursor stands for. It measures latency and message sizes on the way.
+
+Each answer is yes, no, or unknown with the reason. A DLQ with a hundred runs or more answers the most; an empty one leaves most unknown.
+
+Exit status: 0 everything was asked, whatever the answers; 1 a request failed, which is told after the answers so far; 2 wrong usage, nothing was sent; 130 interrupted.
+
+Examples:
+  upstash-dlq check
+  upstash-dlq check --json | jq '.answers | map_values(.answer)'";
 
 const GET_HELP: &str = "\
 The runs are shown in the order of their ids, with --json as one message per line. An id that is not in the DLQ is named on standard error; the others are shown all the same.

@@ -2,6 +2,7 @@
 //! process.
 
 pub(crate) mod callback;
+pub(crate) mod check;
 pub(crate) mod completions;
 pub(crate) mod delete;
 pub(crate) mod demo;

@@ -17,7 +17,7 @@ mod interrupt;
 mod output;
 
 use crate::cli::{Cli, Command};
-use crate::commands::{callback, completions, delete, demo, emulator, get, list, start, stats};
+use crate::commands::{callback, check, completions, delete, demo, emulator, get, list, start, stats};
 use crate::context::Context;
 use crate::exit::{CommandError, ExitStatus};
 use crate::output::terminal::{self, Terminal};
@@ -55,6 +55,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, Comm
         Command::Delete(args) => delete::run(context, args),
         Command::List(args) => list::run(context, args),
         Command::Stats(args) => stats::run(context, args),
+        Command::Check => check::run(context),
         Command::Get(args) => get::run(context, args),
         Command::Resume(args) => start::run::<Resume>(context, args),
         Command::Restart(args) => start::run::<Restart>(context, args),

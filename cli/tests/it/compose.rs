@@ -47,8 +47,8 @@ fn a_list_comes_in_three_formats() {
 fn a_run_without_an_id_is_left_out_of_the_ids() {
     let server = emulator(0);
     server.with_service(|s| {
-        for (at, id) in ["a", "two words", "b"].into_iter().enumerate() {
-            s.insert(Run { dlq_id: id.into(), created_at: at as i64, ..Run::default() });
+        for (at, id) in (0..).zip(["a", "two words", "b"]) {
+            s.insert(Run { dlq_id: id.into(), created_at: at, ..Run::default() });
         }
     });
     for more in [&[][..], &["--newest-first"], &["--limit", "2"]] {

@@ -24,8 +24,10 @@ fn what_is_invisible_in_a_run_is_spelled_out() {
             response_body: format!("failed{HIDDEN}"),
             ..Default::default()
         });
+        s.insert(upstash_dlq_emulator::Run { dlq_id: "b-0".into(), ..Default::default() });
     });
-    for args in [&["list"][..], &["stats"], &["get", "a-0"], &["delete", "--all", "--dry-run"]] {
+    for args in [&["list"][..], &["stats"], &["get", "a-0"], &["get", "a-0", "b-0"], &["delete", "--all", "--dry-run"]]
+    {
         let output = run(&server.url(), args);
         assert_eq!(output.status.code(), Some(0), "{args:?}");
         let shown = text(&output.stdout) + &text(&output.stderr);

@@ -1,6 +1,7 @@
 //! The command as a real process, in one binary: a module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
+mod check;
 mod command;
 mod common;
 #[cfg(unix)]

@@ -129,7 +129,9 @@ fn a_wrong_region_is_told_with_its_flag() {
         canned("HTTP/1.1 404 Not Found\r\ncontent-length: 43\r\n\r\n{\"error\":\"user not found in this region..\"}");
     for args in [
         &["list"][..],
+        &["check"],
         &["get", "a"],
+        &["get", "a", "b"],
         &["delete", "a", "--yes"],
         &["resume", "a", "--yes"],
         &["callback", "retry", "a"],

@@ -10,6 +10,7 @@ fn a_proxy_that_cannot_be_used_is_wrong_usage() {
         &["delete", "--all", "--yes"],
         &["list"],
         &["stats"],
+        &["check"],
         &["get", "a"],
         &["callback", "retry", "a"],
     ] {

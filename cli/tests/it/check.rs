@@ -1,0 +1,234 @@
+//! `check` against services that behave in every way the contract leaves open: its answers are true, and it changes nothing.
+
+use crate::common::{NEWEST, command, emulator, json, run, text};
+use http::Method;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use upstash_dlq_emulator::{
+    Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, RateLimit, Run, Server, ServerOptions, Service, sample,
+};
+
+fn serve(config: Config, runs: usize) -> Server {
+    let mut service = Service::new(config);
+    service.extend(sample::runs(runs, 1, NEWEST));
+    Server::start(service, ServerOptions::default()).unwrap()
+}
+
+/// The answers by their names. Whatever is answered, nothing was changed, and no more than 40 requests were sent.
+fn answers(server: &Server) -> BTreeMap<String, String> {
+    let (runs, before) = server.with_service(|s| (s.len(), s.requests_total()));
+    let output = run(&server.url(), &["check", "--json"]);
+    let told = json(&output);
+    assert_eq!(output.status.code(), Some(0), "{told} {}", text(&output.stderr));
+    let sent = server.with_service(|s| {
+        assert!(s.log().all(|request| request.method == Method::GET));
+        assert_eq!((s.len(), s.deleted_total(), s.started().count()), (runs, 0, 0));
+        s.requests_total() - before
+    });
+    assert!(sent <= 40, "{sent} requests");
+    assert_eq!(told["requests"].as_u64(), Some(sent));
+    let answer = |(name, answer): (&String, &serde_json::Value)| {
+        assert!(answer["reason"].as_str().is_some_and(|reason| !reason.is_empty()), "{name}: {answer}");
+        (name.clone(), answer["answer"].as_str().unwrap().to_owned())
+    };
+    told["answers"].as_object().unwrap().iter().map(answer).collect()
+}
+
+/// What is answered of the emulator as it is by default.
+const DEFAULT: [(&str, &str); 19] = [
+    ("token", "yes"),
+    ("region", "yes"),
+    ("read_only", "unknown"),
+    ("label", "yes"),
+    ("workflowUrl", "yes"),
+    ("workflowRunId", "yes"),
+    ("workflowCreatedAt", "yes"),
+    ("failureFunctionState", "yes"),
+    ("callerIp", "yes"),
+    ("flowControlKey", "yes"),
+    ("from_date", "yes"),
+    ("to_date", "yes"),
+    ("dates_look_at_created_at", "yes"),
+    ("pages_are_disjoint", "yes"),
+    ("order_by_time", "yes"),
+    ("cursor_is_key", "yes"),
+    ("count_may_change", "yes"),
+    ("refuses_over_100", "yes"),
+    ("rate_limit_headers", "no"),
+];
+
+/// The default, but for these.
+fn expected(others: &[(&str, &str)]) -> BTreeMap<String, String> {
+    DEFAULT.iter().chain(others).map(|(name, answer)| ((*name).to_owned(), (*answer).to_owned())).collect()
+}
+
+fn ignoring(names: &[&'static str]) -> Config {
+    let ignored = names.iter().map(|name| Ignored { method: None, name }).collect();
+    Config { ignored, ..Config::default() }
+}
+
+#[test]
+fn the_answers_are_true_however_the_service_behaves() {
+    type Answers = &'static [(&'static str, &'static str)];
+    let cases: [(&str, Config, Answers); 10] = [
+        ("default", Config::default(), &[]),
+        ("offsets", Config { cursors: CursorKind::Offset, ..Config::default() }, &[("cursor_is_key", "no")]),
+        ("newest first", Config { newest_first: true, ..Config::default() }, &[]),
+        (
+            "newest first by offset",
+            Config { newest_first: true, cursors: CursorKind::Offset, ..Config::default() },
+            &[("cursor_is_key", "no")],
+        ),
+        ("bound cursors", Config { bound_cursors: true, ..Config::default() }, &[("cursor_is_key", "unknown")]),
+        ("larger pages", Config { max_count: 1_000, ..Config::default() }, &[("refuses_over_100", "no")]),
+        ("smaller pages", Config { max_count: 50, ..Config::default() }, &[]),
+        (
+            "dates ignored",
+            Config { ignore_dates: true, ..Config::default() },
+            &[("from_date", "no"), ("to_date", "no"), ("dates_look_at_created_at", "unknown")],
+        ),
+        ("one date ignored", ignoring(&["fromDate"]), &[("from_date", "no")]),
+        (
+            "dates ignored, and the filter that would make it clear",
+            ignoring(&["workflowRunId", "fromDate", "toDate"]),
+            &[("workflowRunId", "no"), ("from_date", "no"), ("to_date", "no"), ("dates_look_at_created_at", "unknown")],
+        ),
+    ];
+    for (name, config, others) in cases {
+        assert_eq!(answers(&serve(config, 230)), expected(others), "{name}");
+    }
+}
+
+#[test]
+fn a_filter_that_is_ignored_is_found_out() {
+    for name in [
+        "label",
+        "workflowUrl",
+        "workflowRunId",
+        "workflowCreatedAt",
+        "failureFunctionState",
+        "callerIp",
+        "flowControlKey",
+    ] {
+        let mut answers = answers(&serve(ignoring(&[name]), 230));
+        assert_eq!(answers.remove(name).as_deref(), Some("no"), "{name}");
+        answers.retain(|_, answer| answer == "no");
+        assert_eq!(answers.into_keys().collect::<Vec<_>>(), ["rate_limit_headers"], "{name}");
+    }
+    // All of them: no filter is left that could tell what a cursor stands for.
+    let all = ignoring(&[
+        "label",
+        "workflowUrl",
+        "workflowRunId",
+        "workflowCreatedAt",
+        "failureFunctionState",
+        "callerIp",
+        "flowControlKey",
+    ]);
+    assert_eq!(answers(&serve(all, 230))["cursor_is_key"], "unknown");
+}
+
+#[test]
+fn few_runs_leave_answers_unknown() {
+    let known = ["token", "region", "refuses_over_100", "rate_limit_headers"];
+    let empty = answers(&serve(Config::default(), 0));
+    assert_eq!(empty.len(), DEFAULT.len());
+    for (name, answer) in &empty {
+        assert_eq!(answer == "unknown", !known.contains(&name.as_str()), "{name}: {answer}");
+    }
+    // No answer of a few runs differs from the truth.
+    let truth = expected(&[]);
+    for runs in [1, 2, 3, 4, 8, 12, 30, 100] {
+        for (name, answer) in answers(&serve(Config::default(), runs)) {
+            assert!(answer == "unknown" || answer == truth[&name], "{runs}, {name}: {answer}");
+        }
+    }
+    // Runs that are all the same but for their ids.
+    let server = serve(Config::default(), 0);
+    server.with_service(|s| {
+        s.extend((0..20).map(|n| Run { dlq_id: format!("same-{n:02}"), created_at: NEWEST, ..Run::default() }));
+    });
+    let same = answers(&server);
+    for name in ["label", "workflowRunId", "order_by_time", "cursor_is_key"] {
+        assert_eq!(same[name], "unknown", "{name}");
+    }
+}
+
+#[test]
+fn what_it_measures_is_told() {
+    let server = serve(Config { rate_limit: Some(RateLimit { per_second: 1_000 }), ..Config::default() }, 230);
+    let told = json(&run(&server.url(), &["check", "--json"]));
+    assert_eq!(told["http_version"], "HTTP/1.1");
+    let (least, median) = (&told["latency"]["least_ms"], &told["latency"]["median_ms"]);
+    assert!(least.as_f64() <= median.as_f64() && least.as_f64().is_some(), "{told}");
+    let mut sizes: Vec<usize> = server.with_service(|s| s.runs().take(100).map(|run| run.to_json().len()).collect());
+    sizes.sort_unstable();
+    let bytes = serde_json::json!({ "median": sizes[50], "largest": sizes[99], "messages": 100 });
+    assert_eq!(told["message_bytes"], bytes);
+    // For people, in a table.
+    let shown = text(&run(&server.url(), &["check"]).stdout);
+    for part in
+        ["QUESTION", "a listing keeps to label", "the dates look at createdAt", "latency", "HTTP/1.1", "all GET"]
+    {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn what_fails_first_is_told() {
+    let server = serve(Config::default(), 230);
+    let refused = |more: &[&str], code: &str| {
+        let output = command(&server.url()).env("QSTASH_TOKEN", "wr0ng").args(["check"]).args(more).output().unwrap();
+        let error = text(&output.stderr);
+        assert!(output.status.code() == Some(1) && error.contains(code) && output.stdout.is_empty(), "{error}");
+    };
+    refused(&[], "401");
+    refused(&["--json"], "\"code\":\"unauthorized\"");
+    let nobody = run("http://127.0.0.1:9", &["check", "--max-attempts", "1"]);
+    assert!(nobody.status.code() == Some(1) && text(&nobody.stderr).contains("127.0.0.1:9"));
+    // Later, the answers so far are there.
+    let faults = [vec![None; 5], vec![Some(Fault::ServerError(401))]].concat();
+    server.with_service(|s| s.set_faults(FaultPlan::script(faults)));
+    let output = run(&server.url(), &["check", "--json"]);
+    let told = json(&output);
+    assert_eq!((output.status.code(), told["requests"].as_u64()), (Some(1), Some(6)), "{told}");
+    assert_eq!(
+        (&told["answers"]["label"]["answer"], &told["answers"]["order_by_time"]),
+        (&"yes".into(), &serde_json::Value::Null)
+    );
+    assert!(text(&output.stderr).contains("unauthorized"), "{}", text(&output.stderr));
+}
+
+/// Headers are text of others, too.
+#[test]
+fn headers_that_tell_limits_are_shown_and_steer_nothing() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
+            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
+            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 29\r\n";
+            let limits = "Burst-RateLimit-Limit: 100\r\nretry-after: 7\u{202e}8\r\n";
+            let body = "{\"messages\": [],\"cursor\": \"\"}";
+            stream.write_all(format!("{head}{limits}\r\n{body}").as_bytes()).unwrap();
+        }
+    });
+    let told = json(&run(&url, &["check", "--json"]));
+    assert_eq!(told["answers"]["rate_limit_headers"]["answer"], "yes");
+    assert_eq!(told["rate_limits"]["burst-ratelimit-limit"], "100");
+    let shown = text(&run(&url, &["check"]).stdout);
+    assert!(shown.contains("burst-ratelimit-limit: 100") && shown.contains("7\\u{202e}8"), "{shown}");
+    assert!(!shown.contains('\u{202e}'), "{shown}");
+}
+
+/// With `-v` each of its requests is told, and none holds the token.
+#[test]
+fn its_requests_can_be_seen() {
+    let server = emulator(230);
+    let stderr = text(&run(&server.url(), &["check", "-v"]).stderr);
+    let told = stderr.lines().filter(|line| line.starts_with("GET /v2/workflows/dlq?")).count();
+    assert_eq!(told as u64, server.with_service(|s| s.requests_total()));
+    assert!(!stderr.contains(LOCAL_TOKEN));
+}
