@@ -11,7 +11,7 @@ use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError
 use std::path::PathBuf;
 use std::str::FromStr;
 use std::time::Duration;
-use upstash_dlq_core::model::{FieldError, Period};
+use upstash_dlq_core::model::{FieldError, Period, Signature};
 use upstash_dlq_core::selection::Shard;
 
 /// Clean up the dead-letter queue (DLQ) of Upstash Workflow.
@@ -36,7 +36,7 @@ pub(crate) enum Command {
     /// List failed runs in a table, or with --json as one message per line
     #[command(after_help = LIST_HELP)]
     List(List),
-    /// Count failed runs by workflow, label, state, response status and time
+    /// Count failed runs by workflow, label, state, response status, error and time
     #[command(after_help = STATS_HELP)]
     Stats(Stats),
     /// Ask a real service how it behaves where its documentation leaves that open; changes nothing
@@ -67,8 +67,8 @@ pub(crate) enum Command {
 macro_rules! selection_help {
     () => {
         "\
-Select runs in exactly one way: by ids (also --ids-from), by filters, or with --all.
-Values of the same filter are alternatives; different filters must all match.
+Select runs in exactly one way: by ids (also --ids-from), by filters and refinements, or with --all.
+Values of the same filter are alternatives; different filters must all match. Refinements are checked here, on what the service lists; the runs are then acted on by their ids.
 
 "
     };
@@ -102,6 +102,7 @@ Examples:
   upstash-dlq delete 1752829295505-0
   upstash-dlq delete --label nightly --label 'red & white' --from 7d --dry-run
   upstash-dlq delete --label nightly --archive nightly.ndjson
+  upstash-dlq delete --status 502 --from 7d --archive gateway.ndjson
   upstash-dlq delete --from 2026-11-01 --to 2026-11-20 --shard 3/8 --yes
   upstash-dlq delete --all --yes --json"
 );
@@ -114,11 +115,18 @@ The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, r
 server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress,
 unusable_message, too_large, output, interrupted, listen, failed and internal.";
 
-const LIST_HELP: &str = concat!(
-    "\
-Values of the same filter are alternatives; different filters must all match.
+/// The start of the help of list and stats.
+macro_rules! listing_help {
+    () => {
+        "\
+Values of the same filter are alternatives; different filters must all match. Refinements are checked here, on what the service lists.
 
-",
+"
+    };
+}
+
+const LIST_HELP: &str = concat!(
+    listing_help!(),
     times_help!(),
     "
 
@@ -132,22 +140,23 @@ Examples:
   upstash-dlq list --from 12h --failure-function-state CALLBACK_FAIL
   upstash-dlq list --newest-first --limit 20
   upstash-dlq list -o ids --label nightly > ids
-  upstash-dlq list --json | jq -c 'select(.responseStatus == 404)' | upstash-dlq delete --ids-from - --archive kept.ndjson"
+  upstash-dlq list --json | jq -c 'select(.responseStatus == 404)' | upstash-dlq delete --ids-from - --archive kept.ndjson
+  upstash-dlq list --status 502 --status 504 --error-text 'bad gateway' --limit 20"
 );
 
 const STATS_HELP: &str = concat!(
-    "\
-Values of the same filter are alternatives; different filters must all match.
-
-",
+    listing_help!(),
     times_help!(),
     "
+
+Runs that failed for the same reason have the same signature, such as e1-4k7q0zbd, whatever ids, numbers and times their errors name. Give it to --error.
 
 Exit status: 0 everything was counted; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
 
 Examples:
   upstash-dlq stats --from 7d
-  upstash-dlq stats --json | jq '.workflowUrl.values[0]'"
+  upstash-dlq stats --json | jq '.workflowUrl.values[0]'
+  upstash-dlq stats --error e1-4k7q0zbd --from 7d"
 );
 
 const CHECK_HELP: &str = "\
@@ -183,6 +192,7 @@ Exit status: 0 complete or dry run; 1 failed, nothing was started; 2 wrong usage
 
 Examples:
   upstash-dlq resume 1752829295505-0
+  upstash-dlq resume --error-text 'rate limit' --from 12h --parallel 4
   upstash-dlq restart --label nightly --from 12h --set-retries 5 --checkpoint position.json
   upstash-dlq resume --all --yes --set-flow-control-key slow --set-parallelism 3"
 );
@@ -325,10 +335,19 @@ fn parse_lanes(text: &str) -> Result<NonZeroUsize, String> {
     }
 }
 
+fn parse_status(text: &str) -> Result<u16, String> {
+    match text.parse::<u16>() {
+        Ok(status) if (100..=599).contains(&status) => Ok(status),
+        _ => Err("must be the status of a response, from 100 to 599".into()),
+    }
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct List {
     #[command(flatten)]
     pub(crate) filters: Filters,
+    #[command(flatten)]
+    pub(crate) refinements: Refinements,
     /// List at most N runs
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub(crate) limit: Option<NonZeroU64>,
@@ -358,6 +377,8 @@ pub(crate) enum ListOutput {
 pub(crate) struct Stats {
     #[command(flatten)]
     pub(crate) filters: Filters,
+    #[command(flatten)]
+    pub(crate) refinements: Refinements,
     /// List N windows of time in parallel, once the first pages show that there is enough to do
     #[arg(long, value_name = "N", default_value = "4", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
@@ -463,6 +484,8 @@ pub(crate) struct SelectionArgs {
     pub(crate) all: bool,
     #[command(flatten)]
     pub(crate) filters: Filters,
+    #[command(flatten)]
+    pub(crate) refinements: Refinements,
 }
 
 const FILTERS: &str = "Filters (those with … may be repeated)";
@@ -496,6 +519,21 @@ pub(crate) struct Filters {
     /// Runs with this flow control key …
     #[arg(long, help_heading = FILTERS, value_name = "K")]
     pub(crate) flow_control_key: Vec<String>,
+}
+
+const REFINEMENTS: &str = "Refinements (those with … may be repeated)";
+
+#[derive(Debug, Args)]
+pub(crate) struct Refinements {
+    /// Runs whose step responded with this status …
+    #[arg(long, help_heading = REFINEMENTS, value_name = "N", value_parser = parse_status)]
+    pub(crate) status: Vec<u16>,
+    /// Runs that failed for this reason: a signature as stats shows it …
+    #[arg(long, help_heading = REFINEMENTS, value_name = "SIGNATURE", value_parser = of_core::<Signature>)]
+    pub(crate) error: Vec<Signature>,
+    /// Runs whose error contains this text, in upper or lower case
+    #[arg(long, help_heading = REFINEMENTS, value_name = "TEXT")]
+    pub(crate) error_text: Option<String>,
 }
 
 #[derive(Debug, Args)]

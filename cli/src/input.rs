@@ -5,5 +5,6 @@ pub(crate) mod filters;
 pub(crate) mod flag;
 pub(crate) mod ids;
 pub(crate) mod overrides;
+pub(crate) mod refinement;
 pub(crate) mod selection;
 pub(crate) mod time;

@@ -1,4 +1,4 @@
-//! Resumes or restarts what matches a filter. On one lane it follows the service's cursor. On many lanes it lists the runs
+//! Resumes or restarts what matches a filter. On one lane it follows the service's cursor. On many lanes, and with a refinement, it lists the runs
 //! first, and then acts on exactly those ids, in disjoint batches. So no run is started twice, whatever the server makes of
 //! dates, and a request in doubt names its runs.
 //!
@@ -43,7 +43,8 @@ pub(crate) fn run<O: BulkOperation>(
         Err(sentence) => return report.wrong_usage(sentence),
     };
     // A checkpoint continues as it began.
-    let is_listed = saved.as_ref().map_or(parallelism.lanes.get() > 1, Checkpoint::is_of_ids);
+    let lists = parallelism.lanes.get() > 1 || selection.refinement().is_some();
+    let is_listed = saved.as_ref().map_or(lists, Checkpoint::is_of_ids);
     if !is_listed {
         // Not before it is known that the checkpoint is this command's.
         let is_ours = saved.is_some_and(|saved| build(selection.clone()).resume_from(saved).is_ok());

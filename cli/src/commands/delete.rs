@@ -14,6 +14,7 @@ use crate::output::report::Report;
 use crate::output::wording::DELETE;
 use upstash_dlq_core::Selection;
 use upstash_dlq_core::checkpoint::Fingerprint;
+use upstash_dlq_core::selection::Refined;
 
 pub(crate) fn run(context: &Context<'_>, args: &Delete) -> Result<ExitStatus, CommandError> {
     let resolved = combined(args).and_then(|()| args.selection.resolve(context.now));
@@ -73,16 +74,25 @@ fn combined(args: &Delete) -> Result<(), String> {
     }
 }
 
+const NEEDS_TIMES: &str =
+    "--shard: needs --from and --to as absolute times (no ages such as 7d), because each machine has its own clock";
+
 /// This process's part of the window.
 fn shard(args: &Delete, resolved: Resolved) -> Result<Resolved, String> {
     let Some(shard) = args.shard else { return Ok(resolved) };
     let absolute = |text: &Option<String>| text.as_deref().is_some_and(|text| !time::is_age(text));
     let filters = &args.selection.filters;
     match resolved {
+        Resolved::Matching(Selection::Refined(refined)) if absolute(&filters.from) && absolute(&filters.to) => {
+            let filter = refined.filter().cloned().ok_or(NEEDS_TIMES)?;
+            let filter = shard.of(filter).map_err(|error| flag::sentence("--shard", &error))?;
+            let refined = Refined::new(Some(filter), refined.refinement().clone());
+            Ok(Resolved::Matching(Selection::Refined(refined)))
+        }
         Resolved::Matching(Selection::Filter(filter)) if absolute(&filters.from) && absolute(&filters.to) => shard
             .of(filter)
             .map(|filter| Resolved::Matching(Selection::Filter(filter)))
             .map_err(|error| flag::sentence("--shard", &error)),
-        _ => Err("--shard: needs --from and --to as absolute times (no ages such as 7d), because each machine has its own clock".into()),
+        _ => Err(NEEDS_TIMES.into()),
     }
 }

@@ -15,6 +15,9 @@ pub(crate) fn selection(error: &FieldError) -> String {
         "failureFunctionState" => "--failure-function-state",
         "callerIp" => "--caller-ip",
         "flowControlKey" => "--flow-control-key",
+        "responseStatus" => "--status",
+        "error" => "--error",
+        "errorText" => "--error-text",
         other => other,
     };
     sentence(flag, error)

@@ -6,13 +6,13 @@ use crate::input::ids::IdList;
 use crate::input::time::{self, Now};
 use std::path::Path;
 use upstash_dlq_core::checkpoint::Fingerprint;
-use upstash_dlq_core::selection::RelativeTimes;
+use upstash_dlq_core::selection::{Refined, RelativeTimes};
 use upstash_dlq_core::{Endpoint, Selection, UnixMillis};
 
 /// What a command acts on.
 pub(crate) enum Resolved {
     Ids(IdList),
-    /// A filter, or everything.
+    /// A filter, a refinement, or everything.
     Matching(Selection),
 }
 
@@ -36,24 +36,33 @@ impl SelectionArgs {
     pub(crate) fn resolve(&self, now: Now) -> Result<Resolved, String> {
         let ids_given = !self.ids.is_empty() || self.ids_from.is_some();
         let ids_flag = if self.ids.is_empty() { "--ids-from" } else { "ids" };
-        match (ids_given, self.filters.first_given(), self.all) {
-            (true, Some(flag), _) => Err(format!(
+        let refinement = self.refinements.build()?;
+        match (ids_given, self.filters.first_given(), self.refinements.first_given(), self.all) {
+            (true, Some(flag), _, _) => Err(format!(
                 "{ids_flag} and {flag} cannot be combined: the service would ignore the filter; give one of them"
             )),
-            (true, None, true) => Err(format!("{ids_flag} and --all cannot be combined: give one of them")),
-            (false, Some(flag), true) => {
+            (true, None, Some(flag), _) => {
+                Err(format!("{ids_flag} and {flag} cannot be combined: all given ids are acted on; give one of them"))
+            }
+            (true, None, None, true) => Err(format!("{ids_flag} and --all cannot be combined: give one of them")),
+            (false, Some(flag), _, true) | (false, None, Some(flag), true) => {
                 Err(format!("--all and {flag} cannot be combined: leave out --all to select what matches"))
             }
-            (false, None, false) => {
+            (false, None, None, false) => {
                 Err("nothing is selected: give ids, a filter such as --label, or --all for every run".into())
             }
-            (true, None, false) => IdList::check(&self.ids, self.ids_from.as_deref()).map(Resolved::Ids),
-            (false, Some(_), false) => {
-                self.filters.build(now).map(|filter| Resolved::Matching(Selection::Filter(filter)))
+            (true, None, None, false) => IdList::check(&self.ids, self.ids_from.as_deref()).map(Resolved::Ids),
+            (false, Some(_), _, false) => {
+                let filter = self.filters.build(now)?;
+                Ok(Resolved::Matching(match refinement {
+                    Some(refinement) => Selection::Refined(Refined::new(Some(filter), refinement)),
+                    None => Selection::Filter(filter),
+                }))
             }
-            (false, None, true) => {
-                let all = Selection::Everything.until(now.millis()).map_err(|e| flag::selection(&e))?;
-                Ok(Resolved::Matching(all))
+            (false, None, Some(_), false) | (false, None, None, true) => {
+                let all = refinement
+                    .map_or(Selection::Everything, |refinement| Selection::Refined(Refined::new(None, refinement)));
+                Ok(Resolved::Matching(all.until(now.millis()).map_err(|e| flag::selection(&e))?))
             }
         }
     }
@@ -76,8 +85,14 @@ impl SelectionArgs {
     pub(crate) fn fingerprint(&self, endpoint: &Endpoint, selection: &Selection) -> Fingerprint {
         match selection {
             Selection::Ids(_) => Fingerprint::from_selection(endpoint, selection),
-            _ if self.filters.is_empty() => Fingerprint::from_selection(endpoint, &Selection::Everything),
-            _ => Fingerprint::from_pairs(endpoint, self.filters.as_given()),
+            Selection::Filter(_) | Selection::Everything if self.filters.is_empty() => {
+                Fingerprint::from_selection(endpoint, &Selection::Everything)
+            }
+            Selection::Filter(_) | Selection::Refined(_) | Selection::Everything => {
+                let refinements = self.refinements.as_given();
+                let refinements = refinements.iter().map(|(name, value)| (*name, value.as_str()));
+                Fingerprint::from_pairs(endpoint, self.filters.as_given().into_iter().chain(refinements))
+            }
         }
     }
 }
