@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::endpoint;
 use crate::interrupt;
-use crate::output::table::{Stream, Table, width};
+use crate::output::table::Table;
 use crate::output::terminal::{json_line, print_line};
 use crate::output::text::thousands;
 use serde::Serialize;
@@ -34,8 +34,9 @@ pub(crate) fn run(context: &Context<'_>) -> Result<ExitStatus, CommandError> {
         if context.terminal.json() {
             print_line(&json_line(&found.as_json()))?;
         } else {
-            let table = Table::new(["QUESTION", "ANSWER", "BECAUSE"], &[0, 1], width(Stream::Output));
-            let mut table = table.bold(context.terminal.colours_results());
+            // Not narrowed: a reason that is cut is none.
+            let mut table =
+                Table::new(["ANSWER", "QUESTION", "BECAUSE"], &[], None).bold(context.terminal.colours_results());
             print_line(&table.lines(&found.rows()).join("\n"))?;
         }
     }
@@ -110,20 +111,21 @@ impl Found {
                 Verdict::No => "no",
                 Verdict::Unknown => "unknown",
             };
-            [question.words.clone(), answer.to_owned(), question.answer.reason.clone()]
+            [answer.to_owned(), question.words.clone(), question.answer.reason.clone()]
         });
         let latency = least_and_median(&self.seen.latencies).map(|(least, median)| {
             let of = format!("median of {} responses; the least {:.1} ms", self.seen.latencies.len(), millis(least));
-            ["latency".to_owned(), format!("{:.1} ms", millis(median)), of]
+            [format!("{:.1} ms", millis(median)), "latency".to_owned(), of]
         });
-        let version = self.version().map(|version| ["HTTP version".to_owned(), version, String::new()]);
+        let version =
+            self.version().map(|version| [version, "HTTP version".to_owned(), "of the last response".to_owned()]);
         let sizes = self.sizes().map(|Sizes { median, largest, messages }| {
             let bytes = |n: usize| format!("{} bytes", thousands(n as u64));
             let of = format!("median of {messages} messages; the largest {}", bytes(largest));
-            ["message size".to_owned(), bytes(median), of]
+            [bytes(median), "message size".to_owned(), of]
         });
         let requests =
-            ["requests".to_owned(), self.seen.requests.to_string(), "all GET; nothing was changed".to_owned()];
+            [self.seen.requests.to_string(), "requests".to_owned(), "all GET; nothing was changed".to_owned()];
         answered.chain(latency).chain(version).chain(sizes).chain([requests]).collect()
     }
 }

@@ -146,10 +146,13 @@ fn few_runs_leave_answers_unknown() {
     // Runs that are all the same but for their ids.
     let server = serve(Config::default(), 0);
     server.with_service(|s| {
-        s.extend((0..20).map(|n| Run { dlq_id: format!("same-{n:02}"), created_at: NEWEST, ..Run::default() }));
+        let label = vec!["one".to_owned()];
+        let same =
+            |n| Run { dlq_id: format!("same-{n:02}"), created_at: NEWEST, labels: label.clone(), ..Run::default() };
+        s.extend((0..20).map(same));
     });
     let same = answers(&server);
-    for name in ["label", "workflowRunId", "order_by_time", "cursor_is_key"] {
+    for name in ["label", "workflowCreatedAt", "workflowRunId", "order_by_time", "cursor_is_key"] {
         assert_eq!(same[name], "unknown", "{name}");
     }
 }
@@ -167,9 +170,7 @@ fn what_it_measures_is_told() {
     assert_eq!(told["message_bytes"], bytes);
     // For people, in a table.
     let shown = text(&run(&server.url(), &["check"]).stdout);
-    for part in
-        ["QUESTION", "a listing keeps to label", "the dates look at createdAt", "latency", "HTTP/1.1", "all GET"]
-    {
+    for part in ["QUESTION", "keeps to label", "dates look at createdAt", "latency", "HTTP/1.1", "all GET"] {
         assert!(shown.contains(part), "{part}: {shown}");
     }
 }
@@ -197,6 +198,24 @@ fn what_fails_first_is_told() {
         (&"yes".into(), &serde_json::Value::Null)
     );
     assert!(text(&output.stderr).contains("unauthorized"), "{}", text(&output.stderr));
+}
+
+/// Retries count, too.
+#[test]
+fn a_busy_service_is_not_asked_more_often() {
+    let server = serve(Config::default(), 0);
+    // A third time, which takes more requests to tell from the others.
+    let delayed = |run: Run| Run { not_before: Some(run.created_at - 700), ..run };
+    server.with_service(|s| s.extend(sample::runs(230, 1, NEWEST).into_iter().map(delayed)));
+    assert_eq!(answers(&server), expected(&[]));
+    let before = server.with_service(|s| s.requests_total());
+    let busy = || Some(Fault::TooManyRequests { retry_after_s: Some(0) });
+    server.with_service(|s| s.set_faults(FaultPlan::script((0..100).map(|n| busy().filter(|_| n % 5 == 0)).collect())));
+    let output = run(&server.url(), &["check", "--json", "--quiet"]);
+    let (told, error) = (json(&output), text(&output.stderr));
+    assert_eq!((output.status.code(), told["requests"].as_u64()), (Some(1), Some(40)), "{told} {error}");
+    assert_eq!(server.with_service(|s| s.requests_total()) - before, 40);
+    assert!(told["answers"]["label"]["answer"] == "yes" && error.contains("40 requests were sent"), "{told} {error}");
 }
 
 /// Headers are text of others, too.

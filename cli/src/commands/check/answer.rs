@@ -135,7 +135,7 @@ pub(crate) fn keeps_to(probe: &Probe, asked: &Asked) -> Answer {
     if unsure {
         unknown(format!("it shows runs that do not carry {}", probe.field))
     } else if shows(page, &probe.id) {
-        yes("it shows the run that has the value, and none that does not match")
+        yes("it shows what matches, and nothing else")
     } else if page.cursor.is_none() {
         no(format!("it does not show {}, which matches", probe.id))
     } else {

@@ -78,9 +78,9 @@ impl<'a> Survey<'a> {
         let first = self.first_page()?;
         self.listed = first.messages.clone();
         let host = self.client.endpoint().base_url().to_owned();
-        self.add("token", "the token is accepted", yes(format!("by {host}")));
-        self.add("region", "the token belongs to this region", yes("the service knows its user here"));
-        self.add("read_only", "the token can only read", unknown("only a change would tell"));
+        self.add("token", "token accepted", yes(format!("by {host}")));
+        self.add("region", "token belongs to this region", yes("the service knows its user here"));
+        self.add("read_only", "token can only read", unknown("only a change would tell"));
         let kept = self.filters()?;
         self.dates(&kept)?;
         self.paging(&first, &kept)?;
@@ -150,7 +150,7 @@ impl<'a> Survey<'a> {
             if answer.answer == Verdict::Yes {
                 kept.extend(probes);
             }
-            self.add(field, format!("a listing keeps to {field}"), answer);
+            self.add(field, format!("keeps to {field}"), answer);
         }
         Ok(kept)
     }
@@ -184,9 +184,9 @@ impl<'a> Survey<'a> {
                 (keeps_to(End::From), keeps_to(End::To), dates::look_at_created_at(&times, &bounds))
             }
         };
-        self.add("from_date", "a listing keeps to fromDate, its end included", from);
-        self.add("to_date", "a listing keeps to toDate, its end included", to);
-        self.add("dates_look_at_created_at", "the dates look at createdAt", field);
+        self.add("from_date", "keeps to fromDate, inclusive", from);
+        self.add("to_date", "keeps to toDate, inclusive", to);
+        self.add("dates_look_at_created_at", "dates look at createdAt", field);
         Ok(())
     }
 
@@ -234,9 +234,9 @@ impl<'a> Survey<'a> {
         let messages: Vec<DlqMessage> =
             self.listed.iter().chain(second.iter().flat_map(|page| &page.messages)).cloned().collect();
         self.add("pages_are_disjoint", "pages do not overlap", disjoint);
-        self.add("order_by_time", "a listing is in order of time", answer::in_order(&messages));
+        self.add("order_by_time", "lists in order of time", answer::in_order(&messages));
         let key = self.cursor_is_key(kept, behind.as_ref(), small)?;
-        self.add("cursor_is_key", "a cursor is a place in the order, not a number of runs", key);
+        self.add("cursor_is_key", "cursors are places, not numbers of runs", key);
         let expected = self.listed.get(small..small * 3).unwrap_or_default();
         let changes = match behind {
             Some(cursor) if !expected.is_empty() => {
@@ -272,7 +272,7 @@ impl<'a> Survey<'a> {
         } else {
             Some(self.call(call)?.map_or_else(Asked::Refused, Asked::Page))
         };
-        self.add("refuses_over_100", "a page over 100 is refused", answer::refuses_over_100(self.size, asked.as_ref()));
+        self.add("refuses_over_100", "refuses pages over 100", answer::refuses_over_100(self.size, asked.as_ref()));
         let limits = self.meter.seen().rate_limits;
         let told: Vec<String> = limits.iter().map(|(name, value)| format!("{name}: {value}")).collect();
         let answer = if told.is_empty() { no("no response had any") } else { yes(told.join(", ")) };
