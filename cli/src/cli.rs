@@ -1,8 +1,13 @@
 //! The command line as clap reads it. Plain data: turning it into the core's types is not done here.
 
+mod help;
+pub(crate) mod not_understood;
 pub(crate) mod size;
 pub(crate) mod span;
 
+use crate::cli::help::{
+    CALLBACK_HELP, CHECK_HELP, DELETE_HELP, GET_HELP, JSON_HELP, LIST_HELP, START_HELP, STATS_HELP,
+};
 use crate::cli::size::parse_size;
 use crate::cli::span::{parse_duration, parse_duration_or_zero};
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -63,140 +68,6 @@ pub(crate) enum Command {
     },
 }
 
-/// How runs are selected, in the help of delete, resume and restart.
-macro_rules! selection_help {
-    () => {
-        "\
-Select runs in exactly one way: by ids (also --ids-from), by filters and refinements, or with --all.
-Values of the same filter are alternatives; different filters must all match. Refinements are checked here, on what the service lists; the runs are then acted on by their ids.
-
-"
-    };
-}
-
-/// What a time is, in the help of every command that takes one.
-macro_rules! times_help {
-    () => {
-        "A time <T> is RFC 3339 (2026-11-24T08:30:00Z), a date (UTC; as --to its last millisecond), milliseconds since 1970, or an age (7d, 12h)."
-    };
-}
-
-/// The end of a selection without `--to`.
-macro_rules! until_now_help {
-    () => {
-        " Without --to, runs that fail after the command starts are left alone."
-    };
-}
-
-const DELETE_HELP: &str = concat!(
-    selection_help!(),
-    times_help!(),
-    until_now_help!(),
-    "
-
-By filter or with --all, a delete makes passes until a whole one finds nothing left, the verification pass.
-
-Exit status: 0 complete or dry run; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, something was or may have been deleted; 130 interrupted.
-
-Examples:
-  upstash-dlq delete 1752829295505-0
-  upstash-dlq delete --label nightly --label 'red & white' --from 7d --dry-run
-  upstash-dlq delete --label nightly --archive nightly.ndjson
-  upstash-dlq delete --status 502 --from 7d --archive gateway.ndjson
-  upstash-dlq delete --from 2026-11-01 --to 2026-11-20 --shard 3/8 --yes
-  upstash-dlq delete --all --yes --json"
-);
-
-const JSON_HELP: &str = "\
-With --json, delete, resume and restart end with one object that says what was done, also when
-they fail. The other commands print what they found, and for a failure one line on standard error:
-  {\"error\": {\"code\": \"not_found\", \"message\": \"…\", \"http_status\": 404}}
-The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited,
-server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress,
-unusable_message, too_large, output, interrupted, listen, failed and internal.";
-
-/// The start of the help of list and stats.
-macro_rules! listing_help {
-    () => {
-        "\
-Values of the same filter are alternatives; different filters must all match. Refinements are checked here, on what the service lists.
-
-"
-    };
-}
-
-const LIST_HELP: &str = concat!(
-    listing_help!(),
-    times_help!(),
-    "
-
-On a terminal, a table without --limit ends after one screen and says whether more runs match. A pipe, -o ids and -o json get every run.
-
-The service promises no order. --newest-first reads every run that matches, and shows the newest of them. It keeps --limit of them in memory, without --limit all.
-
-Exit status: 0 everything was listed; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
-
-Examples:
-  upstash-dlq list --from 12h --failure-function-state CALLBACK_FAIL
-  upstash-dlq list --newest-first --limit 20
-  upstash-dlq list -o ids --label nightly > ids
-  upstash-dlq list --json | jq -c 'select(.responseStatus == 404)' | upstash-dlq delete --ids-from - --archive kept.ndjson
-  upstash-dlq list --status 502 --status 504 --error-text 'bad gateway' --limit 20"
-);
-
-const STATS_HELP: &str = concat!(
-    listing_help!(),
-    times_help!(),
-    "
-
-Runs that failed for the same reason have the same signature, such as e1-4k7q0zbd, whatever ids, numbers and times their errors name. Give it to --error.
-
-Exit status: 0 everything was counted; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
-
-Examples:
-  upstash-dlq stats --from 7d
-  upstash-dlq stats --json | jq '.workflowUrl.values[0]'
-  upstash-dlq stats --error e1-4k7q0zbd --from 7d"
-);
-
-const CHECK_HELP: &str = "\
-Sends at most 40 requests, all of them GET, so that nothing is changed. It takes values and times from the runs that are in the DLQ, and asks whether the service keeps to filters and dates, in which order it lists, and what a cursor stands for. It measures latency and message sizes on the way.
-
-Each answer is yes, no, or unknown with the reason. A DLQ with a hundred runs or more answers the most; an empty one leaves most unknown.
-
-Exit status: 0 everything was asked, whatever the answers; 1 a request failed, which is told after the answers so far; 2 wrong usage, nothing was sent; 130 interrupted.
-
-Examples:
-  upstash-dlq check
-  upstash-dlq check --json | jq '.answers | map_values(.answer)'";
-
-const GET_HELP: &str = "\
-The runs are shown in the order of their ids, with --json as one message per line. An id that is not in the DLQ is named on standard error; the others are shown all the same.
-
-Exit status: 0 every run was shown; 1 failed, or a run is not there; 2 wrong usage, nothing was sent; 130 interrupted.";
-
-const CALLBACK_HELP: &str = "\
-Ids are handled one after another. A refused one is named on standard error, and the next one follows. Any other failure stops the command, because it may have changed something, or would meet the next id, too.
-
-Exit status: 0 done; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, but a callback was or may have been retried or canceled; 130 interrupted.";
-
-const START_HELP: &str = concat!(
-    selection_help!(),
-    times_help!(),
-    until_now_help!(),
-    "
-
-Starting a run twice may do damage, so resume and restart make one pass and never repeat a request that may have been carried out. When a response is lost, the command stops and says where to look. Then run it again with --checkpoint and --settle applied (the runs have left the DLQ) or --settle not-applied (they are still there).
-
-Exit status: 0 complete or dry run; 1 failed, nothing was started; 2 wrong usage, nothing was sent; 3 failed, something was or may have been started; 130 interrupted.
-
-Examples:
-  upstash-dlq resume 1752829295505-0
-  upstash-dlq resume --error-text 'rate limit' --from 12h --parallel 4
-  upstash-dlq restart --label nightly --from 12h --set-retries 5 --checkpoint position.json
-  upstash-dlq resume --all --yes --set-flow-control-key slow --set-parallelism 3"
-);
-
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Base URL of the service [env: QSTASH_URL] [default: https://qstash.upstash.io]
@@ -245,24 +116,6 @@ impl Cli {
     pub(crate) fn json(&self) -> bool {
         self.global.json || matches!(&self.command, Command::List(List { output: Some(ListOutput::Json), .. }))
     }
-}
-
-/// Whether a command line that was not understood asks for JSON.
-pub(crate) fn asks_for_json(args: impl Iterator<Item = std::ffi::OsString>) -> bool {
-    let args: Vec<_> = args.take_while(|arg| arg != "--").collect();
-    let after = args.iter().zip(args.iter().skip(1));
-    let mut output = after.filter(|(flag, value)| (*flag == "-o" || *flag == "--output") && *value == "json");
-    let alone = ["--json", "--output=json", "-ojson", "-o=json"];
-    args.iter().any(|arg| alone.iter().any(|json| arg == json)) || output.next().is_some()
-}
-
-/// What `--color` says in a command line that was not understood yet.
-pub(crate) fn colour(args: impl Iterator<Item = std::ffi::OsString>) -> clap::ColorChoice {
-    let args: Vec<String> = args.map(|arg| arg.to_string_lossy().into_owned()).take_while(|arg| arg != "--").collect();
-    let after =
-        args.iter().zip(args.iter().skip(1)).filter_map(|(flag, value)| (flag == "--color").then_some(value.as_str()));
-    let when = args.iter().filter_map(|arg| arg.strip_prefix("--color=")).chain(after).last();
-    when.and_then(|when| when.parse().ok()).unwrap_or(clap::ColorChoice::Auto)
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -16,7 +16,7 @@ mod input;
 mod interrupt;
 mod output;
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, not_understood};
 use crate::commands::{callback, check, completions, delete, demo, emulator, get, list, start, stats};
 use crate::context::Context;
 use crate::exit::{CommandError, ExitStatus};
@@ -28,7 +28,7 @@ use upstash_dlq_core::wire::{Restart, Resume};
 
 fn main() -> ExitCode {
     // `--color` counts also for the message that the command line was not understood.
-    let command = Cli::command().color(cli::colour(std::env::args_os()));
+    let command = Cli::command().color(not_understood::colour(std::env::args_os()));
     match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
         Ok(mut cli) => {
             cli.global.json = cli.json();
@@ -40,7 +40,7 @@ fn main() -> ExitCode {
         Err(asked) if !asked.use_stderr() => {
             end(Terminal::PLAIN, terminal::printed(asked.print()).map(|()| ExitStatus::Success).map_err(Into::into))
         }
-        Err(wrong) if cli::asks_for_json(std::env::args_os()) => {
+        Err(wrong) if not_understood::asks_for_json(std::env::args_os()) => {
             end(Terminal::JSON, Err(CommandError::usage(in_one_line(&wrong))))
         }
         Err(wrong) => {
