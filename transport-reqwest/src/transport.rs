@@ -7,7 +7,7 @@ use crate::settings::{NEVER, Settings};
 use http::{Method, Request, Response};
 use std::fmt;
 use std::sync::Arc;
-use upstash_dlq_core::client::budget::FREE_BODY;
+use upstash_dlq_core::client::budget::{FREE_BODY, room_for};
 use upstash_dlq_core::client::{AsyncTransport, response_too_large};
 use upstash_dlq_core::wire::ResponseBound;
 use upstash_dlq_core::{Delivery, TransportFailure};
@@ -82,12 +82,9 @@ impl ReqwestTransport {
         *response.status_mut() = incoming.status();
         std::mem::swap(response.headers_mut(), incoming.headers_mut());
         let mut held = None;
-        if let Some(length) = length {
-            if usize::try_from(length).is_ok_and(|length| length > FREE_BODY) {
-                held = Some(hold(length).await);
-            }
-            // Room for the whole at once, if there is any. Otherwise reading makes room as it goes.
-            let _ = response.body_mut().try_reserve_exact(usize::try_from(length).unwrap_or(0));
+        if let Some(length) = length.filter(|length| usize::try_from(*length).is_ok_and(|length| length > FREE_BODY)) {
+            held = Some(hold(length).await);
+            make_room(response.body_mut(), length);
         }
         while let Some(chunk) = incoming.chunk().await.map_err(failed)? {
             if chunk.len() > max_body - response.body().len() {
@@ -95,6 +92,7 @@ impl ReqwestTransport {
             }
             if held.is_none() && chunk.len() + response.body().len() > FREE_BODY {
                 held = Some(hold(bound).await);
+                make_room(response.body_mut(), bound);
             }
             response.body_mut().extend_from_slice(&chunk);
         }
@@ -122,6 +120,12 @@ impl AsyncTransport for ReqwestTransport {
             Err(_) => Err(unknown("no response arrived in time".into())),
         }
     }
+}
+
+/// Makes room for a body of so many bytes, if there is any. Otherwise reading makes room as it goes.
+fn make_room(bytes: &mut Vec<u8>, length: u64) {
+    let room = usize::try_from(room_for(length)).unwrap_or(usize::MAX);
+    let _ = bytes.try_reserve_exact(room.saturating_sub(bytes.len()));
 }
 
 fn unknown(message: String) -> TransportFailure {

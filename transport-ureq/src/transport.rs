@@ -8,7 +8,7 @@ use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
-use upstash_dlq_core::client::budget::FREE_BODY;
+use upstash_dlq_core::client::budget::{FREE_BODY, room_for};
 use upstash_dlq_core::client::{Transport, response_too_large};
 use upstash_dlq_core::wire::ResponseBound;
 use upstash_dlq_core::{Delivery, TransportFailure};
@@ -54,12 +54,9 @@ impl UreqTransport {
         }
         let mut held: Option<Held> = None;
         let mut bytes = Vec::new();
-        if let Some(length) = length {
-            if length > FREE {
-                held = Some(hold(length)?);
-            }
-            // Room for the whole at once, if there is any. Otherwise reading makes room as it goes.
-            let _ = bytes.try_reserve_exact(usize::try_from(length).unwrap_or(0));
+        if let Some(length) = length.filter(|length| *length > FREE) {
+            held = Some(hold(length)?);
+            make_room(&mut bytes, length);
         }
         let cut_off = |error: std::io::Error| {
             let message = format!("the response was cut off: {error}");
@@ -70,6 +67,7 @@ impl UreqTransport {
             reader.by_ref().take(bound.min(FREE)).read_to_end(&mut bytes).map_err(cut_off)?;
             if bytes.len() == FREE_BODY {
                 held = Some(hold(bound)?);
+                make_room(&mut bytes, bound);
             }
         }
         if let Some(held) = &mut held {
@@ -91,6 +89,12 @@ impl UreqTransport {
 
 /// What a response may have without taking from the budget.
 const FREE: u64 = FREE_BODY as u64;
+
+/// Makes room for a body of so many bytes, if there is any. Otherwise reading makes room as it goes.
+fn make_room(bytes: &mut Vec<u8>, length: u64) {
+    let room = usize::try_from(room_for(length)).unwrap_or(usize::MAX);
+    let _ = bytes.try_reserve_exact(room.saturating_sub(bytes.len()));
+}
 
 /// The bodies of other lanes have taken all memory until the time was up.
 fn no_room() -> TransportFailure {

@@ -20,6 +20,16 @@ pub const BODY_BUDGET: usize = 64 * 1024 * 1024;
 /// A response of so many bytes takes nothing from the budget (1 MiB).
 pub const FREE_BODY: usize = 1024 * 1024;
 
+/// How much room to make for a body over [`FREE_BODY`] of so many bytes.
+///
+/// The allocator of glibc keeps freed memory for later, for each thread, unless a block has more than 32 MiB. Such a block goes back
+/// to the system at once. So there every large body gets one, of which only the part that is written takes memory. Otherwise each
+/// lane's thread would keep the largest page that it has read.
+pub const fn room_for(bytes: u64) -> u64 {
+    const AT_ONCE: u64 = 33 * 1024 * 1024;
+    if cfg!(all(target_os = "linux", target_env = "gnu")) && bytes < AT_ONCE { AT_ONCE } else { bytes }
+}
+
 /// The budget: how many bytes there are, who holds how many, and who waits for some. Of an operation's lanes, the first to wait is
 /// the first to take. An operation is any number that no other has.
 ///

@@ -186,7 +186,7 @@ fn sizes() -> impl Strategy<Value = Vec<usize>> {
 }
 
 proptest! {
-    #![proptest_config(cases(150, 6_000))]
+    #![proptest_config(cases(80, 6_000))]
 
     #[test]
     fn every_message_comes_once_whatever_its_size(
