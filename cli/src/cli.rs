@@ -95,7 +95,8 @@ pub(crate) struct Global {
     /// Send each request at most N times
     #[arg(long, global = true, value_name = "N", default_value = "6", help_heading = "Global options", value_parser = whole::<NonZeroU32>)]
     pub(crate) max_attempts: NonZeroU32,
-    /// Read messages up to SIZE, such as 100MB, 64MiB or a number of bytes
+    /// Read messages of up to SIZE, such as 100MB, 64MiB or a number of bytes. A page of several has at most 16MiB, and never more
+    /// than SIZE
     #[arg(long, global = true, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, help_heading = "Global options")]
     pub(crate) max_body: u64,
     /// When to use color

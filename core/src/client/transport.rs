@@ -37,10 +37,14 @@
 //!
 //! # What to bound
 //!
-//! - **The body** is read whole, up to a bound ([`MAX_BODY`](crate::client::MAX_BODY) in our clients). Without a bound, a
-//!   broken server or whoever answers in its place fills the memory. For a longer response return
+//! - **The body** is read whole, up to a bound. Without one, a broken server or whoever answers in its place fills the memory.
+//!   There are two bounds, and [`ResponseBound::of`](crate::wire::ResponseBound::of) says which one holds for a request: that of a
+//!   page ([`MAX_BODY`](crate::client::MAX_BODY) in our clients), or the larger one of a single message
+//!   ([`MAX_MESSAGE_BODY`](crate::client::MAX_MESSAGE_BODY)). For a longer response return
 //!   [`response_too_large`](crate::client::response_too_large): at once if `content-length` says so, otherwise as soon as the
-//!   bound is passed. Close the connection then.
+//!   bound is passed. Close the connection then. A listing asks for fewer messages after it, down to one. A transport that has one
+//!   bound for all ends a listing at the first message that is larger.
+//! - **All bodies together**, if there are many lanes: our clients share one [`budget`](crate::client::budget) of bytes.
 //! - **The time**: one timeout for the whole request, from the name lookup to the last byte of the body (30 s in our
 //!   clients). A timeout for each read is not enough: a server that sends a byte a second never meets it. The time to connect has a bound
 //!   of its own below that one, because only that can say `NotSent`.

@@ -69,7 +69,7 @@ impl<O> Step<O> {
 pub enum Event<P> {
     /// A page arrived.
     Page(P),
-    /// The request will be sent again.
+    /// The request will be sent again, or a smaller one in its place.
     Retry(Retried),
     /// The request failed and is not sent again. The operation halts, or its maximum is used up.
     Ended,
@@ -139,6 +139,8 @@ pub struct Retried {
 ///    +-------------------+
 ///    |                   |   a cursor that was given out is refused: delete only, at most once until runs are
 ///    +-------------------+   affected again
+///    |                   |   a listed page is too large: fewer runs are asked for, without an attempt or a wait
+///    +-------------------+
 ///                        |   resume, restart: lost, 5xx, unreadable
 ///                        +-----------------------------------------> InDoubt -- settle --> Ready or Finished
 ///                        |   3xx, other 4xx, attempts used up, no progress, too long a wait asked for
