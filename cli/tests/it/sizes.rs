@@ -13,7 +13,7 @@ const MB: usize = 1_000_000;
 const FIRST: i64 = 1_764_000_000_000;
 /// The time between two runs, in milliseconds.
 const APART: i64 = 1_000;
-const FILL: [u8; 64 * 1024] = [b'x'; 64 * 1024];
+static FILL: [u8; 64 * 1024] = [b'x'; 64 * 1024];
 
 /// A queue with a run for each size.
 #[derive(Clone)]
