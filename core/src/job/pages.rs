@@ -31,6 +31,8 @@ pub(crate) struct PagesJob<O> {
     pub(crate) place: Place,
     /// Whether the last page acted on runs and was not the last of its window.
     pub(crate) full: bool,
+    /// How many runs the pages of this window have acted on.
+    pub(crate) acted: u64,
     prefix: Prefix,
     page_size: u64,
     overrides: Overrides,
@@ -56,7 +58,7 @@ pub(crate) struct Place {
 impl<O: BulkOperation> PagesJob<O> {
     pub(crate) fn new(prefix: Prefix, page_size: u64, overrides: Overrides, window: Window, place: Place) -> Self {
         let (cursors, operation) = (BTreeSet::new(), PhantomData);
-        Self { window, place, full: false, prefix, page_size, overrides, cursors, operation }
+        Self { window, place, full: false, acted: 0, prefix, page_size, overrides, cursors, operation }
     }
 }
 
@@ -96,6 +98,7 @@ impl<O: BulkOperation> Job for PagesJob<O> {
             }
         }
         self.full = page.affected() > 0 && page.cursor().is_some();
+        self.acted = self.acted.saturating_add(page.affected());
         let Some(cursor) = page.cursor() else {
             place.restart();
             return Next::Finished;

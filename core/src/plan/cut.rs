@@ -1,7 +1,7 @@
 //! The windows of a bulk operation by filter.
 //!
 //! A delete begins with the whole window. Each page that is not the last of its window allows more lanes: the window is cut where
-//! runs lie, and a lane that is done takes a part of the window of another one. A cut forgets the window's cursor, which is safe
+//! runs lie, and a lane that is done takes a part of the window of another one, if that probably has more than two pages left. A cut forgets the window's cursor, which is safe
 //! for a delete only. When all windows are empty, another pass over the whole begins, until a pass finds nothing left. A resume
 //! or restart has one window and makes one pass, so it does not depend on dates.
 
@@ -26,7 +26,7 @@ use core::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
 /// How many lanes each page allows that is not the last of its window. So a short delete needs no further requests.
-const OPENED_BY_A_PAGE: u64 = 4;
+const OPENED_BY_A_PAGE: u64 = 6;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Cut<O> {
@@ -35,6 +35,8 @@ pub(crate) struct Cut<O> {
     pub(crate) budget: Budget,
     pub(crate) pass: Pass,
     queue: VecDeque<Window>,
+    /// The window with the most runs in a millisecond that is done.
+    densest: Option<Density>,
     /// Why the last unconfirmed request stayed so. It is the reason of a halt if passes only repeat.
     last_unknown: Option<Cause>,
     is_verified: bool,
@@ -75,10 +77,34 @@ impl Pass {
     }
 }
 
+/// How many runs lay in a window that is done. It tells how many are left in others.
+#[derive(Clone, Copy, Debug)]
+struct Density {
+    runs: u64,
+    width: i128,
+}
+
+impl Density {
+    /// How many runs a window of this width has if it is as dense.
+    fn expected(self, width: i128) -> i128 {
+        i128::from(self.runs).saturating_mul(width) / self.width.max(1)
+    }
+
+    /// How many runs a window probably has left. As many as it has had, if it is denser than this.
+    fn left_in<O: BulkOperation>(self, job: &PagesJob<O>, page: i128) -> i128 {
+        let (expected, acted) = (self.expected(job.window.width()), i128::from(job.acted));
+        if acted > expected + expected / 10 + 2 * page { acted } else { expected - acted }
+    }
+
+    fn is_above(self, other: Self) -> bool {
+        self.runs as f64 * other.width as f64 > other.runs as f64 * self.width as f64
+    }
+}
+
 impl<O: BulkOperation> Cut<O> {
     pub(crate) fn new(scope: Scope, whole: Window, budget: Budget, pass: Pass) -> Self {
         let (queue, operation) = (VecDeque::new(), core::marker::PhantomData);
-        Self { scope, whole, budget, pass, queue, last_unknown: None, is_verified: false, operation }
+        Self { scope, whole, budget, pass, queue, densest: None, last_unknown: None, is_verified: false, operation }
     }
 
     /// Begins a pass over the whole.
@@ -140,6 +166,12 @@ impl<O: BulkOperation> Plan for Cut<O> {
             self.pass.barren = 0;
         }
         self.pass.full_pages = self.pass.full_pages.saturating_add(u64::from(job.full));
+        if *next == Next::Finished && job.acted > u64::from(self.scope.page_size.get()) {
+            let density = Density { runs: job.acted, width: job.window.width() };
+            if self.densest.is_none_or(|densest| density.is_above(densest)) {
+                self.densest = Some(density);
+            }
+        }
         self.pass.finished |= !O::RETRY_SAFE && *next == Next::Finished && !bug!(FinishedBegunAgain);
         page
     }
@@ -152,8 +184,16 @@ impl<O: BulkOperation> Plan for Cut<O> {
             return;
         }
         let busy = lanes.jobs().filter(|job| job.full).count().max(1);
+        let (densest, page) = (self.densest, i128::from(self.scope.page_size.get()));
+        let left = |job: &PagesJob<O>| densest.map_or(job.window.width(), |densest| densest.left_in(job, page));
+        let most = lanes.jobs().filter(|job| job.full).map(left).max().unwrap_or_default();
         let full = lanes.at_page_boundary().filter(|job| job.full);
-        let Some(widest) = full.max_by_key(|job| job.window.width()) else { return };
+        let Some((left, widest)) = full.map(|job| (left(job), job)).max_by_key(|(left, _)| *left) else { return };
+        // A part that ends with its first page costs a request and saves nothing. Of two windows, the one with more left is worth
+        // waiting for.
+        if densest.is_some() && (left <= 2 * page || left.saturating_mul(2) < most) {
+            return;
+        }
         let parts = widest.window.split(1 + idle.div_ceil(busy));
         let [first, rest @ ..] = parts.as_slice() else { return };
         if rest.is_empty() {
