@@ -92,11 +92,13 @@ pub(crate) fn with_failure<T>(message: &DlqMessage, act: impl FnOnce(Option<&Fai
         return act(read(&text, whole).as_ref());
     }
     let Some(encoded) = encoded.filter(|raw| raw.starts_with('"')) else { return act(None) };
-    let (digits, whole) = unescaped(encoded, LIMIT / 3 * 4);
+    let (digits, whole) = unescaped(encoded, LIMIT.div_ceil(3) * 4);
     // A cut text ends after a whole group of four.
     let digits = if whole { &*digits } else { prefix(&digits, digits.len() / 4 * 4) };
     let bytes = base64::decode(digits).unwrap_or_default();
-    let text = match core::str::from_utf8(&bytes) {
+    let whole = whole && bytes.len() <= LIMIT;
+    let bytes = bytes.get(..LIMIT).unwrap_or(&bytes);
+    let text = match core::str::from_utf8(bytes) {
         Ok(text) => text,
         // Cut within a character.
         Err(error) if !whole && error.error_len().is_none() => {

@@ -37,9 +37,11 @@ pub(crate) fn unescaped(raw: &str, limit: usize) -> (Cow<'_, str>, bool) {
         out.push_str(prefix(rest, plain));
         rest = rest.get(plain..).unwrap_or_default();
         match rest.as_bytes() {
-            [b'\\', ..] if out.len() >= limit => return (Cow::Owned(out), false),
             [b'\\', ..] => {
                 let (c, length) = escape(rest);
+                if out.len() + c.len_utf8() > limit {
+                    return (Cow::Owned(out), false);
+                }
                 out.push(c);
                 rest = rest.get(length..).unwrap_or_default();
             }
@@ -201,6 +203,7 @@ mod tests {
             (r#""\ud83ex""#, 99, "\u{fffd}x", true),
             (r#""\u+123""#, 99, "\u{fffd}+123", true),
             (r#""ää""#, 3, "ä", false),
+            (r#""\u00e4\u00e4""#, 3, "ä", false),
             (r#""\"#, 9, "\u{fffd}", false),
             (r#""\ä""#, 9, "\u{fffd}ä", true),
             (r#""""#, 9, "", true),

@@ -1,6 +1,11 @@
 //! Replaces what differs from one failure to the next of the same cause: numbers, ids, times, addresses. It must not know where
 //! a text comes from, or what becomes of the result.
 
+use crate::model::varying::{
+    DIGIT, JOIN, LONG, LOWER, QUOTE, SPACE, UPPER, WORD, begins_address, begins_token, class, classes, is_address,
+    is_hexadecimal, is_long_token, is_prefix, is_sign, length, quoted, token, uuid,
+};
+
 /// Stands for what was replaced. No UTF-8 text has this byte.
 pub(crate) const MASK: u8 = 0xff;
 
@@ -8,50 +13,6 @@ pub(crate) const MASK: u8 = 0xff;
 pub(crate) trait Sink {
     fn bytes(&mut self, bytes: &[u8]);
 }
-
-const DIGIT: u8 = 1;
-const UPPER: u8 = 2;
-/// Also every byte of a character that is not ASCII.
-const LOWER: u8 = 4;
-const WORD: u8 = DIGIT | UPPER | LOWER;
-/// Joins words to a path, an address, an id.
-const JOIN: u8 = 8;
-const SPACE: u8 = 16;
-const QUOTE: u8 = 32;
-
-const CLASS: [u8; 256] = {
-    let mut table = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        table[byte] = match byte {
-            0x30..=0x39 => DIGIT,
-            0x41..=0x5a => UPPER,
-            0x61..=0x7a | 0x80.. => LOWER,
-            0x09..=0x0d | 0x20 => SPACE,
-            0x22 | 0x27 | 0x60 => QUOTE,
-            // % + - . / : = @ \ _ ~
-            0x25 | 0x2b | 0x2d..=0x2f | 0x3a | 0x3d | 0x40 | 0x5c | 0x5f | 0x7e => JOIN,
-            _ => 0,
-        };
-        byte += 1;
-    }
-    table
-};
-
-fn class(byte: u8) -> u8 {
-    CLASS.get(usize::from(byte)).copied().unwrap_or_default()
-}
-
-fn classes(bytes: &[u8]) -> u8 {
-    bytes.iter().fold(0, |all, byte| all | class(*byte))
-}
-
-/// A text in quotes is replaced as a whole if it has a digit, no slash, and at most this many bytes …
-const QUOTED_BYTES: usize = 64;
-/// … and this many blanks.
-const QUOTED_BLANKS: usize = 3;
-/// A word of one case after the other is a token if it is as long, without a digit in it.
-const LONG: usize = 20;
 
 /// Hands the text to `out`, masked, at most `limit` bytes of it.
 ///
@@ -84,10 +45,10 @@ pub(crate) fn mask(text: &str, limit: usize, out: &mut impl Sink) {
                     1
                 }
             },
+            // An address may begin with `::`, and a token with what joins others.
+            JOIN if before & WORD == 0 && (begins_address(rest) || begins_token(rest)) => out.chunk(rest),
             // A sign varies with its number.
             JOIN if before & WORD == 0 && is_sign(rest) => 1,
-            // An address may begin with `::`.
-            JOIN if before & WORD == 0 && begins_address(rest) => out.chunk(rest),
             class if class & WORD != 0 => out.chunk(rest),
             _ => {
                 out.separator(byte);
@@ -95,31 +56,6 @@ pub(crate) fn mask(text: &str, limit: usize, out: &mut impl Sink) {
             }
         };
     }
-}
-
-/// How many bytes at the start are of these classes.
-fn length(bytes: &[u8], of: u8) -> usize {
-    bytes.iter().position(|byte| class(*byte) & of == 0).unwrap_or(bytes.len())
-}
-
-fn is_sign(bytes: &[u8]) -> bool {
-    matches!(bytes, [b'+' | b'-', next, ..] if next.is_ascii_digit())
-}
-
-fn begins_address(bytes: &[u8]) -> bool {
-    matches!(bytes, [b':', b':', next, ..] if next.is_ascii_hexdigit())
-}
-
-/// How many bytes a text takes that is replaced as a whole, with its quotes: what somebody named, with a digit in it.
-fn quoted(bytes: &[u8]) -> Option<usize> {
-    let (quote, rest) = bytes.split_first()?;
-    let inner = rest.get(..rest.iter().take(QUOTED_BYTES + 1).position(|byte| byte == quote)?)?;
-    let ends = rest.get(inner.len() + 1).is_none_or(|next| class(*next) & WORD == 0);
-    let blanks = inner.iter().filter(|byte| class(**byte) == SPACE).count();
-    // A path and a URL keep their words.
-    let has_words = inner.iter().any(|byte| matches!(byte, b'/' | b'\\'));
-    let varies = classes(inner) & DIGIT != 0 && blanks <= QUOTED_BLANKS && !has_words;
-    (ends && varies).then_some(inner.len() + 2)
 }
 
 /// The result as it grows. Separators after a mask wait: if another mask follows, both are one.
@@ -190,8 +126,9 @@ impl<S: Sink> Masked<'_, S> {
             if is_time { self.mask() } else { self.word(chunk) }
         } else if is_address(chunk) {
             self.mask();
-        } else if is_token(whole, all) {
+        } else if let Some(length) = token(whole) {
             self.mask();
+            end = length;
         } else {
             self.compound(chunk);
         }
@@ -317,6 +254,10 @@ impl<S: Sink> Masked<'_, S> {
         let digits = classes(part) & DIGIT != 0;
         let is_random = |segment: &[u8]| segment.len() >= 4 && classes(segment) & WORD == WORD;
         let random = digits && part.split(is_soft).any(is_random);
+        // The name of a constant, such as `ERR_HTTP2_STREAM`.
+        let constant = classes(part) & LOWER == 0 && !part.contains(&b'-');
+        // What comes after a number and `::` goes on with its id, as in `fra1::abcde-1731000000000`.
+        let goes_on = self.after_mask && self.pending.get(..self.pending_len) == Some(b"::");
         let (mut seen_digit, mut seen_mixed) = (false, false);
         let mut rest = part;
         while !rest.is_empty() {
@@ -330,9 +271,9 @@ impl<S: Sink> Masked<'_, S> {
             let of = classes(segment);
             let varies = match (of & DIGIT != 0, seen_digit) {
                 (true, _) => true,
-                (false, true) => seen_mixed || random,
+                (false, true) => (seen_mixed && !constant) || random,
                 // What stands before the first digit may be a word that says what kind of id it is.
-                (false, false) => (digits && !is_prefix(segment, of, random)) || is_long_token(segment),
+                (false, false) => (digits && (goes_on || !is_prefix(segment, of, random))) || is_long_token(segment),
             };
             if varies && !segment.is_empty() {
                 self.mask()
@@ -374,66 +315,6 @@ const MONTHS: [&str; 12] = [
     "December",
 ];
 
-/// Whether a segment before the first digit is a word. Beside a random segment it may be a part of the same random text, and
-/// only a longer one of one case is a word.
-fn is_prefix(segment: &[u8], of: u8, random: bool) -> bool {
-    let one_case = of & UPPER == 0 || of & LOWER == 0;
-    let capital = segment.first().is_some_and(|first| class(*first) == UPPER)
-        && segment.get(1..).is_some_and(|rest| classes(rest) & UPPER == 0);
-    if random { one_case && segment.len() >= 3 } else { (one_case || capital) && segment.len() >= 2 }
-}
-
-/// A long word in which many letters are capitals, or a hexadecimal number that happens to have no digit.
-fn is_long_token(word: &[u8]) -> bool {
-    let capitals = word.iter().filter(|byte| class(**byte) == UPPER).count();
-    let all_mixed = word.len() >= LONG && (3 * word.len()..=7 * word.len()).contains(&(10 * capitals));
-    all_mixed || is_hexadecimal(word)
-}
-
-/// A longer hexadecimal number. Without a digit in it, it is hardly a word.
-fn is_hexadecimal(word: &[u8]) -> bool {
-    word.len() >= 8 && word.iter().all(u8::is_ascii_hexdigit)
-}
-
-/// An IPv6 address, or a time of day.
-fn is_address(chunk: &[u8]) -> bool {
-    let colons = chunk.iter().filter(|byte| **byte == b':').count();
-    colons >= 2 && chunk.iter().all(|byte| byte.is_ascii_hexdigit() || matches!(byte, b':' | b'.'))
-}
-
-/// Base64 and its like: long, and of all kinds of letters within one segment. Also a JSON Web Token.
-fn is_token(chunk: &[u8], all: u8) -> bool {
-    if chunk.len() < LONG {
-        return false;
-    }
-    if chunk.starts_with(b"eyJ") {
-        return true;
-    }
-    let text = chunk.iter().position(|byte| *byte == b'=').unwrap_or(chunk.len());
-    let (text, padding) = chunk.split_at(text);
-    let only = text.iter().all(|byte| class(*byte) & WORD != 0 || matches!(byte, b'+' | b'/' | b'-' | b'_'));
-    let joins = |byte: &u8| class(*byte) & JOIN != 0;
-    let random = |segment: &[u8]| segment.len() >= 5 && classes(segment) & WORD == WORD;
-    all & WORD == WORD
-        && only
-        && padding.len() <= 2
-        && padding.iter().all(|byte| *byte == b'=')
-        && text.iter().any(|byte| matches!(byte, b'+' | b'/'))
-        && text.split(joins).any(random)
-}
-
-/// How many bytes a UUID at the start takes.
-fn uuid(bytes: &[u8]) -> Option<usize> {
-    const LENGTH: usize = 36;
-    let text = bytes.get(..LENGTH)?;
-    let fits = |(at, byte): (usize, &u8)| match at {
-        8 | 13 | 18 | 23 => *byte == b'-',
-        _ => byte.is_ascii_hexdigit(),
-    };
-    let ends = bytes.get(LENGTH).is_none_or(|next| class(*next) & WORD == 0);
-    (ends && text.iter().enumerate().all(fits)).then_some(LENGTH)
-}
-
 #[cfg(test)]
 mod tests {
     use super::{MASK, Sink, mask};
@@ -470,8 +351,12 @@ mod tests {
             ("pod checkout-7d9f8b6c5d-xkzqw is gone", "pod checkout-# is gone"),
             ("order-4711-items and us-east-1", "order-#-items and us-east-#"),
             ("key sk_live_4eC39HqLyjWDarjtT1zdp7dc", "key #"),
+            ("code NGHTTP2_REFUSED_STREAM is ERR_HTTP2_STREAM_ERROR", "code #_REFUSED_STREAM is ERR_#_STREAM_ERROR"),
+            ("TIMEOUT fra1::abcde-1731000000000-0123456789ab", "TIMEOUT #"),
+            ("std::fmt::order-12", "std::fmt::order-#"),
             ("token dGhpcyBpcyBh/IHRlc3Q+aGVsbG8=", "token #"),
             ("token QWxhZGRpbjpvcGVuIHNlc2FtZQ==.", "token #"),
+            ("/aBcDeFgHiJ0kLmNoPqRs+tUvW: go /aBcDEf7hIjKlMnOpQrSt/uv==, /srv/Base64Decoder/index7", "#: go #, /srv/#"),
             ("jwt eyJhbGciOi.eyJzdWIiOi.SflKxwRJSM", "jwt #"),
             ("getServerSidePropsFromRequest is camel", "getServerSidePropsFromRequest is camel"),
             ("at 2026-11-24T08:30:00.123Z it", "at # it"),

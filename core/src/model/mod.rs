@@ -20,6 +20,7 @@ pub(crate) mod redact;
 pub(crate) mod signature;
 pub(crate) mod text;
 pub(crate) mod time;
+pub(crate) mod varying;
 
 pub use self::byte_size::ByteSize;
 pub use self::callback_state::FailureFunctionState;

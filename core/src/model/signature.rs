@@ -13,8 +13,10 @@ use serde::ser::{Serialize, Serializer};
 /// How many bytes of the masked message count. What comes later is rarely of the cause.
 const LIMIT: usize = 2 * 1024;
 /// How many letters and digits a signature has.
-const DIGITS: u32 = 8;
-const BASE: u64 = 36;
+const DIGITS: usize = 8;
+/// How many there are to choose from.
+const BASE: u32 = 36;
+const COUNT: u64 = (BASE as u64).pow(8);
 const PREFIX: &str = "e1-";
 /// Ends a part of what is hashed. No UTF-8 text has this byte, and it is not the mask.
 const END: &[u8] = b"\xfe";
@@ -60,7 +62,7 @@ impl Signature {
             hash.bytes(END);
             mask(without_frames(&failure.message), LIMIT, &mut hash);
         }
-        Self(hash.folded() % BASE.pow(DIGITS))
+        Self(hash.folded() % COUNT)
     }
 }
 
@@ -90,8 +92,8 @@ impl core::str::FromStr for Signature {
     fn from_str(text: &str) -> Result<Self, FieldError> {
         let digits = text.strip_prefix(PREFIX).unwrap_or_default();
         let is_digit = |byte: u8| byte.is_ascii_digit() || byte.is_ascii_lowercase();
-        let fits = digits.len() == DIGITS as usize && digits.bytes().all(is_digit);
-        match u64::from_str_radix(digits, BASE as u32) {
+        let fits = digits.len() == DIGITS && digits.bytes().all(is_digit);
+        match u64::from_str_radix(digits, BASE) {
             Ok(number) if fits => Ok(Self(number)),
             _ => Err(FieldError::new(
                 "error",
@@ -104,12 +106,12 @@ impl core::str::FromStr for Signature {
 
 impl fmt::Display for Signature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut digits = [b'0'; DIGITS as usize];
+        let mut digits = [b'0'; DIGITS];
         let mut rest = self.0;
         for place in digits.iter_mut().rev() {
-            let digit = u32::try_from(rest % BASE).ok().and_then(|digit| char::from_digit(digit, BASE as u32));
+            let digit = u32::try_from(rest % u64::from(BASE)).ok().and_then(|digit| char::from_digit(digit, BASE));
             *place = digit.and_then(|digit| u8::try_from(digit).ok()).unwrap_or(b'0');
-            rest /= BASE;
+            rest /= u64::from(BASE);
         }
         f.write_str(PREFIX)?;
         f.write_str(core::str::from_utf8(&digits).unwrap_or_default())

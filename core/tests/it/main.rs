@@ -22,12 +22,14 @@ mod listing;
 mod one_lane;
 mod outcomes;
 mod query;
+mod refinement;
 #[path = "../../../fuzz/src/replay.rs"]
 pub mod replay;
 mod results;
 mod saved;
 mod scenarios;
 mod setup;
+mod signatures;
 mod sizes;
 mod starting;
 mod values;
