@@ -5,6 +5,7 @@ mod body;
 mod config;
 pub mod conformance;
 mod date;
+mod failure;
 mod fault;
 mod handle;
 mod load;

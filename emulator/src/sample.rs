@@ -1,5 +1,6 @@
 //! Failed runs that look like the real thing.
 
+use crate::failure;
 use crate::random::SplitMix64;
 use crate::run::{FailureCallbackInfo, Run};
 
@@ -34,24 +35,27 @@ const STATES: [Option<&str>; 6] = [
 ];
 const ADDRESSES: [&str; 4] = ["203.0.113.7", "198.51.100.23", "2001:db8::17", "192.0.2.200"];
 const FLOW_KEYS: [Option<&str>; 4] = [None, None, Some("payments"), Some("mail server")];
-const STATUSES: [u16; 5] = [500, 502, 504, 429, 400];
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
-/// `n` runs that failed in the thirty days before `newest_ms`, a third of them within one hour two days before it.
+/// `n` runs that failed in the thirty days before `newest_ms`, a third of them within one hour two days before it. Most of those
+/// have one cause; the others have a dozen, some more frequent than others.
 pub fn runs(n: usize, seed: u64, newest_ms: i64) -> Vec<Run> {
     let mut random = SplitMix64::new(seed);
-    (0..n).map(|number| run(number, &mut random, newest_ms)).collect()
+    // With numbers of their own, so that all else stays as it is if a cause is added.
+    let mut failures = SplitMix64::new(!seed);
+    (0..n).map(|number| run(number, &mut random, &mut failures, newest_ms)).collect()
 }
 
-fn run(number: usize, random: &mut SplitMix64, newest_ms: i64) -> Run {
+fn run(number: usize, random: &mut SplitMix64, failures: &mut SplitMix64, newest_ms: i64) -> Run {
     let mut ago = |span: i64| i64::try_from(random.below(u64::try_from(span).unwrap_or(1))).unwrap_or(0);
-    let created_at = newest_ms - if number % 3 == 0 { 2 * DAY + ago(HOUR) } else { ago(30 * DAY) };
+    let bad_hour = number % 3 == 0;
+    let created_at = newest_ms - if bad_hour { 2 * DAY + ago(HOUR) } else { ago(30 * DAY) };
     let workflow_created_at = created_at - 1_000 - ago(10 * 60_000);
     let labels: Vec<String> =
         random.pick(&LABELS).copied().unwrap_or_default().iter().map(|l| (*l).to_owned()).collect();
     let url = random.pick(&WORKFLOWS).copied().unwrap_or_default().to_owned();
-    let status = random.pick(&STATUSES).copied().unwrap_or(500);
+    let failure = failure::draw(failures, bad_hour);
     let hostile = number % 97 == 5;
     let binary = number % 50 == 7;
     let workflow_run_id = format!("wfr_{:016x}", random.next());
@@ -85,9 +89,9 @@ fn run(number: usize, random: &mut SplitMix64, newest_ms: i64) -> Run {
         label: labels.first().cloned(),
         labels,
         flow_control_key: random.pick(&FLOW_KEYS).copied().flatten().map(str::to_owned),
-        response_status: status,
-        response_header: [("Content-Type".to_owned(), vec!["text/plain".to_owned()])].into(),
-        response_body: if hostile { "no\u{0}thing \u{1b}[2J".repeat(50) } else { "upstream failed".into() },
+        response_status: failure.status,
+        response_header: [("Content-Type".to_owned(), vec![failure.content_type.to_owned()])].into(),
+        response_body: if hostile { "no\u{0}thing \u{1b}[2J".repeat(50) } else { failure.body },
         ..Run::default()
     }
 }
