@@ -1,5 +1,6 @@
 //! Turns the core's types into what people and programs read. Knows no command, and drives nothing.
 
+pub(crate) mod causes;
 pub(crate) mod failure;
 pub(crate) mod newest;
 pub(crate) mod progress;

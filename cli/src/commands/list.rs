@@ -13,6 +13,7 @@ use crate::output::text::{more_match, without_id};
 use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::ops::ControlFlow;
+use upstash_dlq_core::selection::Refinement;
 use upstash_dlq_core::{DlqMessage, UnixMillis, wire};
 use upstash_dlq_ureq::Client;
 
@@ -26,15 +27,17 @@ pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<ExitStatus, Comm
     let terminal = context.terminal;
     let output = output(args, terminal).map_err(CommandError::usage)?;
     let list = args.filters.listing(context.now).map_err(CommandError::usage)?;
+    let refinement = args.refinements.build().map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
     // Whoever gave no limit wants to see what is there, and not a million lines rush by.
     let screen = (args.limit.is_none() && output == ListOutput::Table && std::io::stdout().is_terminal())
         .then(|| screenful() as u64);
     let limit = args.limit.map(std::num::NonZeroU64::get).or(screen).unwrap_or(u64::MAX);
     let listing = ToList { context, client: &client, args, list, limit };
-    let mut printer = Printer::new(context, output);
+    let is_refined = refinement.is_some();
+    let mut printer = Printer::new(context, output, refinement);
     let (shown, left) = if args.newest_first { listing.newest(&mut printer) } else { listing.in_order(&mut printer) }?;
-    if shown == 0 && !terminal.json() {
+    if shown == 0 && (is_refined || !terminal.json()) {
         terminal.note("no failed runs match");
     }
     if let Some(sentence) = left.filter(|_| screen.is_some()).and_then(Left::sentence) {
@@ -110,14 +113,17 @@ impl ToList<'_> {
     fn in_order(&self, printer: &mut Printer) -> Result<(u64, Option<Left>), CommandError> {
         let list = self.list.clone().page_size(u32::try_from(self.limit).unwrap_or(u32::MAX));
         // The page that fills a screen tells how many more there are at least.
-        let list = if self.args.limit.is_none() { list.page_size(wire::List::MAX_PAGE_SIZE) } else { list };
+        // Of a page only some runs may meet a refinement.
+        let is_refined = printer.refinement.is_some();
+        let list =
+            if self.args.limit.is_none() || is_refined { list.page_size(wire::List::MAX_PAGE_SIZE) } else { list };
         let (mut shown, mut lost, mut left) = (0_u64, None, None);
         let result = self.each_page(list, |page| {
             // A page of a lane whose response was on its way.
             if lost.is_some() || left.is_some() {
                 return ControlFlow::Break(());
             }
-            let messages = printer.with_ids(&page.messages);
+            let messages = printer.chosen(&page.messages);
             let room = usize::try_from(self.limit - shown).unwrap_or(usize::MAX);
             let items: Vec<Item<'_>> = messages.iter().take(room).filter_map(|message| printer.item(message)).collect();
             let known = (messages.len() - items.len()) as u64;
@@ -139,7 +145,7 @@ impl ToList<'_> {
     fn newest(&self, printer: &mut Printer) -> Result<(u64, Option<Left>), CommandError> {
         let mut newest = Newest::new(usize::try_from(self.limit).unwrap_or(usize::MAX));
         let result = self.each_page(self.list.clone(), |page| {
-            for message in printer.with_ids(&page.messages) {
+            for message in printer.chosen(&page.messages) {
                 newest.add(message.created_at(), || printer.item(message).map(Item::into_owned));
             }
             ControlFlow::Continue(())
@@ -177,21 +183,25 @@ struct Printer {
     output: ListOutput,
     table: Table<7>,
     now: UnixMillis,
+    refinement: Option<Refinement>,
     /// How many could not be printed as an id.
     without_id: u64,
 }
 
 impl Printer {
-    fn new(context: &Context<'_>, output: ListOutput) -> Self {
+    fn new(context: &Context<'_>, output: ListOutput, refinement: Option<Refinement>) -> Self {
         let table = runs::table(Stream::Output).bold(context.terminal.colours_results());
-        Self { output, table, now: context.now.millis(), without_id: 0 }
+        Self { output, table, now: context.now.millis(), refinement, without_id: 0 }
     }
 
-    /// The runs that can be printed. The others are counted.
-    fn with_ids<'a>(&mut self, messages: &'a [DlqMessage]) -> Vec<&'a DlqMessage> {
+    /// The runs that meet the refinement and can be printed. Those that cannot are counted.
+    fn chosen<'a>(&mut self, messages: &'a [DlqMessage]) -> Vec<&'a DlqMessage> {
+        let meets = |message: &&DlqMessage| self.refinement.as_ref().is_none_or(|one| one.matches(message));
+        let met: Vec<_> = messages.iter().filter(meets).collect();
         let ids = self.output == ListOutput::Ids;
-        let kept: Vec<_> = messages.iter().filter(|message| !ids || message.dlq_id().is_some()).collect();
-        self.without_id += (messages.len() - kept.len()) as u64;
+        let all = met.len();
+        let kept: Vec<_> = met.into_iter().filter(|message| !ids || message.dlq_id().is_some()).collect();
+        self.without_id += (all - kept.len()) as u64;
         kept
     }
 

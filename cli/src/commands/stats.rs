@@ -4,6 +4,7 @@ use crate::cli::Stats;
 use crate::context::Context;
 use crate::drive::{Parallelism, each_page};
 use crate::exit::{CommandError, ExitStatus};
+use crate::output::causes::{self, Cause, Workflows};
 use crate::output::progress::Progress;
 use crate::output::table::{self, Stream, cell};
 use crate::output::tally::{Count, Field, Histogram, Tally};
@@ -12,26 +13,33 @@ use crate::output::text::thousands;
 use crate::output::time;
 use serde::Serialize;
 use std::ops::ControlFlow;
-use upstash_dlq_core::UnixMillis;
+use upstash_dlq_core::{DlqMessage, UnixMillis};
 
 /// How many values of a field are shown.
 const TOP: usize = 10;
+/// Where the text after a count begins, in cells.
+const INDENT: usize = 15;
 /// How many rows the histogram has at most.
 const ROWS: i64 = 32;
 
 pub(crate) fn run(context: &Context<'_>, args: &Stats) -> Result<ExitStatus, CommandError> {
     let terminal = context.terminal;
     let list = args.filters.listing(context.now).map_err(CommandError::usage)?;
+    let refinement = args.refinements.build().map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
     let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
     let mut progress = Progress::new(terminal, None, "counted");
     let mut tally = Tally::default();
     let (_, result) = each_page(&client, list, context.policy(), parallelism, terminal, &mut progress, |page| {
-        page.messages.iter().for_each(|message| tally.add(message));
+        let meets = |message: &&DlqMessage| refinement.as_ref().is_none_or(|refinement| refinement.matches(message));
+        page.messages.iter().filter(meets).for_each(|message| tally.add(message));
         ControlFlow::Continue(())
     });
     progress.finish();
     result.map_err(|stopped| stopped.into_error(client.endpoint()))?;
+    if tally.total == 0 && refinement.is_some() {
+        terminal.note("no failed runs match");
+    }
     if terminal.json() {
         print_line(&json_line(&as_json(tally)))?;
     } else {
@@ -48,12 +56,19 @@ struct Json {
     label: Values,
     failure_function_state: Values,
     response_status: Values,
+    error: Causes,
     created_at: Times,
 }
 
 #[derive(Serialize)]
 struct Values {
     values: Vec<Count>,
+    others: u64,
+}
+
+#[derive(Serialize)]
+struct Causes {
+    values: Vec<Cause>,
     others: u64,
 }
 
@@ -77,10 +92,13 @@ fn as_json(tally: Tally) -> String {
     };
     let (workflow_url, label) = (values(&tally.workflow), values(&tally.label));
     let (failure_function_state, response_status) = (values(&tally.state), values(&tally.status));
+    let (values, others) = tally.causes.sorted();
+    let error = Causes { values, others };
     let time = tally.time.at_most(200);
     let buckets = time.filled().map(|(from, count)| Bucket { from, count }).collect();
     let created_at = Times { bucket_ms: time.millis(), buckets, missing: tally.without_time };
-    let json = Json { total: tally.total, workflow_url, label, failure_function_state, response_status, created_at };
+    let (total, status) = (tally.total, response_status);
+    let json = Json { total, workflow_url, label, failure_function_state, response_status: status, error, created_at };
     // Strings and numbers: nothing in it can fail to serialize.
     serde_json::to_string(&json).unwrap_or_default()
 }
@@ -105,6 +123,9 @@ fn as_text(tally: Tally, width: Option<usize>, colour: bool) -> Vec<String> {
         lines.extend(field_lines(field, missing, width));
     }
     lines.push(String::new());
+    lines.push(title("By error".to_owned()));
+    lines.extend(cause_lines(tally.causes, tally.total, width));
+    lines.push(String::new());
     let mut histogram = histogram_lines(tally.time.at_most(ROWS), width).into_iter();
     lines.extend(histogram.next().map(title));
     lines.extend(histogram);
@@ -116,7 +137,7 @@ fn as_text(tally: Tally, width: Option<usize>, colour: bool) -> Vec<String> {
 
 fn field_lines(field: &Field, missing: &str, width: usize) -> Vec<String> {
     let (counts, others) = field.sorted();
-    let line = |count: u64, text: &str| format!("  {:>11}  {}", thousands(count), cell(text, width - 15));
+    let line = |count, text: &str| line(count, text, width);
     let mut lines: Vec<String> =
         counts.iter().take(TOP).map(|count| line(count.count, count.value.as_deref().unwrap_or(missing))).collect();
     let rest = others + counts.iter().skip(TOP).map(|count| count.count).sum::<u64>();
@@ -125,6 +146,56 @@ fn field_lines(field: &Field, missing: &str, width: usize) -> Vec<String> {
         lines.push(line(rest, &format!("({} other values)", thousands(more as u64))));
     }
     lines
+}
+
+/// A count, and what was counted.
+fn line(count: u64, text: &str, width: usize) -> String {
+    format!("  {:>11}  {}", thousands(count), cell(text, width - INDENT))
+}
+
+/// Three lines for each cause: how often, how much and when; the error; where.
+fn cause_lines(causes: causes::Causes, total: u64, width: usize) -> Vec<String> {
+    let (causes, others) = causes.sorted();
+    let below = |text: &str| format!("{:INDENT$}{}", "", cell(text, width - INDENT));
+    let mut lines = Vec::new();
+    for cause in causes.iter().take(TOP) {
+        let text = format!("{:>6}  {}{}", share(cause.runs, total), cause.signature, seen(cause));
+        lines.push(line(cause.runs, &text, width));
+        lines.push(below(if cause.example.is_empty() { "(no text)" } else { &cause.example }));
+        lines.extend(hit(&cause.workflows).map(|text| below(&text)));
+    }
+    let rest = others + causes.iter().skip(TOP).map(|cause| cause.runs).sum::<u64>();
+    if rest > 0 {
+        let more = causes.len().saturating_sub(TOP) as u64;
+        lines.push(line(rest, &format!("{:>6}  ({} other errors)", share(rest, total), thousands(more)), width));
+    }
+    lines
+}
+
+/// `33.3%`
+fn share(runs: u64, total: u64) -> String {
+    let thousandths = (u128::from(runs) * 1_000 + u128::from(total) / 2).checked_div(u128::from(total)).unwrap_or(0);
+    format!("{}.{}%", thousandths / 10, thousandths % 10)
+}
+
+/// `  2026-11-20 06:30 to 2026-11-23 08:28`
+fn seen(cause: &Cause) -> String {
+    let stamp = |at: Option<i64>| at.map(|at| time::minute(UnixMillis::new(at)));
+    match (stamp(cause.first), stamp(cause.last)) {
+        (Some(first), Some(last)) if first != last => format!("  {first} to {last}"),
+        (Some(at), _) | (None, Some(at)) => format!("  {at}"),
+        (None, None) => String::new(),
+    }
+}
+
+/// `3 workflows, most often https://…`
+fn hit(workflows: &Workflows) -> Option<String> {
+    let most = workflows.most.as_deref()?;
+    Some(match workflows {
+        Workflows { more: true, count, .. } => format!("more than {count} workflows, most often {most}"),
+        Workflows { count: 1, .. } => most.to_owned(),
+        Workflows { count, .. } => format!("{count} workflows, most often {most}"),
+    })
 }
 
 fn histogram_lines(histogram: Histogram, width: usize) -> Vec<String> {

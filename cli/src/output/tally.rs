@@ -1,5 +1,6 @@
 //! Counts over any number of runs, in bounded memory.
 
+use crate::output::causes::Causes;
 use serde::Serialize;
 use std::collections::{BTreeMap, HashMap};
 use upstash_dlq_core::DlqMessage;
@@ -117,6 +118,7 @@ pub(crate) struct Tally {
     pub(crate) label: Field,
     pub(crate) state: Field,
     pub(crate) status: Field,
+    pub(crate) causes: Causes,
     pub(crate) time: Histogram,
     pub(crate) without_time: u64,
 }
@@ -125,7 +127,9 @@ impl Tally {
     /// A run with two labels counts under both.
     pub(crate) fn add(&mut self, message: &DlqMessage) {
         self.total += 1;
-        self.workflow.add(message.workflow_url().as_deref());
+        let workflow = message.workflow_url();
+        self.workflow.add(workflow.as_deref());
+        self.causes.add(message, workflow.as_deref());
         let labels = message.labels();
         labels.iter().for_each(|label| self.label.add(Some(label)));
         if labels.is_empty() {

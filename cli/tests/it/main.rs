@@ -34,6 +34,7 @@ mod socket;
 mod starting;
 #[path = "../../../transport-ureq/tests/it/suite/tls.rs"]
 mod tls;
+mod triage;
 mod two_processes;
 mod unreachable;
 mod verbose;
