@@ -27,13 +27,14 @@ pub mod redaction;
 pub mod retry_after;
 pub mod shard;
 pub mod shown;
+pub mod signature;
 pub mod wire;
 
 /// A fuzz target's body.
 pub type Target = fn(&[u8]);
 
 /// Every target of core by the name of its corpus.
-pub const TARGETS: [(&str, Target); 18] = [
+pub const TARGETS: [(&str, Target); 19] = [
     ("query_encoding", query_encoding::query_encoding),
     ("page", page::page),
     ("error_body", error_body::error_body),
@@ -52,4 +53,5 @@ pub const TARGETS: [(&str, Target); 18] = [
     ("overrides", overrides::overrides),
     ("shard", shard::shard),
     ("matches", matches::matches),
+    ("signature", signature::signature),
 ];
