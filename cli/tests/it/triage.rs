@@ -7,8 +7,10 @@ use upstash_dlq_core::DlqMessage;
 use upstash_dlq_core::model::Signature;
 use upstash_dlq_emulator::{Config, Run, Server, ServerOptions, Service};
 
-/// The runs of a cause by themselves: their number, status, and how the error reads with a number in it.
-fn serve(causes: &[(usize, u16, fn(usize) -> String)]) -> Server {
+/// The runs of a cause: their number, status, and how the error reads with a number in it.
+type Cause = (usize, u16, fn(usize) -> String);
+
+fn serve(causes: &[Cause]) -> Server {
     let mut service = Service::new(Config::default());
     let runs = causes.iter().enumerate().flat_map(|(cause, (runs, status, body))| {
         (0..*runs).map(move |n| Run {

@@ -200,9 +200,7 @@ impl<'a> Found<'a> {
                 }
             }
             (Some(only), None) | (None, Some(only)) => of_value(only, depth + 1),
-            (None, None) => {
-                Failure { message: self.stack.map(|stack| text_of(stack)).unwrap_or_default(), ..Failure::default() }
-            }
+            (None, None) => Failure { message: self.stack.map(text_of).unwrap_or_default(), ..Failure::default() },
         };
         if let (true, Some(name)) = (failure.name.is_empty(), name) {
             failure.name = text_of(name);

@@ -143,7 +143,7 @@ impl<S: Sink> Masked<'_, S> {
     fn is_of_a_time(&self, word: &[u8], next: &[u8]) -> bool {
         let begins = |names: &[&str]| {
             let abbreviated = |name: &&str| name.as_bytes() == word || name.as_bytes().get(..3) == Some(word);
-            names.iter().any(|name| abbreviated(name))
+            names.iter().any(abbreviated)
         };
         let separators = next.iter().position(|byte| !matches!(byte, b' ' | b',' | b'.')).unwrap_or(next.len());
         let after = next.get(separators..).unwrap_or_default();
@@ -194,9 +194,9 @@ impl<S: Sink> Masked<'_, S> {
         };
         let is_number = host.iter().all(|byte| byte.is_ascii_digit() || *byte == b'.');
         if host.first() == Some(&b'[') || (is_number && !host.is_empty()) {
-            self.mask()
+            self.mask();
         } else {
-            self.word(host)
+            self.word(host);
         }
         // A list of paths is one of words.
         let path = path.get(..path.iter().position(|byte| *byte == b',').unwrap_or(path.len())).unwrap_or_default();
@@ -276,9 +276,9 @@ impl<S: Sink> Masked<'_, S> {
                 (false, false) => (digits && (goes_on || !is_prefix(segment, of, random))) || is_long_token(segment),
             };
             if varies && !segment.is_empty() {
-                self.mask()
+                self.mask();
             } else {
-                self.word_or_nothing(segment)
+                self.word_or_nothing(segment);
             }
             seen_digit |= of & DIGIT != 0 || (varies && random);
             seen_mixed |= of & DIGIT != 0 && of & (UPPER | LOWER) != 0;
