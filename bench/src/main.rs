@@ -1,5 +1,5 @@
 //! `cargo run --release --manifest-path bench/Cargo.toml` measures everything and writes `bench/results/`.
-//! With a name (`micro`, `cpu`, `lanes`, `memory`, `startup`) it measures that part and prints it.
+//! With a name (`micro`, `cpu`, `lanes`, `careful`, `fixed`, `memory`, `startup`) it measures that part and prints it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark reports by panicking")]
 
 mod clients;
@@ -25,6 +25,6 @@ fn main() {
         [] => scenarios::all(),
         ["micro"] => print!("{}", micro::table()),
         [part] => scenarios::part(part),
-        _ => panic!("give no argument, or one of micro, cpu, lanes, memory, startup"),
+        _ => panic!("give no argument, or one of micro, cpu, lanes, careful, fixed, memory, startup"),
     }
 }

@@ -13,11 +13,12 @@ pub(crate) fn all() {
     let text = format!(
         "# Results\n\nWritten by `cargo run --release --manifest-path bench/Cargo.toml`: do not edit. Each table compares within one run.\n\n\
          {}\n## One page, without a network\n\n{}\n## Processor time and memory, one lane\n\n{}\n## Many lanes\n\n{}\n\
-         ![time against lanes](lanes.svg)\n\n## Counting and resuming on many lanes\n\n{}\n## Memory\n\n{}\n## Start-up and size\n\n{}",
+         ![time against lanes](lanes.svg)\n\n## The careful ways\n\n{}\n## Counting on many lanes\n\n{}\n## Memory\n\n{}\n## Start-up and size\n\n{}",
         machine::description(),
         micro::table(),
         cpu(&cli),
         lanes,
+        careful(&cli),
         fixed(&cli),
         memory(&cli),
         startup(&cli)
@@ -36,10 +37,11 @@ pub(crate) fn part(name: &str) {
         match name {
             "cpu" => cpu(&cli),
             "lanes" => lanes(&cli).0,
+            "careful" => careful(&cli),
             "fixed" => fixed(&cli),
             "memory" => memory(&cli),
             "startup" => startup(&cli),
-            other => panic!("{other} is not measured: micro, cpu, lanes, fixed, memory, startup"),
+            other => panic!("{other} is not measured: micro, cpu, lanes, careful, fixed, memory, startup"),
         }
     );
 }
@@ -173,6 +175,48 @@ fn oracle_windows(shape: &str, lanes: i64) -> Vec<String> {
         }
     };
     ends.iter().enumerate().map(|(at, end)| (end + i64::from(at + 1 == ends.len())).to_string()).collect()
+}
+
+/// What keeps, looks at, or is told each run before it deletes, against what deletes at once.
+fn careful(cli: &PathBuf) -> String {
+    const LANES: [&str; 3] = ["1", "4", "16"];
+    let server = Server::start();
+    let mut table = String::from(
+        "Seconds of the command at 20 ms of latency, how many times as fast as one lane, and requests. An archive is synced \
+         to the disk before its runs are deleted.\n\n| what, shape, runs | 1 | 4 | 16 |\n|---|--:|--:|--:|\n",
+    );
+    let folder = std::env::temp_dir().join(format!("upstash-dlq-bench-{}", std::process::id()));
+    std::fs::create_dir_all(&folder).unwrap();
+    let (archive, ids) = (folder.join("kept.ndjson"), folder.join("ids"));
+    let (to_archive, from_ids) = (format!("--archive={}", archive.display()), format!("--ids-from={}", ids.display()));
+    let kinds: [(&str, Vec<&str>, &str, u64); 7] = [
+        ("delete --all", vec!["--all"], "even", 100_000),
+        ("delete --all --archive", vec!["--all", &to_archive], "even", 100_000),
+        ("delete --all --archive", vec!["--all", &to_archive], "peak", 100_000),
+        ("delete --status", vec!["--status=500"], "even", 100_000),
+        ("delete --status --archive", vec!["--status=500", &to_archive], "even", 100_000),
+        ("delete --ids-from", vec![&from_ids], "even", 100_000),
+        ("delete --ids-from --archive", vec![&from_ids, &to_archive], "even", 2_000),
+    ];
+    for (name, args, shape, runs) in kinds {
+        write!(table, "| {name}, {shape}, {runs} |").unwrap();
+        let mut one = None;
+        for lanes in LANES {
+            server.reset(runs, shape, 20);
+            write_ids(&ids, runs);
+            let _ = std::fs::remove_file(&archive);
+            let mut command = Command::new(cli);
+            command.args(["delete", "--yes", "--quiet", "--parallel", lanes]).args(&args);
+            let cost = measure(command.env("QSTASH_URL", &server.url).env("QSTASH_TOKEN", "token"));
+            let seconds = cost.wall.as_secs_f64();
+            let times = *one.get_or_insert(seconds) / seconds;
+            write!(table, " {seconds:.2} s, {times:.1}×, {} |", server.requests()).unwrap();
+        }
+        table.push('\n');
+        eprintln!("{name} {shape} done");
+    }
+    let _ = std::fs::remove_dir_all(folder);
+    table
 }
 
 /// What gets windows that stay as they are.

@@ -49,6 +49,16 @@ impl Dlq {
         at
     }
 
+    /// Deletes the run of an id. Its number is after the last hyphen.
+    fn delete(&mut self, id: &str) -> bool {
+        let at: usize = id.rsplit('-').next().unwrap().parse().unwrap();
+        let is_there = at < self.times.len() && self.next[at] as usize == at;
+        if is_there {
+            self.next[at] = u32::try_from(at + 1).unwrap();
+        }
+        is_there
+    }
+
     /// How many of a page there are, and where the next begins.
     fn page(&mut self, query: &Query, delete: bool, mut visit: impl FnMut(usize, i64)) -> (u64, Option<usize>) {
         self.requests += 1;
@@ -136,6 +146,15 @@ fn connection(mut stream: TcpStream, dlq: &Mutex<Dlq>) {
     }
 }
 
+fn push_message(body: &mut String, n: usize, time: i64) {
+    body.push_str(&format!(
+        "{{\"dlqId\":\"{time}-{n}\",\"workflowRunId\":\"wfr_{n:016x}\",\"workflowUrl\":\"https://shop.example.com/api/workflow/{}\",\
+         \"workflowCreatedAt\":{time},\"url\":\"https://shop.example.com/api/step\",\"method\":\"POST\",\"createdAt\":{time},\
+         \"labels\":[\"nightly\"],\"failureFunctionState\":\"CALLBACK_FAIL\",\"responseStatus\":500,\"responseBody\":\"upstream failed\"}}",
+        n % 7
+    ));
+}
+
 fn respond_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, response: &mut Vec<u8>) -> Duration {
     let mut dlq = dlq.lock().unwrap();
     let mut body = String::new();
@@ -149,18 +168,19 @@ fn respond_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, response:
             body.push_str("{}");
         }
         ("GET", "/requests") => body = dlq.requests.to_string(),
+        ("GET", path) if path.starts_with("/v2/workflows/dlq/") => {
+            dlq.requests += 1;
+            let id = path.rsplit('/').next().unwrap();
+            let n: usize = id.rsplit('-').next().unwrap().parse().unwrap();
+            push_message(&mut body, n, id.split('-').next().unwrap().parse().unwrap());
+        }
         ("GET", _) => {
             body.push_str("{\"messages\":[");
             let (_, next) = dlq.page(&Query::parse(query), false, |n, time| {
                 if !body.ends_with('[') {
                     body.push(',');
                 }
-                body.push_str(&format!(
-                    "{{\"dlqId\":\"{time}-{n}\",\"workflowRunId\":\"wfr_{n:016x}\",\"workflowUrl\":\"https://shop.example.com/api/workflow/{}\",\
-                     \"workflowCreatedAt\":{time},\"url\":\"https://shop.example.com/api/step\",\"method\":\"POST\",\"createdAt\":{time},\
-                     \"labels\":[\"nightly\"],\"failureFunctionState\":\"CALLBACK_FAIL\",\"responseStatus\":500,\"responseBody\":\"upstream failed\"}}",
-                    n % 7
-                ));
+                push_message(&mut body, n, time);
             });
             let cursor = next.map(|next| next.to_string()).unwrap_or_default();
             body.push_str(&format!("],\"cursor\":\"{cursor}\"}}"));
@@ -179,7 +199,9 @@ fn respond_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, response:
         _ => {
             let query_text = query;
             if query_text.contains("dlqIds=") {
-                body = format!("{{\"deleted\":{}}}", query_text.matches("dlqIds=").count());
+                let ids = query_text.split('&').filter_map(|pair| pair.strip_prefix("dlqIds="));
+                let deleted = ids.filter(|id| dlq.delete(id)).count();
+                body = format!("{{\"deleted\":{deleted}}}");
                 dlq.requests += 1;
             } else {
                 let (deleted, next) = dlq.page(&Query::parse(query), true, |_, _| ());
@@ -191,7 +213,11 @@ fn respond_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, response:
         }
     }
     response.clear();
-    write!(response, "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len())
-        .unwrap();
+    write!(
+        response,
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
     dlq.latency
 }

@@ -10,7 +10,6 @@ pub(crate) mod context;
 pub(crate) mod dry_run;
 pub(crate) mod list_then_start;
 pub(crate) mod look_up;
-pub(crate) mod missing;
 pub(crate) mod outcome;
 pub(crate) mod parts;
 pub(crate) mod preview;

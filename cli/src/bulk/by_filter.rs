@@ -51,7 +51,7 @@ pub(crate) fn run<O: BulkOperation>(
     let mut operation = operation.unwrap_or_else(|| builder.build());
     report.begin_at(operation.totals().affected);
     let mut progress = Progress::new(bulk.terminal(), expected, bulk.verb.done);
-    let mut reporter = BulkReporter::new(bulk.terminal(), file, None);
+    let mut reporter = BulkReporter::new(bulk.terminal(), file);
     settle::announce::<O>(bulk, file.is_some());
     let driven = drive::run(&bulk.client, &mut operation, &mut progress, &mut reporter);
     progress.finish();

@@ -3,7 +3,6 @@
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::confirm::{Confirmed, confirm};
 use crate::bulk::context::BulkContext;
-use crate::bulk::missing::Missing;
 use crate::bulk::parts::{IdSource, Parts};
 use crate::drive::Parallelism;
 use crate::input::ids::IdList;
@@ -56,7 +55,7 @@ pub(crate) fn run<O: BulkOperation>(
         Err(sentence) => return report.wrong_usage(sentence),
     };
     let operation = &parts.operation;
-    report.missing = Some(Missing::at(operation).known());
+    report.missing = Some(operation.totals().missing);
     // An operation that has to be settled first sends nothing, so there is nothing to confirm.
     if operation.in_doubt().is_none() {
         let earlier = file.filter(|_| goes_on).map(|file| (file, operation.totals()));

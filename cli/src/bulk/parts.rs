@@ -2,7 +2,6 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
-use crate::bulk::missing::Missing;
 use crate::bulk::outcome::{conclude, save};
 use crate::bulk::reporter::BulkReporter;
 use crate::bulk::settle;
@@ -74,13 +73,13 @@ where
         let total = source.total();
         report.begin_at(operation.totals().affected);
         let mut progress = Progress::new(bulk.terminal(), Some(total), bulk.verb.done);
-        let mut reporter = BulkReporter::new(bulk.terminal(), file, given.then(|| Missing::at(&operation)));
+        let mut reporter = BulkReporter::new(bulk.terminal(), file);
         settle::announce::<O>(bulk, file.is_some());
         loop {
             let driven = drive::run(&bulk.client, &mut operation, &mut progress, &mut reporter);
             let whole = matches!(&driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.verified);
             let next = if whole { source.part(taken) } else { Ok(None) };
-            report.missing = reporter.missing.map(|missing| missing.known());
+            report.missing = given.then(|| operation.totals().missing);
             match next {
                 Ok(Some(ids)) => {
                     let more = ids.len() as u64;

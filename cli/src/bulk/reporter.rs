@@ -2,7 +2,6 @@
 //! nothing further is sent.
 
 use crate::bulk::checkpoint_file::CheckpointFile;
-use crate::bulk::missing::Missing;
 use crate::drive::Handler;
 use crate::output::progress::Progress;
 use crate::output::runs;
@@ -16,8 +15,6 @@ use upstash_dlq_core::wire::{BulkOperation, StartedRun};
 pub(crate) struct BulkReporter<'a> {
     terminal: Terminal,
     file: Option<&'a CheckpointFile>,
-    /// Counts missing ids, if ids were given.
-    pub(crate) missing: Option<Missing>,
     /// Why no further request is sent.
     pub(crate) broken: Option<Broken>,
 }
@@ -30,8 +27,8 @@ pub(crate) enum Broken {
 }
 
 impl<'a> BulkReporter<'a> {
-    pub(crate) fn new(terminal: Terminal, file: Option<&'a CheckpointFile>, missing: Option<Missing>) -> Self {
-        Self { terminal, file, missing, broken: None }
+    pub(crate) fn new(terminal: Terminal, file: Option<&'a CheckpointFile>) -> Self {
+        Self { terminal, file, broken: None }
     }
 
     fn unless_broken(&self) -> ControlFlow<()> {
@@ -59,7 +56,6 @@ impl<O: BulkOperation> Handler<Bulk<O>, O::Page> for BulkReporter<'_> {
     }
 
     fn on_page(&mut self, operation: &mut Bulk<O>, page: &O::Page, progress: &mut Progress) -> ControlFlow<()> {
-        self.missing.iter_mut().for_each(|missing| missing.on_page(operation));
         let lines: Vec<String> = page.started().iter().map(|run| self.started_line(run)).collect();
         if !lines.is_empty() {
             let text = lines.join("\n");

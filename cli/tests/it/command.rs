@@ -402,7 +402,7 @@ fn a_disk_that_fills_up_stops_the_deleting() {
     let file = folder.path().join("archive.ndjson");
     let mut delete = Command::new("sh");
     // In units of 512 bytes; the signal that comes with it is ignored, as a full disk sends none.
-    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" delete --all --yes --json --page-size 20 --archive \"$1\"";
+    let script = "trap '' XFSZ; ulimit -f 64; exec \"$0\" delete --all --yes --json --parallel 1 --page-size 20 --archive \"$1\"";
     delete.args(["-c", script, env!("CARGO_BIN_EXE_upstash-dlq")]).arg(&file);
     delete.env("QSTASH_URL", server.url()).env("QSTASH_TOKEN", LOCAL_TOKEN).stdin(Stdio::null());
     let output = delete.output().unwrap();

@@ -83,8 +83,8 @@ fn a_changed_file_is_refused_and_nothing_is_sent() {
     let lines: Vec<String> = server.with_service(|service| service.runs().map(|run| run.dlq_id.clone()).collect());
     std::fs::write(&ids, lines[..800].join("\n")).unwrap();
     let path = |path: &Path| path.to_str().unwrap().to_owned();
-    let by_ids =
-        ["delete", "--ids-from", &path(&ids), "--yes", "--json", "--checkpoint", &path(&file)].map(str::to_owned);
+    let by_ids = ["delete", "--ids-from", &path(&ids), "--yes", "--json", "--parallel=1", "--checkpoint", &path(&file)]
+        .map(str::to_owned);
     let by_label =
         ["delete", "--label", "nightly", "--page-size", "3", "--yes", "--json", "--checkpoint", &path(&file)]
             .map(str::to_owned);

@@ -279,8 +279,17 @@ fn what_was_not_there_is_counted_from_a_checkpoint_on() {
     let lines: String = (0..610).map(|n| format!("id-{n}-{}\nnobody-{n}\n", "x".repeat(100))).collect();
     let path = file(folder.path(), lines);
     let position = folder.path().join("position");
-    let args =
-        ["delete", "--yes", "--json", "--ids-from", path.to_str().unwrap(), "--max-attempts", "1", "--checkpoint"];
+    let args = [
+        "delete",
+        "--yes",
+        "--json",
+        "--parallel=1",
+        "--ids-from",
+        path.to_str().unwrap(),
+        "--max-attempts",
+        "1",
+        "--checkpoint",
+    ];
     let go = || run(&server.url(), &[&args[..], &[position.to_str().unwrap()]].concat());
     // A refusal, after which nothing is unconfirmed.
     let refused = || Some(Fault::TooManyRequests { retry_after_s: None });

@@ -129,6 +129,9 @@ pub(crate) struct BatchLane {
     pub(crate) from: usize,
     pub(crate) to: usize,
     pub(crate) request: SavedRequest,
+    /// Whether an attempt at the request may have been carried out, so that its answer does not tell which ids were missing.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(crate) doubtful: bool,
 }
 
 /// The state of a lane's request, with how many runs it asked for.

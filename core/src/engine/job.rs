@@ -51,6 +51,11 @@ pub(crate) trait Job: Clone + Debug {
         Next::More
     }
 
+    /// How many of the ids that the request named were not in the DLQ, if it was sent once.
+    fn missing(&self, _page: &Self::Page) -> u64 {
+        0
+    }
+
     /// How many runs the page says were deleted, resumed or restarted.
     fn affected(_page: &Self::Page) -> u64 {
         0

@@ -19,6 +19,15 @@ pub struct Totals {
     pub requests: u64,
     /// How often a request was scheduled to be sent again.
     pub retries: u64,
+    /// How many of the given ids were certainly not in the DLQ. Exact if `unconfirmed` is 0, otherwise a lower bound. Zero for
+    /// operations that were given no ids.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub missing: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it so")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Totals {

@@ -293,6 +293,10 @@ impl<P: Plan> Scheduler<P> {
             self.totals.affected = self.totals.affected.saturating_add(P::Job::affected(&page));
         }
         self.limiter.on_page();
+        if !lane.exchange.may_have_changed() {
+            // An earlier attempt may have acted on runs that this one did not find.
+            self.totals.missing = self.totals.missing.saturating_add(lane.job.missing(&page));
+        }
         lane.exchange.begin_next();
         let mut next = lane.job.on_page(&page);
         let page = self.plan.on_page(&mut lane.job, page, &mut next);

@@ -69,6 +69,10 @@ impl<O: BulkOperation> Job for BatchJob<O> {
         Next::Finished
     }
 
+    fn missing(&self, page: &O::Page) -> u64 {
+        (self.range.len() as u64).saturating_sub(page.affected())
+    }
+
     fn affected(page: &O::Page) -> u64 {
         page.affected()
     }

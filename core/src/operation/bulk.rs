@@ -211,7 +211,7 @@ impl<O: BulkOperation> Bulk<O> {
             let in_circles = lane.place.in_circles && starts_runs;
             let job = scheduler.plan.job(lane.window, lane.place);
             let job = job.map_err(|halt| CheckpointError::Damaged(halt.to_string()))?;
-            scheduler.resume_lane(job, left_behind(lane.request));
+            scheduler.resume_lane(job, left_behind(lane.request), false);
             if in_circles {
                 scheduler.halt(Halt::NoProgress);
             }
@@ -241,7 +241,7 @@ impl<O: BulkOperation> Bulk<O> {
         scheduler.plan.done = saved.begun.saturating_sub(open);
         for lane in saved.lanes {
             let job = scheduler.plan.job(lane.from..lane.to);
-            scheduler.resume_lane(job, left_behind(lane.request));
+            scheduler.resume_lane(job, left_behind(lane.request), lane.doubtful);
         }
         Ok(scheduler)
     }
@@ -348,6 +348,7 @@ impl<O: BulkOperation> Bulk<O> {
                         from: lane.job.range.start,
                         to: lane.job.range.end,
                         request: saved_request(lane),
+                        doubtful: lane.exchange.may_have_changed(),
                     })
                     .collect(),
             }),

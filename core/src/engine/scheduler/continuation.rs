@@ -27,10 +27,14 @@ impl<P: Plan> Scheduler<P> {
         }
     }
 
-    /// Opens a lane that another process has left.
-    pub(crate) fn resume_lane(&mut self, job: P::Job, left: LeftBehind) {
+    /// Opens a lane that another process has left. `may_have_changed` is whether an attempt at its request may have been carried
+    /// out.
+    pub(crate) fn resume_lane(&mut self, job: P::Job, left: LeftBehind, may_have_changed: bool) {
         let repeat = job.repeat();
         let at = self.open_lane(job);
+        if let Some(Some(lane)) = self.slots.get_mut(at).filter(|_| may_have_changed) {
+            lane.exchange.on_unknown();
+        }
         let (asked, cause) = match left {
             LeftBehind::Nothing => {
                 self.ready.push_back(at);
