@@ -275,7 +275,7 @@ impl<D: Disk> ArchiveFile<D> {
             return Err(Problem::Moved);
         }
         let now = self.disk.entry(&self.file).map_err(Problem::Unverifiable)?;
-        if now.len == self.len || bug!(ChangedArchiveUnnoticed) { Ok(()) } else { Err(Problem::Changed) }
+        if now.len == self.len + self.written || bug!(ChangedArchiveUnnoticed) { Ok(()) } else { Err(Problem::Changed) }
     }
 }
 

@@ -165,6 +165,12 @@ impl Keeper<'_> {
 }
 
 impl Handler<ArchivedDelete, ArchivePage> for Keeper<'_> {
+    /// While other lanes were busy, somebody may have taken the file away.
+    fn before_send(&mut self, _operation: &ArchivedDelete, _progress: &mut Progress) -> ControlFlow<()> {
+        let untouched = self.file.is_untouched();
+        self.unless_broken(untouched)
+    }
+
     fn on_page(
         &mut self,
         operation: &mut ArchivedDelete,

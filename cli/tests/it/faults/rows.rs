@@ -256,8 +256,6 @@ fn of_files() -> Vec<Row> {
             name: "archive: the disk fills up",
             promise: Promise::Stopped,
             shell: LITTLE_ROOM,
-            // On lanes, the pages that arrive together are stored together, or none of them.
-            args: &["--max-attempts=1", "--parallel=1"],
             meets: has_archive,
             ..ROW
         },
