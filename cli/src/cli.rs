@@ -393,7 +393,7 @@ pub(crate) struct Refinements {
 #[derive(Debug, Args)]
 pub(crate) struct Demo {
     /// Number of failed runs to start with
-    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(10..=1_000_000))]
+    #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) runs: u32,
 }
 

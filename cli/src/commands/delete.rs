@@ -31,9 +31,14 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
         Ok(bulk) => bulk,
         Err(sentence) => return report.wrong_usage(sentence),
     };
+    delete_with(&bulk, args, resolved, report)
+}
+
+/// Deletes what was resolved, and ends the report.
+pub(crate) fn delete_with(bulk: &BulkContext<'_>, args: &Delete, resolved: Resolved, report: Report) -> Report {
     let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
     if args.dry_run {
-        return dry_run::run(&bulk, resolved, parallelism, args.trust_server, report);
+        return dry_run::run(bulk, resolved, parallelism, args.trust_server, report);
     }
     let build = |selection: Selection| {
         // Each shard is a selection of its own: its checkpoint must not be taken for that of another shard.
@@ -50,10 +55,10 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
         Err(sentence) => return report.wrong_usage(sentence),
     };
     match (&args.archive, resolved) {
-        (Some(path), resolved) => archive::run(&bulk, resolved, build, path, parallelism, report),
-        (None, Resolved::Ids(list)) => by_ids::run(&bulk, list, build, parallelism, file.as_ref(), None, report),
+        (Some(path), resolved) => archive::run(bulk, resolved, build, path, parallelism, report),
+        (None, Resolved::Ids(list)) => by_ids::run(bulk, list, build, parallelism, file.as_ref(), None, report),
         (None, Resolved::Matching(selection)) => {
-            by_filter::run(&bulk, build(selection), parallelism, file.as_ref(), None, report)
+            by_filter::run(bulk, build(selection), parallelism, file.as_ref(), None, report)
         }
     }
 }

@@ -4,16 +4,19 @@ use crate::cli::Stats;
 use crate::context::Context;
 use crate::drive::{Parallelism, each_page};
 use crate::exit::{CommandError, ExitStatus};
-use crate::output::causes::{self, Cause, Workflows};
+use crate::output::causes::{Cause, Workflows};
 use crate::output::progress::Progress;
 use crate::output::table::{self, Stream, cell};
 use crate::output::tally::{Count, Field, Histogram, Tally};
-use crate::output::terminal::{bold, json_line, print_line};
+use crate::output::terminal::{Terminal, bold, json_line, print_line};
 use crate::output::text::thousands;
 use crate::output::time;
 use serde::Serialize;
 use std::ops::ControlFlow;
-use upstash_dlq_core::{DlqMessage, UnixMillis};
+use upstash_dlq_core::selection::Refinement;
+use upstash_dlq_core::wire::List;
+use upstash_dlq_core::{DlqMessage, RetryPolicy, UnixMillis};
+use upstash_dlq_ureq::Client;
 
 /// How many values of a field are shown.
 const TOP: usize = 10;
@@ -28,15 +31,7 @@ pub(crate) fn run(context: &Context<'_>, args: &Stats) -> Result<ExitStatus, Com
     let refinement = args.refinements.build().map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
     let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
-    let mut progress = Progress::new(terminal, None, "counted");
-    let mut tally = Tally::default();
-    let (_, result) = each_page(&client, list, context.policy(), parallelism, terminal, &mut progress, |page| {
-        let meets = |message: &&DlqMessage| refinement.as_ref().is_none_or(|refinement| refinement.matches(message));
-        page.messages.iter().filter(meets).for_each(|message| tally.add(message));
-        ControlFlow::Continue(())
-    });
-    progress.finish();
-    result.map_err(|stopped| stopped.into_error(client.endpoint()))?;
+    let tally = count(&client, list, refinement.as_ref(), context.policy(), parallelism, terminal)?;
     if tally.total == 0 && refinement.is_some() {
         terminal.note("no failed runs match");
     }
@@ -46,6 +41,27 @@ pub(crate) fn run(context: &Context<'_>, args: &Stats) -> Result<ExitStatus, Com
         print_line(&as_text(tally, table::width(Stream::Output), terminal.colours_results()).join("\n"))?;
     }
     Ok(ExitStatus::Success)
+}
+
+/// Counts every run that is listed and meets the refinement.
+pub(crate) fn count(
+    client: &Client,
+    list: List,
+    refinement: Option<&Refinement>,
+    policy: RetryPolicy,
+    parallelism: Parallelism,
+    terminal: Terminal,
+) -> Result<Tally, CommandError> {
+    let mut progress = Progress::new(terminal, None, "counted");
+    let mut tally = Tally::default();
+    let (_, result) = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
+        let meets = |message: &&DlqMessage| refinement.is_none_or(|refinement| refinement.matches(message));
+        page.messages.iter().filter(meets).for_each(|message| tally.add(message));
+        ControlFlow::Continue(())
+    });
+    progress.finish();
+    result.map_err(|stopped| stopped.into_error(client.endpoint()))?;
+    Ok(tally)
 }
 
 #[derive(Serialize)]
@@ -103,11 +119,15 @@ fn as_json(tally: Tally) -> String {
     serde_json::to_string(&json).unwrap_or_default()
 }
 
+/// `3 failed runs`
+pub(crate) fn failed_runs(total: u64) -> String {
+    format!("{} failed {}", thousands(total), if total == 1 { "run" } else { "runs" })
+}
+
 fn as_text(tally: Tally, width: Option<usize>, colour: bool) -> Vec<String> {
     let title = |text: String| if colour { bold(&text) } else { text };
     let width = width.unwrap_or(100).max(40);
-    let mut lines =
-        vec![format!("{} failed {}", thousands(tally.total), if tally.total == 1 { "run" } else { "runs" })];
+    let mut lines = vec![failed_runs(tally.total)];
     if tally.total == 0 {
         return lines;
     }
@@ -124,7 +144,8 @@ fn as_text(tally: Tally, width: Option<usize>, colour: bool) -> Vec<String> {
     }
     lines.push(String::new());
     lines.push(title("By error".to_owned()));
-    lines.extend(cause_lines(tally.causes, tally.total, width));
+    let (causes, others) = tally.causes.sorted();
+    lines.extend(cause_lines(&causes, others, tally.total, TOP, width));
     lines.push(String::new());
     let mut histogram = histogram_lines(tally.time.at_most(ROWS), width).into_iter();
     lines.extend(histogram.next().map(title));
@@ -153,20 +174,19 @@ fn line(count: u64, text: &str, width: usize) -> String {
     format!("  {:>11}  {}", thousands(count), cell(text, width - INDENT))
 }
 
-/// Three lines for each cause: how often, how much and when; the error; where.
-fn cause_lines(causes: causes::Causes, total: u64, width: usize) -> Vec<String> {
-    let (causes, others) = causes.sorted();
+/// Three lines for each of the first `top` causes: how often, how much and when; the error; where. A line for the `others`.
+pub(crate) fn cause_lines(causes: &[Cause], others: u64, total: u64, top: usize, width: usize) -> Vec<String> {
     let below = |text: &str| format!("{:INDENT$}{}", "", cell(text, width - INDENT));
     let mut lines = Vec::new();
-    for cause in causes.iter().take(TOP) {
+    for cause in causes.iter().take(top) {
         let text = format!("{:>6}  {}{}", share(cause.runs, total), cause.signature, seen(cause));
         lines.push(line(cause.runs, &text, width));
         lines.push(below(if cause.example.is_empty() { "(no text)" } else { &cause.example }));
         lines.extend(hit(&cause.workflows).map(|text| below(&text)));
     }
-    let rest = others + causes.iter().skip(TOP).map(|cause| cause.runs).sum::<u64>();
+    let rest = others + causes.iter().skip(top).map(|cause| cause.runs).sum::<u64>();
     if rest > 0 {
-        let more = causes.len().saturating_sub(TOP) as u64;
+        let more = causes.len().saturating_sub(top) as u64;
         lines.push(line(rest, &format!("{:>6}  ({} other errors)", share(rest, total), thousands(more)), width));
     }
     lines

@@ -167,6 +167,20 @@ impl Report {
         self.end(Ending::Halted, Exit::Usage, Some(sentence))
     }
 
+    /// How many requests nobody knows the fate of.
+    pub(crate) fn unconfirmed(&self) -> u64 {
+        self.unconfirmed
+    }
+
+    /// The result in a sentence for people, as it is at this moment.
+    pub(crate) fn sentence(&self) -> String {
+        self.summary(self.elapsed())
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.started.elapsed().saturating_sub(self.thought)
+    }
+
     fn status(&self) -> ExitStatus {
         self.exit.status(self.runs.count > 0 || self.unconfirmed > 0)
     }
@@ -188,7 +202,7 @@ impl Report {
     /// Prints the result to standard output, as one object with `--json`. Every bulk command ends here, whatever happened. The
     /// reason of a failure is returned, for `main` to print.
     pub(crate) fn finish(mut self, terminal: Terminal) -> Result<ExitStatus, CommandError> {
-        let elapsed = self.started.elapsed().saturating_sub(self.thought);
+        let elapsed = self.elapsed();
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let printed = if terminal.json() {
             print_line(&serde_json::to_string(&self).unwrap_or_else(|_| "{}".into()))

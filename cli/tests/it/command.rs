@@ -314,14 +314,7 @@ fn the_emulator_says_where_it_listens_first() {
 }
 
 #[test]
-fn the_demo_deletes_everything_and_help_and_completions_work() {
-    let output = run("", &["demo", "--runs", "200"]);
-    let shown = text(&output.stdout);
-    assert!(
-        output.status.success() && shown.trim_end().ends_with("The emulator counted 200 deleted, 0 left."),
-        "{shown}"
-    );
-    assert!(!shown.chars().any(|c| c.is_control() && c != '\n'));
+fn help_and_completions_work() {
     let help = text(&run("", &["delete", "--help"]).stdout);
     for word in ["--ids-from", "--label", "--dry-run", "--checkpoint", "Exit status", "Examples"] {
         assert!(help.contains(word), "{word}");

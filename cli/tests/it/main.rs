@@ -6,6 +6,7 @@ mod command;
 mod common;
 #[cfg(unix)]
 mod compose;
+mod demo;
 mod emulator;
 mod environment;
 mod escapes;
