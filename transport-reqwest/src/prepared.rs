@@ -76,8 +76,8 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     /// Sets how many requests may be in flight at once, all in the caller's task. At most 100,000 are used. The default is
     /// one.
     ///
-    /// An archived delete, a single call, and a resume or restart by filter use one, whatever is set. To start runs on many
-    /// lanes, list them first and give their ids.
+    /// A single call, and a resume or restart by filter use one, whatever is set. To start runs on many lanes, list them first and
+    /// give their ids.
     pub fn lanes(self, lanes: usize) -> Self {
         let now = self.client.now();
         self.set(|setup| setup.lanes(lanes, now))
@@ -273,8 +273,8 @@ impl<'a> Prepared<'a, BulkBuilder<Delete>> {
     /// Deletes only runs that the store has kept first. If the store fails, nothing is deleted after it, and the outcome has
     /// halted with [`Halt::StoreFailed`]. A blocking store is wrapped in [`Blocking`](crate::Blocking).
     ///
-    /// An archived delete has one lane and no checkpoint: to continue, run it again with the same archive. Set `max`, `page_size`,
-    /// `verify` and `trust_server` before this, and `observe` after it, because it observes another operation.
+    /// An archived delete has no checkpoint: to continue, run it again with the same archive. Set `max`, `page_size`, `verify` and
+    /// `trust_server` before this, and `observe` after it, because it observes another operation.
     pub fn archive(self, store: impl AsyncArchiveStore + 'a) -> Prepared<'a, ArchivedDeleteBuilder> {
         let setup = self.setup.archived(self.observer.is_some(), self.storage.is_some());
         let storage: BoxStorage<'a, _> = Box::new(Archive::new(store));

@@ -61,8 +61,8 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     /// Sets how many requests may be in flight at once, each in a thread of its own. At most 100,000 are used. The default is
     /// one.
     ///
-    /// An archived delete, a single call, and a resume or restart by filter use one, whatever is set. To start runs on many
-    /// lanes, list them first and give their ids.
+    /// A single call, and a resume or restart by filter use one, whatever is set. To start runs on many lanes, list them first and
+    /// give their ids.
     pub fn lanes(self, lanes: usize) -> Self {
         let now = self.client.now();
         self.set(|setup| setup.lanes(lanes, now))
@@ -208,8 +208,8 @@ impl<'a> Prepared<'a, BulkBuilder<Delete>> {
     /// Deletes only runs that the store has kept first. If the store fails, nothing is deleted after it, and the outcome has
     /// halted with [`Halt::StoreFailed`].
     ///
-    /// An archived delete has one lane and no checkpoint: to continue, run it again with the same archive. Set `max`, `page_size`,
-    /// `verify` and `trust_server` before this, and `observe` after it, because it observes another operation.
+    /// An archived delete has no checkpoint: to continue, run it again with the same archive. Set `max`, `page_size`, `verify` and
+    /// `trust_server` before this, and `observe` after it, because it observes another operation.
     pub fn archive(self, store: impl ArchiveStore + Send + 'a) -> Prepared<'a, ArchivedDeleteBuilder> {
         let Hooks { observer, is_stopped, storage, .. } = self.hooks;
         let setup = self.setup.archived(observer.is_some(), storage.is_some());
