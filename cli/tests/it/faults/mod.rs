@@ -107,7 +107,10 @@ fn scene(row: &'static Row, operation: &'static Operation, at: usize) -> Scene {
 
 /// The command as this row wants it.
 fn begin(row: &Row, scene: &Scene, place: Option<&Place>) -> Command {
-    let args: Vec<String> = scene.args().into_iter().chain(row.args.iter().map(|arg| (*arg).to_owned())).collect();
+    let mut args: Vec<String> = scene.args().into_iter().chain(row.args.iter().map(|arg| (*arg).to_owned())).collect();
+    if row.on_one_lane && scene.operation.effect == Effect::Deletes {
+        args.push("--parallel=1".to_owned());
+    }
     let url = place.map_or_else(|| scene.world.url(), |place| place.url.clone());
     let mut command = command_of(&url, &args);
     if !row.shell.is_empty() {

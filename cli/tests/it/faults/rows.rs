@@ -57,6 +57,8 @@ pub(super) struct Row {
     pub(super) promise: Promise,
     pub(super) strike: Strike,
     pub(super) args: &'static [&'static str],
+    /// Whether a delete has one lane: what others have on their way would be sent, or told, now and then.
+    pub(super) on_one_lane: bool,
     /// What a shell does before it becomes the command.
     pub(super) shell: &'static str,
     pub(super) meets: fn(&Operation) -> bool,
@@ -74,6 +76,7 @@ const ROW: Row = Row {
     promise: Promise::Unknown,
     strike: Strike::Nothing,
     args: ONCE,
+    on_one_lane: false,
     shell: "",
     meets: |_| true,
     prepare: |_| None,
@@ -138,6 +141,11 @@ fn has_archive(operation: &Operation) -> bool {
     operation.has("ARCHIVE") && operation.meets == "DELETE"
 }
 
+/// What is given by ids is stored a hundred at a time, and these are then deleted with several requests.
+fn archives_pages(operation: &Operation) -> bool {
+    has_archive(operation) && !operation.has("IDS")
+}
+
 fn has_position(operation: &Operation) -> bool {
     operation.has("POSITION")
 }
@@ -162,10 +170,17 @@ fn of_servers() -> Vec<Row> {
             strike: Strike::Break(IDLE),
             ..ROW
         },
-        Row { name: "the server ends midway, once", strike: restarts(), meets: |one| !has_lanes(one), ..ROW },
+        Row {
+            name: "the server ends midway, once",
+            strike: restarts(),
+            on_one_lane: true,
+            meets: |one| !has_lanes(one),
+            ..ROW
+        },
         Row {
             name: "the server ends midway, and nobody listens",
             strike: restarts(),
+            on_one_lane: true,
             args: &["--max-attempts=2"],
             meets: deletes_or_reads,
             ..ROW
@@ -174,6 +189,7 @@ fn of_servers() -> Vec<Row> {
             name: "the server restarts midway",
             promise: Promise::Complete,
             strike: carried_out(|world, _, _| world.restart()),
+            on_one_lane: true,
             args: &["--max-attempts=2"],
             meets: deletes_or_reads,
             ..ROW
@@ -181,6 +197,7 @@ fn of_servers() -> Vec<Row> {
         Row {
             name: "the server restarts midway (starts are not repeated)",
             strike: carried_out(|world, _, _| world.restart()),
+            on_one_lane: true,
             args: &["--max-attempts=2"],
             meets: |operation| operation.effect == Effect::Starts && !has_lanes(operation),
             ..ROW
@@ -240,7 +257,8 @@ fn of_files() -> Vec<Row> {
         name,
         promise: Promise::Stopped,
         strike: Strike::Act(act),
-        meets: has_archive,
+        on_one_lane: true,
+        meets: archives_pages,
         goes_on: false,
         ..ROW
     };
@@ -256,7 +274,8 @@ fn of_files() -> Vec<Row> {
             name: "archive: the disk fills up",
             promise: Promise::Stopped,
             shell: LITTLE_ROOM,
-            meets: has_archive,
+            on_one_lane: true,
+            meets: archives_pages,
             ..ROW
         },
         Row {
@@ -295,6 +314,7 @@ fn of_files() -> Vec<Row> {
         Row {
             name: "checkpoint: unlinked midway",
             promise: Promise::Complete,
+            on_one_lane: true,
             strike: Strike::Act(|blow| fs::remove_file(blow.position).unwrap()),
             meets: has_position,
             ..ROW
@@ -302,6 +322,7 @@ fn of_files() -> Vec<Row> {
         Row {
             name: "checkpoint: its lock unlinked midway",
             promise: Promise::Stopped,
+            on_one_lane: true,
             strike: Strike::Act(|blow| fs::remove_file(beside(blow.position, ".lock")).unwrap()),
             meets: |operation| has_position(operation) && is_long(operation) && !has_lanes(operation),
             goes_on: false,
@@ -310,6 +331,7 @@ fn of_files() -> Vec<Row> {
         Row {
             name: "checkpoint: a folder in its place midway",
             promise: Promise::Stopped,
+            on_one_lane: true,
             strike: Strike::Act(|blow| {
                 fs::remove_file(blow.position).unwrap();
                 fs::create_dir(blow.position).unwrap();
