@@ -1,7 +1,7 @@
 //! SIGKILL at any moment, for each operation that goes on: whatever was lost with the process, the next one goes on from its
 //! files, and all promises hold after each death and at the end.
 //!
-//! Fifty kills for each; `DLQ_KILLS=500` makes it five hundred. `--nocapture` shows what they hit.
+//! Fifty kills for most; `DLQ_KILLS=500` makes it five hundred for each. `--nocapture` shows what they hit.
 #![cfg(unix)]
 
 use http::Request;
@@ -17,7 +17,6 @@ use crate::operations::{OPERATIONS, Operation};
 use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt};
 use crate::world::Moment;
 
-const KILLS: u32 = 50;
 /// How many deaths a service sees, before the command comes to its end there. The next ones see another.
 const EACH: u32 = 10;
 /// How many services at a time: their commands wait for each response.
@@ -139,7 +138,7 @@ fn die(operation: &'static Operation, seed: u32, hits: &Arc<Mutex<Hits>>) -> u32
 
 fn survives(name: &str) {
     let operation = OPERATIONS.iter().find(|operation| operation.name == name).unwrap();
-    let kills = std::env::var("DLQ_KILLS").map_or(KILLS, |kills| kills.parse().unwrap());
+    let kills = std::env::var("DLQ_KILLS").map_or(operation.kills, |kills| kills.parse().unwrap());
     let (hits, start) = (Arc::default(), Instant::now());
     let seeds: Vec<u32> = (0..kills.div_ceil(EACH)).collect();
     let at_once = |seeds: &[u32]| -> u32 {
@@ -177,7 +176,9 @@ macro_rules! killed {
 killed! {
     delete_by_filter: "delete by filter",
     delete_by_ids: "delete by ids",
+    delete_by_a_refinement: "delete by a refinement",
     archived_delete: "archived delete",
+    archived_delete_of_ids: "archived delete of ids",
     resume_by_filter: "resume by filter",
     restart_on_lanes: "restart on lanes",
     resume_by_ids: "resume by ids",

@@ -21,11 +21,18 @@ pub(crate) struct Operation {
     /// Whether runs that were started stay in the DLQ: what names them must not start them again. What follows a cursor
     /// starts over where a response was lost, and relies on their leaving.
     pub(crate) started_runs_stay: bool,
+    /// How many characters are added to each id. A request takes as many ids as fit into 8,000: of long ones few.
+    pub(crate) id_padding: usize,
+    /// How often it is killed by default.
+    pub(crate) kills: u32,
     /// How many matching runs last for ten kills; none for what is not killed.
     pub(crate) for_ten_kills: usize,
 }
 
 pub(crate) const LABEL: &str = "nightly";
+
+/// What carries the label failed with this status, and nothing else did.
+pub(crate) const STATUS: u16 = 418;
 
 const DELETE: Operation = Operation {
     name: "delete by filter",
@@ -34,6 +41,8 @@ const DELETE: Operation = Operation {
     meets: "DELETE",
     asks: 10,
     started_runs_stay: false,
+    id_padding: 0,
+    kills: 50,
     for_ten_kills: 1_300,
 };
 
@@ -51,6 +60,8 @@ const RESUME: Operation = Operation {
     meets: "POST",
     asks: 50,
     started_runs_stay: false,
+    id_padding: 0,
+    kills: 50,
     for_ten_kills: 2_000,
 };
 
@@ -61,6 +72,8 @@ const LIST: Operation = Operation {
     meets: "GET",
     asks: 0,
     started_runs_stay: false,
+    id_padding: 0,
+    kills: 50,
     for_ten_kills: 0,
 };
 
@@ -71,11 +84,33 @@ pub(crate) const OPERATIONS: &[Operation] = &[
         args: &["delete", "--ids-from=IDS", "--yes", "--json", "--checkpoint=POSITION"],
         // As many as fit into a URL.
         asks: 100,
+        id_padding: 100,
         for_ten_kills: 1_900,
+        ..DELETE
+    },
+    Operation {
+        name: "delete by a refinement",
+        args: &["delete", "--status=418", "--yes", "--json", "--page-size=50", "--checkpoint=POSITION"],
+        // As many as fit into a URL.
+        asks: 8,
+        id_padding: 900,
+        // It lists everything again after each death.
+        kills: 20,
+        for_ten_kills: 800,
         ..DELETE
     },
     ARCHIVED,
     Operation { name: "archived delete (listing)", meets: "GET", for_ten_kills: 0, ..ARCHIVED },
+    Operation {
+        name: "archived delete of ids",
+        args: &["delete", "--ids-from=IDS", "--yes", "--json", "--archive=ARCHIVE"],
+        asks: 8,
+        id_padding: 900,
+        // It fetches each run by itself, and asks again for what is gone after each death.
+        kills: 10,
+        for_ten_kills: 800,
+        ..ARCHIVED
+    },
     RESUME,
     Operation {
         name: "restart on lanes",

@@ -1,7 +1,7 @@
 //! One operation of the command against the service's model: what it may do, what it did, and how it goes on to its end.
 
 use crate::common::{command, text};
-use crate::operations::{Effect, LABEL, Operation};
+use crate::operations::{Effect, LABEL, Operation, STATUS};
 use crate::world::{Break, Moment, World};
 use http::Request;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -82,13 +82,14 @@ impl Scene {
         let config = Config { started_runs_stay: operation.started_runs_stay, ..Config::default() };
         let mut service = Service::new(config);
         let runs = sample::runs(4 * matching, 5, crate::world::NOW);
-        let (acted_on, others): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(acts_on);
-        // A request of a delete takes as many ids as fit into a URL: of long ones few.
-        let long = |run: Run| Run { dlq_id: format!("{}-{}", run.dlq_id, "0".repeat(100)), ..run };
-        let runs = acted_on.into_iter().take(matching).chain(others.into_iter().take(matching));
-        service.extend(
-            runs.map(|run| if operation.has("IDS") && operation.effect == Effect::Deletes { long(run) } else { run }),
-        );
+        let (mut acted_on, others): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(acts_on);
+        assert!(others.iter().all(|run| run.response_status != STATUS));
+        acted_on.iter_mut().for_each(|run| run.response_status = STATUS);
+        let pad = |run: Run| match operation.id_padding {
+            0 => run,
+            padding => Run { dlq_id: format!("{}-{}", run.dlq_id, "0".repeat(padding)), ..run },
+        };
+        service.extend(acted_on.into_iter().take(matching).chain(others.into_iter().take(matching)).map(pad));
         let archived = operation.has("ARCHIVE");
         let messages = service.runs().filter(|run| archived && acts_on(run));
         let sent = messages.map(|run| (run.dlq_id.clone(), Run::to_json(run))).collect();
