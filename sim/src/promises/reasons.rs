@@ -1,0 +1,74 @@
+//! What halts have a reason, and when nothing goes wrong at all.
+
+use crate::network::TIMEOUT_MS;
+use crate::promises::History;
+use crate::promises::harm::is_left_open;
+use crate::schedule::{Asks, Driving, Fate, Item, Property, Target};
+use crate::world::OTHER_TOKEN;
+use upstash_dlq_core::Halt;
+use upstash_dlq_emulator::LOCAL_TOKEN;
+
+impl History<'_> {
+    pub(super) fn groundless(&self, halt: &Halt) -> Option<String> {
+        let told = halt.to_string();
+        if told.contains(LOCAL_TOKEN) || told.contains(OTHER_TOKEN) {
+            return Some("it tells the token".into());
+        }
+        let has_stepped = self.schedule.items.iter().any(|item| matches!(item, Item::ClockStep { .. }));
+        match halt {
+            // An earlier clock cannot have resolved a later time.
+            Halt::InvalidSetting { .. } if has_stepped => None,
+            // A response that is no message, in the place of one.
+            Halt::UnusableMessage if self.server_lies() || self.fates().any(|fate| fate == Fate::NoCount) => None,
+            Halt::InvalidSetting { .. } | Halt::Unbuildable(_) | Halt::UnusableMessage => Some(format!("{halt:?}")),
+            Halt::Mismatch { field, .. } if !self.may_mismatch(field) => Some(format!("{halt:?}")),
+            Halt::DatesIgnored if !self.listings_ignore("fromDate") && !self.listings_ignore("toDate") => {
+                Some(format!("{halt:?}"))
+            }
+            // A server that says it deleted, and did not, still lists.
+            Halt::StillListed
+                if !self.schedule.has(|property| matches!(property, Property::ListingLag(_)))
+                    && !self.server_lies() =>
+            {
+                Some(format!("{halt:?}"))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether the service ignores this part of a listing's query.
+    fn listings_ignore(&self, name: &str) -> bool {
+        self.schedule.has(|property| match property {
+            Property::ListingIgnoresDates => matches!(name, "fromDate" | "toDate"),
+            Property::ListingIgnoresTo => name == "toDate",
+            Property::ListingIgnoresLabels => name == "label",
+            Property::Ignores(Asks::Listing, ignored) => name == ignored,
+            _ => false,
+        })
+    }
+
+    /// Whether a run may be listed that does not match this field.
+    fn may_mismatch(&self, field: &str) -> bool {
+        // A run between two dates has one time that meets both. If none does, the first date is named.
+        let is_by_both = field == "fromDate" && matches!(self.schedule.target(), Target::Between { .. });
+        self.listings_ignore(field) || (is_by_both && self.listings_ignore("toDate"))
+    }
+
+    /// Nothing goes wrong at all, so the work has to be completed.
+    pub(super) fn is_harmless(&self) -> bool {
+        let work = self.schedule.work();
+        // A service refuses to start runs if one of them is not there.
+        let starts_absent = work.starts() && self.names_absent();
+        let is_harmless = |item: &Item| match item {
+            Item::Fate(_, Fate::Slow(ms)) => *ms < TIMEOUT_MS,
+            Item::Fate(..) | Item::Disk(..) | Item::LookFails(_) | Item::Kill { .. } | Item::PowerLoss { .. } => false,
+            Item::Stop { .. } | Item::ClockStep { .. } | Item::SecondProcess { .. } => false,
+            Item::ArchiveRemoved { .. } | Item::Meddles(..) => false,
+            Item::OtherDeletes { .. } => !work.starts(),
+            Item::Driving(driving) => *driving == Driving::Run,
+            Item::Service(property) => is_left_open(*property),
+            _ => true,
+        };
+        !starts_absent && self.schedule.items.iter().all(is_harmless)
+    }
+}
