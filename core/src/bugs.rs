@@ -187,5 +187,35 @@ mod list {
         LockLossUnnoticed,
         /// A change of the archive is not noticed.
         ChangedArchiveUnnoticed,
+        /// What was written before the last write does not count as written.
+        EarlierWriteForgotten,
+        /// An observer is not asked before an operation waits.
+        BeforeWaitSkipped,
+        /// A run that is listed again is chosen again.
+        AskedNotRemembered,
+        /// A batch that was given up is acted on.
+        GivenUpActedOn,
+        /// Runs that are chosen do not count against the maximum.
+        MaximumNotReserved,
+        /// A pass that was cut short counts as one that has seen everything.
+        CutShortTakenAsClean,
+        /// A resume by a refinement starts although its listing was cut short.
+        CutShortStarted,
+        /// A resume by a refinement starts while it still lists.
+        StartedWhileListing,
+        /// A checkpoint of a delete by a refinement brings back the whole maximum.
+        RefinedBudgetRefilled,
+        /// A checkpoint counts runs against the maximum that were chosen and are in no request yet.
+        UnsentCountedAsSpent,
+        /// A delete by a refinement takes a maximum that was spent by lost requests for one that was reached.
+        LostTakenAsReached,
+        /// A page that is too large is left out.
+        TooLargeSkipped,
+        /// A smaller page begins at the start of the listing.
+        SmallerPageWithoutCursor,
+        /// A listing that starts again hands over its runs again.
+        RestartedHandedOverAgain,
+        /// A request whose response is too large counts as not sent.
+        TooLargeTakenAsNotSent,
     }
 }

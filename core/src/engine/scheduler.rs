@@ -315,6 +315,9 @@ impl<P: Plan> Scheduler<P> {
         let class = match failure.delivery {
             Delivery::NotSent if bug!(NotSentTakenAsUnknown) => RetryClass::Unknown { wait: None },
             Delivery::NotSent => RetryClass::NotDone { wait: None },
+            Delivery::Unknown if bug!(TooLargeTakenAsNotSent) && failure.larger_than.is_some() => {
+                RetryClass::NotDone { wait: None }
+            }
             Delivery::Unknown if bug!(UnknownTakenAsNotSent) => RetryClass::NotDone { wait: None },
             Delivery::Unknown => {
                 add_one(&mut self.totals.requests);
@@ -335,6 +338,10 @@ impl<P: Plan> Scheduler<P> {
         let lane = self.slots.get_mut(id.lane).and_then(Option::as_mut)?;
         if lane.job.repeat() != Repeat::Reads {
             return None;
+        }
+        if bug!(TooLargeSkipped) {
+            self.close_lane(id.lane);
+            return Some(Event::Retry(Retried { cause: Cause::Transport(failure.clone()), after: Duration::ZERO }));
         }
         if lane.job.on_too_large(bound) {
             lane.exchange.reset_attempts();

@@ -5,6 +5,7 @@
 //! too large, starts its window again with the smaller count. It does so once for each smaller count, so a few times at most, and
 //! only if it still knows every run that it has handed over.
 
+use crate::bugs::bug;
 use crate::engine::cycle::CycleDetector;
 use crate::engine::halt::Halt;
 use crate::engine::job::{Job, Next, Repeat};
@@ -121,7 +122,7 @@ impl ListJob {
     /// Takes out of a page what was handed over before the window started again, and remembers the rest.
     pub(crate) fn hand_over(&mut self, page: &mut ListPage) {
         let hash = |message: &DlqMessage| message.dlq_id().map(|id| hash_of(id.as_str()));
-        if self.is_restarted {
+        if self.is_restarted && !bug!(RestartedHandedOverAgain) {
             page.messages.retain(|message| hash(message).is_none_or(|id| !self.handed_over.contains(&id)));
         }
         if !self.knows_all {
@@ -202,6 +203,9 @@ impl Job for ListJob {
 
     fn on_too_large(&mut self, bound: u64) -> bool {
         self.is_too_large = true;
+        if bug!(SmallerPageWithoutCursor) {
+            self.list.cursor.clone_from(&self.start);
+        }
         self.size.shrink(bound)
     }
 

@@ -178,8 +178,10 @@ impl<O: BulkOperation> Bulk<O> {
                 return Err(CheckpointError::NotResumable);
             }
             (Progress::Refined(RefinedProgress { left }), Selection::Refined(_)) => {
+                let whole = config.max.map(core::num::NonZeroU64::get);
+                let left = if bug!(RefinedBudgetRefilled) { whole } else { left };
                 let mut scheduler = Self::chosen(&config);
-                scheduler.plan.resume(left);
+                scheduler.plan.resume(left, totals.unconfirmed > 0);
                 scheduler.resume_totals(totals);
                 Kind::Chosen(Box::new(scheduler))
             }

@@ -64,6 +64,8 @@ pub(crate) struct Chosen<O: BulkOperation> {
     asked: BTreeSet<u64>,
     /// What is left of the maximum.
     left: Option<u64>,
+    /// Whether nobody knows what requests of an earlier process did, which count against the maximum.
+    are_any_lost: bool,
     archived: u64,
     absent: u64,
     unchecked: u64,
@@ -128,6 +130,7 @@ impl<O: BulkOperation> Chosen<O> {
             choice: Choice::default(),
             handed_over: HandedOver::new(),
             asked: BTreeSet::new(),
+            are_any_lost: false,
             archived: 0,
             absent: 0,
             unchecked: 0,
@@ -144,14 +147,19 @@ impl<O: BulkOperation> Chosen<O> {
 
     /// What is left of the maximum, with the runs that were chosen and are in no request yet.
     pub(crate) fn left(&self) -> Option<u64> {
-        let unsent = self.choice.len() + self.handed_over.queued();
+        let unsent = if bug!(UnsentCountedAsSpent) { 0 } else { self.choice.len() + self.handed_over.queued() };
         self.left.map(|left| left.saturating_add(unsent as u64))
     }
 
-    /// Begins where an earlier process has left so much of the maximum.
-    pub(crate) fn resume(&mut self, left: Option<u64>) {
+    /// Begins where an earlier process has left so much of the maximum. `are_any_lost` is whether the result of some of its requests
+    /// is unknown.
+    pub(crate) fn resume(&mut self, left: Option<u64>, are_any_lost: bool) {
         self.left = left;
+        self.are_any_lost = are_any_lost;
         self.begin_pass();
+        if let (Some(0), Source::Listing(listing)) = (self.left, &mut self.source) {
+            listing.close();
+        }
     }
 
     fn begin_pass(&mut self) {
@@ -176,6 +184,10 @@ impl<O: BulkOperation> Chosen<O> {
     /// Forgets the batch, which the caller will not store. Its runs are requested again.
     pub(crate) fn not_stored(&mut self, number: u64) -> Result<(), InvalidState> {
         let waiting = self.handed_over.take_waiting(number).ok_or(InvalidState)?;
+        if bug!(GivenUpActedOn) {
+            self.act(number, waiting.ids);
+            return Ok(());
+        }
         for id in &waiting.ids {
             self.asked.remove(&hash_of(id.as_str()));
         }
@@ -219,7 +231,7 @@ impl<O: BulkOperation> Chosen<O> {
     fn on_listed(&mut self, job: &mut ChosenJob<O>, page: ListPage, next: &mut Next) -> Option<Batch> {
         let ChosenJob::List(job) = job else { return None };
         let Source::Listing(listing) = &mut self.source else { return None };
-        let page = listing.on_page(job, page, next);
+        let page = listing.on_page(job, page, next, O::RETRY_SAFE);
         match self.choose(page) {
             Ok(true) => {
                 job.on_progress();
@@ -236,7 +248,8 @@ impl<O: BulkOperation> Chosen<O> {
         }
         // The runs of a page are stored together. What is not stored makes batches of full length.
         let batch = if self.scope.stores { self.hand_over() } else { None };
-        if !self.scope.stores && O::RETRY_SAFE && self.choice.is_full(BATCH) {
+        let acts_meanwhile = O::RETRY_SAFE && self.choice.is_full(BATCH) || bug!(StartedWhileListing);
+        if !self.scope.stores && acts_meanwhile {
             let _ = self.hand_over();
         }
         let (has_room, is_spent) = (self.has_room(), self.left == Some(0));
@@ -259,7 +272,7 @@ impl<O: BulkOperation> Chosen<O> {
         let mut chosen = Vec::with_capacity(page.messages.len());
         for message in page.messages {
             let id = message.dlq_id().ok_or(Halt::UnusableMessage)?;
-            if self.asked.contains(&hash_of(id.as_str())) {
+            if self.asked.contains(&hash_of(id.as_str())) && !bug!(AskedNotRemembered) {
                 is_stale = true;
                 continue;
             }
@@ -274,11 +287,12 @@ impl<O: BulkOperation> Chosen<O> {
         }
         for (message, id, is_unchecked) in chosen {
             // A server may send more than it was asked for, and a run may be on the page twice.
-            if self.left == Some(0) || !self.asked.insert(hash_of(id.as_str())) {
+            let mut is_new = || self.asked.insert(hash_of(id.as_str())) || bug!(AskedNotRemembered);
+            if self.left == Some(0) || !is_new() {
                 continue;
             }
             has_found = true;
-            self.left = self.left.map(|left| left - 1);
+            self.left = self.left.map(|left| left - u64::from(!bug!(MaximumNotReserved)));
             self.unchecked = self.unchecked.saturating_add(u64::from(is_unchecked));
             self.choice.add(self.scope.stores.then_some(message), id, is_unchecked);
         }
@@ -387,7 +401,7 @@ impl<O: BulkOperation> Plan for Chosen<O> {
         }
     }
 
-    fn drained(&mut self, _totals: Totals) -> Drained {
+    fn drained(&mut self, totals: Totals) -> Drained {
         if self.handed_over.are_any_waiting() {
             return Drained::Blocked;
         }
@@ -402,11 +416,15 @@ impl<O: BulkOperation> Plan for Chosen<O> {
             let _ = self.hand_over();
             return Drained::Again;
         }
+        let is_short = self.scope.max.is_some_and(|max| totals.affected < max.get());
+        if self.left == Some(0) && self.are_any_lost && is_short && !bug!(LostTakenAsReached) {
+            return Drained::Halt(Halt::MaximumUnconfirmed);
+        }
         if self.left == Some(0) || !O::RETRY_SAFE {
             // What starts runs makes one pass, because a second one could start the same runs again. So it proves nothing.
             return Drained::Done;
         }
-        if self.has_found || listing.is_cut_short() {
+        if self.has_found || (listing.is_cut_short() && !bug!(CutShortTakenAsClean)) {
             if self.scope.verify {
                 self.begin_pass();
                 return Drained::Again;

@@ -22,6 +22,7 @@ mod listing;
 mod one_lane;
 mod outcomes;
 mod query;
+mod refined;
 mod refinement;
 #[path = "../../../fuzz/src/replay.rs"]
 pub mod replay;

@@ -1,5 +1,6 @@
 //! Where an operation looks for runs: a listing, pass after pass, or the runs of given ids, each fetched by itself.
 
+use crate::bugs::bug;
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
 use crate::engine::lanes::Lanes;
@@ -96,15 +97,21 @@ impl ListingSource {
         if self.is_closed { 0 } else { self.parked.len() + self.windows.queued() }
     }
 
-    /// Takes a page. Returns what of it is of use.
-    pub(super) fn on_page(&mut self, job: &mut ListJob, mut page: ListPage, next: &mut Next) -> ListPage {
+    /// Takes a page. Returns what of it is of use. `may_pass_again` is whether another pass may follow this one.
+    pub(super) fn on_page(
+        &mut self,
+        job: &mut ListJob,
+        mut page: ListPage,
+        next: &mut Next,
+        may_pass_again: bool,
+    ) -> ListPage {
         if self.is_closed {
             page.messages.clear();
             *next = Next::Finished;
             return page;
         }
         page = self.windows.on_page(job, page, next);
-        if *next == Next::Halt(Halt::DatesIgnored) {
+        if *next == Next::Halt(Halt::DatesIgnored) && (may_pass_again || bug!(CutShortStarted)) {
             // What the lanes have found is of use all the same. The next pass has one lane, and looks at the rest.
             *next = Next::Finished;
             self.is_closed = true;

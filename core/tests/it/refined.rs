@@ -1,0 +1,116 @@
+//! Deletes, resumes and restarts by a refinement: what they claim after a crash, and when windows of time cannot be trusted.
+
+use crate::world::{NOW, TOKEN, World, endpoint, lanes, policy, runs_at};
+use http::{Method, Response};
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+use upstash_dlq_core::operation::BulkBuilder;
+use upstash_dlq_core::selection::{Refined, Refinement};
+use upstash_dlq_core::wire::{Delete, Resume};
+use upstash_dlq_core::{
+    BulkDelete, BulkResume, Checkpoint, Halt, Operation, Outcome, Selection, Step, TransportFailure, UnixMillis,
+};
+use upstash_dlq_emulator::{Config, Ignored, Run, Service};
+
+fn failed_with_500() -> Selection {
+    Selection::Refined(Refined::new(None, Refinement::builder().status(500).build().unwrap()))
+}
+
+fn delete(max: u64) -> BulkBuilder<Delete> {
+    BulkDelete::builder(endpoint(), failed_with_500()).max(NonZeroU64::new(max)).retry(policy(), 1)
+}
+
+fn listing(ids: &[&str]) -> String {
+    let messages: Vec<String> = ids.iter().map(|id| format!(r#"{{"dlqId":"{id}","responseStatus":500}}"#)).collect();
+    format!(r#"{{"messages":[{}],"cursor":""}}"#, messages.join(","))
+}
+
+/// Drives a delete up to its first request that deletes. Returns that request's query.
+fn up_to_the_deletion(operation: &mut BulkDelete, ids: &[&str]) -> String {
+    let Step::Send(id, list) = operation.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(list.method(), Method::GET);
+    operation.on_response(id, Response::new(listing(ids).as_bytes())).unwrap();
+    let Step::Send(_, request) = operation.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(request.method(), Method::DELETE);
+    request.uri().query().unwrap().to_owned()
+}
+
+fn go_on(max: u64, earlier: &BulkDelete) -> BulkDelete {
+    delete(max).resume_from(Checkpoint::from_json(earlier.checkpoint().to_json()).unwrap()).unwrap()
+}
+
+fn outcome(operation: &mut BulkDelete) -> Outcome {
+    match operation.poll(Duration::ZERO) {
+        Step::Done(outcome) => outcome,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The process dies with a deletion in flight. Nobody knows whether its runs are gone, so no later process says that the maximum
+/// was reached.
+#[test]
+fn a_maximum_that_lost_requests_have_used_up_is_no_success() {
+    let mut first = delete(2).build();
+    assert_eq!(up_to_the_deletion(&mut first, &["a", "b"]), "dlqIds=a&dlqIds=b");
+    let mut second = go_on(2, &first);
+    for _ in 0..2 {
+        let outcome = outcome(&mut second);
+        assert_eq!(outcome.halted, Some(Halt::MaximumUnconfirmed));
+        assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (0, 1));
+        second = go_on(2, &second);
+    }
+}
+
+/// The same if the last of the maximum is spent after the crash.
+#[test]
+fn what_is_left_of_the_maximum_makes_no_success_of_lost_requests() {
+    let mut first = delete(3).build();
+    assert_eq!(up_to_the_deletion(&mut first, &["a", "b"]), "dlqIds=a&dlqIds=b");
+    let mut second = go_on(3, &first);
+    let Step::Send(id, _) = second.poll(Duration::ZERO) else { panic!() };
+    second.on_response(id, Response::new(listing(&["a", "b", "c"]).as_bytes())).unwrap();
+    let Step::Send(id, request) = second.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(request.uri().query(), Some("dlqIds=a"), "one run is left of the maximum");
+    second.on_response(id, Response::new(&br#"{"deleted":1}"#[..])).unwrap();
+    assert_eq!(outcome(&mut second).halted, Some(Halt::MaximumUnconfirmed));
+}
+
+/// A deletion that was lost and then confirmed leaves nothing unknown, in one process and over several.
+#[test]
+fn a_maximum_that_was_reached_is_a_success() {
+    let mut first = delete(1).build();
+    let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+    first.on_response(id, Response::new(listing(&["a"]).as_bytes())).unwrap();
+    let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+    first.on_failure(id, TransportFailure::unknown("reset")).unwrap();
+    let Step::WaitUntil(at) = first.poll(Duration::ZERO) else { panic!() };
+    let Step::Send(id, _) = first.poll(at) else { panic!() };
+    first.on_response(id, Response::new(&br#"{"deleted":0}"#[..])).unwrap();
+    let Step::Done(outcome) = first.poll(at) else { panic!() };
+    assert_eq!(outcome.halted, None);
+}
+
+/// What starts runs passes once over everything. If the server begins to ignore dates, the rest is not known, so none is started.
+#[test]
+fn a_listing_that_is_cut_short_starts_nothing() {
+    for (name, newest_first) in [("fromDate", true), ("toDate", false)] {
+        let config = Config { newest_first, ..Config::default() };
+        let build = |config| Service::new(Config { token: TOKEN.into(), ..config });
+        let mut service = build(config.clone());
+        let runs = runs_at((0..2_000).map(|n| NOW - n * 3_000_000));
+        runs.into_iter().for_each(|run| service.insert(Run { response_status: 500, ..run }));
+        let mut world = World::new(service, 7);
+        let resume: BulkBuilder<Resume> = BulkResume::builder(endpoint(), failed_with_500());
+        let resume = resume.page_size(NonZeroU32::new(10).unwrap()).retry(policy(), 1);
+        let mut operation = resume.lanes(lanes(4), UnixMillis::new(NOW)).build();
+        // Until windows are listed to their ends.
+        assert!(world.run(&mut operation, 150, |_, _| {}).is_none());
+        let ignored = vec![Ignored { method: None, name }];
+        let mut forgetful = build(Config { ignored, ..config });
+        world.service.runs().cloned().for_each(|run| forgetful.insert(run));
+        world.service = forgetful;
+        let outcome: Outcome = world.run(&mut operation, 1_000_000, |_, _| {}).unwrap();
+        assert_eq!(outcome.halted, Some(Halt::DatesIgnored), "{name}");
+        assert_eq!(world.service.started().count(), 0, "{name}");
+    }
+}
