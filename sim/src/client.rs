@@ -8,6 +8,7 @@ mod end;
 mod held;
 mod listing;
 mod person;
+mod refined;
 mod start_listed;
 
 pub(crate) use chain::Chain;

@@ -3,11 +3,11 @@
 use crate::disk::Trouble;
 use crate::population::{FIRST_ARRIVAL, Names, Times};
 use crate::random::Random;
-use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Property, Schedule, Settings, Target};
-use crate::schedule::{Touched, Words, Work};
+use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Property, Refine, Schedule, Settings};
+use crate::schedule::{Target, Touched, Words, Work};
 
 /// Which way of drawing this is. With another one, a seed is another history.
-pub const DRAW: u32 = 3;
+pub const DRAW: u32 = 4;
 
 impl Schedule {
     /// Draws everything from the seed.
@@ -17,8 +17,15 @@ impl Schedule {
         let mut items = Vec::new();
         let work = random.pick(&Work::ALL).unwrap_or(Work::Delete);
         items.push(Item::Work(work));
+        let is_refined =
+            matches!(work, Work::Delete | Work::Archive) && random.chance(25) || work.starts() && random.chance(30);
         // A listing tries windows of time only after a few pages.
-        let many = if work == Work::List { 60 } else { 10 };
+        let many = match work {
+            Work::List => 60,
+            Work::Archive | Work::ResumeListed => 25,
+            _ if is_refined => 40,
+            _ => 10,
+        };
         let runs = match random.below(100) {
             // Several batches of ids, and pages of a hundred.
             0..=1 => random.within(60, 250),
@@ -36,8 +43,11 @@ impl Schedule {
             3 => items.push(Item::Times(Times::Crowded)),
             _ => {}
         }
-        items.push(Item::Target(target(random, work, runs)));
+        items.push(Item::Target(if is_refined { refined(random, work, runs) } else { target(random, work, runs) }));
         items.push(Item::Runs(runs));
+        if random.chance(25) {
+            items.push(Item::Bodies(u16::try_from(random.within(20, 3_000)).unwrap_or(20)));
+        }
         let largest = if runs >= 60 || random.chance(4) { 100 } else { 6 };
         items.push(Item::PageSize(u32::try_from(random.within(1, largest)).unwrap_or(1)));
         if random.chance(60) {
@@ -58,6 +68,9 @@ impl Schedule {
             2 => items.push(Item::Driving(Driving::Slices { ms: random.within(1, 900) })),
             _ => {}
         }
+        if work == Work::Archive && random.chance(50) {
+            items.push(Item::SharesSyncs);
+        }
         if random.chance(10) {
             items.push(Item::Rate(u32::try_from(random.within(1, 20)).unwrap_or(1)));
         }
@@ -72,7 +85,7 @@ impl Schedule {
             items.iter().find_map(|item| if let Item::Target(target) = item { Some(target.clone()) } else { None });
         let mut properties = 0;
         while properties < 2 && random.chance(35) {
-            let property = if work == Work::List && random.chance(50) {
+            let property = if work == Work::List && random.chance(50) || runs > 20 && random.chance(25) {
                 of_listings(random)
             } else {
                 property(random, wanted.as_ref())
@@ -87,6 +100,13 @@ impl Schedule {
             }
             properties += 1;
         }
+        let is_one = matches!(wanted, Some(Target::Refined(_, Refine::One)));
+        if is_refined && runs > 20 && random.chance(if is_one { 60 } else { 20 }) {
+            // Windows of time are listed to their ends only after many requests.
+            let from = u32::try_from(random.within(15, 50)).unwrap_or(15);
+            items.push(Item::Service(Property::ListingLosesDates(from)));
+        }
+        sizes(random, runs, &mut items);
         fates(random, &mut items);
         troubles(random, work, &mut items);
         meddlings(random, work, &mut items);
@@ -139,6 +159,43 @@ fn target(random: &mut Random, work: Work, runs: u32) -> Target {
         }
         _ if matches!(work, Work::List | Work::ResumeListed) => Target::Red,
         _ => ids(random, runs),
+    }
+}
+
+/// What matches a refinement, among everything or among what a filter matches.
+fn refined(random: &mut Random, work: Work, runs: u32) -> Target {
+    let within = match target(random, work, runs) {
+        Target::Ids(_) => Target::Everything,
+        within => within,
+    };
+    let ways = [
+        Refine::Status,
+        Refine::TwoStatuses,
+        Refine::TwoStatuses,
+        Refine::Signature,
+        Refine::TwoSignatures,
+        Refine::Text,
+        Refine::StatusAndText,
+        Refine::One,
+        Refine::One,
+        Refine::Nothing,
+    ];
+    Target::Refined(Box::new(within), random.pick(&ways).unwrap_or(Refine::Status))
+}
+
+/// The client reads only so much of a response. A run that is larger alone cannot be read at all.
+fn sizes(random: &mut Random, runs: u32, items: &mut Vec<Item>) {
+    if !random.chance(18) {
+        return;
+    }
+    let bound = u32::try_from(random.within(700, 6_000)).unwrap_or(700);
+    items.push(Item::Service(Property::LargestBody(bound)));
+    if random.chance(35) {
+        items.push(Item::Service(Property::CountBoundCursors));
+    }
+    if random.chance(15) {
+        let run = u32::try_from(random.below(u64::from(runs) + 1)).unwrap_or(0);
+        items.push(Item::Huge(run, u16::try_from(bound).unwrap_or(u16::MAX)));
     }
 }
 
@@ -204,7 +261,8 @@ fn property(random: &mut Random, target: Option<&Target>) -> Property {
 }
 
 fn of_listings(random: &mut Random) -> Property {
-    match random.below(5) {
+    match random.below(6) {
+        5 => Property::ListingLosesDates(u32::try_from(random.within(8, 40)).unwrap_or(8)),
         4 => Property::Ignores(Asks::Listing, "fromDate"),
         0 => Property::ListingIgnoresDates,
         1 => Property::ListingIgnoresTo,
@@ -263,6 +321,7 @@ fn fate(random: &mut Random) -> Fate {
         15 => Fate::Busy(u32::try_from(random.within(1, 5)).unwrap_or(1)),
         16 => Fate::Status(random.pick(&[500, 502, 503, 504]).unwrap_or(500)),
         17..=18 => Fate::AppliedError(random.pick(&[500, 502, 503, 504]).unwrap_or(502)),
+        19 if random.chance(40) => Fate::TooLarge,
         19 => Fate::Html,
         20 => Fate::NoCount,
         21 => Fate::RepeatCursor,

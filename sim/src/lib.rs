@@ -22,6 +22,7 @@ mod network;
 mod population;
 mod promises;
 mod random;
+mod refinement;
 mod schedule;
 pub mod search;
 mod selection;

@@ -1,5 +1,7 @@
 //! The way between a client and the service: what becomes of each request.
 
+mod sizes;
+
 use crate::disk::Life;
 use crate::random::Random;
 use crate::schedule::{Fate, Property};
@@ -80,7 +82,10 @@ impl Network {
     ) -> Result<Response<Vec<u8>>, TransportFailure> {
         let mut random = Random::new(self.world.schedule.seed.wrapping_mul(31).wrapping_add(number as u64));
         let (there, back) = (random.within(1, 40), random.within(1, 40));
-        let serve = |fault: Option<Fault>| self.with_cursor(request, self.world.serve(number, request, fault, false));
+        let serve = |fault: Option<Fault>| match self.as_understood(number, request) {
+            Ok(bare) => self.with_cursor(request, self.world.serve(number, &bare, fault, false)),
+            Err(refusal) => refusal,
+        };
         let lost = || Err(TransportFailure::from(Delivery::Unknown));
         match fate {
             Some(Fate::NotSent) => {
@@ -148,7 +153,7 @@ impl Network {
                 let kept = body.len() * usize::from(percent) / 100;
                 body.into_iter().take(kept).collect()
             })),
-            _ => Ok(response),
+            _ => self.read(request, fate, response),
         }
     }
 
@@ -185,6 +190,13 @@ impl Network {
                 }
                 _ => None,
             };
+            let other = match self.bond(request) {
+                Some(bond) => other.or(cursor.clone()).map(|other| match other.strip_prefix(&bond) {
+                    Some(_) => other,
+                    None => format!("{bond}{other}"),
+                }),
+                None => other,
+            };
             let Some(other) = other else { return body };
             match cursor {
                 Some(cursor) => text.replace(&field(&cursor), &field(&other)),
@@ -200,7 +212,8 @@ impl Network {
     }
 
     fn arrive_later(&self, number: usize, request: &Request<()>, ms: u64, is_second: bool) {
-        let (world, request) = (Arc::clone(&self.world), request.clone());
+        let Ok(request) = self.as_understood(number, request) else { return };
+        let world = Arc::clone(&self.world);
         tokio::spawn(async move {
             wait(ms).await;
             let _ = world.serve(number, &request, None, is_second);

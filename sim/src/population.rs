@@ -35,11 +35,26 @@ pub(crate) enum Times {
     Crowded,
 }
 
+/// Why a run failed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reason {
+    TypeError,
+    Timeout,
+    /// A proxy's page.
+    Page,
+    /// The response has no body.
+    Silent,
+}
+
 /// How the runs of one history are.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Population {
     pub(crate) names: Names,
     pub(crate) times: Times,
+    /// The bodies that were sent to the steps have fewer bytes than this.
+    pub(crate) bodies: u16,
+    /// A run whose body has so many bytes.
+    pub(crate) huge: Option<(RunIndex, u16)>,
 }
 
 impl Population {
@@ -114,6 +129,39 @@ impl Population {
         if self.names == Names::Odd { format!("key=a+{}&b", run % 2) } else { format!("key-{}", run % 2) }
     }
 
+    /// The status that the step responded with. 0 if it never did.
+    pub(crate) fn status(run: RunIndex) -> u16 {
+        [500, 500, 502, 504, 0].get(run as usize % 5).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn reason(run: RunIndex) -> Reason {
+        match run / 2 % 4 {
+            0 => Reason::TypeError,
+            1 => Reason::Timeout,
+            2 => Reason::Page,
+            _ => Reason::Silent,
+        }
+    }
+
+    /// What the step responded. Numbers in it differ from run to run.
+    fn response_body(run: RunIndex) -> String {
+        match Self::reason(run) {
+            Reason::TypeError => {
+                format!(r#"{{"error":"TypeError","message":"order {run} is not iterable","stack":"at f"}}"#)
+            }
+            Reason::Timeout => format!(r#"{{"error":"Error","message":"no answer after {run} ms"}}"#),
+            Reason::Page => "<html><body><h1>Bad Gateway</h1></body></html>".to_owned(),
+            Reason::Silent => String::new(),
+        }
+    }
+
+    /// How long the body is that was sent to the step, in bytes.
+    fn body_len(self, run: RunIndex) -> usize {
+        let usual = (run * 7_919).checked_rem(self.bodies.into()).unwrap_or(0);
+        let huge = self.huge.filter(|(index, _)| *index == run).map(|(_, len)| u32::from(len));
+        huge.unwrap_or(usual) as usize
+    }
+
     /// Every seventh run has a second label.
     pub(crate) fn labels(self, run: RunIndex) -> Vec<String> {
         let color = if Self::is_red(run) { self.red() } else { self.blue() };
@@ -133,7 +181,10 @@ impl Population {
             failure_function_state: Some(Self::state(index).to_owned()),
             caller_ip: self.caller_ip(index),
             flow_control_key: Some(self.flow_control_key(index)),
+            response_status: Self::status(index),
+            response_body: Self::response_body(index),
             ..Run::default()
         }
+        .with_body_len(self.body_len(index))
     }
 }

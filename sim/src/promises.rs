@@ -64,12 +64,14 @@ pub(crate) fn must_end_well(world: &World, end: Option<End>) -> bool {
     let starts_absent = schedule.work().starts() && (history.is_disturbed() || history.names_absent());
     // A cursor that came again stays a halt for what must not be repeated.
     let in_circles = schedule.work().starts() && history.server_lies();
+    let is_forgotten = schedule.work().starts() && !schedule.has_checkpoint() && world.has_sent_changes();
     is_open
         && history.facts.violations.is_empty()
         && !schedule.has(|property| !is_left_open(property))
         && !schedule.items.iter().any(is_moved)
         && !starts_absent
         && !in_circles
+        && !is_forgotten
 }
 
 /// Whether the operation has no counts: its settings are wrong, or it ended before its store was read.
@@ -118,8 +120,10 @@ impl History<'_> {
     }
 
     fn started_twice(&self, world: &World) -> Option<String> {
-        if self.has(Property::OffsetCursors) && self.has(Property::StartedRunsStay) && self.is_disturbed() {
-            // The pages of such a service overlap when runs come or go, and nobody can see it.
+        let is_listed = self.schedule.is_refined() || self.schedule.work() == Work::ResumeListed;
+        if self.has(Property::OffsetCursors) && self.has(Property::StartedRunsStay) && self.is_disturbed() && !is_listed
+        {
+            // The pages of such a service overlap when runs come or go, and nobody can see it. Who lists first knows each run.
             return None;
         }
         let mut times: BTreeMap<RunIndex, u32> = BTreeMap::new();
@@ -164,7 +168,7 @@ impl History<'_> {
 
     fn beyond_the_maximum(&self, claim: &Claim) -> Option<String> {
         let max = self.schedule.max()?;
-        if !self.schedule.work().has_checkpoint() && self.schedule.work() != Work::Archive {
+        if matches!(self.schedule.work(), Work::List | Work::Get) {
             return None;
         }
         let acted = self.effects_of(claim);
@@ -184,7 +188,7 @@ impl History<'_> {
     fn needless_doubt(&self, claim: &Claim) -> Option<String> {
         let is_unknown = |fate: Fate| match fate {
             Fate::RequestLost | Fate::ResponseLost | Fate::CutShort(_) | Fate::CutUnseen(_) | Fate::Late(_) => true,
-            Fate::AppliedError(_) | Fate::Html | Fate::NoCount => true,
+            Fate::AppliedError(_) | Fate::Html | Fate::NoCount | Fate::TooLarge => true,
             Fate::Slow(ms) => ms > TIMEOUT_MS,
             Fate::Status(status) | Fate::Echo(status) => status >= 500,
             // These are forced, which is looked at below.
@@ -209,6 +213,13 @@ impl History<'_> {
         matches!(self.schedule.target(), Target::Ids(ids) if ids.iter().any(|id| *id >= self.schedule.runs()))
     }
 
+    /// Whether a listing may skip runs because others leave meanwhile.
+    fn skips_runs(&self) -> bool {
+        // Who lists everything before the first run is started sees none leave but by others.
+        let is_listed = self.schedule.is_refined() || self.schedule.work() == Work::ResumeListed;
+        self.has(Property::OffsetCursors) && !self.is_by_ids() && (!is_listed || self.is_disturbed())
+    }
+
     fn is_by_ids(&self) -> bool {
         matches!(self.schedule.target(), Target::Ids(_))
     }
@@ -216,8 +227,8 @@ impl History<'_> {
     /// Complete below the maximum, although runs are left.
     fn short_of_the_maximum(&self, claim: &Claim) -> Option<String> {
         let (max, work) = (self.schedule.max()?, self.schedule.work());
-        let is_trusted = self.is_by_ids() || work != Work::Delete;
-        let skips = self.has(Property::OffsetCursors) && !self.is_by_ids();
+        let is_trusted = self.is_by_ids() || self.schedule.is_refined() || work != Work::Delete;
+        let skips = self.skips_runs();
         if matches!(work, Work::List | Work::Get)
             || self.names_absent()
             || (self.is_by_ids() && work == Work::Archive)
@@ -290,7 +301,7 @@ impl History<'_> {
         let (target, population) = (self.schedule.target(), self.schedule.population());
         // A clock that is behind resolves "until now" to an earlier time.
         let behind = self.schedule.clock_behind() - self.schedule.clock_step().min(0);
-        let until = if target == Target::RedUntilNow { BASE - behind } else { i64::MAX };
+        let until = if target.is_until_now() { BASE - behind } else { i64::MAX };
         let is_wanted = move |index: &RunIndex| {
             *index < FIRST_ARRIVAL && target.wants(population, *index) && population.created_at(*index) <= until
         };
@@ -314,8 +325,7 @@ impl History<'_> {
             }
             Work::Resume | Work::Restart | Work::ResumeListed => {
                 // Such cursors skip runs while runs leave. It is why resume and restart claim nothing.
-                let skips = self.has(Property::OffsetCursors) && !is_by_ids;
-                if skips || self.server_lies() || self.schedule.max().is_some() {
+                if self.skips_runs() || self.server_lies() || self.schedule.max().is_some() {
                     return None;
                 }
                 let mut missing = self.all_along().filter(|index| !self.gone_by_others(*index));
@@ -323,7 +333,9 @@ impl History<'_> {
                 missing.map(|missing| format!("run {missing} was not started"))
             }
             Work::List | Work::Get => {
-                let overlaps = self.has(Property::OffsetCursors) && self.is_disturbed();
+                // Where dates are lost, such a cursor means another place of a longer listing.
+                let loses_dates = self.schedule.has(|property| matches!(property, Property::ListingLosesDates(_)));
+                let overlaps = self.has(Property::OffsetCursors) && (self.is_disturbed() || loses_dates);
                 if overlaps || (self.schedule.work() == Work::Get && self.server_denies()) {
                     return None;
                 }

@@ -30,6 +30,10 @@ pub(crate) enum Item {
     Names(Names),
     /// When the runs failed.
     Times(Times),
+    /// The bodies of the runs have fewer bytes than this.
+    Bodies(u16),
+    /// A run whose body has so many bytes.
+    Huge(RunIndex, u16),
     /// How many runs one request asks for.
     PageSize(u32),
     /// How many requests may be in flight at once.
@@ -50,6 +54,8 @@ pub(crate) enum Item {
     SettlesOne,
     /// How the client drives its operation.
     Driving(Driving),
+    /// Batches of an archive that arrive together share one sync.
+    SharesSyncs,
     /// A property of the service that the contract leaves open, or in which it is broken.
     Service(Property),
     /// What becomes of a request, by its number in the history.
@@ -130,6 +136,26 @@ pub(crate) enum Target {
     Until(RunIndex),
     Having(Field),
     Ids(Vec<RunIndex>),
+    /// Those of the target that failed in a way that the service has no filter for. It is no list of ids.
+    Refined(Box<Target>, Refine),
+}
+
+/// What listed runs are held against, because the service has no filter for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refine {
+    Status,
+    TwoStatuses,
+    /// The signature of the first run's failure.
+    Signature,
+    /// Signatures of two failures.
+    TwoSignatures,
+    /// A text that stands in the errors of one kind.
+    Text,
+    StatusAndText,
+    /// A text that stands in the error of the newest run alone.
+    One,
+    /// What no run has.
+    Nothing,
 }
 
 /// The fields of a filter, besides the dates and the one label.
@@ -222,6 +248,8 @@ pub(crate) enum Property {
     Ignores(Asks, &'static str),
     /// Both dates are ignored by listings.
     ListingIgnoresDates,
+    /// Both dates are ignored by listings from this request on.
+    ListingLosesDates(u32),
     /// `toDate` is ignored by listings.
     ListingIgnoresTo,
     /// Both dates are ignored by deletions.
@@ -230,6 +258,10 @@ pub(crate) enum Property {
     ListingIgnoresLabels,
     /// The size of a page is ignored by listings: it has as many runs as there are.
     ListingIgnoresCount,
+    /// The client reads at most so many bytes of a listing or a message.
+    LargestBody(u32),
+    /// A cursor of a listing is valid only with the count that it was given out for.
+    CountBoundCursors,
     /// So many requests are served in a second.
     RateLimit(u32),
     /// A page after the first one comes with the cursor that it was asked for with.
@@ -269,6 +301,8 @@ pub(crate) enum Fate {
     Echo(u16),
     /// It is carried out, and a proxy's page comes back with a 200.
     Html,
+    /// It is carried out, and the response is larger than the client reads.
+    TooLarge,
     /// It is carried out, and the response has no count.
     NoCount,
     /// It is not carried out, and its own cursor comes back.
@@ -325,7 +359,9 @@ impl Schedule {
     pub(crate) fn population(&self) -> Population {
         let names = self.get(Names::Plain, |item| if let Item::Names(names) = item { Some(*names) } else { None });
         let times = self.get(Times::Even, |item| if let Item::Times(times) = item { Some(*times) } else { None });
-        Population { names, times }
+        let bodies = self.get(1, |item| if let Item::Bodies(bodies) = item { Some(*bodies) } else { None });
+        let huge = self.get(None, |item| if let Item::Huge(run, len) = item { Some(Some((*run, *len))) } else { None });
+        Population { names, times, bodies, huge }
     }
 
     pub(crate) fn runs(&self) -> u32 {
@@ -383,7 +419,23 @@ impl Schedule {
             Words::Settings => work.starts(),
             _ => true,
         };
-        (differs && work.has_checkpoint()).then_some(words)
+        (differs && self.has_checkpoint()).then_some(words)
+    }
+
+    /// Whether the runs are found by a listing, and acted on by their ids.
+    pub(crate) fn is_refined(&self) -> bool {
+        matches!(self.target(), Target::Refined(..))
+    }
+
+    /// Whether a later process can continue what an earlier one has begun. What starts runs by a refinement cannot be continued.
+    pub(crate) fn has_checkpoint(&self) -> bool {
+        let work = self.work();
+        let is_forgotten = matches!(work, Work::Resume | Work::Restart) && self.is_refined();
+        work.has_checkpoint() && !is_forgotten
+    }
+
+    pub(crate) fn shares_syncs(&self) -> bool {
+        self.items.contains(&Item::SharesSyncs)
     }
 
     pub(crate) fn settles_one(&self) -> bool {

@@ -1,9 +1,9 @@
 //! What a client of the simulation acts on: in the library's words, and read naively, as an oracle.
 
 use crate::population::{BASE, Population, RunIndex};
-use crate::schedule::{Field, LONGEST_CLOCK_STEP, Target};
+use crate::schedule::{Field, LONGEST_CLOCK_STEP, Refine, Target};
 use upstash_dlq_core::model::FailureFunctionState;
-use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::selection::{Ids, Refined};
 use upstash_dlq_core::{Filter, Selection, UnixMillis};
 
 impl Field {
@@ -46,6 +46,9 @@ impl Target {
                 Self::Ids(runs.iter().skip(1).copied().chain([last]).collect())
             }
             Self::Everything => Self::Red,
+            // Its filter stays, and what is held against the runs is another.
+            Self::Refined(within, Refine::Status) => Self::Refined(within.clone(), Refine::Text),
+            Self::Refined(within, _) => Self::Refined(within.clone(), Refine::Status),
             _ => Self::Everything,
         }
     }
@@ -55,6 +58,7 @@ impl Target {
         match self {
             Self::Red | Self::RedUntilNow => vec![("label", of.red().to_owned())],
             Self::Having(field) => field.conditions(of),
+            Self::Refined(within, _) => within.conditions(of),
             Self::Everything | Self::Between { .. } | Self::Since(_) | Self::Until(_) | Self::Ids(_) => Vec::new(),
         }
     }
@@ -66,6 +70,7 @@ impl Target {
             Self::Between { oldest, newest } => (Some(of.created_at(*oldest)), Some(of.created_at(*newest))),
             Self::Since(oldest) => (Some(of.created_at(*oldest)), None),
             Self::Until(newest) => (None, Some(of.created_at(*newest))),
+            Self::Refined(within, _) => within.dates(of, now),
             Self::Everything | Self::Red | Self::Having(_) | Self::Ids(_) => (None, None),
         }
     }
@@ -75,6 +80,13 @@ impl Target {
         match self {
             Self::Everything => return Some(Selection::Everything),
             Self::Ids(runs) => return Ids::parse(runs.iter().map(|run| of.id_of(*run))).ok().map(Selection::Ids),
+            Self::Refined(within, refine) => {
+                let filter = match within.selection(of, now)? {
+                    Selection::Filter(filter) => Some(filter),
+                    _ => None,
+                };
+                return Some(Selection::Refined(Refined::new(filter, refine.refinement(of)?)));
+            }
             _ => {}
         }
         let (from, to) = self.dates(of, now);
@@ -102,8 +114,10 @@ impl Target {
 
     /// Whether the run may be acted on if "until now" was resolved at `now`.
     pub(crate) fn wants_at(&self, of: Population, index: RunIndex, now: i64) -> bool {
-        if let Self::Ids(runs) = self {
-            return runs.contains(&index);
+        match self {
+            Self::Ids(runs) => return runs.contains(&index),
+            Self::Refined(within, refine) => return refine.wants(index) && within.wants_at(of, index, now),
+            _ => {}
         }
         let has = |(name, value): &(&'static str, String)| match *name {
             "label" => of.labels(index).contains(value),
@@ -120,10 +134,18 @@ impl Target {
         let at = of.created_at(index);
         // Nothing says which of its times the dates mean. Where the server ignores them, a run that was created before "now" counts
         // as one up to now, even if it failed after it.
-        let earliest = if *self == Self::RedUntilNow { at.min(of.workflow_created_at(index)) } else { at };
+        let earliest = if self.is_until_now() { at.min(of.workflow_created_at(index)) } else { at };
         conditions.iter().all(|(name, _)| is_met(name))
             && from.is_none_or(|from| from <= at)
             && to.is_none_or(|to| earliest <= to)
+    }
+
+    /// Whether it ends at the present of the process that resolves it.
+    pub(crate) fn is_until_now(&self) -> bool {
+        match self {
+            Self::Refined(within, _) => within.is_until_now(),
+            _ => *self == Self::RedUntilNow,
+        }
     }
 
     /// What is wrong with a request that asks for runs by filter with this query, if anything is. `now`: when "until now" was

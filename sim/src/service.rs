@@ -31,8 +31,12 @@ pub(crate) fn config_of(schedule: &Schedule) -> Config {
             Property::ListingIgnoresLabels => ignore(&mut config, Method::GET, &["label"]),
             Property::ListingIgnoresCount => ignore(&mut config, Method::GET, &["count"]),
             Property::RateLimit(per_second) => config.rate_limit = Some(RateLimit { per_second }),
-            // What becomes of their cursors, the network says.
-            Property::LoopingCursors | Property::EndlessCursors | Property::ExpiredCursors => {}
+            // What becomes of them, the network says.
+            Property::ListingLosesDates(_)
+            | Property::LoopingCursors
+            | Property::EndlessCursors
+            | Property::ExpiredCursors => {}
+            Property::LargestBody(_) | Property::CountBoundCursors => {}
         }
     }
     config

@@ -214,6 +214,12 @@ impl World {
         self.lock().paces.entry(process.number).or_default().begin(now);
     }
 
+    /// The process drives an operation on that it has driven before. It does not know how much of a wait has passed.
+    pub(crate) fn on_driven_on(&self, process: &Process) {
+        let now = self.elapsed_ms();
+        self.lock().paces.entry(process.number).or_default().drive_on(now, &self.schedule);
+    }
+
     /// Says that a process has the file open that only one may have.
     pub(crate) fn on_opened(&self, process: &Process) {
         let mut state = self.lock();

@@ -2,7 +2,7 @@
 
 use crate::client::context::{Context, Since};
 use crate::client::end::End;
-use crate::client::{archive, bulk, listing, start_listed};
+use crate::client::{archive, bulk, listing, refined, start_listed};
 use crate::disk::Life;
 use crate::network::while_alive;
 use crate::random::Random;
@@ -53,6 +53,10 @@ impl Chain {
     /// Starts process after process until the work is done.
     pub(crate) async fn live(self: Arc<Self>, is_second: bool) {
         let world = &self.world;
+        if is_second && world.schedule.work().starts() && !world.schedule.has_checkpoint() {
+            // Without a file that only one process has, two would start the same runs.
+            return;
+        }
         let mut random = Random::new(world.schedule.seed ^ 0x5eed);
         let (mut halts, mut round) = (0, 0);
         while round < MAX_PROCESSES {
@@ -119,6 +123,8 @@ async fn work(context: &Arc<Context>) -> End {
     match context.world.schedule.work() {
         Work::Delete => bulk::delete(context).await,
         Work::Archive => archive::delete(context).await,
+        Work::Resume if context.world.schedule.is_refined() => refined::start::<Resume>(context).await,
+        Work::Restart if context.world.schedule.is_refined() => refined::start::<Restart>(context).await,
         Work::Resume => bulk::start::<Resume>(context).await,
         Work::Restart => bulk::start::<Restart>(context).await,
         Work::ResumeListed => start_listed::resume(context).await,

@@ -152,12 +152,15 @@ impl Context {
     pub(super) fn words(&self, selection: &Selection) -> (Fingerprint, RelativeTimes) {
         let fingerprint = match self.target() {
             // Each process says "until now", and means its own present.
-            Target::RedUntilNow => {
-                Fingerprint::from_pairs(&self.endpoint, [("label", self.world.population.red()), ("to", "now")])
+            target if target.is_until_now() => {
+                let refine =
+                    if let Target::Refined(_, refine) = target { format!("{refine:?}") } else { String::new() };
+                let pairs = [("label", self.world.population.red()), ("to", "now"), ("refine", refine.as_str())];
+                Fingerprint::from_pairs(&self.endpoint, pairs)
             }
             _ => Fingerprint::from_selection(&self.endpoint, selection),
         };
-        let to = self.target() == Target::RedUntilNow;
+        let to = self.target().is_until_now();
         (fingerprint, RelativeTimes { from: false, to })
     }
 
@@ -190,6 +193,14 @@ impl Context {
                 None => std::future::pending().await,
             }
         }
+    }
+
+    /// Whether somebody has asked this process to stop.
+    pub(super) fn is_asked_to_stop(&self) -> bool {
+        let now = self.world.elapsed_ms();
+        let is_past =
+            |item: &Item| matches!(item, Item::Stop { at_ms } if *at_ms > self.process.began_ms && now >= *at_ms);
+        !self.world.is_calm() && self.world.schedule.items.iter().any(is_past)
     }
 
     /// Drives an operation as the schedule says. `None` if it was left before its end.

@@ -100,9 +100,11 @@ impl Observer<Listing> for Listing1 {
             if listed.left == 0 {
                 break;
             }
-            let added = match (message.dlq_id(), listed.selection.matches(message)) {
+            let is_selected = listed.selection.refinement().is_none_or(|refinement| refinement.matches(message));
+            let added = match (message.dlq_id(), listed.selection.matches_as_listed(message)) {
                 (None, _) => Err(Broken::Halt(Halt::UnusableMessage)),
                 (Some(id), Match::No(field)) => Err(Broken::Halt(Halt::Mismatch { id, field })),
+                (Some(_), _) if !is_selected => Ok(false),
                 (Some(id), _) => listed.writer.add(&id).map_err(Broken::Store),
             };
             match added {

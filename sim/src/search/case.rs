@@ -14,6 +14,8 @@ pub struct Case {
     pub(crate) max: Option<u64>,
     pub(crate) by_ids: bool,
     pub(crate) by_filter: bool,
+    /// Only what matches a refinement, too.
+    pub(crate) refined: bool,
     pub(crate) kind: Kind,
 }
 
@@ -32,12 +34,16 @@ impl Operation {
 /// How many runs a listing has at least.
 const LISTED: usize = 12;
 
+/// What is acted on: ids, what matches a filter, what matches a refinement as well, or everything.
+const TARGETS: [(bool, bool, bool); 4] =
+    [(true, false, false), (false, true, false), (false, true, true), (false, false, false)];
+
 /// All searches of this size.
 pub fn all(runs: usize, faults: u8, crashes: u8) -> Vec<Case> {
     let mut cases = Vec::new();
     for operation in Operation::ALL {
         for lanes in [1, 2] {
-            for (by_ids, by_filter) in [(true, false), (false, true), (false, false)] {
+            for (by_ids, by_filter, refined) in TARGETS {
                 for max in [None, Some(2)] {
                     for bits in 0..8 {
                         let kind = Kind {
@@ -46,8 +52,13 @@ pub fn all(runs: usize, faults: u8, crashes: u8) -> Vec<Case> {
                             listing_lags: bits & 4 != 0,
                         };
                         // A listing tries windows of time only after eight pages.
-                        let runs = if operation == Operation::List { runs.max(LISTED) } else { runs };
-                        let case = Case { operation, runs, lanes, faults, crashes, max, by_ids, by_filter, kind };
+                        let has_windows =
+                            operation == Operation::List || (operation == Operation::Archive && lanes > 1);
+                        let runs = if has_windows && !by_ids { runs.max(LISTED) } else { runs };
+                        // Nobody can continue what starts runs by a refinement.
+                        let crashes = if refined && operation == Operation::Resume { 0 } else { crashes };
+                        let case =
+                            Case { operation, runs, lanes, faults, crashes, max, by_ids, by_filter, refined, kind };
                         cases.extend(case.is_different().then_some(case));
                     }
                 }
@@ -60,15 +71,16 @@ pub fn all(runs: usize, faults: u8, crashes: u8) -> Vec<Case> {
 impl Case {
     /// Whether no other case is the same.
     fn is_different(&self) -> bool {
-        let Self { operation, lanes, max, by_ids, kind, .. } = self;
+        let Self { operation, lanes, max, by_ids, refined, kind, .. } = self;
         let has_lanes = match operation {
-            Operation::List | Operation::Delete => true,
-            Operation::Archive => false,
-            Operation::Resume => *by_ids,
+            Operation::List | Operation::Delete | Operation::Archive => true,
+            Operation::Resume => *by_ids || *refined,
         };
+        let looks_again = *operation == Operation::Archive || (*operation == Operation::Delete && *refined);
         (*lanes == 1 || has_lanes)
+            && (!refined || (*lanes > 1 && *operation != Operation::List))
             && (*operation == Operation::Resume || !kind.started_runs_stay)
-            && (*operation == Operation::Archive || !kind.listing_lags)
+            && (looks_again || !kind.listing_lags)
             && !(*by_ids && kind.offset_cursors)
             && !(*operation == Operation::List && (*by_ids || max.is_some()))
     }
@@ -76,11 +88,12 @@ impl Case {
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { operation, runs, lanes, faults, crashes, max, by_ids, by_filter, kind } = self;
-        let by = match (by_ids, by_filter) {
-            (true, _) => "ids",
-            (false, true) => "a filter",
-            (false, false) => "everything",
+        let Self { operation, runs, lanes, faults, crashes, max, by_ids, by_filter, refined, kind } = self;
+        let by = match (by_ids, by_filter, refined) {
+            (true, ..) => "ids",
+            (false, _, true) => "a refinement",
+            (false, true, false) => "a filter",
+            (false, false, false) => "everything",
         };
         write!(f, "{operation:?} by {by}: {runs} runs, {lanes} lanes, {faults} faults, {crashes} crashes")?;
         if let Some(max) = max {

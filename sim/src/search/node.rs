@@ -34,8 +34,8 @@ pub(crate) struct Node<S: Subject> {
     saved: Option<Rc<str>>,
     /// What is in the archive, on the disk.
     archived: Runs,
-    /// The batch that waits to be stored.
-    batch: Option<(u64, Runs)>,
+    /// The batches that wait to be stored.
+    batches: Vec<(u64, Runs)>,
     /// How often the listing has handed over each run.
     shown: [u8; MOST],
     /// How many runs the requests have deleted or started whose counts the operation has.
@@ -50,9 +50,9 @@ pub(crate) struct Node<S: Subject> {
 impl<S: Subject> fmt::Debug for Node<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, service, in_flight, faults, crashes, saved, archived, .. } = self;
-        let Self { batch, shown, effects, sent, claim, .. } = self;
+        let Self { batches, shown, effects, sent, claim, .. } = self;
         write!(f, "{subject:?}{service:?}{in_flight:?}{faults} {crashes}{saved:?}{archived:?}")?;
-        write!(f, "{batch:?}{shown:?}{effects}{sent:?}{claim:?}")
+        write!(f, "{batches:?}{shown:?}{effects}{sent:?}{claim:?}")
     }
 }
 
@@ -66,7 +66,7 @@ impl<S: Subject> Node<S> {
             crashes: case.crashes,
             saved: None,
             archived: Runs::default(),
-            batch: None,
+            batches: Vec::new(),
             shown: [0; MOST],
             effects: 0,
             sent: Vec::new(),
@@ -102,8 +102,11 @@ impl<S: Subject> Node<S> {
             }
             None => {
                 add("poll".into(), &Self::poll);
-                if self.batch.is_some() {
-                    add("the batch is stored".into(), &Self::store);
+                for (at, (number, _)) in self.batches.iter().enumerate() {
+                    add(format!("batch {number} is stored"), &|node| node.store(at));
+                    if self.faults > 0 {
+                        add(format!("batch {number} is given up"), &|node| node.give_up(at));
+                    }
                 }
             }
         }
@@ -143,6 +146,9 @@ impl<S: Subject> Node<S> {
         match self.subject.poll(Duration::ZERO) {
             Step::Send(id, request) => {
                 if let Some(checkpoint) = self.subject.checkpoint() {
+                    if S::STARTS && self.case.refined && S::resume(&self.case, &checkpoint).is_some() {
+                        self.break_promise("no run is started twice: what starts by a refinement is continued");
+                    }
                     self.saved = Some(checkpoint.into());
                 }
                 let asked = Asked::read(&request);
@@ -155,7 +161,7 @@ impl<S: Subject> Node<S> {
             }
             Step::WaitUntil(at) => self.break_promise(format!("no wait is needless: until {at:?}")),
             Step::AwaitResponse => {
-                if self.batch.is_none() && self.in_flight.iter().all(|flight| flight.id.is_none()) {
+                if self.batches.is_empty() && self.in_flight.iter().all(|flight| flight.id.is_none()) {
                     self.break_promise("it ends: it awaits a response, and nothing is in flight");
                 }
             }
@@ -169,9 +175,12 @@ impl<S: Subject> Node<S> {
 
     fn check_request(&mut self, asked: &Asked) {
         if asked.method == Method::GET {
+            if S::STARTS && !self.sent.is_empty() {
+                self.break_promise("everything is listed before the first run is started");
+            }
             return;
         }
-        if asked.ids.is_empty() && (self.case.by_ids || S::IS_ARCHIVED) {
+        if asked.ids.is_empty() && (self.case.by_ids || self.case.refined || S::IS_ARCHIVED) {
             self.break_promise("nothing outside: a request by filter, for ids");
         }
         if asked.ids.is_empty() && self.case.by_filter && asked.label.as_deref() != Some("red") {
@@ -228,9 +237,7 @@ impl<S: Subject> Node<S> {
                         *times += 1;
                     }
                 }
-                if let Some(batch) = S::batch(&page) {
-                    self.batch = Some(batch);
-                }
+                self.batches.extend(S::batch(&page));
             }
             Ok(_) => {}
             Err(_) => self.break_promise("a response is taken: it was not"),
@@ -262,8 +269,17 @@ impl<S: Subject> Node<S> {
         }
     }
 
-    fn store(&mut self) {
-        let Some((number, runs)) = self.batch.take() else { return };
+    /// The caller cannot store a batch, and goes on all the same.
+    fn give_up(&mut self, at: usize) {
+        self.faults -= 1;
+        let (number, _) = self.batches.remove(at);
+        if self.subject.not_stored(number).is_err() {
+            self.break_promise("a batch is given up: it was not");
+        }
+    }
+
+    fn store(&mut self, at: usize) {
+        let (number, runs) = self.batches.remove(at);
         self.archived = self.archived.with(runs);
         if self.subject.stored(number).is_err() {
             self.break_promise("a batch is taken as stored: it was not");
@@ -274,7 +290,7 @@ impl<S: Subject> Node<S> {
         self.crashes -= 1;
         self.in_flight.iter_mut().for_each(|flight| flight.id = None);
         self.in_flight.retain(|flight| flight.response.is_none());
-        self.batch = None;
+        self.batches.clear();
         self.claim = None;
         self.shown = [0; MOST];
         let resumed = self.saved.as_ref().map(|saved| S::resume(&self.case, saved));
@@ -337,7 +353,7 @@ impl<S: Subject> Node<S> {
             return claim.is_verified && self.service.present.has(run);
         }
         // Such cursors skip runs while runs leave. It is why a resume claims nothing.
-        let skips = self.case.kind.offset_cursors && !self.case.kind.started_runs_stay;
+        let skips = self.case.kind.offset_cursors && !self.case.kind.started_runs_stay && !self.case.refined;
         self.case.max.is_none() && !skips && self.service.started.get(run) != Some(&1)
     }
 }

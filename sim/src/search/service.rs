@@ -91,6 +91,11 @@ pub(crate) fn is_red(run: usize, runs: usize) -> bool {
     run + 1 < runs
 }
 
+/// The status of the response that a run failed with.
+pub(crate) fn status_of(run: usize) -> u16 {
+    if run % 3 == 1 { 502 } else { 500 }
+}
+
 pub(crate) fn id_of(run: usize) -> String {
     format!("r{run}")
 }
@@ -153,7 +158,8 @@ impl Service {
             let message = |run: &usize| {
                 let (id, at) = (id_of(*run), created_at(*run));
                 let label = if is_red(*run, runs) { "red" } else { "blue" };
-                format!(r#"{{"dlqId":"{id}","createdAt":{at},"labels":["{label}"]}}"#)
+                let status = status_of(*run);
+                format!(r#"{{"dlqId":"{id}","createdAt":{at},"labels":["{label}"],"responseStatus":{status}}}"#)
             };
             let messages: Vec<String> = page.iter().map(message).collect();
             return (200, format!(r#"{{"messages":[{}],"cursor":"{cursor}"}}"#, messages.join(",")), effects);

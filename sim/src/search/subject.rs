@@ -1,18 +1,21 @@
 //! The operations that are searched. To add one, implement [`Subject`] for it, and add it to `case` and `search_case`.
 
 use crate::search::case::Case;
-use crate::search::service::{Asked, Runs, created_at, is_red, long_id_of, run_of};
+use crate::search::service::{Asked, Runs, created_at, is_red, long_id_of, run_of, status_of};
 use std::fmt::Debug;
 use std::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 use std::time::Duration;
 use upstash_dlq_core::engine::InvalidState;
 use upstash_dlq_core::operation::{ArchivePage, Bulk, BulkBuilder, InDoubt, OperationBuilder};
-use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::selection::{Ids, Refined, Refinement};
 use upstash_dlq_core::wire::{BulkOperation, Call, Delete, ListPage, Resume};
 use upstash_dlq_core::{
     ArchivedDelete, Checkpoint, DlqMessage, Endpoint, Filter, Halt, List, Listing, Operation, RetryPolicy, Selection,
     Settlement, Token, UnixMillis,
 };
+
+/// The status that a refinement asks for.
+const WANTED: u16 = 500;
 
 /// What an operation claims at its end.
 #[derive(Clone, Debug)]
@@ -64,6 +67,10 @@ pub(crate) trait Subject: Operation + Clone + Debug {
         Err(InvalidState)
     }
 
+    fn not_stored(&mut self, _number: u64) -> Result<(), InvalidState> {
+        Err(InvalidState)
+    }
+
     fn doubt(&self) -> Option<Doubt> {
         None
     }
@@ -87,7 +94,7 @@ fn policy() -> RetryPolicy {
 
 impl Case {
     pub(crate) fn wants(&self, run: usize) -> bool {
-        !self.by_filter || is_red(run, self.runs)
+        (!self.by_filter || is_red(run, self.runs)) && (!self.refined || status_of(run) == WANTED)
     }
 
     fn selection(&self) -> Selection {
@@ -95,8 +102,13 @@ impl Case {
         if self.by_ids {
             return Ids::parse((0..self.runs).map(long_id_of)).map_or(everything, Selection::Ids);
         }
-        if self.by_filter {
-            return Filter::builder().label("red").build().map_or(everything, Selection::Filter);
+        let filter = Filter::builder().label("red").build().ok().filter(|_| self.by_filter);
+        if self.refined {
+            let refinement = Refinement::builder().status(WANTED).build();
+            return refinement.map_or(everything, |status| Selection::Refined(Refined::new(filter, status)));
+        }
+        if let Some(filter) = filter {
+            return Selection::Filter(filter);
         }
         everything
     }
@@ -181,6 +193,10 @@ impl Subject for ArchivedDelete {
 
     fn stored(&mut self, number: u64) -> Result<(), InvalidState> {
         ArchivedDelete::stored(self, number)
+    }
+
+    fn not_stored(&mut self, number: u64) -> Result<(), InvalidState> {
+        ArchivedDelete::not_stored(self, number)
     }
 }
 

@@ -79,7 +79,7 @@ impl World {
     /// When the times of the selection were resolved that this process uses. "Until now" means the present of the process that has
     /// resolved it: with a checkpoint the first one, otherwise each one for itself.
     fn resolved_at(&self, process: &Process) -> i64 {
-        let resolved = self.lock().resolved_at.filter(|_| self.schedule.work().has_checkpoint());
+        let resolved = self.lock().resolved_at.filter(|_| self.schedule.has_checkpoint());
         resolved.unwrap_or_else(|| self.client_wall_at_ms(process, process.began_ms))
     }
 

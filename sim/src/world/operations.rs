@@ -49,20 +49,32 @@ impl World {
         let uri = request.uri();
         let is_by_ids = !asked.ids.is_empty();
         let takes_ids = matches!(self.schedule.target(), Target::Ids(_));
+        // What matches a refinement is listed, and acted on by its ids.
+        let looks = self.schedule.is_refined();
         let is_right = match (self.schedule.work(), Operation::of(request.method(), uri.path())) {
-            (Work::Delete, Some(Operation::Delete)) => true,
+            (Work::Delete | Work::Resume | Work::Restart, Some(Operation::List)) => looks && !is_by_ids,
+            (Work::Delete, Some(Operation::Delete)) => is_by_ids || !looks,
             (Work::Archive, Some(Operation::List)) => !is_by_ids && !takes_ids,
             (Work::Archive, Some(Operation::Get)) => !is_by_ids && takes_ids,
             (Work::Archive, Some(Operation::Delete)) => is_by_ids,
-            (Work::Resume, Some(Operation::Resume)) | (Work::Restart, Some(Operation::Restart)) => true,
+            (Work::Resume, Some(Operation::Resume)) | (Work::Restart, Some(Operation::Restart)) => is_by_ids || !looks,
             (Work::ResumeListed | Work::List, Some(Operation::List)) => !is_by_ids,
             (Work::ResumeListed, Some(Operation::Resume)) => is_by_ids,
             (Work::Get, Some(Operation::Get)) => !is_by_ids,
             _ => false,
         };
+        let is_first = |method: &Method| *method == Method::GET && self.schedule.work().starts();
+        if is_first(request.method()) && self.has_started(asked.process) {
+            return Some(format!("everything is listed before the first run is started: then {uri} is sent"));
+        }
         let is_there = uri.scheme_str() == Some("https") && uri.host() == Some("service.invalid");
         (!is_right || !is_there)
             .then(|| format!("what is asked for is done: {:?} sends {} {uri}", self.schedule.work(), request.method()))
+    }
+
+    /// Whether this process has asked for runs to be started.
+    fn has_started(&self, process: u32) -> bool {
+        self.lock().asked.iter().any(|asked| asked.process == process && asked.method == Method::POST)
     }
 
     /// What is wrong with a request for one run by its path.

@@ -35,6 +35,11 @@ impl Pace {
         self.idle_since = self.idle_since.max(now);
     }
 
+    /// A wait that had begun may begin anew.
+    pub(super) fn drive_on(&mut self, now: u64, schedule: &Schedule) {
+        self.may_wait(now + longest_pause(schedule));
+    }
+
     /// Notes that a request is sent. Returns what is wrong with its time. `is_alone`: nothing else is in flight.
     pub(super) fn on_sent(&mut self, now: u64, is_alone: bool, schedule: &Schedule) -> Option<String> {
         let mut wrong = None;
@@ -57,12 +62,7 @@ impl Pace {
         if is_alone && now > latest {
             wrong = Some(format!("no wait is needless: sent at {now} ms, and nothing to wait for since {latest} ms"));
         }
-        let limits = schedule.properties().filter_map(|property| match property {
-            Property::RateLimit(per_second) => Some(per_second),
-            _ => None,
-        });
-        let slowest = limits.chain(schedule.rate()).min();
-        self.may_wait(now + slowest.map_or(0, |slowest| 1_000 / u64::from(slowest) + 1));
+        self.may_wait(now + longest_pause(schedule));
         wrong
     }
 
@@ -94,7 +94,9 @@ impl Pace {
         // A listing is asked again after a while if it lags, or if a server has said of a deletion what is not true.
         self.is_behind |= is_odd && request.method() == Method::DELETE;
         let lags = self.is_behind || schedule.has(|property| matches!(property, Property::ListingLag(_)));
-        if lags && has_succeeded && request.method() == Method::GET && schedule.work() == Work::Archive {
+        let looks_again =
+            schedule.work() == Work::Archive || (schedule.work() == Work::Delete && schedule.is_refined());
+        if lags && has_succeeded && request.method() == Method::GET && looks_again {
             self.may_wait(now + MAX_BACKOFF_MS);
         }
         let seconds = response.filter(|response| response.status() == 429).and_then(|response| {
@@ -111,6 +113,16 @@ impl Pace {
     fn may_wait(&mut self, until: u64) {
         self.may_wait_until = self.may_wait_until.max(until);
     }
+}
+
+/// The longest pause between two requests for the sake of a rate, the caller's or the server's, in milliseconds.
+fn longest_pause(schedule: &Schedule) -> u64 {
+    let limits = schedule.properties().filter_map(|property| match property {
+        Property::RateLimit(per_second) => Some(per_second),
+        _ => None,
+    });
+    let slowest = limits.chain(schedule.rate()).min();
+    slowest.map_or(0, |slowest| 1_000 / u64::from(slowest) + 1)
 }
 
 impl Schedule {
