@@ -197,8 +197,6 @@ mod list {
         GivenUpActedOn,
         /// Runs that are chosen do not count against the maximum.
         MaximumNotReserved,
-        /// A pass that was cut short counts as one that has seen everything.
-        CutShortTakenAsClean,
         /// A resume by a refinement starts although its listing was cut short.
         CutShortStarted,
         /// A resume by a refinement starts while it still lists.
