@@ -66,6 +66,7 @@ pub(crate) struct Saved {
 /// How far the operation has come.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[expect(clippy::large_enum_variant, reason = "there is one of it at a time")]
 pub(crate) enum Progress {
     /// For a filter or everything.
     Windows(Windows),

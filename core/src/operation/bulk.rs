@@ -273,6 +273,7 @@ impl<O: BulkOperation> Bulk<O> {
     }
 
     /// The outcome, or the present state of an operation that has not ended. That is never verified.
+    #[expect(clippy::useless_conversion, reason = "two of the three plans end so already")]
     pub fn outcome_so_far(&self) -> Outcome {
         let ending = either!(&self.plan, scheduler => scheduler.outcome_so_far().into());
         Outcome::from_ending(ending, || self.checkpoint())
@@ -457,6 +458,7 @@ impl<O: BulkOperation> Operation for Bulk<O> {
         either!(&mut self.plan, scheduler => scheduler.halt(reason));
     }
 
+    #[expect(clippy::useless_conversion, reason = "two of the three plans end so already")]
     fn outcome_halted(&self, halt: Halt) -> Outcome {
         let ending = either!(&self.plan, scheduler => scheduler.outcome_halted(halt).into());
         Outcome::from_ending(ending, || self.checkpoint())

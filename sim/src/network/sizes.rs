@@ -45,6 +45,7 @@ impl Network {
     ///
     /// # Errors
     /// Returns the refusal of a cursor that came with another count.
+    #[expect(clippy::result_large_err, reason = "it is the response that is sent at once")]
     pub(super) fn as_understood(&self, number: usize, request: &Request<()>) -> Result<Request<()>, Response<Vec<u8>>> {
         let unbound = self.unbound(request)?;
         let is_lost = |property| matches!(property, Property::ListingLosesDates(from) if number >= from as usize);
@@ -58,6 +59,7 @@ impl Network {
         Ok(with_uri(&unbound, &bare))
     }
 
+    #[expect(clippy::result_large_err, reason = "it is the response that is sent at once")]
     fn unbound(&self, request: &Request<()>) -> Result<Request<()>, Response<Vec<u8>>> {
         let (Some(bond), Some(cursor)) = (self.bond(request), value(request, "cursor")) else {
             return Ok(request.clone());
