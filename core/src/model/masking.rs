@@ -383,7 +383,7 @@ mod tests {
             ("'one two three four five 6' it's", "'one two three four five #' it's"),
             ("{\"id\":\"a1\",\"n\":[1, 2, 3]}", "{\"id\":\"#\",\"n\":[#]}"),
             ("größe 12€ 日本語", "größe # 日本語"),
-            ("std::fmt::Error 3:4", "std::fmt::Error #"),
+            ("rt::fmt::Error 3:4", "rt::fmt::Error #"),
             ("#4 $5 *6* <7>", "## $# *#* <#>"),
             ("- a -- b", "- a -- b"),
             ("", ""),

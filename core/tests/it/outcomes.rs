@@ -5,8 +5,11 @@ use crate::world::endpoint;
 use http::Response;
 use std::time::Duration;
 use upstash_dlq_core::engine::{RequestId, StoreFailure};
+use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{DeleteOne, Overrides, RestartOne};
-use upstash_dlq_core::{BulkDelete, Delivery, DlqId, Halt, Operation, Outcome, Selection, SingleCall, Step, Totals};
+use upstash_dlq_core::{
+    BulkDelete, Checkpoint, Delivery, DlqId, Halt, Operation, Outcome, Selection, SingleCall, Step, Totals,
+};
 
 fn sent<O: Operation>(operation: &mut O) -> RequestId {
     let Step::Send(id, _) = operation.poll(Duration::ZERO) else { panic!("a request was expected") };
@@ -83,4 +86,42 @@ fn a_call_in_doubt_is_of_one_run() {
     let Step::Done(Err(halt)) = call.poll(Duration::ZERO) else { panic!("the end was expected") };
     assert!(matches!(halt, Halt::InDoubt { asked: 1, .. }), "{halt:?}");
     assert!(halt.to_string().contains("1 run was"), "{halt}");
+}
+
+/// A request by ids that was sent once tells how many of them were not there. After a lost response it tells nothing, also in the
+/// next process.
+#[test]
+fn ids_that_were_not_there_are_counted() {
+    let ids = || Selection::Ids(Ids::parse(["a", "b", "c"]).unwrap());
+    let builder = || BulkDelete::builder(endpoint(), ids());
+    let mut delete = builder().build();
+    let Step::Send(id, _) = delete.poll(Duration::ZERO) else { panic!() };
+    delete.respond(id, &Response::new(r#"{"deleted":1}"#)).unwrap();
+    let Step::Done(outcome) = delete.poll(Duration::ZERO) else { panic!() };
+    assert_eq!((outcome.totals.affected, outcome.totals.missing), (1, 2));
+    let mut delete = builder().build();
+    let Step::Send(id, _) = delete.poll(Duration::ZERO) else { panic!() };
+    delete.fail(id, Delivery::Unknown).unwrap();
+    let saved = Checkpoint::from_json(delete.checkpoint().to_json()).unwrap();
+    for mut delete in [delete, builder().resume_from(saved).unwrap()] {
+        let mut now = Duration::ZERO;
+        let outcome = loop {
+            match delete.poll(now) {
+                Step::WaitUntil(at) => now = at,
+                Step::Send(id, _) => drop(delete.respond(id, &Response::new(r#"{"deleted":0}"#)).unwrap()),
+                Step::Done(outcome) => break outcome,
+                step => panic!("{step:?}"),
+            }
+        };
+        assert_eq!(
+            (outcome.totals.affected, outcome.totals.missing),
+            (0, 0),
+            "an earlier attempt may have deleted them"
+        );
+    }
+    // A delete by filter names no ids.
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
+    let Step::Send(id, _) = delete.poll(Duration::ZERO) else { panic!() };
+    delete.respond(id, &Response::new(r#"{"deleted":0}"#)).unwrap();
+    assert_eq!(delete.totals().missing, 0);
 }

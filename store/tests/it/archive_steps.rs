@@ -18,6 +18,14 @@ fn what_counts_as_stored_is_synced_first() {
     assert_eq!(disk.take_steps(), ["create archive", "sync", "sync folder"]);
     archive.append(&[message("a")]).unwrap();
     assert_eq!(disk.take_steps(), ["append", "sync"]);
+    // Pages that arrive together share a sync. What is written and not synced is no change by somebody else.
+    archive.write(&[message("b")]).unwrap();
+    archive.check_untouched().unwrap();
+    archive.write(&[message("c")]).unwrap();
+    assert_eq!(disk.take_steps(), ["append", "append"]);
+    archive.sync().unwrap();
+    archive.check_untouched().unwrap();
+    assert_eq!(disk.take_steps(), ["sync"]);
     drop(archive);
     fs::write(&path, line("a") + "{\"dlqId\"").unwrap();
     FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
