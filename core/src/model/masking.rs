@@ -353,7 +353,7 @@ mod tests {
             ("key sk_live_4eC39HqLyjWDarjtT1zdp7dc", "key #"),
             ("code NGHTTP2_REFUSED_STREAM is ERR_HTTP2_STREAM_ERROR", "code #_REFUSED_STREAM is ERR_#_STREAM_ERROR"),
             ("TIMEOUT fra1::abcde-1731000000000-0123456789ab", "TIMEOUT #"),
-            ("std::fmt::order-12", "std::fmt::order-#"),
+            ("rt::fmt::order-12", "rt::fmt::order-#"),
             ("token dGhpcyBpcyBh/IHRlc3Q+aGVsbG8=", "token #"),
             ("token QWxhZGRpbjpvcGVuIHNlc2FtZQ==.", "token #"),
             ("/aBcDeFgHiJ0kLmNoPqRs+tUvW: go /aBcDEf7hIjKlMnOpQrSt/uv==, /srv/Base64Decoder/index7", "#: go #, /srv/#"),
