@@ -9,7 +9,7 @@ use crate::output::progress::Progress;
 use crate::output::table::{self, Stream, cell};
 use crate::output::tally::{Count, Field, Histogram, Tally};
 use crate::output::terminal::{Terminal, bold, json_line, print_line};
-use crate::output::text::thousands;
+use crate::output::text::{other, thousands};
 use crate::output::time;
 use serde::Serialize;
 use std::ops::ControlFlow;
@@ -164,7 +164,7 @@ fn field_lines(field: &Field, missing: &str, width: usize) -> Vec<String> {
     let rest = others + counts.iter().skip(TOP).map(|count| count.count).sum::<u64>();
     if rest > 0 {
         let more = counts.len().saturating_sub(TOP);
-        lines.push(line(rest, &format!("({} other values)", thousands(more as u64))));
+        lines.push(line(rest, &other(more as u64, "value")));
     }
     lines
 }
@@ -187,7 +187,7 @@ pub(crate) fn cause_lines(causes: &[Cause], others: u64, total: u64, top: usize,
     let rest = others + causes.iter().skip(top).map(|cause| cause.runs).sum::<u64>();
     if rest > 0 {
         let more = causes.len().saturating_sub(top) as u64;
-        lines.push(line(rest, &format!("{:>6}  ({} other errors)", share(rest, total), thousands(more)), width));
+        lines.push(line(rest, &format!("{:>6}  {}", share(rest, total), other(more, "error")), width));
     }
     lines
 }

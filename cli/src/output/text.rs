@@ -39,6 +39,11 @@ pub(crate) fn requests(n: u64) -> String {
     format!("{} {}", thousands(n), if n == 1 { "request" } else { "requests" })
 }
 
+/// `(1 other value)`, `(1,234 other values)`
+pub(crate) fn other(n: u64, what: &str) -> String {
+    format!("({} other {what}{})", thousands(n), if n == 1 { "" } else { "s" })
+}
+
 /// `1,234,567`
 pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
@@ -54,6 +59,14 @@ pub(crate) fn thousands(n: u64) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn one_other_is_not_many() {
+        assert_eq!(
+            [1, 2, 1_234].map(|n| super::other(n, "error")),
+            ["(1 other error)", "(2 other errors)", "(1,234 other errors)"]
+        );
+    }
+
     #[test]
     fn what_more_there_is() {
         let sentences = [(0, false), (1, false), (2_000, false), (0, true), (1, true), (60, true)]

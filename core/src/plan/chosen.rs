@@ -50,7 +50,7 @@ mod choice;
 mod handed_over;
 mod source;
 
-/// The most runs of a batch, …
+/// How many runs make a batch, where the pages of a listing do not.
 const BATCH: usize = 100;
 
 #[derive(Clone, Debug)]
