@@ -1,8 +1,8 @@
 //! The windows of a bulk operation by filter.
 //!
 //! A delete begins with the whole window. Each page that is not the last of its window allows more lanes: the window is cut where
-//! runs lie, and a lane that is done takes a part of the window of another one, if that probably has more than two pages left. A cut forgets the window's cursor, which is safe
-//! for a delete only. When all windows are empty, another pass over the whole begins, until a pass finds nothing left. A resume
+//! runs lie, and a lane that is done takes a part of the window of another one, if that probably has more than two pages left. A
+//! cut forgets the window's cursor, which is safe for a delete only. When all windows are empty, another pass over the whole begins, until a pass finds nothing left. A resume
 //! or restart has one window and makes one pass, so it does not depend on dates.
 
 use crate::bugs::bug;
@@ -15,6 +15,7 @@ use crate::engine::plan::{Drained, Plan};
 use crate::job::pages::{PagesJob, Place};
 use crate::model::endpoint::Endpoint;
 use crate::plan::budget::Budget;
+use crate::plan::density::{self, Densest};
 use crate::selection::selected::Selection;
 use crate::selection::window::Window;
 use crate::wire::bulk::{BulkOperation, BulkPage};
@@ -25,9 +26,6 @@ use alloc::string::ToString;
 use core::num::NonZeroU32;
 use serde::{Deserialize, Serialize};
 
-/// How many lanes each page allows that is not the last of its window. So a short delete needs no further requests.
-const OPENED_BY_A_PAGE: u64 = 6;
-
 #[derive(Clone, Debug)]
 pub(crate) struct Cut<O> {
     pub(crate) scope: Scope,
@@ -35,8 +33,7 @@ pub(crate) struct Cut<O> {
     pub(crate) budget: Budget,
     pub(crate) pass: Pass,
     queue: VecDeque<Window>,
-    /// The window with the most runs in a millisecond that is done.
-    densest: Option<Density>,
+    densest: Densest,
     /// Why the last unconfirmed request stayed so. It is the reason of a halt if passes only repeat.
     last_unknown: Option<Cause>,
     is_verified: bool,
@@ -77,34 +74,20 @@ impl Pass {
     }
 }
 
-/// How many runs lay in a window that is done. It tells how many are left in others.
-#[derive(Clone, Copy, Debug)]
-struct Density {
-    runs: u64,
-    width: i128,
-}
-
-impl Density {
-    /// How many runs a window of this width has if it is as dense.
-    fn expected(self, width: i128) -> i128 {
-        i128::from(self.runs).saturating_mul(width) / self.width.max(1)
-    }
-
-    /// How many runs a window probably has left. As many as it has had, if it is denser than this.
-    fn left_in<O: BulkOperation>(self, job: &PagesJob<O>, page: i128) -> i128 {
-        let (expected, acted) = (self.expected(job.window.width()), i128::from(job.acted));
-        if acted > expected + expected / 10 + 2 * page { acted } else { expected - acted }
-    }
-
-    fn is_above(self, other: Self) -> bool {
-        self.runs as f64 * other.width as f64 > other.runs as f64 * self.width as f64
-    }
-}
-
 impl<O: BulkOperation> Cut<O> {
     pub(crate) fn new(scope: Scope, whole: Window, budget: Budget, pass: Pass) -> Self {
         let (queue, operation) = (VecDeque::new(), core::marker::PhantomData);
-        Self { scope, whole, budget, pass, queue, densest: None, last_unknown: None, is_verified: false, operation }
+        Self {
+            scope,
+            whole,
+            budget,
+            pass,
+            queue,
+            densest: Densest::default(),
+            last_unknown: None,
+            is_verified: false,
+            operation,
+        }
     }
 
     /// Begins a pass over the whole.
@@ -166,32 +149,26 @@ impl<O: BulkOperation> Plan for Cut<O> {
             self.pass.barren = 0;
         }
         self.pass.full_pages = self.pass.full_pages.saturating_add(u64::from(job.full));
-        if *next == Next::Finished && job.acted > u64::from(self.scope.page_size.get()) {
-            let density = Density { runs: job.acted, width: job.window.width() };
-            if self.densest.is_none_or(|densest| density.is_above(densest)) {
-                self.densest = Some(density);
-            }
+        if *next == Next::Finished {
+            self.densest.learn(&job.window, job.acted, self.scope.page_size.get());
         }
         self.pass.finished |= !O::RETRY_SAFE && *next == Next::Finished && !bug!(FinishedBegunAgain);
         page
     }
 
     fn rebalance(&mut self, lanes: &mut Lanes<'_, PagesJob<O>>) {
-        let allowed = self.pass.full_pages.saturating_mul(OPENED_BY_A_PAGE);
-        let allowed = lanes.limit.min(usize::try_from(allowed).unwrap_or(usize::MAX));
+        let allowed = density::lanes_after(self.pass.full_pages, lanes.limit);
         let idle = allowed.saturating_sub(lanes.open.saturating_add(self.queue.len()));
         if idle == 0 || !O::RETRY_SAFE {
             return;
         }
         let busy = lanes.jobs().filter(|job| job.full).count().max(1);
-        let (densest, page) = (self.densest, i128::from(self.scope.page_size.get()));
-        let left = |job: &PagesJob<O>| densest.map_or(job.window.width(), |densest| densest.left_in(job, page));
+        let (densest, page) = (self.densest, self.scope.page_size.get());
+        let left = |job: &PagesJob<O>| densest.left_in(&job.window, job.acted, page);
         let most = lanes.jobs().filter(|job| job.full).map(left).max().unwrap_or_default();
         let full = lanes.at_page_boundary().filter(|job| job.full);
         let Some((left, widest)) = full.map(|job| (left(job), job)).max_by_key(|(left, _)| *left) else { return };
-        // A part that ends with its first page costs a request and saves nothing. Of two windows, the one with more left is worth
-        // waiting for.
-        if densest.is_some() && (left <= 2 * page || left.saturating_mul(2) < most) {
+        if !densest.pays(left, most, page) {
             return;
         }
         let parts = widest.window.split(1 + idle.div_ceil(busy));

@@ -7,6 +7,7 @@ pub(crate) mod batches;
 pub(crate) mod budget;
 pub(crate) mod chosen;
 pub(crate) mod cut;
+mod density;
 pub(crate) mod fetches;
 pub(crate) mod listing_windows;
 pub(crate) mod once;

@@ -1,0 +1,56 @@
+//! How densely runs lie in time, and whether a window is worth a cut. It knows neither jobs nor requests.
+
+use crate::selection::window::Window;
+
+/// How many lanes each page allows that is not the last of its window. So a short operation needs no further requests.
+const OPENED_BY_A_PAGE: u64 = 6;
+
+/// How many lanes may be open after so many pages that were not the last of their windows.
+pub(super) fn lanes_after(full_pages: u64, limit: usize) -> usize {
+    limit.min(usize::try_from(full_pages.saturating_mul(OPENED_BY_A_PAGE)).unwrap_or(usize::MAX))
+}
+
+/// The densest window that is done. It tells how many runs others probably have left.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Densest(Option<Density>);
+
+#[derive(Clone, Copy, Debug)]
+struct Density {
+    runs: u64,
+    width: i128,
+}
+
+impl Density {
+    /// How many runs a window of this width has if it is as dense.
+    fn expected(self, width: i128) -> i128 {
+        i128::from(self.runs).saturating_mul(width) / self.width.max(1)
+    }
+
+    fn is_above(self, other: Self) -> bool {
+        self.runs as f64 * other.width as f64 > other.runs as f64 * self.width as f64
+    }
+}
+
+impl Densest {
+    /// A window is done, and had so many runs. One that had a page of them at most tells nothing.
+    pub(super) fn learn(&mut self, window: &Window, runs: u64, page: u32) {
+        let density = Density { runs, width: window.width() };
+        if runs > u64::from(page) && self.0.is_none_or(|densest| density.is_above(densest)) {
+            self.0 = Some(density);
+        }
+    }
+
+    /// How much a window probably has left, of which so many runs have come. As many as have come, if it is denser than all that
+    /// are done. Its width, while none is done.
+    pub(super) fn left_in(&self, window: &Window, runs: u64, page: u32) -> i128 {
+        let Some(densest) = self.0 else { return window.width() };
+        let (expected, come) = (densest.expected(window.width()), i128::from(runs));
+        if come > expected + expected / 10 + 2 * i128::from(page) { come } else { expected - come }
+    }
+
+    /// Whether it pays to cut a window that has so much left, if the one with the most has `most`. A part that ends with its first
+    /// page costs a request and saves nothing. Of two windows, the one with more left is worth waiting for.
+    pub(super) fn pays(&self, left: i128, most: i128, page: u32) -> bool {
+        self.0.is_none() || (left > 2 * i128::from(page) && left.saturating_mul(2) >= most)
+    }
+}
