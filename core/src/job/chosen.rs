@@ -40,6 +40,22 @@ impl<O: BulkOperation> ChosenJob<O> {
     }
 }
 
+impl<O> ChosenJob<O> {
+    pub(crate) fn listing(&self) -> Option<&ListJob> {
+        match self {
+            Self::List(job) => Some(job),
+            Self::Fetch(_) | Self::Act(..) => None,
+        }
+    }
+
+    pub(crate) fn listing_mut(&mut self) -> Option<&mut ListJob> {
+        match self {
+            Self::List(job) => Some(job),
+            Self::Fetch(_) | Self::Act(..) => None,
+        }
+    }
+}
+
 impl<O: BulkOperation> Job for ChosenJob<O> {
     type Page = ChosenPart<O>;
 

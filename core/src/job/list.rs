@@ -103,6 +103,11 @@ impl ListJob {
         self.list.cursor.is_some()
     }
 
+    /// How many messages came before the next page.
+    pub(crate) fn listed(&self) -> u64 {
+        self.before
+    }
+
     /// A page of this window has brought runs that are new to the caller.
     pub(crate) fn on_progress(&mut self) {
         self.cursor_refused = false;

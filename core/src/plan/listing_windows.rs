@@ -31,6 +31,10 @@ use serde::{Deserialize, Serialize};
 
 /// How many pages are listed in one lane before others open. So a short listing needs no further requests.
 const ALONE: u32 = 8;
+/// The same for a listing whose windows are cut later.
+const ALONE_IF_CUT_LATER: u32 = 2;
+/// With how many windows such a listing goes on.
+const FIRST_WINDOWS: usize = 6;
 /// How many windows are wanted for each lane. They are not cut later and end at different times, so each should be short.
 const WINDOWS_A_LANE: usize = 4;
 /// The most windows that are requested to find the runs, for each lane …
@@ -49,6 +53,8 @@ pub(crate) struct ListingWindows {
     whole: Window,
     /// How many lanes may be open.
     limit: usize,
+    /// Whether the caller remembers what was listed, and cuts the windows while they are listed.
+    is_cut_later: bool,
     queue: VecDeque<Part>,
     stage: Stage,
     /// How many pages were listed in one lane.
@@ -128,6 +134,7 @@ impl ListingWindows {
             endpoint: endpoint.clone(),
             whole: Window::of(&list.selection(), now),
             limit: if list.cursor.is_some() { 1 } else { lanes },
+            is_cut_later: false,
             page_size: PageSize::new(list.page_size),
             list,
             queue: VecDeque::from([Part::Whole]),
@@ -142,6 +149,17 @@ impl ListingWindows {
             listed_alone: 0,
             dates_ignored: false,
         }
+    }
+
+    /// The same for a caller who remembers what was listed, and calls [`cut`](Self::cut). The listing then begins with a few wide
+    /// windows, instead of looking for the runs first.
+    pub(crate) fn cut_later(self) -> Self {
+        Self { is_cut_later: true, ..self }
+    }
+
+    /// How many pages are listed in one lane before others open.
+    fn alone(&self) -> u32 {
+        if self.is_cut_later { ALONE_IF_CUT_LATER } else { ALONE }
     }
 
     /// The size of the last page.
@@ -200,7 +218,7 @@ impl ListingWindows {
     }
 
     fn on_page_alone(&mut self, job: &ListJob, page: &ListPage, next: &mut Next) {
-        if self.limit == 1 || self.alone == ALONE {
+        if self.limit == 1 || self.alone == self.alone() {
             return;
         }
         self.alone += 1;
@@ -212,7 +230,7 @@ impl ListingWindows {
                 _ => self.dated = false,
             }
         }
-        let Some(cursor) = page.cursor.clone().filter(|_| self.alone == ALONE) else { return };
+        let Some(cursor) = page.cursor.clone().filter(|_| self.alone == self.alone()) else { return };
         match self.probe() {
             Some(probe) if self.dated && self.whole.width() > 1 && *next == Next::More => {
                 *next = Next::Finished;
@@ -258,6 +276,9 @@ impl ListingWindows {
         } else if page.cursor.is_some() {
             // The window has more than one page, so it proves nothing.
             Stage::Drain { rest }
+        } else if self.is_cut_later {
+            self.push(self.whole.split(self.limit.min(FIRST_WINDOWS)));
+            Stage::Through
         } else {
             let windows = self.whole.split(self.limit);
             self.made = windows.len();

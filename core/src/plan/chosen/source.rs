@@ -11,6 +11,7 @@ use crate::job::list::ListJob;
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
 use crate::model::time::UnixMillis;
+use crate::plan::density::{self, Densest};
 use crate::plan::listing_windows::ListingWindows;
 use crate::selection::ids::Ids;
 use crate::wire::bulk::BulkOperation;
@@ -32,6 +33,9 @@ pub(super) struct ListingSource {
     lanes: usize,
     now: UnixMillis,
     windows: ListingWindows,
+    densest: Densest,
+    /// How many pages of this pass were not the last of their window.
+    full_pages: u64,
     /// How many lanes have begun to list, and have more.
     open: usize,
     /// Lanes that go on once fewer batches are outstanding.
@@ -46,9 +50,21 @@ pub(super) struct ListingSource {
 
 impl ListingSource {
     pub(super) fn new(endpoint: Endpoint, list: List, lanes: usize, now: UnixMillis) -> Self {
-        let windows = ListingWindows::new(&endpoint, list.clone(), lanes, now);
-        let (parked, is_closed, is_over, is_cut_short) = (Vec::new(), false, false, false);
-        Self { endpoint, list, lanes, now, windows, open: 0, parked, is_closed, is_over, is_cut_short }
+        let windows = ListingWindows::new(&endpoint, list.clone(), lanes, now).cut_later();
+        Self {
+            endpoint,
+            list,
+            lanes,
+            now,
+            windows,
+            densest: Densest::default(),
+            full_pages: 0,
+            open: 0,
+            parked: Vec::new(),
+            is_closed: false,
+            is_over: false,
+            is_cut_short: false,
+        }
     }
 
     /// Begins another pass, of at most so many runs a page.
@@ -57,7 +73,8 @@ impl ListingSource {
         let page_size = self.windows.page_size();
         let list = self.list.clone();
         *self = Self::new(self.endpoint.clone(), list, lanes, self.now);
-        self.windows = ListingWindows::new(&self.endpoint, self.list.clone().page_size(most), lanes, self.now);
+        self.windows =
+            ListingWindows::new(&self.endpoint, self.list.clone().page_size(most), lanes, self.now).cut_later();
         self.windows.begin_with(page_size);
     }
 
@@ -111,6 +128,11 @@ impl ListingSource {
             return page;
         }
         page = self.windows.on_page(job, page, next);
+        if page.cursor.is_none() {
+            self.densest.learn(&job.window, job.listed(), self.list.page_size);
+        } else {
+            self.full_pages = self.full_pages.saturating_add(1);
+        }
         if *next == Next::Halt(Halt::DatesIgnored) && (may_pass_again || bug!(CutShortStarted)) {
             // What the lanes have found is of use all the same. The next pass has one lane, and looks at the rest.
             *next = Next::Finished;
@@ -156,15 +178,18 @@ impl ListingSource {
     /// A cut window starts over, without the runs that were deleted. What is listed again is known.
     fn cut<O: BulkOperation>(&mut self, lanes: &mut Lanes<'_, ChosenJob<O>>, outstanding: usize) {
         let looking = self.open + self.queued();
-        let idle = lanes.limit.saturating_sub(looking.saturating_add(outstanding));
+        let allowed = density::lanes_after(self.full_pages, lanes.limit);
+        let idle = allowed.saturating_sub(looking.saturating_add(outstanding));
         if idle == 0 || self.queued() > 0 {
             return;
         }
-        let begun = lanes.at_page_boundary().filter_map(|job| match job {
-            ChosenJob::List(job) if job.has_begun() => Some(job),
-            ChosenJob::List(_) | ChosenJob::Fetch(_) | ChosenJob::Act(..) => None,
-        });
-        if let Some(widest) = begun.max_by_key(|job| job.window.width()) {
+        let (densest, page) = (self.densest, self.list.page_size);
+        let left = |job: &ListJob| densest.left_in(&job.window, job.listed(), page);
+        let begun = lanes.jobs().filter_map(ChosenJob::listing).filter(|job| job.has_begun());
+        let most = begun.map(left).max().unwrap_or_default();
+        let begun = lanes.at_page_boundary().filter_map(ChosenJob::listing_mut).filter(|job| job.has_begun());
+        let Some((left, widest)) = begun.map(|job| (left(job), job)).max_by_key(|(left, _)| *left) else { return };
+        if densest.pays(left, most, page) {
             self.windows.cut(widest, 1 + idle.div_ceil(self.open.max(1)));
         }
     }
