@@ -15,8 +15,10 @@ use upstash_dlq_core::DlqId;
 use upstash_dlq_core::checkpoint::FingerprintBuilder;
 use upstash_dlq_core::selection::Ids;
 
-/// How many ids are in memory at a time.
-const PART: usize = 10_000;
+/// How many ids are in memory at a time, at most. One part follows another, so it should be enough for many requests of each lane.
+const PART: usize = 40_000;
+/// The longest part, in bytes, with a line end for each id.
+const PART_BYTES: u64 = 1024 * 1024;
 /// The longest line with an id, in bytes. An id has at most 1,024.
 const MAX_LINE: u64 = 4_096;
 /// The longest line with a message, in bytes. A message comes in a response of at most 64 MiB, unless `--max-body` allows more.
@@ -29,6 +31,8 @@ pub(crate) struct IdList {
     /// One id per line, none twice, in a file that no other process can reach.
     copy: BufReader<SpooledTempFile>,
     total: u64,
+    /// The length of the copy.
+    bytes: u64,
     fingerprint: FingerprintBuilder,
     /// Where the last part ended, so that the next one does not read the copy from its start.
     place: Place,
@@ -89,7 +93,7 @@ impl IdList {
 
     /// Whether one part holds them all.
     pub(crate) fn is_short(&self) -> bool {
-        self.total <= PART as u64
+        self.total <= PART as u64 && self.bytes <= PART_BYTES
     }
 
     /// The ids after the first `before`, as many as one part holds. `None` if there are none.
@@ -105,7 +109,8 @@ impl IdList {
     fn read(&mut self, before: u64, ids: &mut Vec<String>) -> io::Result<()> {
         let mut place = if self.place.ids <= before { self.place } else { Place::default() };
         self.copy.seek(SeekFrom::Start(place.bytes))?;
-        while ids.len() < PART {
+        let mut bytes = 0;
+        while ids.len() < PART && bytes < PART_BYTES {
             let mut line = String::new();
             let read = self.copy.read_line(&mut line)?;
             if read == 0 {
@@ -114,6 +119,7 @@ impl IdList {
             if place.ids >= before {
                 line.pop();
                 ids.push(line);
+                bytes += read as u64;
             }
             place.ids += 1;
             place.bytes += read as u64;
@@ -141,6 +147,8 @@ pub(crate) struct IdListWriter {
     seen: HashSet<u64>,
     hasher: RandomState,
     total: u64,
+    /// The length of the copy.
+    bytes: u64,
     fingerprint: FingerprintBuilder,
 }
 
@@ -151,6 +159,7 @@ impl IdListWriter {
             seen: HashSet::new(),
             hasher: RandomState::new(),
             total: 0,
+            bytes: 0,
             fingerprint: FingerprintBuilder::default(),
         }
     }
@@ -161,15 +170,17 @@ impl IdListWriter {
             return Ok(false);
         }
         self.total += 1;
+        self.bytes += id.as_str().len() as u64 + 1;
         self.fingerprint.add(id.as_str());
         writeln!(self.file, "{id}").map_err(|error| uncopied(&error))?;
         Ok(true)
     }
 
     pub(crate) fn finish(self) -> Result<IdList, String> {
-        let Self { file, total, fingerprint, .. } = self;
+        let Self { file, total, bytes, fingerprint, .. } = self;
         let file = file.into_inner().map_err(|error| uncopied(error.error()))?;
-        Ok(IdList { copy: BufReader::with_capacity(64 * 1024, file), total, fingerprint, place: Place::default() })
+        let copy = BufReader::with_capacity(64 * 1024, file);
+        Ok(IdList { copy, total, bytes, fingerprint, place: Place::default() })
     }
 }
 
@@ -254,25 +265,38 @@ mod tests {
     fn parts_follow_one_another() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("ids");
-        let lines: Vec<String> = (0..25_000).map(|n| format!("id-{n}\r\n")).collect();
+        let id = |n: usize| format!("id-{n:050}");
+        let lines: Vec<String> = (0..25_000).map(|n| id(n) + "\r\n").collect();
         std::fs::write(&path, format!("\u{feff}\n{}", lines.concat())).unwrap();
         let mut list = IdList::check(&["first".into()], Some(&path)).unwrap();
         assert!(list.total() == 25_001 && !list.is_short());
         // The file is not read again.
         std::fs::remove_file(&path).unwrap();
-        let mut seen = Vec::new();
+        let (mut seen, mut parts) = (Vec::new(), 0);
         while let Some(ids) = list.part(seen.len() as u64).unwrap() {
-            assert!(ids.len() <= PART);
+            let bytes: usize = ids.as_slice().iter().map(|id| id.as_str().len() + 1).sum();
+            assert!(bytes < PART_BYTES as usize + 54, "{bytes}");
             seen.extend(ids.as_slice().iter().map(ToString::to_string));
+            parts += 1;
         }
-        assert_eq!(seen.len(), 25_001);
-        assert_eq!((seen[0].as_str(), seen[1].as_str(), seen[25_000].as_str()), ("first", "id-0", "id-24999"));
+        assert_eq!((seen.len(), parts), (25_001, 2));
+        assert_eq!((seen[0].as_str(), &seen[1], &seen[25_000]), ("first", &id(0), &id(24_999)));
         // From anywhere, also back.
-        for (before, first) in [(7, "id-6"), (20_000, "id-19999"), (1, "id-0"), (10_000, "id-9999")] {
-            assert_eq!(list.part(before).unwrap().unwrap().as_slice()[0].as_str(), first);
+        for (before, first) in [(7, 6), (20_000, 19_999), (1, 0), (10_000, 9_999)] {
+            assert_eq!(list.part(before).unwrap().unwrap().as_slice()[0].as_str(), id(first));
         }
         std::fs::write(&path, format!("{}x,y\n", lines.concat())).unwrap();
         assert!(IdList::check(&[], Some(&path)).unwrap_err().contains("line 25001"));
+    }
+
+    #[test]
+    fn a_part_of_short_ids_has_so_many() {
+        let ids: Vec<String> = (0..=PART).map(|n| format!("{n}")).collect();
+        let mut list = IdList::check(&ids[..PART], None).unwrap();
+        assert!(list.is_short() && list.part(0).unwrap().unwrap().len() == PART);
+        let mut list = IdList::check(&ids, None).unwrap();
+        assert!(!list.is_short() && list.part(0).unwrap().unwrap().len() == PART);
+        assert_eq!(list.part(PART as u64).unwrap().unwrap().len(), 1);
     }
 
     #[test]
