@@ -17,14 +17,18 @@ mod ids;
 mod kill;
 mod lanes;
 mod left_in_flight;
+mod links;
 mod maximum;
 mod memory;
 mod mismatch;
 mod operations;
 mod output;
+mod pages;
 mod paste;
 mod progress;
 mod prompt;
+#[cfg(unix)]
+mod recipes;
 mod runs;
 #[cfg(unix)]
 mod scene;
