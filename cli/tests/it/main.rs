@@ -7,6 +7,7 @@ mod common;
 #[cfg(unix)]
 mod compose;
 mod demo;
+mod documented;
 mod emulator;
 mod environment;
 mod escapes;
