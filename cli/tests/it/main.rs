@@ -26,6 +26,7 @@ mod operations;
 mod output;
 mod pages;
 mod paste;
+mod picture;
 mod progress;
 mod prompt;
 #[cfg(unix)]
