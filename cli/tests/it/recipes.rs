@@ -73,8 +73,11 @@ fn of_outage(run: &Run) -> bool {
     run.response_body.contains(OUTAGE)
 }
 
+/// A page, a section of it, and how its claim is checked.
+type Claim = (&'static str, &'static str, fn(&Ran));
+
 /// What the sections of the pages claim. A section with commands and no claim is an error.
-const CLAIMS: [(&str, &str, fn(&Ran)); 10] = [
+const CLAIMS: [Claim; 10] = [
     ("README.md", "Start", |ran| {
         // The emulator is the one that the lines start; this test's own is not asked.
         assert!(ran.shown.starts_with("1,000 failed runs\n"), "{}", ran.shown);
@@ -127,7 +130,13 @@ const CLAIMS: [(&str, &str, fn(&Ran)); 10] = [
         let gone = runs.iter().take(2).map(|run| run.dlq_id.clone()).collect();
         ran.deleted_with_a_copy(&gone, "chosen.ndjson");
     }),
-    ("docs/recipes.md", "Spread over machines", |ran| ran.deleted(&ran.ids(|_| true))),
+    ("docs/recipes.md", "Spread over machines", |ran| {
+        ran.deleted(&ran.ids(|run| has(run, "nightly")));
+        let part = |shard| ran.read(&format!("part-{shard}.ndjson")).lines().count();
+        let parts: Vec<usize> = (1..=4).map(part).collect();
+        assert!(parts.iter().all(|part| *part > 0), "{parts:?}");
+        assert_eq!(parts.iter().sum::<usize>(), ran.ids(|run| has(run, "nightly")).len());
+    }),
     ("docs/recipes.md", "Develop against the emulator from JavaScript", |ran| {
         let urgent = ran.ids(|run| has(run, "urgent")).len();
         assert!(ran.shown.contains(&format!("{urgent} runs with the label urgent")), "{}", ran.shown);
@@ -174,7 +183,7 @@ fn provide(tool: &str, root: &Path, folder: &Path, bin: &Path) -> bool {
 }
 
 /// Runs scripts in one shell, in an empty folder that is its home. `None` if the machine lacks what they need.
-fn run(root: &Path, title: &str, scripts: &[Script], runs_locally: bool) -> Option<Ran> {
+fn run(root: &Path, title: &str, scripts: &[Script]) -> Option<Ran> {
     let (folder, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     let mut commands = "set -e\n".to_owned();
     for script in scripts {
@@ -189,11 +198,16 @@ fn run(root: &Path, title: &str, scripts: &[Script], runs_locally: bool) -> Opti
         commands += &script.text;
     }
     let (server, before, now) = emulator(1_000);
-    // Lines that fail to start an emulator of their own reach nobody.
-    let url = if runs_locally { "http://127.0.0.1:1".to_owned() } else { server.url() };
+    let (code, shown, said) = paste(&commands, &server.url(), folder.path(), bin.path());
+    assert_eq!(code, Some(0), "\"{title}\":\n{commands}\n{shown}\n{said}");
+    Some(Ran { server, before, now, folder, shown })
+}
+
+/// Runs commands in a shell whose service is at `url`. Returns the exit status, standard output and standard error.
+fn paste(commands: &str, url: &str, folder: &Path, bin: &Path) -> (Option<i32>, String, String) {
     let command_folder = PathBuf::from(env!("CARGO_BIN_EXE_upstash-dlq")).parent().unwrap().to_owned();
     let others = std::env::var_os("PATH").unwrap_or_default();
-    let path = [command_folder, bin.path().to_owned()].into_iter().chain(std::env::split_paths(&others));
+    let path = [command_folder, bin.to_owned()].into_iter().chain(std::env::split_paths(&others));
     // Not pipes: an emulator that a failed script leaves behind would keep them open.
     let output = tempfile::tempdir().unwrap();
     let (shown, said) = (output.path().join("shown"), output.path().join("said"));
@@ -202,9 +216,9 @@ fn run(root: &Path, title: &str, scripts: &[Script], runs_locally: bool) -> Opti
         shell.env_remove(name);
     }
     let mut child = shell
-        .args(["-c", &commands])
-        .current_dir(folder.path())
-        .env("HOME", folder.path())
+        .args(["-c", commands])
+        .current_dir(folder)
+        .env("HOME", folder)
         .env("PATH", std::env::join_paths(path).unwrap())
         .env("QSTASH_URL", url)
         .env("QSTASH_TOKEN", LOCAL_TOKEN)
@@ -219,9 +233,7 @@ fn run(root: &Path, title: &str, scripts: &[Script], runs_locally: bool) -> Opti
     let group = i32::try_from(child.id()).ok().and_then(Pid::from_raw).unwrap();
     let _ = kill_process_group(group, Signal::KILL);
     let read = |path| text(&std::fs::read(path).unwrap());
-    let (shown, said) = (read(&shown), read(&said));
-    assert_eq!(status.code(), Some(0), "\"{title}\":\n{commands}\n{shown}\n{said}");
-    Some(Ran { server, before, now, folder, shown })
+    (status.code(), read(&shown), read(&said))
 }
 
 #[test]
@@ -238,7 +250,7 @@ fn each_recipe_does_what_it_claims() {
                 told.insert((page, title));
                 let root = &root;
                 scope.spawn(move || {
-                    if let Some(ran) = run(root, &section.title, &section.scripts, page == "README.md") {
+                    if let Some(ran) = run(root, &section.title, &section.scripts) {
                         claim(&ran);
                     }
                 });
@@ -247,6 +259,25 @@ fn each_recipe_does_what_it_claims() {
     });
     let claimed = CLAIMS.iter().map(|(page, title, _)| (*page, (*title).to_owned())).collect();
     assert_eq!(told, claimed, "a section that a claim speaks of is not there");
+}
+
+/// Whoever pastes the lines of the README has perhaps a token of the service at hand. If the emulator cannot start, they change
+/// nothing there.
+#[test]
+fn without_the_emulator_the_lines_of_the_readme_reach_nobody() {
+    let Some(root) = pages::root("without_the_emulator_the_lines_of_the_readme_reach_nobody") else { return };
+    let sections = sections(&pages::read(&root, "README.md"));
+    let start = sections.iter().find(|section| section.title == "Start").unwrap();
+    let commands: String = start.scripts.iter().map(|script| script.text.as_str()).collect();
+    assert!(commands.contains(" --yes"), "{commands}");
+    let (folder, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    // In the way of the pipe.
+    std::fs::create_dir(folder.path().join("dlq.pipe")).unwrap();
+    let (server, before, _) = emulator(100);
+    let (_, shown, said) = paste(&commands, &server.url(), folder.path(), bin.path());
+    let left = server.with_service(|service| service.len());
+    assert_eq!((server.connections(), left), (0, before.len()), "{shown}{said}");
+    assert!(said.contains("QSTASH_URL is not a URL"), "{said}");
 }
 
 /// The commands in the table of the README, with an id that exists.
@@ -294,4 +325,40 @@ fn each_command_of_the_readme_s_table_finds_something_to_do() {
         assert!(!said.contains("no failed runs match"), "{shown}: {said}");
         assert_eq!(server.with_service(|service| service.len() < before.len()), asks, "{shown}: {printed}");
     }
+}
+
+/// The shell command of the example for Kubernetes, folded as YAML folds it.
+fn command_of_the_job(root: &Path) -> String {
+    let page = pages::read(root, "examples/kubernetes-job.yaml");
+    let (_, command) = page.split_once("- >-\n").unwrap();
+    command.lines().map(str::trim).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_pods_of_the_kubernetes_example_delete_its_window_together() {
+    let Some(root) = pages::root("the_pods_of_the_kubernetes_example_delete_its_window_together") else { return };
+    let command = command_of_the_job(&root);
+    let millis =
+        |date: &str| date.parse::<jiff::civil::Date>().unwrap().to_zoned_datetime(jiff::tz::TimeZone::UTC).unwrap();
+    let day = |option: &str| {
+        let (_, rest) = command.split_once(option).unwrap();
+        millis(rest.split(' ').next().unwrap()).timestamp().as_millisecond()
+    };
+    let window = day("--from ")..day("--to ") + DAY;
+    let mut service = Service::new(Config::default());
+    // Some of them failed before the window, and some after it.
+    let before = sample::runs(300, 1, window.end + 2 * DAY);
+    service.extend(before.clone());
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let (folder, bin) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let pods = (0..8).map(|pod| format!("(JOB_COMPLETION_INDEX={pod}; {command})\n")).collect::<String>();
+    let (code, shown, said) = paste(&format!("set -e\n{pods}"), &server.url(), folder.path(), bin.path());
+    assert!(code == Some(0) && shown.lines().count() == 8, "{shown}{said}");
+    let goes = |run: &&Run| has(run, "nightly") && window.contains(&run.created_at);
+    let stays: BTreeSet<&str> = before.iter().filter(|run| !goes(run)).map(|run| &*run.dlq_id).collect();
+    let outside = before.iter().filter(|run| has(run, "nightly") && !window.contains(&run.created_at)).count();
+    assert!(outside > 0 && stays.len() < before.len(), "{outside}");
+    server.with_service(|service| {
+        assert_eq!(service.runs().map(|run| &*run.dlq_id).collect::<BTreeSet<_>>(), stays, "{shown}");
+    });
 }
