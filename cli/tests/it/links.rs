@@ -24,7 +24,7 @@ fn all_pages(root: &Path) -> BTreeMap<PathBuf, String> {
     pages
 }
 
-/// The text without blocks and spans of code.
+/// The text without blocks and spans of code. A span ends at the latest with its paragraph.
 fn without_code(page: &str) -> String {
     let mut in_block = false;
     let lines = page.lines().filter(|line| {
@@ -32,12 +32,8 @@ fn without_code(page: &str) -> String {
         in_block ^= fence;
         !fence && !in_block
     });
-    let mut text = String::new();
-    for line in lines {
-        text.extend(line.split('`').step_by(2));
-        text.push('\n');
-    }
-    text
+    let text = lines.collect::<Vec<_>>().join("\n");
+    text.split("\n\n").flat_map(|paragraph| paragraph.split('`').step_by(2)).collect::<Vec<_>>().join("\n")
 }
 
 /// The targets of `[words](target)` and `![words](target)`.
@@ -115,7 +111,7 @@ fn every_link_of_every_page_leads_somewhere() {
 #[test]
 fn a_link_that_leads_nowhere_is_found() {
     let Some(root) = pages::root("a_link_that_leads_nowhere_is_found") else { return };
-    let text = "# One (two) `three`\n```sh\n[no](a)\n```\n`[no](b)` [c](c.md) ![d](docs/d.svg#x)";
+    let text = "# One (two) `three`\n```sh\n[no](a)\n```\n`[no](b)\n` [c](c.md) ![d](docs/d.svg#x)";
     assert_eq!(targets(text), ["c.md", "docs/d.svg#x"]);
     assert_eq!(anchors(text).into_iter().collect::<Vec<_>>(), ["one-two-three"]);
     let pages = BTreeMap::from([(PathBuf::from("README.md"), text.to_owned())]);
