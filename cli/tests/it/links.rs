@@ -123,3 +123,10 @@ fn a_link_that_leads_nowhere_is_found() {
         assert!(is_wrong("README.md", wrong), "{wrong}");
     }
 }
+
+#[test]
+fn the_readme_stays_short() {
+    let Some(root) = pages::root("the_readme_stays_short") else { return };
+    let lines = pages::read(&root, "README.md").lines().count();
+    assert!(lines <= 150, "README.md has {lines} lines: what a stranger does not need at once goes to docs/");
+}
