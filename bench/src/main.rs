@@ -9,6 +9,7 @@ mod picture;
 mod process;
 mod scenarios;
 mod server;
+mod triage;
 
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 use std::alloc::System;
@@ -25,6 +26,6 @@ fn main() {
         [] => scenarios::all(),
         ["micro"] => print!("{}", micro::table()),
         [part] => scenarios::part(part),
-        _ => panic!("give no argument, or one of micro, cpu, lanes, careful, fixed, memory, startup"),
+        _ => panic!("give no argument, or one of micro, cpu, lanes, careful, fixed, triage, memory, startup"),
     }
 }

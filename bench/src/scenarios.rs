@@ -2,7 +2,7 @@
 
 use crate::picture::{Line, chart};
 use crate::process::{Cost, Server, cli, client, delete, least, measure, root};
-use crate::{machine, micro, server};
+use crate::{machine, micro, server, triage};
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
@@ -13,13 +13,14 @@ pub(crate) fn all() {
     let text = format!(
         "# Results\n\nWritten by `cargo run --release --manifest-path bench/Cargo.toml`: do not edit. Each table compares within one run.\n\n\
          {}\n## One page, without a network\n\n{}\n## Processor time and memory, one lane\n\n{}\n## Many lanes\n\n{}\n\
-         ![time against lanes](lanes.svg)\n\n## The careful ways\n\n{}\n## Counting on many lanes\n\n{}\n## Memory\n\n{}\n## Start-up and size\n\n{}",
+         ![time against lanes](lanes.svg)\n\n## The careful ways\n\n{}\n## Counting on many lanes\n\n{}\n## Why runs failed\n\n{}\n## Memory\n\n{}\n## Start-up and size\n\n{}",
         machine::description(),
         micro::table(),
         cpu(&cli),
         lanes,
         careful(&cli),
         fixed(&cli),
+        triage::table(&cli),
         memory(&cli),
         startup(&cli)
     );
@@ -39,9 +40,10 @@ pub(crate) fn part(name: &str) {
             "lanes" => lanes(&cli).0,
             "careful" => careful(&cli),
             "fixed" => fixed(&cli),
+            "triage" => triage::table(&cli),
             "memory" => memory(&cli),
             "startup" => startup(&cli),
-            other => panic!("{other} is not measured: micro, cpu, lanes, careful, fixed, memory, startup"),
+            other => panic!("{other} is not measured: micro, cpu, lanes, careful, fixed, triage, memory, startup"),
         }
     );
 }
@@ -148,6 +150,16 @@ fn lanes(cli: &PathBuf) -> (String, String) {
             eprintln!("{shape} {latency} ms done");
             lines.push(Line { name: format!("{latency} ms, {shape}"), points });
         }
+    }
+    // As many pages as the most lanes need.
+    for shape in ["even", "peak"] {
+        let [one, most] = [1, 64].map(|lanes: u64| {
+            server.reset(400_000, shape, 20);
+            let cost = measure(&mut delete(cli, &server, &["--parallel", &lanes.to_string()]));
+            (cost.wall.as_secs_f64(), server.requests())
+        });
+        let (times, requests) = (one.0 / most.0, most.1 as f64 / one.1 as f64);
+        writeln!(table, "\n4000 pages, 20 ms, {shape}: one lane {:.2} s, 64 lanes {:.2} s, {times:.1}×, {requests:.2} times the requests.", one.0, most.0).unwrap();
     }
     // What windows chosen by somebody who knows where the runs lie reach.
     for shape in ["even", "peak"] {

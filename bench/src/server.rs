@@ -1,5 +1,6 @@
 //! A server that costs as little as it can: a DLQ of nothing but times, with a thread per connection.
 
+use crate::triage;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
@@ -9,6 +10,8 @@ use std::time::Duration;
 #[derive(Default)]
 struct Dlq {
     times: Vec<i64>,
+    /// Whether each run tells an error of its own.
+    has_causes: bool,
     next: Vec<u32>,
     latency: Duration,
     requests: u64,
@@ -28,7 +31,7 @@ impl Dlq {
         let even =
             |n: i64, of: i64| start + i64::try_from(i128::from(90 * DAY) * i128::from(n) / i128::from(of)).unwrap();
         self.times = match shape {
-            "even" => (0..runs).map(|n| even(n, runs)).collect(),
+            "even" | "causes" => (0..runs).map(|n| even(n, runs)).collect(),
             _ => {
                 let outside = runs / 100;
                 let hour = |n: i64| newest() - 33 * DAY + n * 3_600_000 / (runs - outside);
@@ -36,6 +39,7 @@ impl Dlq {
             }
         };
         self.times.sort_unstable();
+        self.has_causes = shape == "causes";
         self.next = (0..=u32::try_from(runs).unwrap()).collect();
         self.requests = 0;
     }
@@ -146,12 +150,14 @@ fn connection(mut stream: TcpStream, dlq: &Mutex<Dlq>) {
     }
 }
 
-fn push_message(body: &mut String, n: usize, time: i64) {
+fn push_message(body: &mut String, n: usize, time: i64, has_causes: bool) {
+    let error = if has_causes { triage::error_body(n) } else { "upstream failed".to_owned() };
     body.push_str(&format!(
         "{{\"dlqId\":\"{time}-{n}\",\"workflowRunId\":\"wfr_{n:016x}\",\"workflowUrl\":\"https://shop.example.com/api/workflow/{}\",\
          \"workflowCreatedAt\":{time},\"url\":\"https://shop.example.com/api/step\",\"method\":\"POST\",\"createdAt\":{time},\
-         \"labels\":[\"nightly\"],\"failureFunctionState\":\"CALLBACK_FAIL\",\"responseStatus\":500,\"responseBody\":\"upstream failed\"}}",
-        n % 7
+         \"labels\":[\"nightly\"],\"failureFunctionState\":\"CALLBACK_FAIL\",\"responseStatus\":500,\"responseBody\":{}}}",
+        n % 7,
+        serde_json::Value::from(error)
     ));
 }
 
@@ -172,15 +178,16 @@ fn respond_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, response:
             dlq.requests += 1;
             let id = path.rsplit('/').next().unwrap();
             let n: usize = id.rsplit('-').next().unwrap().parse().unwrap();
-            push_message(&mut body, n, id.split('-').next().unwrap().parse().unwrap());
+            push_message(&mut body, n, id.split('-').next().unwrap().parse().unwrap(), dlq.has_causes);
         }
         ("GET", _) => {
             body.push_str("{\"messages\":[");
+            let has_causes = dlq.has_causes;
             let (_, next) = dlq.page(&Query::parse(query), false, |n, time| {
                 if !body.ends_with('[') {
                     body.push(',');
                 }
-                push_message(&mut body, n, time);
+                push_message(&mut body, n, time, has_causes);
             });
             let cursor = next.map(|next| next.to_string()).unwrap_or_default();
             body.push_str(&format!("],\"cursor\":\"{cursor}\"}}"));
