@@ -351,11 +351,17 @@ mod tests {
             ("pod checkout-7d9f8b6c5d-xkzqw is gone", "pod checkout-# is gone"),
             ("order-4711-items and us-east-1", "order-#-items and us-east-#"),
             ("key sk_live_4eC39HqLyjWDarjtT1zdp7dc", "key #"),
+            ("XyZ-12, as fooBar-12, as x-12, as Order-12", "#, as #, as #, as Order-#"),
+            ("a1b2_cdef, as AB12-CDEF, as AB12_CDEF", "#, as #, as #_CDEF"),
+            ("abcDEFghiJKLmnoPQRstu", "#"),
+            ("aBcDeF_gHiJkL_mNoPqRsT", "aBcDeF_gHiJkL_mNoPqRsT"),
             ("code NGHTTP2_REFUSED_STREAM is ERR_HTTP2_STREAM_ERROR", "code #_REFUSED_STREAM is ERR_#_STREAM_ERROR"),
             ("TIMEOUT fra1::abcde-1731000000000-0123456789ab", "TIMEOUT #"),
             ("rt::fmt::order-12", "rt::fmt::order-#"),
             ("token dGhpcyBpcyBh/IHRlc3Q+aGVsbG8=", "token #"),
             ("token QWxhZGRpbjpvcGVuIHNlc2FtZQ==.", "token #"),
+            ("token dGhpcyBpcyBh/IHRlc3Q0aGVsbG8", "token #"),
+            ("src/aB1cD/XyZ.TS", "src/#/XyZ.TS"),
             ("/aBcDeFgHiJ0kLmNoPqRs+tUvW: go /aBcDEf7hIjKlMnOpQrSt/uv==, /srv/Base64Decoder/index7", "#: go #, /srv/#"),
             ("jwt eyJhbGciOi.eyJzdWIiOi.SflKxwRJSM", "jwt #"),
             ("getServerSidePropsFromRequest is camel", "getServerSidePropsFromRequest is camel"),
@@ -395,6 +401,13 @@ mod tests {
             }
         }
         assert!(failed.is_empty(), "{failed}");
+    }
+
+    #[test]
+    fn a_long_quoted_text_keeps_its_words() {
+        for (words, expected) in [(62, "'#'".into()), (63, alloc::format!("'{} #'", "w".repeat(63)))] {
+            assert_eq!(masked(&alloc::format!("'{} 7'", "w".repeat(words)), 1_000), expected);
+        }
     }
 
     #[test]
