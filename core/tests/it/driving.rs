@@ -10,8 +10,8 @@ use upstash_dlq_core::drive::{NextStep, drive, next_step, report};
 use upstash_dlq_core::engine::RequestId;
 use upstash_dlq_core::wire::List;
 use upstash_dlq_core::{
-    BulkDelete, Delivery, Driven, Endpoint, Event, Halt, Listing, Observer, Operation, RetryPolicy, Selection, Step,
-    Token, TransportFailure, UnixMillis,
+    ArchivedDelete, BulkDelete, Delivery, Driven, Endpoint, Event, Halt, Listing, Observer, Operation, RetryPolicy,
+    Selection, Step, Token, TransportFailure, UnixMillis,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -133,6 +133,39 @@ fn a_step_that_awaits_a_response_waits_only_while_one_is_on_its_way() {
     assert!(report(&mut archived, id, Ok::<_, Delivery>(page), &mut ()).is_continue());
     // It waits for its caller, who gets control back.
     assert!(matches!(next_step(&mut archived, Duration::ZERO, &mut ()), NextStep::End(Driven::Stopped)));
+}
+
+/// Stores each batch once nothing else can be sent, or stops there.
+struct StoresLate {
+    waiting: Vec<u64>,
+    stops: bool,
+}
+
+impl Observer<ArchivedDelete> for StoresLate {
+    fn before_wait(&mut self, operation: &mut ArchivedDelete) -> ControlFlow<(), bool> {
+        if self.stops {
+            return ControlFlow::Break(());
+        }
+        let stored = self.waiting.pop();
+        stored.into_iter().for_each(|batch| operation.stored(batch).unwrap());
+        ControlFlow::Continue(stored.is_some())
+    }
+}
+
+#[test]
+fn an_observer_changes_the_operation_before_a_wait() {
+    let mut archived = BulkDelete::builder(endpoint(), Selection::Everything).build_archived();
+    let mut observer = StoresLate { waiting: Vec::new(), stops: false };
+    let NextStep::Send(id, _) = next_step(&mut archived, HOUR, &mut observer) else { panic!() };
+    assert!(matches!(next_step(&mut archived, HOUR, &mut observer), NextStep::Wait(None)));
+    archived.respond(id, &Response::new(r#"{"messages":[{"dlqId":"a"}]}"#)).unwrap();
+    observer.stops = true;
+    assert!(matches!(next_step(&mut archived, HOUR, &mut observer), NextStep::End(Driven::Stopped)));
+    observer = StoresLate { waiting: vec![0], stops: false };
+    let NextStep::Send(_, request) = next_step(&mut archived, HOUR, &mut observer) else {
+        panic!("it was not asked again")
+    };
+    assert_eq!((request.method().as_str(), request.uri().query()), ("DELETE", Some("dlqIds=a")));
 }
 
 /// Panics before the first request.

@@ -9,6 +9,7 @@ mod cancellation;
 mod cases;
 mod checkpoints;
 mod corpus;
+mod cutting;
 mod driving;
 mod dropped;
 mod engine;

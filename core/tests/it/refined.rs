@@ -1,5 +1,6 @@
 //! Deletes, resumes and restarts by a refinement: what they claim after a crash, and when windows of time cannot be trusted.
 
+use crate::one_lane::Respond;
 use crate::world::{NOW, TOKEN, World, endpoint, lanes, policy, runs_at};
 use http::{Method, Response};
 use std::num::{NonZeroU32, NonZeroU64};
@@ -75,6 +76,21 @@ fn what_is_left_of_the_maximum_makes_no_success_of_lost_requests() {
     assert_eq!(outcome(&mut second).halted, Some(Halt::MaximumUnconfirmed));
 }
 
+/// A run that was chosen and is in no request yet is left of the maximum.
+#[test]
+fn what_was_chosen_and_not_asked_for_is_not_spent() {
+    for (chosen, left) in [(3, 150), (100, 150), (140, 150), (150, 150)] {
+        let mut first = delete(150).build();
+        let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+        let ids: Vec<String> = (0..chosen).map(|n| format!("r{n}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        let page = listing(&ids).replace(r#""cursor":"""#, r#""cursor":"1""#);
+        first.on_response(id, Response::new(page.as_bytes())).unwrap();
+        let saved = first.checkpoint().to_json();
+        assert!(saved.contains(&format!(r#""left":{left}"#)), "{chosen} are chosen: {saved}");
+    }
+}
+
 /// A deletion that was lost and then confirmed leaves nothing unknown, in one process and over several.
 #[test]
 fn a_maximum_that_was_reached_is_a_success() {
@@ -88,6 +104,17 @@ fn a_maximum_that_was_reached_is_a_success() {
     first.on_response(id, Response::new(&br#"{"deleted":0}"#[..])).unwrap();
     let Step::Done(outcome) = first.poll(at) else { panic!() };
     assert_eq!(outcome.halted, None);
+}
+
+/// Whoever has to settle a request is told how many runs it named.
+#[test]
+fn a_request_in_doubt_says_how_many_runs_it_asked_for() {
+    let mut resume = BulkResume::builder(endpoint(), failed_with_500()).retry(policy(), 1).build();
+    let Step::Send(id, _) = resume.poll(Duration::ZERO) else { panic!() };
+    resume.on_response(id, Response::new(listing(&["a", "b", "c"]).as_bytes())).unwrap();
+    let Step::Send(id, _) = resume.poll(Duration::ZERO) else { panic!() };
+    resume.on_failure(id, TransportFailure::unknown("reset")).unwrap();
+    assert!(matches!(resume.halt(), Some(Halt::InDoubt { asked: 3, .. })), "{:?}", resume.halt());
 }
 
 /// What starts runs passes once over everything. If the server begins to ignore dates, the rest is not known, so none is started.
@@ -113,4 +140,44 @@ fn a_listing_that_is_cut_short_starts_nothing() {
         assert_eq!(outcome.halted, Some(Halt::DatesIgnored), "{name}");
         assert_eq!(world.service.started().count(), 0, "{name}");
     }
+}
+
+/// A lane that waits to send again has nothing left to do once the server is known to ignore dates. The rest is looked at all
+/// the same, and nothing is proved before that.
+#[test]
+fn the_rest_is_looked_at_where_a_lane_waits_as_dates_turn_out_to_be_ignored() {
+    let run = |n: i64, status: u16| {
+        let at = NOW - n * 3_600_000;
+        format!(r#"{{"dlqId":"r{n}","createdAt":{at},"responseStatus":{status}}}"#)
+    };
+    let page = |messages: &[String], cursor: &str| {
+        Response::new(format!(r#"{{"messages":[{}],"cursor":"{cursor}"}}"#, messages.join(",")).into_bytes())
+    };
+    let mut operation = BulkDelete::builder(endpoint(), failed_with_500())
+        .retry(policy(), 1)
+        .lanes(lanes(4), UnixMillis::new(NOW))
+        .build();
+    // No run of the first pages matches. Then comes the probe, whose window is empty.
+    for n in 0..9 {
+        let Step::Send(id, _) = operation.poll(Duration::ZERO) else { panic!() };
+        let response =
+            if n < 8 { page(&[run(2 * n, 400), run(2 * n + 1, 400)], &format!("c{n}")) } else { page(&[], "") };
+        operation.respond(id, &response).unwrap();
+    }
+    let mut windows = Vec::new();
+    while let Step::Send(id, request) = operation.poll(Duration::ZERO) {
+        assert!(request.uri().query().unwrap().contains("Date="), "{request:?}");
+        windows.push(id);
+    }
+    let [waits, ignores, others @ ..] = windows.as_slice() else { panic!("{windows:?}") };
+    operation.on_failure(*waits, TransportFailure::not_sent("refused")).unwrap();
+    let everything: Vec<String> = (0..16).map(|n| run(n, 400)).collect();
+    for id in [&[*ignores], others].concat() {
+        operation.respond(id, &page(&everything, "")).unwrap();
+    }
+    let Step::Send(id, request) = operation.poll(Duration::ZERO) else { panic!("the rest was not looked at") };
+    assert_eq!(request.uri().query(), Some("count=100&cursor=c7"));
+    operation.respond(id, &page(&[run(16, 500)], "")).unwrap();
+    let Step::Send(_, request) = operation.poll(Duration::ZERO) else { panic!() };
+    assert_eq!((request.method(), request.uri().query()), (&Method::DELETE, Some("dlqIds=r16")));
 }

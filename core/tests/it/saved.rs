@@ -5,7 +5,7 @@ use crate::one_lane::Respond;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 use upstash_dlq_core::checkpoint::{Fingerprint, FingerprintBuilder};
-use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::selection::{Ids, Refined, Refinement, RelativeTimes};
 use upstash_dlq_core::{
     BulkDelete, BulkResume, Checkpoint, Endpoint, Filter, Operation, Selection, Step, Token, UnixMillis,
 };
@@ -130,4 +130,32 @@ fn a_request_that_asks_for_nothing_is_refused() {
     // A delete is never in doubt: it may be repeated.
     let forged = sealed_again(&file.replacen("\"in-flight\":100", "\"in-doubt\":100", 1));
     assert!(Checkpoint::from_json(forged).is_err());
+}
+
+/// The file of a refined delete says nothing that widens what is given: neither the refinement, nor the dates beside it.
+#[test]
+fn the_file_of_a_refined_delete_widens_nothing() {
+    let words = Fingerprint::from_selection(&endpoint(), &Selection::Everything);
+    let filter = |from, to| Filter::builder().from(UnixMillis::new(from)).to(UnixMillis::new(to)).build().unwrap();
+    let of = |filter: Option<Filter>, status: u16| {
+        Selection::Refined(Refined::new(filter, Refinement::builder().status(status).build().unwrap()))
+    };
+    let build = |selection: Selection| {
+        BulkDelete::builder(endpoint(), selection)
+            .fingerprint(words.clone())
+            .relative_times(RelativeTimes { from: true, to: false })
+    };
+    for (saved, given, fits) in [
+        (of(None, 500), of(None, 500), true),
+        (of(None, 502), of(None, 500), false),
+        (of(Some(filter(9, 20)), 500), of(Some(filter(10, 20)), 500), true),
+        (of(Some(filter(10, 21)), 500), of(Some(filter(10, 20)), 500), false),
+        (of(Some(filter(9, 20)), 502), of(Some(filter(10, 20)), 500), false),
+        (of(None, 500), of(Some(filter(10, 20)), 500), false),
+        (of(Some(filter(10, 20)), 500), of(None, 500), false),
+    ] {
+        let file = build(saved.clone()).build().checkpoint();
+        let restored = build(given.clone()).resume_from(file);
+        assert_eq!(restored.is_ok(), fits, "{saved:?} for {given:?}");
+    }
 }

@@ -341,6 +341,29 @@ fn a_refused_count_is_said_where_runs_would_come_twice() {
     }
 }
 
+/// The listing goes on alone, as the server has shown to ignore dates. Its cursor is refused, and not for its count.
+#[test]
+fn a_cursor_that_is_refused_with_its_own_count_ends_the_listing() {
+    let mut listing = listing(2, 4, 100, once());
+    let page = |runs: std::ops::Range<usize>, cursor: &str| {
+        let messages: Vec<String> = runs.map(|n| message(n, 1)).collect();
+        Response::new(format!(r#"{{"messages":[{}],"cursor":"{cursor}"}}"#, messages.join(",")).into_bytes())
+    };
+    for n in 0..9 {
+        let Step::Send(id, request) = listing.poll(Duration::ZERO) else { panic!() };
+        assert_eq!(request.uri().query().unwrap().contains("Date="), n == 8, "{request:?}");
+        let response = if n < 8 { page(2 * n..2 * n + 2, &format!("c{n}")) } else { page(0..2, "") };
+        let (parts, body) = response.into_parts();
+        listing.on_response(id, Response::from_parts(parts, body.as_slice())).unwrap();
+    }
+    let Step::Send(id, request) = listing.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(request.uri().query(), Some("count=2&cursor=c7"));
+    let refused = Response::builder().status(400).body(&br#"{"error":"no such cursor"}"#[..]).unwrap();
+    listing.on_response(id, refused).unwrap();
+    let Step::Done(outcome) = listing.poll(Duration::ZERO) else { panic!("it goes on") };
+    assert!(matches!(outcome.halted, Some(Halt::Refused { .. })) && outcome.dates_ignored, "{outcome:?}");
+}
+
 /// As before: whoever may have changed something is not asked to do less.
 #[test]
 fn a_response_to_a_change_that_is_too_large_is_unknown() {
