@@ -27,6 +27,7 @@ mod refined;
 mod refinement;
 #[path = "../../../fuzz/src/replay.rs"]
 pub mod replay;
+mod restarted;
 mod results;
 mod saved;
 mod scenarios;
