@@ -7,7 +7,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::operation::BulkBuilder;
 use upstash_dlq_core::selection::{Refined, Refinement};
-use upstash_dlq_core::wire::{Delete, Resume};
+use upstash_dlq_core::wire::{BulkOperation, Delete, Resume};
 use upstash_dlq_core::{
     BulkDelete, BulkResume, Checkpoint, Halt, Operation, Outcome, Selection, Step, TransportFailure, UnixMillis,
 };
@@ -76,6 +76,27 @@ fn what_is_left_of_the_maximum_makes_no_success_of_lost_requests() {
     assert_eq!(outcome(&mut second).halted, Some(Halt::MaximumUnconfirmed));
 }
 
+/// The response was lost, the repeated request confirmed it, and a later process deletes the rest.
+#[test]
+fn a_maximum_that_was_reached_over_two_processes_is_a_success() {
+    let mut first = delete(2).build();
+    let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+    first.on_response(id, Response::new(listing(&["a"]).as_bytes())).unwrap();
+    let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+    first.on_failure(id, TransportFailure::unknown("reset")).unwrap();
+    let Step::WaitUntil(at) = first.poll(Duration::ZERO) else { panic!() };
+    let Step::Send(id, _) = first.poll(at) else { panic!() };
+    first.on_response(id, Response::new(&br#"{"deleted":1}"#[..])).unwrap();
+    let mut second = go_on(2, &first);
+    let Step::Send(id, _) = second.poll(Duration::ZERO) else { panic!() };
+    second.on_response(id, Response::new(listing(&["b", "c"]).as_bytes())).unwrap();
+    let Step::Send(id, request) = second.poll(Duration::ZERO) else { panic!() };
+    assert_eq!(request.uri().query(), Some("dlqIds=b"));
+    second.on_response(id, Response::new(&br#"{"deleted":1}"#[..])).unwrap();
+    let outcome = outcome(&mut second);
+    assert_eq!((outcome.halted, outcome.totals.affected, outcome.totals.unconfirmed), (None, 2, 1));
+}
+
 /// A run that was chosen and is in no request yet is left of the maximum.
 #[test]
 fn what_was_chosen_and_not_asked_for_is_not_spent() {
@@ -117,28 +138,60 @@ fn a_request_in_doubt_says_how_many_runs_it_asked_for() {
     assert!(matches!(resume.halt(), Some(Halt::InDoubt { asked: 3, .. })), "{:?}", resume.halt());
 }
 
+/// Runs an operation against a server that begins to ignore dates once the windows are listed to their ends.
+fn run_while_dates_become_ignored<O: BulkOperation>(builder: BulkBuilder<O>, name: &'static str) -> (World, Outcome) {
+    let config = Config { newest_first: name == "fromDate", ..Config::default() };
+    let build = |config| Service::new(Config { token: TOKEN.into(), ..config });
+    let mut service = build(config.clone());
+    let runs = runs_at((0..2_000).map(|n| NOW - n * 3_000_000));
+    runs.into_iter().for_each(|run| service.insert(Run { response_status: 500, ..run }));
+    let mut world = World::new(service, 7);
+    let builder = builder.page_size(NonZeroU32::new(10).unwrap()).retry(policy(), 1);
+    let mut operation = builder.lanes(lanes(4), UnixMillis::new(NOW)).build();
+    assert!(world.run(&mut operation, 150, |_, _| {}).is_none());
+    let ignored = vec![Ignored { method: None, name }];
+    let mut forgetful = build(Config { ignored, ..config });
+    world.service.runs().cloned().for_each(|run| forgetful.insert(run));
+    world.service = forgetful;
+    let outcome = world.run(&mut operation, 1_000_000, |_, _| {}).unwrap();
+    (world, outcome)
+}
+
 /// What starts runs passes once over everything. If the server begins to ignore dates, the rest is not known, so none is started.
 #[test]
 fn a_listing_that_is_cut_short_starts_nothing() {
-    for (name, newest_first) in [("fromDate", true), ("toDate", false)] {
-        let config = Config { newest_first, ..Config::default() };
-        let build = |config| Service::new(Config { token: TOKEN.into(), ..config });
-        let mut service = build(config.clone());
-        let runs = runs_at((0..2_000).map(|n| NOW - n * 3_000_000));
-        runs.into_iter().for_each(|run| service.insert(Run { response_status: 500, ..run }));
-        let mut world = World::new(service, 7);
+    for name in ["fromDate", "toDate"] {
         let resume: BulkBuilder<Resume> = BulkResume::builder(endpoint(), failed_with_500());
-        let resume = resume.page_size(NonZeroU32::new(10).unwrap()).retry(policy(), 1);
-        let mut operation = resume.lanes(lanes(4), UnixMillis::new(NOW)).build();
-        // Until windows are listed to their ends.
-        assert!(world.run(&mut operation, 150, |_, _| {}).is_none());
-        let ignored = vec![Ignored { method: None, name }];
-        let mut forgetful = build(Config { ignored, ..config });
-        world.service.runs().cloned().for_each(|run| forgetful.insert(run));
-        world.service = forgetful;
-        let outcome: Outcome = world.run(&mut operation, 1_000_000, |_, _| {}).unwrap();
+        let (world, outcome) = run_while_dates_become_ignored(resume, name);
         assert_eq!(outcome.halted, Some(Halt::DatesIgnored), "{name}");
         assert_eq!(world.service.started().count(), 0, "{name}");
+    }
+}
+
+/// A delete may pass over everything again, in one lane.
+#[test]
+fn a_delete_whose_listing_is_cut_short_looks_again() {
+    for name in ["fromDate", "toDate"] {
+        let (world, outcome) = run_while_dates_become_ignored(BulkDelete::builder(endpoint(), failed_with_500()), name);
+        assert!(outcome.verified && outcome.halted.is_none() && world.service.is_empty(), "{name}: {outcome:?}");
+    }
+}
+
+/// A batch that is full is deleted before the listing goes on to its end.
+#[test]
+fn a_delete_acts_while_it_looks() {
+    let ids: Vec<String> = (0..100).map(|n| format!("r{n}")).collect();
+    for (chosen, acts) in [(99, false), (100, true)] {
+        let mut operation = delete(150).build();
+        let Step::Send(id, _) = operation.poll(Duration::ZERO) else { panic!() };
+        let chosen: Vec<&str> = ids.iter().take(chosen).map(String::as_str).collect();
+        let page = listing(&chosen).replace(r#""cursor":"""#, r#""cursor":"1""#);
+        operation.on_response(id, Response::new(page.as_bytes())).unwrap();
+        let mut sent = Vec::new();
+        while let Step::Send(_, request) = operation.poll(Duration::ZERO) {
+            sent.push(request.method().clone());
+        }
+        assert_eq!(sent.contains(&Method::DELETE), acts, "{} are chosen: {sent:?}", chosen.len());
     }
 }
 
