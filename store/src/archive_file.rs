@@ -91,9 +91,7 @@ impl<D: Disk> FoundArchive<D> {
         let Self { disk, path, existing } = self;
         // Another process may have created the file in between.
         let existing = match existing {
-            None if disk.kind(&path).map_err(|error| Problem::Write(error).at(&path))?.is_some() => {
-                Self::find_on(disk.clone(), &path)?.existing
-            }
+            None => Self::find_on(disk.clone(), &path)?.existing,
             existing => existing,
         };
         match open(&disk, &path, existing) {
@@ -232,8 +230,8 @@ impl<D: Disk> ArchiveFile<D> {
 
     /// Appends the lines, and says how many bytes were written in any case.
     fn append_lines(&self, messages: &[DlqMessage]) -> (u64, std::io::Result<()>) {
-        let all = messages.iter().map(|message| message.as_json().len() + 1).sum::<usize>();
-        let mut lines = Vec::with_capacity(all.min(GATHERED));
+        let all: usize = messages.iter().map(|message| message.as_json().len()).sum();
+        let mut lines = Vec::with_capacity(all.saturating_add(messages.len()).min(GATHERED));
         let mut written = 0;
         let mut append = |bytes: &[u8]| {
             let (more, result) = append_all(&self.disk, &self.file, bytes);

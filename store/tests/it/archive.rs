@@ -81,6 +81,19 @@ fn a_long_torn_line_is_cut_off_at_its_beginning() {
     }
 }
 
+/// However long it is. What lies between its lines is a hole, which takes no room and is not read.
+#[test]
+fn an_archive_that_is_longer_than_any_line_is_continued() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    fs::write(&path, line("a")).unwrap();
+    let len = 300 << 20;
+    fs::File::options().write(true).open(&path).unwrap().set_len(len).unwrap();
+    append_foreign(&path, ("\n".to_owned() + &line("b")).as_bytes());
+    open(&path).unwrap().append(&[message("c")]).unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), len + 1 + (line("b") + &line("c")).len() as u64);
+}
+
 #[test]
 fn a_second_opening_is_refused_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,6 +5,7 @@ use crate::step_disk::{Before, StepDisk};
 use crate::{line, message};
 use std::fs;
 use std::path::Path;
+use upstash_dlq_store::core::DlqMessage;
 use upstash_dlq_store::{FoundArchive, Problem, StoreError};
 
 #[test]
@@ -16,8 +17,11 @@ fn what_counts_as_stored_is_synced_first() {
     assert!(disk.take_steps().is_empty());
     let mut archive = found.open().unwrap();
     assert_eq!(disk.take_steps(), ["create archive", "sync", "sync folder"]);
+    assert_eq!(disk.synced_folders(), [folder.path()]);
+    disk.interrupt();
     archive.append(&[message("a")]).unwrap();
     assert_eq!(disk.take_steps(), ["append", "sync"]);
+    assert_eq!(fs::read_to_string(&path).unwrap(), line("a"), "an append that is interrupted is made again");
     // Pages that arrive together share a sync. What is written and not synced is no change by somebody else.
     archive.write(&[message("b")]).unwrap();
     archive.check_untouched().unwrap();
@@ -33,6 +37,34 @@ fn what_counts_as_stored_is_synced_first() {
     fs::write(&path, line("a").trim_end()).unwrap();
     FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
     assert_eq!(disk.take_steps(), ["append", "sync", "sync folder"]);
+}
+
+/// Messages are gathered, so that a page is one append, but no more of them than a mebibyte: what is gathered is held twice.
+#[test]
+fn a_page_is_one_append_up_to_a_bound() {
+    const MEBIBYTE: usize = 1024 * 1024;
+    let of_length = |length: usize| {
+        let empty = r#"{"dlqId":"a","body":""}"#.len();
+        DlqMessage::parse(&format!(r#"{{"dlqId":"a","body":"{}"}}"#, "x".repeat(length - empty))).unwrap()
+    };
+    for (lengths, appends) in [
+        (&[2_000; 100][..], 1),
+        (&[MEBIBYTE - 1], 1),
+        // The newline after a message that is appended by itself is gathered.
+        (&[MEBIBYTE], 2),
+        (&[2_000, MEBIBYTE - 2_001, 2_000], 3),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("archive");
+        let disk = StepDisk::default();
+        let mut archive = FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
+        disk.take_steps();
+        let messages: Vec<DlqMessage> = lengths.iter().map(|length| of_length(*length)).collect();
+        archive.append(&messages).unwrap();
+        assert_eq!(disk.take_steps().iter().filter(|step| *step == "append").count(), appends, "{lengths:?}");
+        let expected: String = messages.iter().map(|message| format!("{}\n", message.as_json())).collect();
+        assert!(fs::read_to_string(&path).unwrap() == expected, "{lengths:?}");
+    }
 }
 
 /// Opens what `before` left and appends two batches. Returns which of them count as stored.

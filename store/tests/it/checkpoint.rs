@@ -91,6 +91,42 @@ fn a_lock_that_goes_before_it_is_held_keeps_nobody_out() {
     assert!(matches!(CheckpointFile::open(&path).unwrap_err().problem, Problem::InUse));
 }
 
+/// What happens between the look for a lock file and its opening: it goes, it comes, or it is replaced by something else.
+#[test]
+fn a_lock_that_comes_or_goes_before_it_is_opened_is_looked_for_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let (path, lock) = (folder.path().join("position"), folder.path().join(".position.lock"));
+    let disk = StepDisk::default();
+    fs::write(&lock, "").unwrap();
+    let goes = lock.clone();
+    disk.interfere(Before::Open, move || fs::remove_file(goes).unwrap());
+    drop(CheckpointFile::open_on(disk.clone(), &path).unwrap());
+    assert!(!disk.awaits_interference() && !lock.exists());
+    let (other, shared) = (Rc::new(RefCell::new(None)), path.clone());
+    let holder = Rc::clone(&other);
+    disk.interfere(Before::Create, move || *holder.borrow_mut() = Some(CheckpointFile::open(shared).unwrap()));
+    assert!(matches!(CheckpointFile::open_on(disk.clone(), &path).unwrap_err().problem, Problem::InUse));
+    drop(other.borrow_mut().take());
+    fs::write(&lock, "").unwrap();
+    let link = lock.clone();
+    disk.interfere(Before::Open, move || {
+        fs::remove_file(&link).unwrap();
+        std::os::unix::fs::symlink(&link, &link).unwrap();
+    });
+    assert!(matches!(CheckpointFile::open_on(disk, &path).unwrap_err().problem, Problem::Write(_)));
+}
+
+/// A checkpoint that cannot be opened is not one that is not there.
+#[test]
+fn what_cannot_be_opened_is_not_taken_for_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    let file = CheckpointFile::open(&path).unwrap();
+    assert!(file.read().unwrap().is_none());
+    std::os::unix::fs::symlink(&path, &path).unwrap();
+    assert!(matches!(file.read().unwrap_err().problem, Problem::Read(_)));
+}
+
 #[test]
 fn a_lock_file_that_holds_something_stays() {
     let folder = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{ErrorKind, Result};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use upstash_dlq_store::{Access, Disk, Entry, Kind, RealDisk};
 
@@ -18,9 +18,12 @@ struct Steps {
     done: Vec<String>,
     trouble: Option<Trouble>,
     interference: Option<Interference>,
+    synced_folders: Vec<PathBuf>,
+    /// A signal interrupts the next append.
+    interrupts: bool,
 }
 
-/// What somebody else does right before the next locking, or the next look at an open file.
+/// What somebody else does right before the next step of a kind.
 struct Interference {
     before: Before,
     act: Box<dyn FnOnce()>,
@@ -28,7 +31,10 @@ struct Interference {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Before {
+    Create,
+    Open,
     Lock,
+    /// At an open file.
     Look,
 }
 
@@ -59,6 +65,16 @@ impl StepDisk {
 
     fn with_trouble(trouble: Trouble) -> Self {
         Self(Rc::new(RefCell::new(Steps { trouble: Some(trouble), ..Steps::default() })))
+    }
+
+    /// A signal comes during the next append, before anything is written.
+    pub(crate) fn interrupt(&self) {
+        self.0.borrow_mut().interrupts = true;
+    }
+
+    /// The folders whose names are lasting.
+    pub(crate) fn synced_folders(&self) -> Vec<PathBuf> {
+        self.0.borrow().synced_folders.clone()
     }
 
     /// Somebody else acts once.
@@ -124,10 +140,12 @@ impl Disk for StepDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> Result<File> {
+        self.let_others_act(Before::Open);
         RealDisk.open(path, access)
     }
 
     fn create_new(&self, path: &Path) -> Result<File> {
+        self.let_others_act(Before::Create);
         self.step("create", Some(path))?;
         RealDisk.create_new(path)
     }
@@ -146,6 +164,7 @@ impl Disk for StepDisk {
 
     fn sync_folder(&self, folder: &Path) -> Result<()> {
         self.step("sync folder", None)?;
+        self.0.borrow_mut().synced_folders.push(folder.to_owned());
         RealDisk.sync_folder(folder)
     }
 
@@ -168,6 +187,9 @@ impl Disk for StepDisk {
     }
 
     fn append(&self, file: &File, bytes: &[u8]) -> Result<usize> {
+        if std::mem::take(&mut self.0.borrow_mut().interrupts) {
+            return Err(ErrorKind::Interrupted.into());
+        }
         let written = if bytes.len() > 1 && self.halves() { &bytes[..bytes.len() / 2] } else { bytes };
         self.step("append", None)?;
         RealDisk.append(file, written)
