@@ -5,7 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
-use upstash_dlq_store::{ArchiveFile, FoundArchive, NotAnArchive, Problem, StoreError};
+use upstash_dlq_store::{ArchiveFile, Disk, FoundArchive, Kind, NotAnArchive, Problem, RealDisk, StoreError};
 
 pub(crate) fn open(path: &Path) -> Result<ArchiveFile, StoreError> {
     FoundArchive::find(path)?.open()
@@ -201,7 +201,14 @@ fn no_link_is_followed_and_no_pipe_or_folder_opened() {
     assert!(matches!(open(&path("pipe")).unwrap_err().problem, Problem::Pipe));
     for name in ["", "nowhere/at/all", "real/below"] {
         assert!(matches!(open(&path(name)).unwrap_err().problem, Problem::Write(_)), "{name}");
+        // It is said before anybody is asked.
+        assert!(matches!(FoundArchive::find(path(name)).unwrap_err().problem, Problem::Write(_)), "{name}");
     }
+    // What cannot be looked at is not taken for nothing, nor for something else.
+    let real = fs::File::open(path("real")).unwrap();
+    assert!(RealDisk.kind(&path("real/below")).is_err() && RealDisk.kind(&path("nowhere")).unwrap().is_none());
+    assert!(RealDisk.is_at(&real, &path("real/below")).is_err() && !RealDisk.is_at(&real, &path("nowhere")).unwrap());
+    assert_eq!(RealDisk.kind(folder.path()).unwrap(), Some(Kind::Folder));
     // A link that is made while a person thinks.
     let found = FoundArchive::find(path("archive")).unwrap();
     symlink(path("absent"), path("archive")).unwrap();
