@@ -76,25 +76,36 @@ fn what_is_left_of_the_maximum_makes_no_success_of_lost_requests() {
     assert_eq!(outcome(&mut second).halted, Some(Halt::MaximumUnconfirmed));
 }
 
-/// The response was lost, the repeated request confirmed it, and a later process deletes the rest.
-#[test]
-fn a_maximum_that_was_reached_over_two_processes_is_a_success() {
+/// A first process asks for one of two runs. It gets this answer, after one that was lost or at once. A later process deletes
+/// another.
+fn one_of_two_and_another(is_lost: bool, answer: &str) -> Outcome {
     let mut first = delete(2).build();
     let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
     first.on_response(id, Response::new(listing(&["a"]).as_bytes())).unwrap();
-    let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
-    first.on_failure(id, TransportFailure::unknown("reset")).unwrap();
-    let Step::WaitUntil(at) = first.poll(Duration::ZERO) else { panic!() };
-    let Step::Send(id, _) = first.poll(at) else { panic!() };
-    first.on_response(id, Response::new(&br#"{"deleted":1}"#[..])).unwrap();
+    let Step::Send(mut id, _) = first.poll(Duration::ZERO) else { panic!() };
+    if is_lost {
+        first.on_failure(id, TransportFailure::unknown("reset")).unwrap();
+        let Step::WaitUntil(at) = first.poll(Duration::ZERO) else { panic!() };
+        let Step::Send(again, _) = first.poll(at) else { panic!() };
+        id = again;
+    }
+    first.on_response(id, Response::new(answer.as_bytes())).unwrap();
     let mut second = go_on(2, &first);
     let Step::Send(id, _) = second.poll(Duration::ZERO) else { panic!() };
     second.on_response(id, Response::new(listing(&["b", "c"]).as_bytes())).unwrap();
     let Step::Send(id, request) = second.poll(Duration::ZERO) else { panic!() };
     assert_eq!(request.uri().query(), Some("dlqIds=b"));
     second.on_response(id, Response::new(&br#"{"deleted":1}"#[..])).unwrap();
-    let outcome = outcome(&mut second);
-    assert_eq!((outcome.halted, outcome.totals.affected, outcome.totals.unconfirmed), (None, 2, 1));
+    outcome(&mut second)
+}
+
+#[test]
+fn a_maximum_that_two_processes_have_reached_is_a_success() {
+    let confirmed = one_of_two_and_another(true, r#"{"deleted":1}"#);
+    assert_eq!((confirmed.halted, confirmed.totals.affected, confirmed.totals.unconfirmed), (None, 2, 1));
+    // Somebody else has deleted the first run. It was asked for, and nothing is unknown.
+    let gone = one_of_two_and_another(false, r#"{"deleted":0}"#);
+    assert_eq!((gone.halted, gone.totals.affected, gone.totals.unconfirmed), (None, 1, 0));
 }
 
 /// A run that was chosen and is in no request yet is left of the maximum.
