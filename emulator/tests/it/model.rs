@@ -3,8 +3,8 @@
 use http::{Method, Request, Response};
 use std::io::{Read, Write};
 use upstash_dlq_emulator::{
-    Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, RateLimit, Run, Server, ServerOptions, Service, Wire,
-    sample,
+    Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, PROFILES, RateLimit, Run, Server, ServerOptions,
+    Service, Wire, sample,
 };
 
 const NOW: i64 = 1_764_000_000_000;
@@ -17,6 +17,7 @@ fn service(config: Config) -> Service {
             workflow_run_id: format!("wfr_{}", n / 5),
             workflow_url: if n < 3 { "https://a".into() } else { "https://b".into() },
             created_at: n,
+            workflow_created_at: 10 * n,
             labels: vec![if n % 2 == 0 { "even" } else { "odd" }.into()],
             ..Run::default()
         });
@@ -51,6 +52,7 @@ fn filters_are_ored_within_a_name_and_anded_between_names() {
         ("?label=even%2Codd", 10),
         ("?label=even&workflowUrl=https%3A%2F%2Fa", 2),
         ("?fromDate=2&toDate=4", 3),
+        ("?workflowCreatedAt=30", 1),
         ("?workflowRunId=wfr_1", 5),
         ("?workflowRunId=wfr_", 10),
         ("?label=nobody", 0),
@@ -216,4 +218,33 @@ fn a_listing_lags_behind_a_deletion() {
 
 fn json(response: &Response<Vec<u8>>) -> serde_json::Value {
     serde_json::from_slice(response.body()).unwrap()
+}
+
+/// What a listing of messages may be asked for is unknown to a delete.
+#[test]
+fn a_name_of_another_operation_is_refused() {
+    for query in ["?responseStatus=500", "?url=https%3A%2F%2Fa", "?source=workflow", "?labels=even"] {
+        let mut service = service(Config::default());
+        assert_eq!((delete(&mut service, query).0, service.deleted_total()), (400, 0), "{query}");
+    }
+}
+
+/// One seed gives the same samples everywhere, so that what was measured can be measured again. Whoever changes them on purpose
+/// changes this number.
+#[test]
+fn a_seed_gives_the_same_samples_everywhere() {
+    let text: String = sample::runs(400, 7, NOW).iter().map(Run::to_json).collect();
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
+    assert_eq!(format!("{hash:016x}"), "359548a554a48a70");
+}
+
+#[test]
+fn every_profile_has_a_plan() {
+    for name in PROFILES {
+        assert!(FaultPlan::profile(name, 1).is_some(), "{name}");
+    }
+    assert!(FaultPlan::profile("unheard-of", 1).is_none());
+    assert_eq!(Run::default().with_body_len(300).body.len(), 300);
 }
