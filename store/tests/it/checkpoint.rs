@@ -108,10 +108,9 @@ fn a_lock_that_comes_or_goes_before_it_is_opened_is_looked_for_again() {
     assert!(matches!(CheckpointFile::open_on(disk.clone(), &path).unwrap_err().problem, Problem::InUse));
     drop(other.borrow_mut().take());
     fs::write(&lock, "").unwrap();
-    let link = lock.clone();
     disk.interfere(Before::Open, move || {
-        fs::remove_file(&link).unwrap();
-        std::os::unix::fs::symlink(&link, &link).unwrap();
+        fs::remove_file(&lock).unwrap();
+        std::os::unix::fs::symlink(&lock, &lock).unwrap();
     });
     assert!(matches!(CheckpointFile::open_on(disk, &path).unwrap_err().problem, Problem::Write(_)));
 }
