@@ -386,6 +386,7 @@ mod tests {
             ("reading 'price' of \"item\"", "reading 'price' of \"item\""),
             ("no 'Blue Chair 12' and \"a1b2\" or `x9`", "no '#' and \"#\" or `#`"),
             ("module './chunks/4711.js' don't", "module './chunks/#.js' don't"),
+            ("'a b 7'c and 'a b 7' c", "'a b #'c and '#' c"),
             ("'one two three four five 6' it's", "'one two three four five #' it's"),
             ("{\"id\":\"a1\",\"n\":[1, 2, 3]}", "{\"id\":\"#\",\"n\":[#]}"),
             ("größe 12€ 日本語", "größe # 日本語"),
