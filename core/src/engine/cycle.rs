@@ -1,37 +1,37 @@
-//! Detects a sequence of cursors that repeats.
+//! Detects a sequence of cursors, or of pages, that repeats.
 
 use crate::model::cursor::Cursor;
 use serde::{Deserialize, Serialize};
 
-/// Detects that a sequence of cursors has become periodic, in constant memory (Brent's algorithm). It compares one remembered
-/// cursor with each that follows, and replaces it after 1, 2, 4, 8, … steps.
+/// Detects that a sequence has become periodic, in constant memory (Brent's algorithm). It compares one remembered value with each
+/// that follows, and replaces it after 1, 2, 4, 8, … steps.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct CycleDetector {
-    remembered: Option<Cursor>,
+pub(crate) struct CycleDetector<T = Cursor> {
+    remembered: Option<T>,
     steps: u64,
     limit: u64,
 }
 
-impl Default for CycleDetector {
+impl<T: Clone + PartialEq> Default for CycleDetector<T> {
     fn default() -> Self {
         Self::new()
     }
 }
 
-impl CycleDetector {
+impl<T: Clone + PartialEq> CycleDetector<T> {
     pub(crate) fn new() -> Self {
         Self { remembered: None, steps: 0, limit: 1 }
     }
 
-    /// Takes the next cursor. Returns true if it is the remembered one.
-    pub(crate) fn sees_again(&mut self, cursor: &Cursor) -> bool {
-        if self.remembered.as_ref() == Some(cursor) {
+    /// Takes the next value. Returns true if it is the remembered one.
+    pub(crate) fn sees_again(&mut self, value: &T) -> bool {
+        if self.remembered.as_ref() == Some(value) {
             return true;
         }
         self.steps = self.steps.saturating_add(1);
         if self.remembered.is_none() || self.steps >= self.limit {
-            self.remembered = Some(cursor.clone());
+            self.remembered = Some(value.clone());
             self.steps = 0;
             self.limit = self.limit.saturating_mul(2);
         }

@@ -41,8 +41,13 @@ pub(crate) struct ListJob {
     start: Option<Cursor>,
     /// How many messages came before the cursor.
     before: u64,
+    /// How many runs of the window the caller has passed over. They stay in the listing.
+    pub(crate) staying: u64,
     cycle: CycleDetector,
     empty_pages: u32,
+    /// Finds pages that come again, whatever their cursors, by their length and the hashes of their first and last ids.
+    pages: CycleDetector<(usize, Option<u64>, Option<u64>)>,
+    repeated_pages: u32,
     /// Whether the page at this cursor was too large.
     is_too_large: bool,
     /// Whether the server has refused a cursor with another count. The size then grows no more.
@@ -74,9 +79,12 @@ impl ListJob {
             cursor_size,
             start: list.cursor.clone(),
             before,
+            staying: 0,
             list,
             cycle: CycleDetector::new(),
             empty_pages: 0,
+            pages: CycleDetector::new(),
+            repeated_pages: 0,
             is_too_large: false,
             is_fixed: false,
             is_restarted: false,
@@ -112,6 +120,7 @@ impl ListJob {
     pub(crate) fn on_progress(&mut self) {
         self.cursor_refused = false;
         self.cycle = CycleDetector::new();
+        self.repeated_pages = 0;
     }
 
     /// The size of the next page, for a lane that begins.
@@ -147,8 +156,11 @@ impl ListJob {
         self.is_restarted = true;
         self.list.cursor.clone_from(&self.start);
         self.before = 0;
+        self.staying = 0;
         self.cycle = CycleDetector::new();
         self.empty_pages = 0;
+        self.pages = CycleDetector::new();
+        self.repeated_pages = 0;
         self.is_too_large = false;
     }
 }
@@ -166,6 +178,11 @@ impl Job for ListJob {
 
     fn on_page(&mut self, page: &ListPage) -> Next {
         self.empty_pages = if page.messages.is_empty() { self.empty_pages.saturating_add(1) } else { 0 };
+        let id = |message: &DlqMessage| message.dlq_id().map(|id| hash_of(id.as_str()));
+        if let (Some(first), Some(last)) = (page.messages.first(), page.messages.last()) {
+            let is_repeated = self.pages.sees_again(&(page.messages.len(), id(first), id(last)));
+            self.repeated_pages = self.repeated_pages.saturating_add(u32::from(is_repeated));
+        }
         self.before = self.before.saturating_add(page.messages.len() as u64);
         self.list.cursor.clone_from(&page.cursor);
         self.cursor_size = self.size.get();
@@ -176,7 +193,11 @@ impl Job for ListJob {
         match &page.cursor {
             None => Next::Finished,
             // A listing removes nothing. After a repeated cursor the same pages would follow forever.
-            Some(cursor) if self.cycle.sees_again(cursor) || self.empty_pages >= MAX_EMPTY_PAGES => {
+            Some(cursor)
+                if self.cycle.sees_again(cursor)
+                    || self.empty_pages >= MAX_EMPTY_PAGES
+                    || self.repeated_pages >= MAX_EMPTY_PAGES =>
+            {
                 Next::Halt(Halt::NoProgress)
             }
             Some(_) => Next::More,

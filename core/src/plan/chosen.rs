@@ -52,6 +52,8 @@ mod source;
 
 /// How many runs make a batch, where the pages of a listing do not.
 const BATCH: usize = 100;
+/// The lanes look no further while messages of so many bytes wait to be stored.
+const WAITING_BYTES: usize = 32 * 1024 * 1024;
 
 #[derive(Clone, Debug)]
 pub(crate) struct Chosen<O: BulkOperation> {
@@ -100,6 +102,14 @@ pub(crate) struct ChosenScope {
     pub(crate) stores: bool,
 }
 
+/// What a page showed.
+struct Looked {
+    /// Whether runs match that are new.
+    has_found: bool,
+    /// How many runs do not match the refinement. They stay in the listing.
+    passed_over: u64,
+}
+
 /// What one response brought.
 #[derive(Clone, Debug)]
 pub(crate) struct ChosenPage<P> {
@@ -120,7 +130,7 @@ impl<O: BulkOperation> Chosen<O> {
             }
             Selection::Filter(_) | Selection::Refined(_) | Selection::Everything => {
                 let list = List::for_selection(&scope.selection).page_size(scope.page_size.get());
-                Source::Listing(Box::new(ListingSource::new(endpoint, list, lanes, scope.now)))
+                Source::Listing(Box::new(ListingSource::new(endpoint, list, lanes, scope.now, O::RETRY_SAFE)))
             }
         };
         let mut plan = Self {
@@ -163,12 +173,14 @@ impl<O: BulkOperation> Chosen<O> {
     }
 
     fn begin_pass(&mut self) {
-        let left = self.left.and_then(|left| u32::try_from(left).ok()).unwrap_or(u32::MAX);
+        // A page may hold more runs that match than the maximum allows, but of a refinement nobody knows how many match.
+        let left = self.left.filter(|_| self.scope.selection.refinement().is_none());
+        let left = left.and_then(|left| u32::try_from(left).ok()).unwrap_or(u32::MAX);
         let page_size = self.scope.page_size.get().min(left);
         if let Source::Listing(listing) = &mut self.source {
             listing.begin_pass(page_size);
         }
-        (self.has_found, self.is_stale) = (false, false);
+        (self.has_found, self.is_stale, self.stale_pages) = (false, false, 0);
     }
 
     /// Begins to act on the batch, which the caller has stored.
@@ -211,7 +223,8 @@ impl<O: BulkOperation> Chosen<O> {
     /// Hands over what was chosen.
     fn hand_over(&mut self) -> Option<Batch> {
         let (messages, ids, unchecked) = self.choice.take()?;
-        let number = self.handed_over.wait(Waiting { ids, unchecked });
+        let bytes = messages.iter().map(|message| message.as_json().len()).sum();
+        let number = self.handed_over.wait(Waiting { ids, unchecked, bytes });
         if !self.scope.stores || bug!(DeletedBeforeStored) {
             let waiting = self.handed_over.take_waiting(number)?;
             if self.scope.stores {
@@ -224,7 +237,7 @@ impl<O: BulkOperation> Chosen<O> {
 
     /// Whether the lanes may look further before a batch is done.
     fn has_room(&self) -> bool {
-        self.handed_over.len() < self.scope.lanes.get()
+        self.handed_over.len() < self.scope.lanes.get() && self.handed_over.waiting_bytes() < WAITING_BYTES
     }
 
     /// Chooses from a page the runs to act on.
@@ -232,18 +245,23 @@ impl<O: BulkOperation> Chosen<O> {
         let ChosenJob::List(job) = job else { return None };
         let Source::Listing(listing) = &mut self.source else { return None };
         let page = listing.on_page(job, page, next, O::RETRY_SAFE);
-        match self.choose(page) {
-            Ok(true) => {
+        let looked = self.choose(page);
+        if let Ok(looked) = &looked {
+            job.staying = job.staying.saturating_add(looked.passed_over);
+        }
+        match looked {
+            Ok(Looked { has_found: true, .. }) => {
                 job.on_progress();
                 if *next == Next::Halt(Halt::NoProgress) {
                     // The cursor came again, but not the same runs.
                     *next = Next::More;
                 }
             }
-            Ok(false) if self.stale_pages >= MAX_EMPTY_PAGES && *next == Next::More => {
+            Ok(_) if self.is_stale && *next == Next::Halt(Halt::NoProgress) => *next = Next::Halt(Halt::StillListed),
+            Ok(_) if self.is_stuck() && !O::RETRY_SAFE && *next == Next::More => {
                 *next = Next::Halt(Halt::StillListed);
             }
-            Ok(false) => {}
+            Ok(_) => {}
             Err(halt) => *next = Next::Halt(halt),
         }
         // The runs of a page are stored together. What is not stored makes batches of full length.
@@ -252,10 +270,12 @@ impl<O: BulkOperation> Chosen<O> {
         if !self.scope.stores && acts_meanwhile {
             let _ = self.hand_over();
         }
-        let (has_room, is_spent) = (self.has_room(), self.left == Some(0));
+        // A pass that shows nothing new any more is of no use. Another one looks again, after a wait.
+        let is_of_use = self.left != Some(0) && !self.is_stuck();
+        let has_room = self.has_room();
         if let Source::Listing(listing) = &mut self.source {
             listing.after_page(job, next, has_room);
-            if is_spent {
+            if !is_of_use {
                 listing.close();
             }
             if listing.is_over() && !self.scope.stores {
@@ -265,9 +285,14 @@ impl<O: BulkOperation> Chosen<O> {
         batch
     }
 
-    /// Chooses runs of a page. Returns whether there are any that are new.
-    fn choose(&mut self, page: ListPage) -> Result<bool, Halt> {
-        let (mut is_stale, mut has_found) = (false, false);
+    /// Whether the listing keeps showing runs that were asked for, and nothing else.
+    fn is_stuck(&self) -> bool {
+        self.stale_pages >= MAX_EMPTY_PAGES
+    }
+
+    /// Chooses runs of a page.
+    fn choose(&mut self, page: ListPage) -> Result<Looked, Halt> {
+        let (mut is_stale, mut has_found, mut passed_over) = (false, false, 0_u64);
         let refinement = self.scope.selection.refinement().filter(|_| !bug!(RefinementNotChecked));
         let mut chosen = Vec::with_capacity(page.messages.len());
         for message in page.messages {
@@ -281,7 +306,7 @@ impl<O: BulkOperation> Chosen<O> {
                 Match::No(field) if !self.scope.trust_server && !bug!(MatchNotChecked) => {
                     return Err(Halt::Mismatch { id, field });
                 }
-                _ if refinement.is_some_and(|refinement| !refinement.matches(&message)) => {}
+                _ if refinement.is_some_and(|refinement| !refinement.matches(&message)) => add_one(&mut passed_over),
                 _ => chosen.push((message, id, matches!(met, Match::Unknown(_)))),
             }
         }
@@ -304,7 +329,7 @@ impl<O: BulkOperation> Chosen<O> {
             // The listing lags, or is not at its end. Its next page may have new runs.
             self.stale_pages = self.stale_pages.saturating_add(1);
         }
-        Ok(has_found)
+        Ok(Looked { has_found, passed_over })
     }
 
     fn on_fetched(&mut self, job: &ChosenJob<O>, message: Option<DlqMessage>, next: &mut Next) -> Option<Batch> {
@@ -424,11 +449,11 @@ impl<O: BulkOperation> Plan for Chosen<O> {
             // What starts runs makes one pass, because a second one could start the same runs again. So it proves nothing.
             return Drained::Done;
         }
-        if self.has_found || listing.is_cut_short() {
-            if self.scope.verify {
-                self.begin_pass();
-                return Drained::Again;
-            }
+        if listing.is_cut_short() || (self.has_found && self.scope.verify) {
+            self.begin_pass();
+            return Drained::Again;
+        }
+        if self.has_found {
             return Drained::Done;
         }
         if self.is_stale && !bug!(StaleListingTrusted) {

@@ -168,7 +168,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
         let most = lanes.jobs().filter(|job| job.full).map(left).max().unwrap_or_default();
         let full = lanes.at_page_boundary().filter(|job| job.full);
         let Some((left, widest)) = full.map(|job| (left(job), job)).max_by_key(|(left, _)| *left) else { return };
-        if !densest.pays(left, most, page) {
+        if !densest.pays(left, most, 0, page) {
             return;
         }
         let parts = widest.window.split(1 + idle.div_ceil(busy));

@@ -19,11 +19,12 @@ use crate::job::page_size::PageSize;
 use crate::model::cursor::Cursor;
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
+use crate::model::hash::hash_of;
 use crate::model::message::DlqMessage;
 use crate::model::time::UnixMillis;
 use crate::selection::window::Window;
 use crate::wire::list::{List, ListPage};
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
 use alloc::string::ToString;
 use alloc::vec::Vec;
 use core::mem;
@@ -41,6 +42,9 @@ const WINDOWS_A_LANE: usize = 4;
 const LOOKS_A_LANE: usize = 8;
 /// … and at least so many in all, which are enough to find an hour within months.
 const LOOKS: usize = 96;
+
+/// How many runs without a time are told apart. A listing on lanes ends if there are more.
+const MOST_TIMELESS: usize = 65_536;
 
 /// The times of a message that the service may compare with dates. Its documents name several.
 const TIMES: [fn(&DlqMessage) -> Option<UnixMillis>; 2] = [DlqMessage::created_at, DlqMessage::workflow_created_at];
@@ -61,6 +65,8 @@ pub(crate) struct ListingWindows {
     alone: u32,
     /// The runs that were handed over before the windows were fixed. Those of the first pages have the times when they failed.
     seen: BTreeMap<DlqId, i64>,
+    /// Hashes of runs without such a time, which the server may show in each window.
+    timeless: BTreeSet<u64>,
     /// Which of the [`TIMES`] the server may compare with windows.
     times: [bool; TIMES.len()],
     /// Whether all runs have an id and a time. Without these, nothing shows whether the server keeps to windows.
@@ -127,6 +133,11 @@ pub struct ListingOutcome {
     pub halted: Option<Halt>,
 }
 
+/// By its id, or by all that it says.
+fn hash_of_run(message: &DlqMessage) -> u64 {
+    message.dlq_id().map_or_else(|| hash_of(message.as_json()), |id| hash_of(id.as_str()))
+}
+
 impl ListingWindows {
     /// An open window is cut up to `now`. A listing that begins at a cursor stays in one lane.
     pub(crate) fn new(endpoint: &Endpoint, list: List, lanes: usize, now: UnixMillis) -> Self {
@@ -141,6 +152,7 @@ impl ListingWindows {
             stage: Stage::Alone,
             alone: 0,
             seen: BTreeMap::new(),
+            timeless: BTreeSet::new(),
             times: [true; TIMES.len()],
             dated: true,
             made: 0,
@@ -269,6 +281,11 @@ impl ListingWindows {
         self.times.contains(&true) || bug!(DatesTrusted)
     }
 
+    /// Whether its time says which window it is in.
+    fn is_in_one_window(&self, message: &DlqMessage) -> bool {
+        self.times.iter().zip(TIMES).all(|(held, time)| !held || time(message).is_some())
+    }
+
     fn on_probe(&mut self, window: Window, page: &ListPage, rest: Rest) -> Stage {
         if !self.keeps_to(window, page) {
             self.dates_ignored = true;
@@ -387,6 +404,13 @@ impl Plan for ListingWindows {
             Stage::Rest => {}
         }
         page.messages.retain(|message| message.dlq_id().is_none_or(|id| !self.seen.contains_key(&id)));
+        if matches!(self.stage, Stage::Split { .. } | Stage::Through) && !self.is_cut_later {
+            page.messages
+                .retain(|message| self.is_in_one_window(message) || self.timeless.insert(hash_of_run(message)));
+            if self.timeless.len() > MOST_TIMELESS {
+                *next = Next::Halt(Halt::DatesIgnored);
+            }
+        }
         job.hand_over(&mut page);
         if let Stage::Split { .. } = self.stage {
             // If another window shows that the server ignores dates, these runs are listed again.

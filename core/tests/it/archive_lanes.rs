@@ -2,7 +2,7 @@
 
 use crate::cases::cases;
 use crate::one_lane::Respond;
-use crate::world::{NOW, World, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
+use crate::world::{NOW, TOKEN, World, endpoint, faults, lanes, matches, policy, runs_at, selection, service};
 use http::{Method, Request, StatusCode};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,7 +10,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::engine::RequestId;
 use upstash_dlq_core::operation::ArchiveOutcome;
-use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::selection::{Ids, Refined, Refinement};
 use upstash_dlq_core::wire::{ErrorBody, ResponseError};
 use upstash_dlq_core::{ArchivedDelete, BulkDelete, Event, Halt, Operation, RetryPolicy, Selection, Step, UnixMillis};
 use upstash_dlq_emulator::{Config, CursorKind, Ignored, Run, Service};
@@ -202,6 +202,36 @@ proptest! {
     }
 }
 
+/// Runs to its end, with the responses of all lanes in rounds. Returns how many rounds it took, and how many listings.
+fn in_rounds(mut operation: ArchivedDelete, mut world: World) -> (u64, u64) {
+    let (mut rounds, mut listings) = (0, 0);
+    loop {
+        let mut sent: Vec<RequestId> = Vec::new();
+        loop {
+            match operation.poll(Duration::ZERO) {
+                Step::Send(id, request) => {
+                    let is_listing = request.method() == Method::GET && request.uri().path().ends_with("/dlq");
+                    listings += u64::from(is_listing);
+                    world.deliver(id, &request);
+                    sent.push(id);
+                }
+                Step::Done(outcome) => {
+                    assert!(outcome.verified && outcome.halted.is_none(), "{outcome:?}");
+                    return (rounds, listings);
+                }
+                Step::AwaitResponse | Step::WaitUntil(_) => break,
+            }
+        }
+        rounds += 1;
+        for id in sent {
+            let response = world.in_flight.remove(&id).unwrap().unwrap();
+            if let Event::Page(page) = operation.respond(id, &response).unwrap() {
+                page.batch.into_iter().for_each(|batch| operation.stored(batch.number).unwrap());
+            }
+        }
+    }
+}
+
 /// Lanes share the work: in rounds of requests that take equally long, sixteen lanes need at most a tenth of the time of one.
 #[test]
 fn lanes_share_the_work() {
@@ -211,35 +241,11 @@ fn lanes_share_the_work() {
         let ids: Vec<String> = runs.iter().take(1_000).map(|run| run.dlq_id.clone()).collect();
         runs.into_iter().for_each(|run| service.insert(run));
         let selected = if by_ids { Selection::Ids(Ids::parse(ids).unwrap()) } else { Selection::Everything };
-        let mut operation = BulkDelete::builder(endpoint(), selected)
+        let operation = BulkDelete::builder(endpoint(), selected)
             .page_size(NonZeroU32::new(10).unwrap())
             .lanes(lanes(lanes_count), UnixMillis::new(NOW))
             .build_archived();
-        let mut world = World::new(service, 3);
-        let mut rounds = 0;
-        loop {
-            let mut sent: Vec<RequestId> = Vec::new();
-            loop {
-                match operation.poll(Duration::ZERO) {
-                    Step::Send(id, request) => {
-                        world.deliver(id, &request);
-                        sent.push(id);
-                    }
-                    Step::Done(outcome) => {
-                        assert!(outcome.verified && outcome.halted.is_none(), "{outcome:?}");
-                        return rounds;
-                    }
-                    Step::AwaitResponse | Step::WaitUntil(_) => break,
-                }
-            }
-            rounds += 1;
-            for id in sent {
-                let response = world.in_flight.remove(&id).unwrap().unwrap();
-                if let Event::Page(page) = operation.respond(id, &response).unwrap() {
-                    page.batch.into_iter().for_each(|batch| operation.stored(batch.number).unwrap());
-                }
-            }
-        }
+        in_rounds(operation, World::new(service, 3)).0
     };
     for by_ids in [false, true] {
         let (one, sixteen) = (rounds(1, by_ids), rounds(16, by_ids));
@@ -297,5 +303,35 @@ fn only_a_refused_cursor_starts_the_window_over() {
         }
         let Step::Done(outcome) = operation.poll(Duration::ZERO) else { panic!("it goes on after a {status}") };
         assert!(matches!(outcome.halted, Some(Halt::Refused { .. })), "{outcome:?}");
+    }
+}
+
+/// A cut lists again what stays, and a part that is empty costs a request. So windows are cut only where many runs are left.
+#[test]
+fn many_lanes_look_little_more_often_than_one() {
+    const DAY: i64 = 86_400_000;
+    fn even() -> Vec<Run> {
+        runs_at((0..3_000).map(|n| NOW - 90 * DAY + n * (90 * DAY / 3_000)))
+    }
+    let peak = || runs_at((0..3_000).map(|n| NOW - if n % 100 == 0 { n * 2_000_000 } else { 40 * DAY - n * 1_200 }));
+    let one_in_three = || {
+        let mut runs = even();
+        runs.iter_mut().step_by(3).for_each(|run| run.response_status = 418);
+        runs
+    };
+    let refined = || Selection::Refined(Refined::new(None, Refinement::builder().status(418).build().unwrap()));
+    let everything = || Selection::Everything;
+    let cases: [(&str, fn() -> Vec<Run>, fn() -> Selection); 3] =
+        [("even", even, everything), ("peak", peak, everything), ("refined", one_in_three, refined)];
+    for (name, runs, selected) in cases {
+        let listings = |runs: Vec<Run>, selected: Selection, n: usize| {
+            let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
+            runs.into_iter().for_each(|run| service.insert(run));
+            let delete = BulkDelete::builder(endpoint(), selected).page_size(NonZeroU32::new(10).unwrap());
+            let operation = delete.lanes(lanes(n), UnixMillis::new(NOW)).build_archived();
+            in_rounds(operation, World::new(service, 7)).1
+        };
+        let (one, sixteen) = (listings(runs(), selected(), 1), listings(runs(), selected(), 16));
+        assert!(sixteen <= one * 135 / 100, "{name}: {sixteen} listings on sixteen lanes, {one} on one");
     }
 }

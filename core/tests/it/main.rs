@@ -20,6 +20,7 @@ mod guarantees;
 mod interleavings;
 mod lanes;
 mod listing;
+mod odd_listings;
 mod one_lane;
 mod outcomes;
 mod query;

@@ -222,10 +222,10 @@ fn the_rest_is_looked_at_where_a_lane_waits_as_dates_turn_out_to_be_ignored() {
         .lanes(lanes(4), UnixMillis::new(NOW))
         .build();
     // No run of the first pages matches. Then comes the probe, whose window is empty.
-    for n in 0..9 {
+    for n in 0..3 {
         let Step::Send(id, _) = operation.poll(Duration::ZERO) else { panic!() };
         let response =
-            if n < 8 { page(&[run(2 * n, 400), run(2 * n + 1, 400)], &format!("c{n}")) } else { page(&[], "") };
+            if n < 2 { page(&[run(2 * n, 400), run(2 * n + 1, 400)], &format!("c{n}")) } else { page(&[], "") };
         operation.respond(id, &response).unwrap();
     }
     let mut windows = Vec::new();
@@ -240,7 +240,7 @@ fn the_rest_is_looked_at_where_a_lane_waits_as_dates_turn_out_to_be_ignored() {
         operation.respond(id, &page(&everything, "")).unwrap();
     }
     let Step::Send(id, request) = operation.poll(Duration::ZERO) else { panic!("the rest was not looked at") };
-    assert_eq!(request.uri().query(), Some("count=100&cursor=c7"));
+    assert_eq!(request.uri().query(), Some("count=100"), "another pass, on one lane");
     operation.respond(id, &page(&[run(16, 500)], "")).unwrap();
     let Step::Send(_, request) = operation.poll(Duration::ZERO) else { panic!() };
     assert_eq!((request.method(), request.uri().query()), (&Method::DELETE, Some("dlqIds=r16")));

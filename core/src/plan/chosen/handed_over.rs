@@ -25,6 +25,8 @@ pub(super) struct Waiting {
     pub(super) ids: Vec<DlqId>,
     /// How many of its runs lack a field that the filter speaks of.
     pub(super) unchecked: u64,
+    /// How long its messages are.
+    pub(super) bytes: usize,
 }
 
 #[derive(Clone, Debug)]
@@ -41,6 +43,11 @@ impl<O: BulkOperation> HandedOver<O> {
     /// How many batches are not done.
     pub(super) fn len(&self) -> usize {
         self.waiting.len() + self.acting.len()
+    }
+
+    /// How long the messages are that wait to be stored, in bytes.
+    pub(super) fn waiting_bytes(&self) -> usize {
+        self.waiting.values().map(|waiting| waiting.bytes).sum()
     }
 
     pub(super) fn are_any_waiting(&self) -> bool {

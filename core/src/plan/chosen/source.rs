@@ -33,6 +33,8 @@ pub(super) struct ListingSource {
     lanes: usize,
     now: UnixMillis,
     windows: ListingWindows,
+    /// Whether windows are cut while they are listed.
+    cuts: bool,
     densest: Densest,
     /// How many pages of this pass were not the last of their window.
     full_pages: u64,
@@ -49,14 +51,17 @@ pub(super) struct ListingSource {
 }
 
 impl ListingSource {
-    pub(super) fn new(endpoint: Endpoint, list: List, lanes: usize, now: UnixMillis) -> Self {
-        let windows = ListingWindows::new(&endpoint, list.clone(), lanes, now).cut_later();
+    /// `cuts` is whether the lanes may cut windows while they list them. Then a server that does not keep to dates is found out
+    /// late, which needs another pass.
+    pub(super) fn new(endpoint: Endpoint, list: List, lanes: usize, now: UnixMillis, cuts: bool) -> Self {
+        let windows = windows(&endpoint, list.clone(), lanes, now, cuts);
         Self {
             endpoint,
             list,
             lanes,
             now,
             windows,
+            cuts,
             densest: Densest::default(),
             full_pages: 0,
             open: 0,
@@ -72,9 +77,8 @@ impl ListingSource {
         let lanes = if self.windows.are_dates_ignored() { 1 } else { self.lanes };
         let page_size = self.windows.page_size();
         let list = self.list.clone();
-        *self = Self::new(self.endpoint.clone(), list, lanes, self.now);
-        self.windows =
-            ListingWindows::new(&self.endpoint, self.list.clone().page_size(most), lanes, self.now).cut_later();
+        *self = Self::new(self.endpoint.clone(), list, lanes, self.now, self.cuts);
+        self.windows = windows(&self.endpoint, self.list.clone().page_size(most), lanes, self.now, self.cuts);
         self.windows.begin_with(page_size);
     }
 
@@ -170,12 +174,12 @@ impl ListingSource {
             self.open = self.open.saturating_sub(closed);
             self.parked.clear();
             self.advance();
-        } else if O::RETRY_SAFE {
+        } else if self.cuts {
             self.cut(lanes, outstanding);
         }
     }
 
-    /// A cut window starts over, without the runs that were deleted. What is listed again is known.
+    /// A cut window starts over, without the runs that were deleted. What is listed again is known, but costs its pages once more.
     fn cut<O: BulkOperation>(&mut self, lanes: &mut Lanes<'_, ChosenJob<O>>, outstanding: usize) {
         let looking = self.open + self.queued();
         let allowed = density::lanes_after(self.full_pages, lanes.limit);
@@ -189,10 +193,15 @@ impl ListingSource {
         let most = begun.map(left).max().unwrap_or_default();
         let begun = lanes.at_page_boundary().filter_map(ChosenJob::listing_mut).filter(|job| job.has_begun());
         let Some((left, widest)) = begun.map(|job| (left(job), job)).max_by_key(|(left, _)| *left) else { return };
-        if densest.pays(left, most, page) {
+        if densest.pays(left, most, widest.staying, page) {
             self.windows.cut(widest, 1 + idle.div_ceil(self.open.max(1)));
         }
     }
+}
+
+fn windows(endpoint: &Endpoint, list: List, lanes: usize, now: UnixMillis, cuts: bool) -> ListingWindows {
+    let windows = ListingWindows::new(endpoint, list, lanes, now);
+    if cuts { windows.cut_later() } else { windows }
 }
 
 /// The runs of given ids.

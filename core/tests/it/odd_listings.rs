@@ -1,0 +1,177 @@
+//! Listings that keep to the letter of the service's description, and are odd all the same.
+
+use crate::one_lane::Respond;
+use crate::world::{NOW, endpoint, lanes};
+use http::{Method, Request, Response};
+use std::collections::BTreeSet;
+use std::num::{NonZeroU32, NonZeroU64};
+use std::time::Duration;
+use upstash_dlq_core::selection::{Refined, Refinement};
+use upstash_dlq_core::wire::List;
+use upstash_dlq_core::{BulkDelete, Event, Filter, Halt, Listing, Operation, Selection, Step, UnixMillis};
+
+const MINUTE: i64 = 60_000;
+
+/// A DLQ whose service is odd in one way.
+#[derive(Default)]
+struct Odd {
+    runs: Vec<Run>,
+    /// By how much a run enters the DLQ later than it says. Dates look at when it entered.
+    delay: i64,
+    /// Each page is the first one, with a new cursor.
+    is_endless: bool,
+    /// What was deleted is listed until this time.
+    lags_until: Duration,
+    clock: Duration,
+    requests: u64,
+}
+
+struct Run {
+    id: String,
+    at: Option<i64>,
+    is_deleted: bool,
+}
+
+impl Odd {
+    fn new(times: impl IntoIterator<Item = Option<i64>>) -> Self {
+        let runs = times.into_iter().enumerate();
+        let runs = runs.map(|(n, at)| Run { id: format!("r-{n}"), at, is_deleted: false }).collect();
+        Self { runs, ..Self::default() }
+    }
+
+    fn respond(&mut self, request: &Request<()>) -> String {
+        self.requests += 1;
+        let pairs: Vec<(String, String)> =
+            form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect();
+        let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.parse().unwrap());
+        if request.method() == Method::DELETE {
+            let ids: BTreeSet<&str> = pairs.iter().map(|(_, id)| id.as_str()).collect();
+            let there = self.runs.iter_mut().filter(|run| !run.is_deleted && ids.contains(run.id.as_str()));
+            let deleted = there.map(|run| run.is_deleted = true).count();
+            return format!("{{\"deleted\":{deleted}}}");
+        }
+        let (from, to) = (value("fromDate").unwrap_or(i64::MIN), value("toDate").unwrap_or(i64::MAX));
+        let (count, after): (i64, i64) = (value("count").unwrap(), value("cursor").unwrap_or(-1));
+        let start = if self.is_endless { -1 } else { after };
+        let lags = self.clock < self.lags_until;
+        let listed = self.runs.iter().enumerate().filter(|(n, run)| {
+            // A run without a time passes: nothing is smaller or greater than it.
+            let is_in = run.at.is_none_or(|at| (from..=to).contains(&(at + self.delay)));
+            *n as i64 > start && is_in && (lags || !run.is_deleted)
+        });
+        let page: Vec<(usize, &Run)> = listed.take(count as usize).collect();
+        let messages = page.iter().map(|(_, run)| match run.at {
+            Some(at) => format!("{{\"dlqId\":\"{}\",\"createdAt\":{at},\"responseStatus\":500}}", run.id),
+            None => format!("{{\"dlqId\":\"{}\",\"responseStatus\":500}}", run.id),
+        });
+        let cursor = match page.last() {
+            _ if self.is_endless => after + 1,
+            Some((n, _)) if page.len() == count as usize => *n as i64,
+            _ => return format!("{{\"messages\":[{}]}}", messages.collect::<Vec<_>>().join(",")),
+        };
+        format!("{{\"messages\":[{}],\"cursor\":\"{cursor}\"}}", messages.collect::<Vec<_>>().join(","))
+    }
+
+    /// Runs to its end, with the responses of all lanes in rounds of 20 ms.
+    fn run<O: Operation>(&mut self, operation: &mut O, mut on_page: impl FnMut(&mut O, O::Page)) -> O::Outcome {
+        for _ in 0..1_000_000 {
+            let mut sent = Vec::new();
+            let mut until = self.clock + Duration::from_millis(20);
+            loop {
+                match operation.poll(self.clock) {
+                    Step::Send(id, request) => sent.push((id, self.respond(&request))),
+                    Step::Done(outcome) => return outcome,
+                    Step::AwaitResponse => break,
+                    Step::WaitUntil(time) => {
+                        until = if sent.is_empty() { time } else { until };
+                        break;
+                    }
+                }
+            }
+            self.clock = until;
+            for (id, body) in sent {
+                if let Event::Page(page) = operation.respond(id, &Response::new(body.as_str())).unwrap() {
+                    on_page(operation, page);
+                }
+            }
+        }
+        panic!("it goes on for ever");
+    }
+}
+
+fn refined(status: u16) -> Selection {
+    Selection::Refined(Refined::new(None, Refinement::builder().status(status).build().unwrap()))
+}
+
+fn delete(selection: Selection, n: usize) -> upstash_dlq_core::operation::BulkBuilder<upstash_dlq_core::wire::Delete> {
+    let delete = BulkDelete::builder(endpoint(), selection).page_size(NonZeroU32::new(10).unwrap());
+    delete.lanes(lanes(n), UnixMillis::new(NOW))
+}
+
+/// Dates look at when a run entered the DLQ, some seconds after it failed. So pages show runs from outside their windows.
+#[test]
+fn what_ends_a_pass_early_is_followed_by_another_also_without_verification() {
+    for verify in [true, false] {
+        let mut odd = Odd::new((0..2_000).map(|n| Some(NOW - 40_000 * MINUTE + n * 17 * MINUTE)));
+        odd.delay = MINUTE / 2;
+        let mut operation = delete(Selection::Everything, 4).verify(verify).build_archived();
+        let outcome = odd.run(&mut operation, |operation, page| {
+            page.batch.into_iter().for_each(|batch| operation.stored(batch.number).unwrap());
+        });
+        assert_eq!((outcome.halted, outcome.totals.affected), (None, 2_000), "verify: {verify}");
+        assert!(odd.runs.iter().all(|run| run.is_deleted));
+    }
+}
+
+/// The server shows runs without a time whatever the dates are.
+#[test]
+fn a_run_without_a_time_is_handed_over_once() {
+    let mut odd =
+        Odd::new((0..3_000).map(|n| (n < 1_000 || n % 100 > 0).then_some(NOW - 4_000_000 * MINUTE / 100 + n * MINUTE)));
+    let window =
+        Filter::builder().from(UnixMillis::new(NOW - 90_000 * MINUTE)).to(UnixMillis::new(NOW)).build().unwrap();
+    let list = List::matching(window).page_size(10);
+    let mut listing = Listing::builder(endpoint(), list).lanes(lanes(4), UnixMillis::new(NOW)).build();
+    let mut seen = Vec::new();
+    let outcome = odd.run(&mut listing, |_, page| {
+        seen.extend(page.messages.iter().map(|message| message.dlq_id().unwrap().to_string()));
+    });
+    assert!(outcome.halted.is_none() && !outcome.dates_ignored, "{outcome:?}");
+    let different: BTreeSet<&String> = seen.iter().collect();
+    assert_eq!((seen.len(), different.len(), outcome.listed), (3_000, 3_000, 3_000));
+}
+
+/// The same page for ever, each time with a cursor that is new, and nothing on it that is to be deleted.
+#[test]
+fn a_page_that_comes_for_ever_is_no_progress() {
+    for runs in [1, 300] {
+        let mut odd = Odd::new((0..runs).map(|n| Some(NOW - n * MINUTE)));
+        odd.is_endless = true;
+        let outcome = odd.run(&mut delete(refined(418), 4).build(), |_, _| ());
+        assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::NoProgress), 0));
+        let list = List::everything().page_size(10);
+        let mut listing = Listing::builder(endpoint(), list).lanes(lanes(4), UnixMillis::new(NOW)).build();
+        assert_eq!(odd.run(&mut listing, |_, _| ()).halted, Some(Halt::NoProgress));
+    }
+}
+
+/// Nobody knows how many of a page match a refinement, so a small maximum makes no small pages.
+#[test]
+fn a_maximum_makes_no_small_pages_where_few_runs_match() {
+    let mut odd = Odd::new((0..1_000).map(|n| Some(NOW - n * MINUTE)));
+    let max = NonZeroU64::new(1);
+    let outcome = odd.run(&mut delete(refined(418), 1).max(max).build(), |_, _| ());
+    assert!(outcome.halted.is_none() && odd.requests <= 101, "{} {outcome:?}", odd.requests);
+    let outcome = odd.run(&mut delete(refined(500), 4).max(max).build(), |_, _| ());
+    assert_eq!((outcome.totals.affected, odd.runs.iter().filter(|run| run.is_deleted).count()), (1, 1));
+}
+
+/// More is deleted than a pass may show of it before it is given up.
+#[test]
+fn a_listing_that_lags_behind_many_deletions_is_looked_at_again() {
+    let mut odd = Odd::new((0..11_000).map(|n| Some(NOW - n * MINUTE)));
+    // 1,100 pages are listed and deleted on sixteen lanes in 3 s.
+    odd.lags_until = Duration::from_secs(6);
+    let outcome = odd.run(&mut delete(refined(500), 16).build(), |_, _| ());
+    assert_eq!((outcome.halted, outcome.totals.affected, outcome.verified), (None, 11_000, true));
+}
