@@ -37,7 +37,7 @@ pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<ExitStatus, Comm
     let is_refined = refinement.is_some();
     let mut printer = Printer::new(context, output, refinement);
     let (shown, left) = if args.newest_first { listing.newest(&mut printer) } else { listing.in_order(&mut printer) }?;
-    if shown == 0 && (is_refined || !terminal.json()) {
+    if shown == 0 && printer.without_id == 0 && (is_refined || !terminal.json()) {
         terminal.note("no failed runs match");
     }
     if let Some(sentence) = left.filter(|_| screen.is_some()).and_then(Left::sentence) {

@@ -199,7 +199,7 @@ impl fmt::Display for Halt {
             }
             Self::NoProgress => f.write_str("the server keeps returning the same pages (no progress)"),
             Self::MaximumUnconfirmed => {
-                f.write_str("the maximum is used up, but the result of some requests is unknown: check what is left, then run it again")
+                f.write_str("the maximum is used up, but the result of some requests is unknown: check what is left, then begin anew, without a checkpoint")
             }
             Self::InDoubt { asked, cause } => {
                 let (runs, them) = match asked {

@@ -187,7 +187,7 @@ fn each_halt_is_a_sentence() {
         "gave up after 3 attempts: the request could not be sent: no route to host",
         "the server asks to wait for 90 seconds, which is longer than the limit: the server responded with 503 Service Unavailable: busy",
         "the server keeps returning the same pages (no progress)",
-        "the maximum is used up, but the result of some requests is unknown: check what is left, then run it again",
+        "the maximum is used up, but the result of some requests is unknown: check what is left, then begin anew, without a checkpoint",
         "an earlier process ended before the response arrived; it is unknown whether up to 50 runs were started, and sending the request again could start them twice: check, then settle it",
         "an earlier process did not learn the result of a request; it is unknown whether 1 run was started, and sending the request again could start it twice: check, then settle it",
         "the server sent a run without a usable id",
