@@ -17,6 +17,10 @@ pub(crate) fn description() -> String {
         said("uname", &["-sr"]),
         said("rustc", &["--version"]),
         said("node", &["--version"]),
-        said("git", &["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short", "HEAD"]),
+        revision(),
     )
+}
+
+pub(crate) fn revision() -> String {
+    said("git", &["-C", env!("CARGO_MANIFEST_DIR"), "rev-parse", "--short", "HEAD"])
 }

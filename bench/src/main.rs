@@ -24,7 +24,7 @@ fn main() {
         ["serve"] => server::serve(),
         ["client", kind, url, rest @ ..] => clients::run(kind, url, rest),
         [] => scenarios::all(),
-        ["micro"] => print!("{}", micro::table()),
+        ["--write", part] => scenarios::write_part(part),
         [part] => scenarios::part(part),
         _ => panic!("give no argument, or one of micro, cpu, lanes, careful, fixed, triage, memory, startup"),
     }

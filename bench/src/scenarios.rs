@@ -32,20 +32,44 @@ pub(crate) fn all() {
 }
 
 pub(crate) fn part(name: &str) {
+    print!("{}", measured(name));
+}
+
+/// Measures one part, and writes it in the place of its section of the results.
+pub(crate) fn write_part(name: &str) {
+    let title = match name {
+        "careful" => "The careful ways",
+        "fixed" => "Counting on many lanes",
+        "triage" => "Why runs failed",
+        other => panic!("{other} is not written alone: careful, fixed, triage"),
+    };
+    let text = format!("## {title}\n\n{}\nMeasured alone, at revision {}.\n", measured(name), machine::revision());
+    let path = root().join("bench/results/RESULTS.md");
+    let results = std::fs::read_to_string(&path).unwrap();
+    let is_section = |at: &str| results.find(&format!("\n## {at}\n")).map(|at| at + 1);
+    let start = is_section(title).or_else(|| is_section("Memory")).unwrap();
+    let end = match is_section(title) {
+        Some(start) => results[start + 1..].find("\n## ").map_or(results.len(), |at| start + at + 2),
+        None => start,
+    };
+    let (before, after) = (&results[..start], &results[end..]);
+    std::fs::write(&path, format!("{before}{text}\n{after}")).unwrap();
+    print!("{text}");
+}
+
+fn measured(name: &str) -> String {
     let cli = cli();
-    print!(
-        "{}",
-        match name {
-            "cpu" => cpu(&cli),
-            "lanes" => lanes(&cli).0,
-            "careful" => careful(&cli),
-            "fixed" => fixed(&cli),
-            "triage" => triage::table(&cli),
-            "memory" => memory(&cli),
-            "startup" => startup(&cli),
-            other => panic!("{other} is not measured: micro, cpu, lanes, careful, fixed, triage, memory, startup"),
-        }
-    );
+    match name {
+        "micro" => micro::table(),
+        "cpu" => cpu(&cli),
+        "lanes" => lanes(&cli).0,
+        "careful" => careful(&cli),
+        "fixed" => fixed(&cli),
+        "triage" => triage::table(&cli),
+        "memory" => memory(&cli),
+        "startup" => startup(&cli),
+        other => panic!("{other} is not measured: micro, cpu, lanes, careful, fixed, triage, memory, startup"),
+    }
 }
 
 fn megabytes(bytes: u64) -> f64 {
