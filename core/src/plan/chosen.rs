@@ -257,7 +257,7 @@ impl<O: BulkOperation> Chosen<O> {
                     *next = Next::More;
                 }
             }
-            Ok(_) if self.is_stale && *next == Next::Halt(Halt::NoProgress) => *next = Next::Halt(Halt::StillListed),
+            Ok(_) if self.is_stuck() && *next == Next::Halt(Halt::NoProgress) => *next = Next::Halt(Halt::StillListed),
             Ok(_) if self.is_stuck() && !O::RETRY_SAFE && *next == Next::More => {
                 *next = Next::Halt(Halt::StillListed);
             }
