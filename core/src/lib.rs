@@ -6,6 +6,7 @@
 //! |---|---|
 //! | delete, resume or restart by ids, by filter, or everything | [`BulkDelete`], [`BulkResume`], [`BulkRestart`] |
 //! | say which runs | [`Selection`], [`Filter`], and the rest of [`selection`] |
+//! | say which runs by what the service cannot filter by: a response status, a failure's signature, a text in the error | [`selection::Refinement`], [`selection::Refined`] |
 //! | set lanes, a maximum, a rate, retries | [`operation::BulkBuilder`], [`operation::ListingBuilder`] |
 //! | delete only what has been archived first | [`ArchivedDelete`] |
 //! | list, or count on many lanes | [`Listing`] |

@@ -31,7 +31,7 @@ pub const fn room_for(bytes: u64) -> u64 {
 }
 
 /// The budget: how many bytes there are, who holds how many, and who waits for some. Of an operation's lanes, the first to wait is
-/// the first to take. An operation is any number that no other has.
+/// the first to take. The caller numbers its operations; each number stands for one.
 ///
 /// ```
 /// use upstash_dlq_core::client::budget::ResponseBudget;

@@ -1,5 +1,5 @@
-//! What all clients share: what they need of HTTP, how large a response may be and all of them together, what an application brings for archives and
-//! checkpoints, and why a client cannot be built. How HTTP sends a request is not known here.
+//! What all clients share: what they need of HTTP, how large one response may be and all of them together, what an application
+//! brings for archives and checkpoints, and why a client cannot be built. It does not know how HTTP sends a request.
 //!
 //! Floor 9.
 

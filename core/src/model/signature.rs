@@ -30,6 +30,9 @@ const END: &[u8] = b"\xfe";
 /// 2,048 bytes after the replacing; the stack does not count, because its frames change with every deployment. Of a body of another
 /// form, such as a proxy's page, the text counts; a body that is empty or no text leaves the status alone.
 ///
+/// [`DlqMessage::signature`] makes it from a message; a text such as the one that `upstash-dlq stats` prints is parsed with
+/// [`str::parse`]. [`RefinementBuilder::signature`](crate::selection::RefinementBuilder::signature) selects by it.
+///
 /// A signature stays the same in all versions of this library that begin it with `e1`. Two reasons share one by accident with a
 /// probability of one in 10¹², and whoever writes the errors can make them share one: it is no protection against forgery.
 ///

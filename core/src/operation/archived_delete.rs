@@ -17,8 +17,11 @@ use crate::wire::page::DeletePage;
 use core::num::{NonZeroU32, NonZeroUsize};
 
 /// Deletes runs that the caller has stored first. It lists a page, hands it over as a batch, waits for
-/// [`stored`](Self::stored), and then deletes exactly those ids. Nothing is deleted without `stored`. Built by
-/// [`BulkBuilder::build_archived`](crate::operation::BulkBuilder::build_archived).
+/// [`stored`](Self::stored), and then deletes exactly those ids. Nothing is deleted without `stored`.
+///
+/// [`BulkBuilder::build_archived`](crate::operation::BulkBuilder::build_archived) builds it.
+/// [`BulkBuilder::archived`](crate::operation::BulkBuilder::archived) makes a builder of its own first, for a caller that sets
+/// something more and builds later. Both are the same operation.
 ///
 /// ```
 /// use std::time::Duration;

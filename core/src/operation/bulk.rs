@@ -40,6 +40,10 @@ use http::Response;
 /// passes, page after page, until a whole one has found nothing left: the verification pass. Its lanes share windows of time. A
 /// *resume* or *restart* makes exactly one pass in one lane. It does not depend on dates, and never repeats a request that may
 /// have started runs. To start runs on many lanes, list them first and give their ids.
+///
+/// With a refinement ([`Selection::Refined`]), no request names it: the operation lists, checks each run here, and acts on the
+/// ids of those that match. A *delete* does both at the same time, in passes, on lanes that share windows of time. A *resume* or
+/// *restart* lists everything first, in one pass, and starts the runs in batches of ids.
 #[derive(Clone, Debug)]
 pub struct Bulk<O: BulkOperation> {
     config: BulkConfig,

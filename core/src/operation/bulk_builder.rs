@@ -63,7 +63,8 @@ impl<O: BulkOperation> Bulk<O> {
 
 impl<O: BulkOperation> BulkBuilder<O> {
     /// Sets how many requests may be in flight at once. Any number is accepted, and at most 100,000 are used. `now`, the present,
-    /// stands in for a missing `to` when windows are divided. By filter, a resume or restart stays in one lane.
+    /// stands in for a missing `to` when windows are divided. By filter, a resume or restart stays in
+    /// one lane. With a refinement it uses all lanes: first to list, then to start batches of ids.
     pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
         self.config.settings.lanes = lanes.min(MAX_LANES);
         self.config.now = now;
