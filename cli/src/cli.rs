@@ -6,10 +6,11 @@ pub(crate) mod size;
 pub(crate) mod span;
 
 use crate::cli::help::{
-    CALLBACK_HELP, CHECK_HELP, DELETE_HELP, GET_HELP, JSON_HELP, LIST_HELP, START_HELP, STATS_HELP,
+    CALLBACK_HELP, CHECK_HELP, DELETE_HELP, EMULATOR_HELP, GET_HELP, JSON_HELP, LIST_HELP, START_HELP, STATS_HELP,
 };
 use crate::cli::size::parse_size;
 use crate::cli::span::{parse_duration, parse_duration_or_zero};
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError};
@@ -60,6 +61,7 @@ pub(crate) enum Command {
     #[command(subcommand, after_help = CALLBACK_HELP)]
     Callback(Callback),
     /// Serve a DLQ with sample runs on this machine, for trials and tests
+    #[command(after_help = EMULATOR_HELP)]
     Emulator(Emulator),
     /// Print a completion script for a shell
     Completions {
@@ -107,10 +109,20 @@ pub(crate) struct Global {
 impl Cli {
     /// Refuses global options that contradict each other. Clap sees only those on the same side of the subcommand.
     pub(crate) fn check(&self) -> Result<(), String> {
-        if self.global.quiet && self.global.verbose {
+        let Global { url, region, token_file, quiet, verbose, .. } = &self.global;
+        if *quiet && *verbose {
             return Err("--quiet and --verbose cannot be combined: give one of them".to_owned());
         }
-        Ok(())
+        let name = match &self.command {
+            Command::Demo(_) => "demo",
+            Command::Completions { .. } => "completions",
+            _ => return Ok(()),
+        };
+        let given = [(url.is_some(), "--url"), (region.is_some(), "--region"), (token_file.is_some(), "--token-file")];
+        match given.iter().find_map(|(given, flag)| given.then_some(flag)) {
+            Some(flag) => Err(format!("{flag}: {name} never connects to a service: leave it out")),
+            None => Ok(()),
+        }
     }
 
     /// Whether results and errors are for programs: `--json`, or the `-o json` that says the same.
@@ -148,8 +160,8 @@ pub(crate) struct Delete {
     /// Keep the position in FILE; if FILE exists, continue from there. On completion FILE is removed
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// Append each run to FILE, one message per line, before it is deleted. Only runs that are on disk are deleted. If
-    /// interrupted, run the same command again to continue
+    /// Append each run to FILE, one message per line, before it is deleted. Only runs that are on disk are deleted. Of ids,
+    /// each run is fetched with a request of its own. If interrupted, run the same command again to continue
     #[arg(long, value_name = "FILE")]
     pub(crate) archive: Option<PathBuf>,
     /// Trust that the runs the server lists match the filter. Otherwise a listed run that does not match stops --archive and
@@ -192,8 +204,16 @@ fn parse_lanes(text: &str) -> Result<NonZeroUsize, String> {
 fn parse_status(text: &str) -> Result<u16, String> {
     match text.parse::<u16>() {
         Ok(status) if (100..=599).contains(&status) => Ok(status),
+        _ if text.contains(',') => Err("holds a comma: give --status once for each of them".into()),
         _ => Err("must be the status of a response, from 100 to 599".into()),
     }
+}
+
+fn parse_signature(text: &str) -> Result<Signature, String> {
+    if text.contains(',') {
+        return Err("holds a comma: give --error once for each of them".into());
+    }
+    of_core(text)
 }
 
 #[derive(Debug, Args)]
@@ -302,7 +322,7 @@ pub(crate) struct OverrideArgs {
     /// Wait D before the first step, such as 10s or 5m
     #[arg(long, value_name = "D", value_parser = of_core::<Period>)]
     pub(crate) set_delay: Option<Period>,
-    /// Wait between retries, an expression in the service's language
+    /// Wait between retries, in milliseconds: an expression in the service's language, such as '1000 * (1 + retried)'
     #[arg(long, value_name = "EXPR")]
     pub(crate) set_retry_delay: Option<String>,
     /// Flow control key of the runs
@@ -383,7 +403,7 @@ pub(crate) struct Refinements {
     #[arg(long, help_heading = REFINEMENTS, value_name = "N", value_parser = parse_status)]
     pub(crate) status: Vec<u16>,
     /// Runs that failed for this reason: a signature as stats shows it …
-    #[arg(long, help_heading = REFINEMENTS, value_name = "SIGNATURE", value_parser = of_core::<Signature>)]
+    #[arg(long, help_heading = REFINEMENTS, value_name = "SIGNATURE", value_parser = parse_signature)]
     pub(crate) error: Vec<Signature>,
     /// Runs whose error contains this text, in upper or lower case
     #[arg(long, help_heading = REFINEMENTS, value_name = "TEXT")]
@@ -396,6 +416,18 @@ pub(crate) struct Demo {
     #[arg(long, value_name = "N", default_value_t = 1_000, value_parser = clap::value_parser!(u32).range(0..=1_000_000))]
     pub(crate) runs: u32,
 }
+
+/// The emulator says *answers* where everything else says *responses*: both are taken.
+fn fault_profile() -> impl TypedValueParser<Value = String> {
+    let profile = |name: &'static str| match name {
+        LOST_ANSWERS => PossibleValue::new(name).alias("lost-responses"),
+        _ => PossibleValue::new(name),
+    };
+    let parser = PossibleValuesParser::new(upstash_dlq_emulator::PROFILES.map(profile));
+    parser.map(|name| if name == "lost-responses" { LOST_ANSWERS.to_owned() } else { name })
+}
+
+const LOST_ANSWERS: &str = "lost-answers";
 
 #[derive(Debug, Args)]
 pub(crate) struct Emulator {
@@ -415,7 +447,7 @@ pub(crate) struct Emulator {
     #[arg(long, value_name = "D", default_value = "0s", value_parser = parse_duration_or_zero)]
     pub(crate) latency: Duration,
     /// Kind of faults to inject
-    #[arg(long, value_name = "PROFILE", default_value = "none", value_parser = clap::builder::PossibleValuesParser::new(upstash_dlq_emulator::PROFILES))]
+    #[arg(long, value_name = "PROFILE", default_value = "none", value_parser = fault_profile())]
     pub(crate) fault: String,
     /// Give each sample run a body of K kilobytes (of 1,000 bytes)
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]

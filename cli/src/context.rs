@@ -1,18 +1,19 @@
 //! What every command starts from: the global options, the terminal, the clock, and the client.
 
 use crate::cli::Global;
-use crate::drive;
+use crate::drive::{self, Stopped};
 use crate::exit::CommandError;
 use crate::input::endpoint;
 use crate::input::time::Now;
 use crate::interrupt;
+use crate::output::failure;
 use crate::output::progress::Progress;
 use crate::output::terminal::Terminal;
 use crate::output::trace::Trace;
 use std::sync::Arc;
 use upstash_dlq_core::client::{MAX_BODY, Transport};
 use upstash_dlq_core::wire::Call;
-use upstash_dlq_core::{Endpoint, RetryPolicy};
+use upstash_dlq_core::{DlqId, Endpoint, RetryPolicy};
 use upstash_dlq_ureq::Client;
 
 pub(crate) struct Context<'a> {
@@ -36,7 +37,7 @@ impl<'a> Context<'a> {
     /// The client for a given endpoint.
     pub(crate) fn client_for(&self, endpoint: Endpoint) -> Result<Client, String> {
         let transport = self.transport(&endpoint)?;
-        interrupt::install();
+        interrupt::install(self.terminal);
         Ok(Client::with_transport(endpoint, transport))
     }
 
@@ -55,11 +56,14 @@ impl<'a> Context<'a> {
         })
     }
 
-    /// Makes one call on one run. Retries get a line each: a call is short, and there is nothing to count.
-    pub(crate) fn call<C: Call>(&self, client: &Client, call: C) -> Result<C::Output, CommandError> {
+    /// Makes one call on the run of this id. Retries get a line each: a call is short, and there is nothing to count.
+    pub(crate) fn call<C: Call>(&self, client: &Client, id: &DlqId, call: C) -> Result<C::Output, CommandError> {
         let mut progress = Progress::in_lines(self.terminal, "");
         let (_, result) = drive::call(client, self.policy(), &mut progress, call);
-        result.map_err(|stopped| stopped.into_error(client.endpoint()))
+        result.map_err(|stopped| match stopped {
+            Stopped::Halted(halt) => failure::of_one(&halt, id, client.endpoint()),
+            interrupted @ Stopped::Interrupted => interrupted.into_error(client.endpoint()),
+        })
     }
 
     /// How long a request that was given up may still be on its way, in a sentence.

@@ -1,9 +1,10 @@
-//! Ctrl-C: the first asks to stop after the requests in flight. The second ends the process at once, unless it comes within a
-//! second of the first, and says what it leaves in doubt. While a question waits nothing is in flight, so that the first ends the
-//! process at once, too.
+//! Ctrl-C: the first asks to stop after the requests in flight, and says how many these are. The second ends the process at
+//! once, unless it comes within a second of the first, and says what it leaves in doubt. While a question waits nothing is in
+//! flight, so that the first ends the process at once, too.
 
 use crate::exit::ExitStatus;
 use crate::output::progress_bar;
+use crate::output::terminal::Terminal;
 use crate::output::text::requests;
 use std::io::Write;
 use std::ops::ControlFlow;
@@ -26,15 +27,19 @@ static CHANGED: Condvar = Condvar::new();
 const ONE_INTERRUPT: Duration = Duration::from_secs(1);
 
 /// Installs the handler. If that fails, the system's default stays, which ends the process: safe, if less polite.
-pub(crate) fn install() {
-    let _ = ctrlc::set_handler(|| {
+pub(crate) fn install(terminal: Terminal) {
+    let _ = ctrlc::set_handler(move || {
         let asking = *asking();
         if let Some(tidy) = asking {
             // Ends the line of the question. If standard error is gone, there is nobody left to tell.
             let _ = writeln!(std::io::stderr());
             tidy();
         }
+        let is_first = FIRST.get().is_none();
         let since = *FIRST.get_or_init(Instant::now);
+        if is_first && asking.is_none() {
+            say_what_is_finished(terminal);
+        }
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
         if asking.is_some() || (again && since.elapsed() >= ONE_INTERRUPT) {
             leave_nothing_behind();
@@ -45,16 +50,31 @@ pub(crate) fn install() {
     });
 }
 
-/// Clears the progress bar, but does not wait long for a thread that holds it. Says what is left in flight.
-fn leave_nothing_behind() {
-    let (done, cleared) = std::sync::mpsc::channel();
-    let clear = move || {
-        progress_bar::clear();
+/// Says what the process waits for, before it learns of the interrupt: what it says at its end comes later.
+fn say_what_is_finished(terminal: Terminal) {
+    let in_flight = IN_FLIGHT.load(Ordering::SeqCst);
+    if in_flight > 0 {
+        let sentence = format!("Finishing {} in flight. Press Ctrl-C again to end at once.", requests(in_flight));
+        unless_stuck(move || terminal.note(&sentence));
+    }
+}
+
+/// Does something with standard error, but does not wait long if that is stuck or another thread holds the bar: the next
+/// interrupt has to be heard.
+fn unless_stuck(act: impl FnOnce() + Send + 'static) {
+    let (done, was_done) = std::sync::mpsc::channel();
+    let act = move || {
+        act();
         let _ = done.send(());
     };
-    if std::thread::Builder::new().spawn(clear).is_ok() {
-        let _ = cleared.recv_timeout(Duration::from_millis(200));
+    if std::thread::Builder::new().spawn(act).is_ok() {
+        let _ = was_done.recv_timeout(Duration::from_millis(200));
     }
+}
+
+/// Clears the progress bar. Says what is left in flight.
+fn leave_nothing_behind() {
+    unless_stuck(progress_bar::clear);
     let in_flight = IN_FLIGHT.load(Ordering::SeqCst);
     if let (1.., Some(sentence)) = (in_flight, &*if_left()) {
         let in_flight = requests(in_flight);

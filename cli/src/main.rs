@@ -29,7 +29,8 @@ use upstash_dlq_core::wire::{Restart, Resume};
 fn main() -> ExitCode {
     // `--color` counts also for the message that the command line was not understood.
     let command = Cli::command().color(not_understood::colour(std::env::args_os()));
-    match command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches)) {
+    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    match parsed.map_err(not_understood::helpful) {
         Ok(mut cli) => {
             cli.global.json = cli.json();
             let context = Context::new(&cli.global);

@@ -3,6 +3,7 @@
 use crate::bulk::archive_file::{ArchiveFile, FoundArchive};
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
 use crate::bulk::context::BulkContext;
+use crate::bulk::settle;
 use crate::drive::{self, Handler, Parallelism};
 use crate::exit::Exit;
 use crate::input::ids::IdList;
@@ -69,6 +70,7 @@ pub(crate) fn run(
         bulk.terminal().note(&format!("removed an incomplete last line from {}", shown(path)));
     }
     let mut progress = Progress::new(bulk.terminal(), expected, "archived and deleted");
+    settle::announce::<Delete>(bulk, false, report.to());
     let build = |selection| {
         build(selection).lanes(parallelism.lanes, Now::from_clock().millis()).max_requests_per_second(parallelism.rate)
     };
@@ -99,11 +101,12 @@ pub(crate) fn run(
     match stop {
         Stop::Interrupted => {
             let path = shown(path);
-            report.how_on = Some(format!("run the same command again to continue: it appends to {path}"));
+            report.how_on = Some(format!("{}: it appends to {path}{}", wording::AGAIN, bulk.since(report.to())));
             report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into()))
         }
         Stop::Broken(sentence) => report.end(Ending::Halted, Exit::Failure, Some(sentence)),
         Stop::Done(ArchiveOutcome { halted: Some(halt), .. }) => {
+            report.note_halt(&halt);
             report.end(Ending::Halted, Exit::Failure, Some(wording::halt(&halt, bulk.client.endpoint())))
         }
         Stop::Done(outcome) => {

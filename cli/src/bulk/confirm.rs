@@ -10,9 +10,10 @@ use crate::interrupt;
 use crate::output::report::{Ending, Report};
 use crate::output::table::Stream;
 use crate::output::terminal::Terminal;
-use crate::output::text::thousands;
+use crate::output::text::{shown, thousands};
 use crate::output::time;
 use crate::output::wording::{self, VerbText};
+use std::num::NonZeroU64;
 use std::time::Instant;
 use upstash_dlq_core::{Selection, Totals};
 
@@ -118,18 +119,39 @@ fn ask(bulk: &BulkContext<'_>, preview: &Preview, mut report: Report) -> Result<
     }
 }
 
-/// `3 runs match. Delete them? This cannot be undone.`
 fn question(bulk: &BulkContext<'_>, preview: &Preview) -> String {
-    let VerbText { infinitive, done, warning, .. } = bulk.verb;
-    let bound = bulk.max.map(|max| format!("; at most {} of them will be {done}", thousands(max.get())));
-    let bound = bound.unwrap_or_default();
-    let mut title = infinitive.to_owned();
+    let given = !bulk.args.ids.is_empty() || bulk.args.ids_from.is_some();
+    // A maximum that is not reached changes nothing.
+    let bound = bulk.max.map(NonZeroU64::get).filter(|max| !preview.whole || *max < preview.matching);
+    let which = match (bound, given) {
+        (None, false) => "them".to_owned(),
+        (None, true) => "these runs".to_owned(),
+        // Some of the ids may not be there.
+        (Some(max), true) => format!("at most {} of these runs", thousands(max)),
+        (Some(max), false) => {
+            let comma = if bulk.archive.is_some() { "," } else { "" };
+            let most = if max > preview.matching { "at most " } else { "" };
+            let order = if bulk.in_order { "the service's" } else { "no particular" };
+            format!("{most}{} of them, in {order} order{comma}", thousands(max))
+        }
+    };
+    let begin = if given { format!("{} ids given", thousands(preview.matching)) } else { preview.sentence() };
+    let VerbText { infinitive, warning, .. } = bulk.verb;
+    let asked = match bulk.archive {
+        Some(path) => format!(
+            "keep a copy of {which} in {} and {infinitive} {}",
+            shown(path),
+            if bound.is_some() { "these" } else { "them" }
+        ),
+        None => format!("{infinitive} {which}"),
+    };
+    format!("{begin}. {}? {warning}", capitalized(&asked))
+}
+
+fn capitalized(text: &str) -> String {
+    let mut title = text.to_owned();
     if let Some(first) = title.get_mut(..1) {
         first.make_ascii_uppercase();
     }
-    if bulk.args.ids.is_empty() && bulk.args.ids_from.is_none() {
-        format!("{}{bound}. {title} them? {warning}", preview.sentence())
-    } else {
-        format!("{} ids given{bound}. {title} these runs? {warning}", thousands(preview.matching))
-    }
+    title
 }

@@ -9,6 +9,7 @@ use crate::output::question::Asker;
 use crate::output::report::{Ending, Report};
 use crate::output::terminal::Terminal;
 use crate::output::text::{shown, thousands};
+use crate::output::time;
 use crate::output::wording::{self, VerbText};
 use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -16,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{RetryPolicy, Selection, Totals};
+use upstash_dlq_core::{RetryPolicy, Selection, Totals, UnixMillis};
 use upstash_dlq_ureq::Client;
 
 pub(crate) struct BulkContext<'a> {
@@ -28,6 +29,10 @@ pub(crate) struct BulkContext<'a> {
     pub(crate) verb: VerbText,
     pub(crate) client: Client,
     pub(crate) policy: RetryPolicy,
+    /// Where a copy of each run is kept, if one is: for the question.
+    pub(crate) archive: Option<&'a Path>,
+    /// Whether the service's order decides which runs a maximum takes: for the question.
+    pub(crate) in_order: bool,
     /// Asks for confirmation; `None` with `--yes` and for a dry run.
     pub(crate) asker: Option<Asker>,
 }
@@ -50,7 +55,9 @@ impl<'a> BulkContext<'a> {
                 verb.infinitive
             ));
         }
-        Ok(Self { context, args, max, rate, verb, client: context.client()?, policy: context.policy(), asker })
+        args.filters.unknown_states().iter().for_each(|note| context.terminal.note(note));
+        let (client, policy) = (context.client()?, context.policy());
+        Ok(Self { context, args, max, rate, verb, client, policy, archive: None, in_order: false, asker })
     }
 
     pub(crate) fn terminal(&self) -> Terminal {
@@ -74,6 +81,19 @@ impl<'a> BulkContext<'a> {
         }
     }
 
+    /// How to continue a delete without a checkpoint. Where the end of the window was the present moment, the same command would
+    /// also take what failed since: it says which `--to` leaves that alone.
+    pub(crate) fn again(&self, to: Option<UnixMillis>) -> String {
+        wording::AGAIN.to_owned() + &self.since(to)
+    }
+
+    /// `; --to=2026-11-24T08:30:00Z leaves alone what failed since`, unless the command line has an end of its own.
+    pub(crate) fn since(&self, to: Option<UnixMillis>) -> String {
+        let place = if self.args.all { " in place of --all" } else { "" };
+        let to = to.filter(|_| self.args.filters.to.is_none()).map(time::moment);
+        to.map_or_else(String::new, |to| format!("; --to={to}{place} leaves alone what failed since"))
+    }
+
     /// Notes where the checkpoint left off.
     pub(crate) fn note_continuing(&self, file: &Path, totals: Totals) {
         let (path, done) = (shown(file), self.verb.done);
@@ -81,10 +101,11 @@ impl<'a> BulkContext<'a> {
     }
 
     /// Ends the report of a command that stopped during its preview.
-    pub(crate) fn stopped_before(&self, report: Report, stopped: Stopped) -> Report {
+    pub(crate) fn stopped_before(&self, mut report: Report, stopped: Stopped) -> Report {
         let (done, nothing) = (self.verb.done, report.nothing());
         match stopped {
             Stopped::Halted(halt) => {
+                report.note_halt(&halt);
                 let reason = wording::halt(&halt, self.client.endpoint());
                 report.end(Ending::Halted, Exit::Failure, Some(format!("{reason}; {nothing} was {done}")))
             }

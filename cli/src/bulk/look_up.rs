@@ -8,9 +8,10 @@ use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::output::report::Report;
 use crate::output::runs;
+use crate::output::wording;
 use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
-use upstash_dlq_core::wire::{ErrorBody, GetMessage, ResponseError};
+use upstash_dlq_core::wire::GetMessage;
 use upstash_dlq_core::{DlqId, DlqMessage, Halt};
 
 pub(crate) enum LookUpError {
@@ -76,13 +77,7 @@ fn one(
     match result {
         Ok(message) if message.dlq_id().as_ref() == Some(id) => Ok(Some(message)),
         Ok(_) => Err(Stopped::Halted(Halt::UnusableMessage)),
-        Err(Stopped::Halted(Halt::Refused { error, .. })) if is_missing(&error) => Ok(None),
+        Err(Stopped::Halted(Halt::Refused { error, .. })) if wording::is_missing(&error) => Ok(None),
         Err(stopped) => Err(stopped),
     }
-}
-
-/// Whether the service itself says that there is no such run. A 404 of a proxy, or about the region, does not say so.
-fn is_missing(error: &ResponseError) -> bool {
-    let is_its_own = matches!(error, ResponseError::Status { body: ErrorBody::Message(_), .. });
-    is_its_own && error.status() == http::StatusCode::NOT_FOUND && !error.is_wrong_region()
 }

@@ -12,12 +12,12 @@ use crate::output::wording::{self, VerbText};
 use std::num::NonZeroU64;
 use upstash_dlq_core::operation::Bulk;
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{Driven, Halt, Outcome};
+use upstash_dlq_core::{Driven, Halt, Outcome, Selection};
 
 /// `ids` is how many ids were given, if any.
-pub(crate) fn conclude(
+pub(crate) fn conclude<O: BulkOperation>(
     bulk: &BulkContext<'_>,
-    operation: &Bulk<impl BulkOperation>,
+    operation: &Bulk<O>,
     file: Option<&CheckpointFile>,
     driven: Driven<Outcome>,
     broken: Option<Broken>,
@@ -33,8 +33,12 @@ pub(crate) fn conclude(
     match outcome.halted {
         Some(halt) => {
             report.unsettled = operation.in_doubt().is_some();
+            report.note_halt(&halt);
             let sentence = match &halt {
                 Halt::InDoubt { .. } => settle::how_to(operation, &halt, bulk, file.is_some()),
+                Halt::Refused { error, .. } if is_by_ids(operation) && wording::is_missing(error) => {
+                    one_is_missing(&wording::halt(&halt, bulk.client.endpoint()), ids, file.is_some())
+                }
                 _ => wording::halt(&halt, bulk.client.endpoint()),
             };
             save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
@@ -46,6 +50,26 @@ pub(crate) fn conclude(
             }
             report.end(Ending::Complete, Exit::Success, None)
         }
+    }
+}
+
+/// Whether it starts runs by their ids.
+fn is_by_ids<O: BulkOperation>(operation: &Bulk<O>) -> bool {
+    !O::RETRY_SAFE && matches!(operation.selection(), Selection::Ids(_))
+}
+
+/// What to do after a start that was refused as a whole because of one run. The service does not say which. `ids` is how many
+/// were given; otherwise they were listed before.
+fn one_is_missing(sentence: &str, ids: Option<u64>, has_checkpoint: bool) -> String {
+    let file = if has_checkpoint { " with another --checkpoint file" } else { "" };
+    match ids {
+        Some(1) => format!("{sentence}; the id is not in the DLQ, so nothing was started"),
+        Some(_) => format!(
+            "{sentence}; at least one of these ids is not in the DLQ, so the service started none of the runs of that request; `upstash-dlq get ID…` names it; take it out and run again{file}"
+        ),
+        None => format!(
+            "{sentence}; at least one of the listed runs has left the DLQ, so the service started none of the runs of that request; run again{file}, which lists anew"
+        ),
     }
 }
 
@@ -82,7 +106,11 @@ fn stopped(
                     format!("interrupted; {}", settle::how_to(operation, &halt, bulk, file.is_some()))
                 }
                 _ => {
-                    report.how_on = Some(bulk.verb.after_interrupt.to_owned());
+                    report.how_on = Some(if bulk.verb == wording::DELETE {
+                        bulk.again(report.to())
+                    } else {
+                        "the remaining runs are still in the DLQ".to_owned()
+                    });
                     "interrupted".into()
                 }
             };

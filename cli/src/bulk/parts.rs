@@ -74,7 +74,7 @@ where
         report.begin_at(operation.totals().affected);
         let mut progress = Progress::new(bulk.terminal(), Some(total), bulk.verb.done);
         let mut reporter = BulkReporter::new(bulk.terminal(), file);
-        settle::announce::<O>(bulk, file.is_some());
+        settle::announce::<O>(bulk, file.is_some(), report.to());
         loop {
             let driven = drive::run(&bulk.client, &mut operation, &mut progress, &mut reporter);
             let whole = matches!(&driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.verified);

@@ -8,7 +8,7 @@ use crate::output::wording;
 use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::{Bulk, InDoubt};
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{Halt, Settlement};
+use upstash_dlq_core::{Halt, Settlement, UnixMillis};
 
 /// Tells the operation what happened, and saves that before anything further is sent. An operation that has not begun has
 /// nothing to settle.
@@ -23,9 +23,13 @@ pub(crate) fn apply(
     file.map_or(Ok(()), |file| file.write(&operation.checkpoint().to_json()))
 }
 
-/// Prepares what a second interrupt says while requests that start runs are in flight.
-pub(crate) fn announce<O: BulkOperation>(bulk: &BulkContext<'_>, has_checkpoint: bool) {
+/// Prepares what a second interrupt says while requests that change something are in flight. `to` is the end of the window, if
+/// there is one.
+pub(crate) fn announce<O: BulkOperation>(bulk: &BulkContext<'_>, has_checkpoint: bool, to: Option<UnixMillis>) {
     if O::RETRY_SAFE {
+        let done = bulk.verb.done;
+        let again = if has_checkpoint { wording::AGAIN.to_owned() } else { bulk.again(to) };
+        interrupt::say_if_left(format!("some of the runs that were asked for may have been {done}; {again}"));
         return;
     }
     let then = if has_checkpoint {

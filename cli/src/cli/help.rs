@@ -58,7 +58,7 @@ Exit status: 0 complete or dry run; 1 failed, nothing was changed; 2 wrong usage
 
 Examples:
   upstash-dlq delete 1752829295505-0
-  upstash-dlq delete --label nightly --label 'red & white' --from 7d --dry-run
+  upstash-dlq delete --label nightly --label 'red & white' --dry-run
   upstash-dlq delete --label nightly --archive nightly.ndjson
   upstash-dlq delete --status 502 --from 7d --archive gateway.ndjson
   upstash-dlq delete --from 2026-11-01 --to 2026-11-20 --shard 3/8 --yes
@@ -66,12 +66,25 @@ Examples:
 );
 
 pub(crate) const JSON_HELP: &str = "\
-With --json, delete, resume and restart end with one object that says what was done, also when
-they fail. The other commands print what they found, and for a failure one line on standard error:
+With --json, delete, resume and restart end with one object that says what was done, also when they fail. The other commands print what they found, and for a failure one line on standard error:
   {\"error\": {\"code\": \"not_found\", \"message\": \"…\", \"http_status\": 404}}
-The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited,
-server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress,
-unusable_message, too_large, output, interrupted, listen, failed and internal.";
+The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited, server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress, unusable_message, too_large, output, interrupted, listen, failed and internal.";
+
+pub(crate) const EMULATOR_HELP: &str = "\
+Faults of --fault, in parts of all requests:
+  none          no faults
+  flaky         requests and responses are lost, cut short or refused (10%)
+  rate-limited  429 Too Many Requests (30%)
+  lost-answers  the request is carried out, and its response is lost (30%);
+                lost-responses is the same
+  garbage       responses that are not what the service documents (30%)
+
+The first line it prints says where it listens. The next ones are for a shell's eval: they set QSTASH_URL, and QSTASH_TOKEN unless --token is given.
+
+Examples:
+  upstash-dlq emulator
+  upstash-dlq emulator --listen 127.0.0.1:0 --runs 100 --fault flaky
+  upstash-dlq emulator --load nightly.ndjson";
 
 /// The start of the help of list and stats.
 macro_rules! listing_help {
@@ -98,8 +111,9 @@ Examples:
   upstash-dlq list --from 12h --failure-function-state CALLBACK_FAIL
   upstash-dlq list --newest-first --limit 20
   upstash-dlq list -o ids --label nightly > ids
-  upstash-dlq list --json | jq -c 'select(.responseStatus == 404)' | upstash-dlq delete --ids-from - --archive kept.ndjson
-  upstash-dlq list --status 502 --status 504 --error-text 'bad gateway' --limit 20"
+  upstash-dlq list --status 502 --status 504 --error-text 'bad gateway'
+  upstash-dlq list --json | jq -c 'select(.responseStatus == 404)' |
+    upstash-dlq delete --ids-from - --archive kept.ndjson"
 );
 
 pub(crate) const STATS_HELP: &str = concat!(
@@ -130,6 +144,8 @@ Exit status: 0 complete or dry run; 1 failed, nothing was started; 2 wrong usage
 Examples:
   upstash-dlq resume 1752829295505-0
   upstash-dlq resume --error-text 'rate limit' --from 12h --parallel 4
-  upstash-dlq restart --label nightly --from 12h --set-retries 5 --checkpoint position.json
-  upstash-dlq resume --all --yes --set-flow-control-key slow --set-parallelism 3"
+  upstash-dlq restart --label nightly --from 12h --checkpoint position.json
+  upstash-dlq resume --all --set-retry-delay '1000 * (1 + retried)'
+  upstash-dlq resume --all --yes \\
+    --set-flow-control-key slow --set-parallelism 3"
 );

@@ -1,5 +1,37 @@
 //! What a command line says that clap does not understand: how to tell its error.
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// Options that people know from other commands: of which command, what they type, and what it is called here.
+const CALLED: [(&str, &str, &str); 8] = [
+    ("list", "--max", "--limit"),
+    ("delete", "--limit", "--max"),
+    ("resume", "--limit", "--max"),
+    ("restart", "--limit", "--max"),
+    ("delete", "--force", "--yes"),
+    ("delete", "-f", "--yes"),
+    ("resume", "--force", "--yes"),
+    ("restart", "--force", "--yes"),
+];
+
+/// The error with what helps: the name of the option that was meant, and no advice to take an option for a value.
+pub(crate) fn helpful(mut wrong: clap::Error) -> clap::Error {
+    if wrong.kind() != ErrorKind::UnknownArgument {
+        return wrong;
+    }
+    // "to pass '--x' as a value, use '-- --x'" would make an id of it.
+    let _ = wrong.remove(ContextKind::Suggested);
+    let usage = wrong.get(ContextKind::Usage).map(ToString::to_string).unwrap_or_default();
+    let given = wrong.get(ContextKind::InvalidArg).map(ToString::to_string).unwrap_or_default();
+    let called = CALLED.iter().find(|(command, name, _)| {
+        given.split('=').next() == Some(name) && usage.contains(&format!("upstash-dlq {command} "))
+    });
+    if let Some((_, _, name)) = called {
+        let _ = wrong.insert(ContextKind::SuggestedArg, ContextValue::String((*name).to_owned()));
+    }
+    wrong
+}
+
 /// Whether a command line that was not understood asks for JSON.
 pub(crate) fn asks_for_json(args: impl Iterator<Item = std::ffi::OsString>) -> bool {
     let args: Vec<_> = args.take_while(|arg| arg != "--").collect();

@@ -54,7 +54,9 @@ fn named(failure: Failure, id: &DlqId, left: usize, done: bool) -> Failure {
         1 => "; the last id was not sent".to_owned(),
         left => format!("; the last {} ids were not sent", thousands(left as u64)),
     };
-    let message = format!("{}: {}{not_sent}", Escaped(id.as_str()), failure.message);
+    let (shown, said) = (Escaped(id.as_str()).to_string(), &failure.message);
+    let name = if said.starts_with(&shown) { String::new() } else { format!("{shown}: ") };
+    let message = format!("{name}{said}{not_sent}");
     let status = if failure.status == ExitStatus::Unchanged { ExitStatus::failure(done) } else { failure.status };
     Failure { message, status, ..failure }
 }
@@ -87,7 +89,7 @@ fn look(context: &Context<'_>, id: &DlqId) -> Option<String> {
 
 /// Makes the call. If it may have been carried out, the error says how to check.
 fn call<C: Call>(context: &Context<'_>, client: &Client, id: &DlqId, call: C) -> Result<C::Output, CommandError> {
-    context.call(client, call).map_err(|mut error| {
+    context.call(client, id, call).map_err(|mut error| {
         if let CommandError::Failed(failure) = &mut error {
             if failure.status == ExitStatus::Changed {
                 failure.advice = look(context, id);

@@ -12,7 +12,7 @@ use crate::context::Context;
 use crate::exit::{CommandError, ExitStatus};
 use crate::input::endpoint;
 use crate::interrupt;
-use crate::output::table::Table;
+use crate::output::table::{Columns, Table};
 use crate::output::terminal::{json_line, print_line};
 use crate::output::text::thousands;
 use serde::Serialize;
@@ -24,7 +24,7 @@ use upstash_dlq_ureq::Client;
 pub(crate) fn run(context: &Context<'_>) -> Result<ExitStatus, CommandError> {
     let endpoint = endpoint::endpoint(context.global).map_err(CommandError::usage)?;
     let meter = Meter::new(context.transport(&endpoint).map_err(CommandError::usage)?);
-    interrupt::install();
+    interrupt::install(context.terminal);
     let client = Client::with_transport(endpoint, meter.clone());
     let mut survey = Survey::new(context, client, meter.clone());
     let result = survey.run();
@@ -35,8 +35,8 @@ pub(crate) fn run(context: &Context<'_>) -> Result<ExitStatus, CommandError> {
             print_line(&json_line(&found.as_json()))?;
         } else {
             // Not narrowed: a reason that is cut is none.
-            let mut table =
-                Table::new(["ANSWER", "QUESTION", "BECAUSE"], &[], None).bold(context.terminal.colours_results());
+            let mut table = Table::new(["ANSWER", "QUESTION", "BECAUSE"], Columns::default(), None)
+                .bold(context.terminal.colours_results());
             print_line(&table.lines(&found.rows()).join("\n"))?;
         }
     }

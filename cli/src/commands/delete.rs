@@ -31,6 +31,11 @@ fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
         Ok(bulk) => bulk,
         Err(sentence) => return report.wrong_usage(sentence),
     };
+    // One page is one request, whatever lanes there are.
+    let one_page = args.max.is_some_and(|max| max.get() <= u64::from(args.page_size.get()))
+        && args.selection.refinements.first_given().is_none();
+    let in_order = args.parallel.get() == 1 || one_page;
+    let bulk = BulkContext { archive: args.archive.as_deref(), in_order, ..bulk };
     delete_with(&bulk, args, resolved, report)
 }
 

@@ -9,7 +9,7 @@ use crate::bulk::preview;
 use crate::cli::{Cli, Command, Demo};
 use crate::commands::delete::delete_with;
 use crate::commands::demo::balance::{Balance, Deleted};
-use crate::commands::demo::stage::{Stage, failed};
+use crate::commands::demo::stage::{INDENT, Stage, failed};
 use crate::commands::stats;
 use crate::context::Context;
 use crate::drive::{self, Handler, Parallelism};
@@ -37,6 +37,8 @@ const WIDTH: usize = 100;
 const LABEL: &str = "nightly";
 
 pub(crate) fn run(context: &Context<'_>, args: &Demo) -> Result<ExitStatus, CommandError> {
+    let terminal = context.terminal.indented(INDENT);
+    let context = &Context { terminal, ..*context };
     let stage = Stage::build(context, args.runs)?;
     let total = u64::from(args.runs);
     stage.tell(&format!(
@@ -102,7 +104,7 @@ fn keep_and_delete(stage: &Stage<'_>, cause: Option<&Cause>) -> Result<Deleted, 
 
 fn lose_a_response(stage: &Stage<'_>) -> Result<Deleted, CommandError> {
     let label = format!("--label={LABEL}");
-    let title = "4. Trouble on the way: two requests are refused, and one response is lost.";
+    let title = "4. Trouble on the way: the service is busy once, fails once, and one response is lost.";
     let cli = stage.step(title, &["delete", &label, "--parallel=1", "--yes"])?;
     let expected = stage.labelled(LABEL);
     let before = stage.truly_deleted();

@@ -3,20 +3,21 @@
 use crate::cli::Get;
 use crate::context::Context;
 use crate::drive::{self, Handler, Stopped};
-use crate::exit::{CommandError, ExitStatus, Failure};
+use crate::exit::{CommandError, ExitStatus};
 use crate::input::ids;
+use crate::output::failure;
 use crate::output::progress::Progress;
+use crate::output::suggestion::Suggestion;
 use crate::output::terminal::{Lost, escaped, json_line, print_line};
 use crate::output::time;
 use std::collections::VecDeque;
 use std::num::NonZeroUsize;
 use std::ops::ControlFlow;
 use unicode_width::UnicodeWidthStr;
-use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::Fetched;
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::GetMessage;
-use upstash_dlq_core::{DlqId, DlqMessage, Driven, GetMany, UnixMillis};
+use upstash_dlq_core::{DlqId, DlqMessage, Driven, GetMany};
 
 /// Where values begin, in cells of the terminal.
 const LEFT: usize = 24;
@@ -33,8 +34,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Get) -> Result<ExitStatus, Comma
     let client = context.client().map_err(CommandError::usage)?;
     let mut printer = Printer { context, printed: false, missing: false };
     if let [id] = ids.as_slice() {
-        // What the service says of a single one is the error itself.
-        printer.print(&context.call(&client, GetMessage(id.clone()))?)?;
+        let message = context.call(&client, id, GetMessage(id.clone()))?;
+        printer.print(&message)?;
         return Ok(ExitStatus::Success);
     }
     let mut progress = Progress::in_lines(context.terminal, "");
@@ -68,14 +69,13 @@ impl Printer<'_> {
         if self.context.terminal.json() {
             print_line(&json_line(message.as_json()))
         } else {
-            print_line(&format!("{between}{}", show(message, self.context.now.millis()).join("\n")))
+            print_line(&format!("{between}{}", show(message, self.context).join("\n")))
         }
     }
 
     fn name_missing(&mut self, id: &DlqId) {
         self.missing = true;
-        let message = format!("{} is not in the DLQ", Escaped(id.as_str()));
-        self.context.terminal.fail(&Failure { http_status: Some(404), ..Failure::new("not_found", message) });
+        self.context.terminal.fail(&failure::missing(id));
     }
 }
 
@@ -123,8 +123,8 @@ impl Handler<GetMany, Fetched> for InOrder<'_, '_> {
     }
 }
 
-fn show(message: &DlqMessage, now: UnixMillis) -> Vec<String> {
-    let mut lines = Vec::new();
+fn show(message: &DlqMessage, context: &Context<'_>) -> Vec<String> {
+    let (mut lines, now) = (Vec::new(), context.now.millis());
     let mut line = |name: &str, value: Option<String>| {
         if let Some(value) = value.filter(|value| !value.is_empty()) {
             // Line by line, so that line breaks stay while everything else is escaped.
@@ -165,6 +165,7 @@ fn show(message: &DlqMessage, now: UnixMillis) -> Vec<String> {
         line(&format!("  {name}"), text(Some(&values.join(", "))));
     }
     line("  body", message.response_body().map(|body| shown_body(&body)));
+    line("Signature", Some(signature(message, context)));
     line("Failure callback", text(message.failure_callback().as_deref()));
     line("Failure function state", text(message.failure_function_state().as_ref().map(|state| state.as_str())));
     if let Some(info) = message.failure_callback_info() {
@@ -173,6 +174,15 @@ fn show(message: &DlqMessage, now: UnixMillis) -> Vec<String> {
         line("  response body", info.response_body().map(|body| shown_body(body.as_bytes())));
     }
     lines
+}
+
+/// `e1-4k7q0zbd   (all like it: upstash-dlq list --error=e1-4k7q0zbd)`
+fn signature(message: &DlqMessage, context: &Context<'_>) -> String {
+    let signature = message.signature().to_string();
+    match Suggestion::new("list", context.global).option("error", &signature).end() {
+        Some(list) => format!("{signature}   (all like it: {list})"),
+        None => signature,
+    }
 }
 
 /// Escapes the line breaks of a value other than a body.

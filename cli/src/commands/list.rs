@@ -27,6 +27,7 @@ pub(crate) fn run(context: &Context<'_>, args: &List) -> Result<ExitStatus, Comm
     let terminal = context.terminal;
     let output = output(args, terminal).map_err(CommandError::usage)?;
     let list = args.filters.listing(context.now).map_err(CommandError::usage)?;
+    args.filters.unknown_states().iter().for_each(|note| terminal.note(note));
     let refinement = args.refinements.build().map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
     // Whoever gave no limit wants to see what is there, and not a million lines rush by.

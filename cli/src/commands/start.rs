@@ -50,7 +50,7 @@ fn start<V: Starts>(context: &Context<'_>, args: &Start, resolved: Resolved, ove
     let verb = VerbText::of::<V>();
     let report = Report::new(verb, resolved.window()).with_missing(resolved.missing());
     let bulk = match BulkContext::new(context, &args.selection, verb, args.yes || args.dry_run, args.max, args.rate) {
-        Ok(bulk) => bulk,
+        Ok(bulk) => BulkContext { in_order: args.parallel.get() == 1, ..bulk },
         Err(sentence) => return report.wrong_usage(sentence),
     };
     let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };

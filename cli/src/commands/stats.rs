@@ -28,6 +28,7 @@ const ROWS: i64 = 32;
 pub(crate) fn run(context: &Context<'_>, args: &Stats) -> Result<ExitStatus, CommandError> {
     let terminal = context.terminal;
     let list = args.filters.listing(context.now).map_err(CommandError::usage)?;
+    args.filters.unknown_states().iter().for_each(|note| terminal.note(note));
     let refinement = args.refinements.build().map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
     let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
@@ -164,7 +165,7 @@ fn field_lines(field: &Field, missing: &str, width: usize) -> Vec<String> {
     let rest = others + counts.iter().skip(TOP).map(|count| count.count).sum::<u64>();
     if rest > 0 {
         let more = counts.len().saturating_sub(TOP);
-        lines.push(line(rest, &other(more as u64, "value")));
+        lines.push(line(rest, &other(more as u64, "value", others == 0)));
     }
     lines
 }
@@ -187,7 +188,7 @@ pub(crate) fn cause_lines(causes: &[Cause], others: u64, total: u64, top: usize,
     let rest = others + causes.iter().skip(top).map(|cause| cause.runs).sum::<u64>();
     if rest > 0 {
         let more = causes.len().saturating_sub(top) as u64;
-        lines.push(line(rest, &format!("{:>6}  {}", share(rest, total), other(more, "error")), width));
+        lines.push(line(rest, &format!("{:>6}  {}", share(rest, total), other(more, "error", others == 0)), width));
     }
     lines
 }

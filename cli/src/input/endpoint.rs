@@ -44,6 +44,9 @@ pub(crate) fn endpoint(global: &Global) -> Result<Endpoint, String> {
         }
     };
     let token = Token::new(token).map_err(|error| format!("{token_from} {}", error.problem()))?;
+    if !url.contains("://") && url.contains(['.', ':']) {
+        return Err(format!("{url_from} has to begin with https://, or with http:// if it is this machine"));
+    }
     Endpoint::new(&url, token).map_err(|error| format!("{url_from} {}", error.problem()))
 }
 

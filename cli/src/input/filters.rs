@@ -5,6 +5,7 @@ use crate::input::flag;
 use crate::input::time::{self, End, Now};
 use crate::output::terminal::escaped;
 use upstash_dlq_core::Filter;
+use upstash_dlq_core::model::FailureFunctionState;
 use upstash_dlq_core::selection::FilterBuilder;
 use upstash_dlq_core::wire::List;
 
@@ -50,6 +51,20 @@ impl Filters {
             many("flow-control-key", &self.flow_control_key),
         ]
         .concat()
+    }
+
+    /// A note on each state of a failure callback that the service does not document. It may know more of them, so it is asked.
+    pub(crate) fn unknown_states(&self) -> Vec<String> {
+        use FailureFunctionState::{Canceled, Fail, InProgress, Other, Success};
+        let unknown = |state: &&String| matches!(FailureFunctionState::from(state.as_str()), Other(_));
+        let known = [InProgress, Success, Fail, Canceled].map(|state| state.as_str().to_owned()).join(", ");
+        let note = |state: &String| {
+            format!(
+                "note: --failure-function-state: {} is not one of {known}; the service is asked all the same",
+                escaped(state)
+            )
+        };
+        self.failure_function_state.iter().filter(unknown).map(note).collect()
     }
 
     /// The error of times that are the wrong way round, with the times as they were given.

@@ -39,6 +39,10 @@ pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, S
     if !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()) {
         let hint = "give milliseconds since 1970, or a date such as 2026-11-24";
         return match text.parse::<i64>() {
+            // No moment that anybody means, in no unit.
+            Ok(0..100_000) => Err(format!(
+                "\"{shown}\" has no unit: give an age such as 7d or 12h, a date such as 2026-11-24, or milliseconds since 1970"
+            )),
             Ok(millis) if millis < CENTURY => {
                 Err(format!("\"{shown}\" is too small for milliseconds in this century and looks like seconds: {hint}"))
             }
@@ -130,6 +134,9 @@ mod tests {
             assert!(millis(text, End::Lower).is_err(), "{text}");
         }
         assert!(millis("1752829295", End::Lower).unwrap_err().contains("seconds"));
+        for text in ["7", "0", "99999"] {
+            assert!(millis(text, End::Lower).unwrap_err().contains("has no unit"), "{text}");
+        }
     }
 
     /// Pieces of times, right and wrong, in any order; and any text at all.

@@ -4,7 +4,25 @@ use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::output::wording;
 use upstash_dlq_core::engine::Cause;
 use upstash_dlq_core::wire::ResponseError;
-use upstash_dlq_core::{Delivery, Endpoint, Halt};
+use upstash_dlq_core::{Delivery, DlqId, Endpoint, Halt};
+
+/// The code of a run that is not in the DLQ.
+const NOT_FOUND: &str = "not_found";
+
+/// The failure of an id that is not in the DLQ.
+pub(crate) fn missing(id: &DlqId) -> Failure {
+    Failure { http_status: Some(404), ..Failure::new(NOT_FOUND, wording::missing(id)) }
+}
+
+/// The error of a call on one run. The service's "not found" does not say which run: the id does.
+pub(crate) fn of_one(halt: &Halt, id: &DlqId, endpoint: &Endpoint) -> CommandError {
+    match halt {
+        Halt::Refused { error, may_have_changed: false } if wording::is_missing(error) => {
+            CommandError::Failed(missing(id))
+        }
+        _ => halted(halt, endpoint),
+    }
+}
 
 /// The error of a command other than a bulk one, whose report says it.
 pub(crate) fn halted(halt: &Halt, endpoint: &Endpoint) -> CommandError {
@@ -43,7 +61,7 @@ fn of_response(error: &ResponseError) -> (&'static str, Option<u16>) {
         ResponseError::Status { .. } if error.is_wrong_region() => "wrong_region",
         ResponseError::Status { .. } => match status {
             401 | 403 => "unauthorized",
-            404 => "not_found",
+            404 => NOT_FOUND,
             429 => "rate_limited",
             500.. => "server_error",
             _ => "refused",

@@ -8,8 +8,9 @@ use crate::output::wording::VerbText;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::time::{Duration, Instant};
+use upstash_dlq_core::engine::Cause;
 use upstash_dlq_core::model::Escaped;
-use upstash_dlq_core::{Totals, UnixMillis};
+use upstash_dlq_core::{Delivery, Halt, Totals, UnixMillis};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -69,6 +70,9 @@ pub(crate) struct Report {
     /// How many of the runs an earlier process did.
     #[serde(skip)]
     earlier: u64,
+    /// How often the last request was tried, if it could not be sent.
+    #[serde(skip)]
+    attempts_to_connect: Option<u32>,
     /// How long the question waited for its response.
     #[serde(skip)]
     thought: Duration,
@@ -118,6 +122,7 @@ impl Report {
             output_lost: false,
             before: 0,
             earlier: 0,
+            attempts_to_connect: None,
             thought: Duration::ZERO,
             started: Instant::now(),
         }
@@ -165,6 +170,18 @@ impl Report {
     /// Ends before anything was sent.
     pub(crate) fn wrong_usage(self, sentence: String) -> Self {
         self.end(Ending::Halted, Exit::Usage, Some(sentence))
+    }
+
+    /// The end of the window of time, if there is one.
+    pub(crate) fn to(&self) -> Option<UnixMillis> {
+        self.to
+    }
+
+    /// Why the command stopped: it may be that no connection could be made.
+    pub(crate) fn note_halt(&mut self, halt: &Halt) {
+        if let Halt::GaveUp { attempts, last: Cause::Transport(failure), .. } = halt {
+            self.attempts_to_connect = (failure.delivery == Delivery::NotSent).then_some(*attempts);
+        }
     }
 
     /// How many requests nobody knows the fate of.
@@ -267,6 +284,11 @@ impl Report {
                 line.push('.');
             }
             return line;
+        }
+        if let (Some(attempts), 0, 0) = (self.attempts_to_connect, self.requests, count) {
+            let attempts = thousands(attempts.into());
+            let s = if attempts == "1" { "" } else { "s" };
+            return format!("Nothing was sent: {attempts} attempt{s} to connect failed.");
         }
         let mut line = match (self.outcome, self.matching) {
             (Ending::DryRun, matching) => {

@@ -1,6 +1,6 @@
 //! Runs as people and programs read them: rows of a table, and lines of JSON.
 
-use crate::output::table::{Stream, Table, width};
+use crate::output::table::{Columns, Stream, Table, width};
 use crate::output::time;
 use serde::Serialize;
 use upstash_dlq_core::wire::StartedRun;
@@ -11,7 +11,9 @@ pub(crate) type Row = [String; 7];
 
 /// A table of runs.
 pub(crate) fn table(stream: Stream) -> Table<7> {
-    Table::new(["ID", "WORKFLOW URL", "RUN ID", "LABEL", "STATE", "STATUS", "AGE"], &[0], width(stream))
+    let header = ["ID", "WORKFLOW URL", "RUN ID", "LABEL", "CALLBACK", "STATUS", "AGE"];
+    let columns = Columns { whole: &[0, 2], urls: Some(1), optional: Some(2) };
+    Table::new(header, columns, width(stream))
 }
 
 /// One run in it.
@@ -24,7 +26,10 @@ pub(crate) fn row(message: &DlqMessage, now: UnixMillis) -> Row {
         or_dash(message.workflow_url().as_deref()),
         or_dash(message.workflow_run_id().as_deref()),
         or_dash(Some(labels.as_str()).filter(|labels| !labels.is_empty())),
-        or_dash(state.as_ref().map(|state| state.as_str())),
+        // The header says the rest of the word.
+        or_dash(
+            state.as_ref().map(|state| state.as_str()).map(|state| state.strip_prefix("CALLBACK_").unwrap_or(state)),
+        ),
         message.response_status().map_or_else(|| "-".into(), |status| status.to_string()),
         message.created_at().map_or_else(|| "-".into(), |at| time::age(at, now)),
     ]

@@ -13,11 +13,13 @@ pub(crate) struct Terminal {
     json: bool,
     colour: bool,
     colour_results: bool,
+    /// Before each note.
+    indent: &'static str,
 }
 
 impl Terminal {
     /// For a command line that was not understood.
-    pub(crate) const PLAIN: Self = Self { quiet: false, json: false, colour: false, colour_results: false };
+    pub(crate) const PLAIN: Self = Self { quiet: false, json: false, colour: false, colour_results: false, indent: "" };
 
     /// For a command line that was not understood but holds `--json`.
     pub(crate) const JSON: Self = Self { json: true, ..Self::PLAIN };
@@ -33,6 +35,7 @@ impl Terminal {
             json: global.json,
             colour: colour(std::io::stderr().is_terminal()),
             colour_results: colour(std::io::stdout().is_terminal()),
+            indent: "",
         }
     }
 
@@ -53,8 +56,13 @@ impl Terminal {
 
     pub(crate) fn note(&self, sentence: &str) {
         if !self.quiet {
-            tell(sentence);
+            tell(&format!("{}{sentence}", self.indent));
         }
+    }
+
+    /// The same with its notes indented, as parts of a step.
+    pub(crate) fn indented(self, indent: &'static str) -> Self {
+        Self { indent, ..self }
     }
 
     /// Whether standard output takes color.

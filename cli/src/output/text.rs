@@ -39,9 +39,11 @@ pub(crate) fn requests(n: u64) -> String {
     format!("{} {}", thousands(n), if n == 1 { "request" } else { "requests" })
 }
 
-/// `(1 other value)`, `(1,234 other values)`
-pub(crate) fn other(n: u64, what: &str) -> String {
-    format!("({} other {what}{})", thousands(n), if n == 1 { "" } else { "s" })
+/// `(1 other value; --json lists it)`, `(1,234 other values; --json lists them)`. `in_json` says that JSON has all of them.
+pub(crate) fn other(n: u64, what: &str, in_json: bool) -> String {
+    let (s, it) = if n == 1 { ("", "it") } else { ("s", "them") };
+    let json = if in_json { format!("; --json lists {it}") } else { String::new() };
+    format!("({} other {what}{s}{json})", thousands(n))
 }
 
 /// `1,234,567`
@@ -62,8 +64,8 @@ mod tests {
     #[test]
     fn one_other_is_not_many() {
         assert_eq!(
-            [1, 2, 1_234].map(|n| super::other(n, "error")),
-            ["(1 other error)", "(2 other errors)", "(1,234 other errors)"]
+            [1, 2, 1_234].map(|n| super::other(n, "error", n < 1_000)),
+            ["(1 other error; --json lists it)", "(2 other errors; --json lists them)", "(1,234 other errors)"]
         );
     }
 

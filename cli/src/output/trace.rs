@@ -56,7 +56,7 @@ fn is_tried_again(status: StatusCode) -> bool {
     status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }
 
-/// `GET /v2/workflows/dlq?count=100 200, 12 ms, attempt 1`
+/// `GET /v2/workflows/dlq?count=100 -> 200, 12 ms, attempt 1`
 fn line(
     method: &Method,
     target: &str,
@@ -71,7 +71,7 @@ fn line(
             (short.to_owned(), format!(": {}", failure.message))
         }
     };
-    escaped(&format!("{method} {target} {short}, {} ms, attempt {attempt}{long}", elapsed.as_millis()))
+    escaped(&format!("{method} {target} -> {short}, {} ms, attempt {attempt}{long}", elapsed.as_millis()))
 }
 
 /// How often each request was sent since it last had a response that is no reason to send it again. A lane sends the next
@@ -104,16 +104,17 @@ mod tests {
     #[test]
     fn a_line_says_what_came_of_a_request_and_steers_nothing() {
         let get = |status| line(&Method::GET, "/v2/workflows/dlq?count=1", status, Duration::from_micros(12_900), 2);
-        assert_eq!(get(Ok(StatusCode::OK)), "GET /v2/workflows/dlq?count=1 200, 12 ms, attempt 2");
+        assert_eq!(get(Ok(StatusCode::OK)), "GET /v2/workflows/dlq?count=1 -> 200, 12 ms, attempt 2");
         let hostile = TransportFailure::not_sent("x\u{1b}[2J\n\u{202e}y");
         let shown = get(Err(&hostile));
         assert!(
-            shown
-                .starts_with("GET /v2/workflows/dlq?count=1 not sent, 12 ms, attempt 2: the request could not be sent")
+            shown.starts_with(
+                "GET /v2/workflows/dlq?count=1 -> not sent, 12 ms, attempt 2: the request could not be sent"
+            )
         );
         assert!(!shown.contains(['\u{1b}', '\n', '\u{202e}']), "{shown:?}");
         let unknown = get(Err(&TransportFailure::unknown("reset")));
-        assert!(unknown.contains(" no response, 12 ms, attempt 2: no response arrived: reset"), "{unknown}");
+        assert!(unknown.contains(" -> no response, 12 ms, attempt 2: no response arrived: reset"), "{unknown}");
     }
 
     #[test]

@@ -6,8 +6,8 @@ use std::path::Path;
 use upstash_dlq_core::checkpoint::CheckpointError;
 use upstash_dlq_core::engine::Cause;
 use upstash_dlq_core::model::Escaped;
-use upstash_dlq_core::wire::{BulkOperation, ResponseError};
-use upstash_dlq_core::{Endpoint, Halt};
+use upstash_dlq_core::wire::{BulkOperation, ErrorBody, ResponseError};
+use upstash_dlq_core::{DlqId, Endpoint, Halt};
 
 /// The words for one operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,38 +18,28 @@ pub(crate) struct VerbText {
     pub(crate) done: &'static str,
     /// `Deleted`
     pub(crate) done_at_start: &'static str,
-    /// How to continue without a checkpoint.
-    pub(crate) after_interrupt: &'static str,
     /// The end of the question.
     pub(crate) warning: &'static str,
 }
 
-pub(crate) const DELETE: VerbText = VerbText {
-    infinitive: "delete",
-    done: "deleted",
-    done_at_start: "Deleted",
-    after_interrupt: "run the same command again to continue",
-    warning: "This cannot be undone.",
-};
+pub(crate) const DELETE: VerbText =
+    VerbText { infinitive: "delete", done: "deleted", done_at_start: "Deleted", warning: "This cannot be undone." };
 pub(crate) const RESUME: VerbText =
     VerbText { infinitive: "resume", done: "resumed", done_at_start: "Resumed", ..START };
 pub(crate) const RESTART: VerbText =
     VerbText { infinitive: "restart", done: "restarted", done_at_start: "Restarted", ..START };
 
 /// What resume and restart have in common.
-const START: VerbText = VerbText {
-    infinitive: "",
-    done: "",
-    done_at_start: "",
-    after_interrupt: "the remaining runs are still in the DLQ",
-    warning: "Each becomes a new run.",
-};
+const START: VerbText = VerbText { infinitive: "", done: "", done_at_start: "", warning: "Each becomes a new run." };
 
 impl VerbText {
     pub(crate) fn of<V: BulkOperation>() -> Self {
         [DELETE, RESUME, RESTART].into_iter().find(|words| words.infinitive == V::NAME).unwrap_or(DELETE)
     }
 }
+
+/// How to continue a delete, or anything with a checkpoint.
+pub(crate) const AGAIN: &str = "run the same command again to continue";
 
 pub(crate) const OTHER_LIST: &str =
     "--checkpoint: belongs to a longer list of ids: give the same list again, or another file";
@@ -118,6 +108,17 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
         }
         _ => sentence,
     }
+}
+
+/// Whether the service itself says that there is no such run. A 404 of a proxy, or about the region, does not say so.
+pub(crate) fn is_missing(error: &ResponseError) -> bool {
+    let is_its_own = matches!(error, ResponseError::Status { body: ErrorBody::Message(_), .. });
+    is_its_own && error.status() == http::StatusCode::NOT_FOUND && !error.is_wrong_region()
+}
+
+/// `1752829295505-0 is not in the DLQ`
+pub(crate) fn missing(id: &DlqId) -> String {
+    format!("{} is not in the DLQ", Escaped(id.as_str()))
 }
 
 /// Adds the host if it did not respond: that is the first thing to check.

@@ -149,7 +149,8 @@ fn what_was_chosen_from_a_list_is_deleted_after_a_yes() {
         pipeline.env("QSTASH_URL", server.url()).env("QSTASH_TOKEN", LOCAL_TOKEN);
         let mut shown = Shown::spawn(pipeline);
         shown.until(|shown| shown.contains("[y/N] "));
-        assert!(shown.text().contains(&format!("{} ids given. Delete these runs?", chosen.len())), "{}", shown.text());
+        let question = format!("{} ids given. Keep a copy of these runs in ", chosen.len());
+        assert!(shown.text().contains(&question), "{}", shown.text());
         assert_eq!(server.with_service(|s| s.len()), 300, "asked first");
         // Neither is in it any more, and both are acted on as it was asked.
         shown.keyboard.write_all(keys.as_bytes()).unwrap();
@@ -264,7 +265,12 @@ fn callbacks_of_many_runs_are_handled_one_after_another() {
     let error = text(&output.stderr);
     // Refused ones do not keep others from their turn; something was changed.
     assert_eq!(output.status.code(), Some(3), "{error}");
-    assert!(error.lines().count() == 2 && error.contains("error: nobody: ") && error.contains("error: b: "), "{error}");
+    assert!(
+        error.lines().count() == 2
+            && error.contains("error: nobody is not in the DLQ\n")
+            && error.contains("error: b: "),
+        "{error}"
+    );
     let output = run(&server.url(), &["callback", "cancel", "nobody", "b"]);
     assert_eq!((output.status.code(), output.stdout.len()), (Some(1), 0));
 }

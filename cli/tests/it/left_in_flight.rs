@@ -36,13 +36,18 @@ fn a_second_interrupt_says_which_runs_are_in_doubt_and_how_to_settle_them() {
     let (by_id, by_filter) = (path("by-id"), path("by-filter"));
     let callback = "interrupted with 1 request in flight; it is unknown whether the failure callback was sent again. ";
     let look = "look at its state with: upstash-dlq get a-0\n";
-    let cases: [(&[&str], String); 5] = [
+    let gone = "some of the runs that were asked for may have been deleted; run the same command again to continue";
+    let since = "in place of --all leaves alone what failed since\n";
+    let cases: [(&[&str], String); 8] = [
         (&["resume", "a-0", "--yes", "--checkpoint", &by_id], format!("{doubt}resumed. {wait}{again}")),
         (&["restart", "--all", "--yes", "--checkpoint", &by_filter], format!("{doubt}restarted. {wait}{again}")),
         (&["resume", "a-0", "--yes", "--quiet", "--json"], format!("{doubt}resumed. {wait}{list}")),
         (&["callback", "retry", "a-0"], format!("{callback}{wait}{look}")),
-        // Deleted again, nothing is done twice.
-        (&["delete", "a-0", "--yes", "--quiet"], String::new()),
+        (&["delete", "a-0", "--yes", "--quiet"], format!("interrupted with 1 request in flight; {gone}\n")),
+        (&["delete", "--all", "--yes", "--parallel", "1"], since.to_owned()),
+        (&["delete", "--all", "--yes", "--parallel", "1", "--archive", &path("kept")], since.to_owned()),
+        // Asked again, nothing is done twice.
+        (&["list"], String::new()),
     ];
     std::thread::scope(|scope| {
         for (args, expected) in &cases {
@@ -50,7 +55,13 @@ fn a_second_interrupt_says_which_runs_are_in_doubt_and_how_to_settle_them() {
                 let args = [args, &["--timeout=7s"][..]].concat();
                 let (status, said) = interrupt_twice(&args);
                 assert_eq!(status, Some(130), "{args:?}: {said}");
-                assert!(said.ends_with(&**expected) && !(expected.is_empty() && said.contains("in flight")), "{said}");
+                assert!(said.ends_with(&**expected), "{said}");
+                let left = said.contains("interrupted with 1 request in flight; ");
+                assert_eq!(left, !expected.is_empty(), "{args:?}: {said}");
+                // The first one says what is waited for.
+                let finishing = "Finishing 1 request in flight. Press Ctrl-C again to end at once.\n";
+                let is_quiet = args.contains(&"--quiet");
+                assert_eq!(said.matches(finishing).count(), usize::from(!is_quiet), "{args:?}: {said}");
             });
         }
     });

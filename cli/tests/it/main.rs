@@ -14,6 +14,7 @@ mod escapes;
 mod faults;
 mod files;
 mod going_on;
+mod help;
 mod ids;
 mod kill;
 mod lanes;

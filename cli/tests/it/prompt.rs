@@ -92,6 +92,35 @@ fn yes_deletes_and_everything_else_does_not() {
     }
 }
 
+/// The question says what a yes does: how many, which of them, and whether a copy is kept.
+#[test]
+fn the_question_says_what_a_yes_does() {
+    let server = emulator(250);
+    let folder = tempfile::tempdir().unwrap();
+    let copy = folder.path().join("copy").to_str().unwrap().to_owned();
+    let cases: [(&[&str], String); 7] = [
+        (
+            &["delete", "--all", "--archive", &copy],
+            format!("250 runs match. Keep a copy of them in {copy} and delete them? T"),
+        ),
+        (&["delete", "--all", "--max", "5"], "250 runs match. Delete 5 of them, in the service's order? T".into()),
+        (&["delete", "--all", "--max", "200"], "250 runs match. Delete 200 of them, in no particular order? T".into()),
+        (&["delete", "--all", "--max", "900"], "250 runs match. Delete them? T".into()),
+        (&["resume", "--all", "--max", "60"], "250 runs match. Resume 60 of them, in the service's order? E".into()),
+        (&["delete", "a-0", "b-0", "--max", "1"], "2 ids given. Delete at most 1 of these runs? T".into()),
+        (
+            &["delete", "--all", "--max", "5", "--archive", &copy],
+            format!("250 runs match. Keep a copy of 5 of them, in the service's order, in {copy} and delete these? T"),
+        ),
+    ];
+    for (args, question) in cases {
+        let mut person = Person::types(&server.url(), args);
+        let shown = person.is_asked();
+        assert!(shown.contains(&question), "{args:?}: {shown}");
+        assert_eq!(person.answers("n\n").status.code(), Some(1));
+    }
+}
+
 #[test]
 fn a_run_that_does_not_match_is_told_before_the_question() {
     let mut service = Service::new(Config {

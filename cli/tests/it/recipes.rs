@@ -98,15 +98,18 @@ const CLAIMS: [Claim; 10] = [
         ran.deleted_with_a_copy(&gone, "rest.ndjson");
     }),
     ("docs/recipes.md", "Archive and delete monthly from cron", |ran| {
-        let names =
-            std::fs::read_dir(ran.folder.path()).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
-        let archives: Vec<String> = names.filter(|name| name.starts_with("dlq-20")).collect();
-        let [archive] = &archives[..] else { panic!("{archives:?}") };
-        assert!(archive.len() == "dlq-2026-11.ndjson".len() && archive.ends_with(".ndjson"), "{archive}");
-        ran.deleted_with_a_copy(&ran.ids(|run| !ran.is_newer(run, 14)), archive);
-        let report: serde_json::Value = serde_json::from_str(&ran.read("dlq-monthly.log")).unwrap();
+        let names = |folder: PathBuf| {
+            std::fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+        };
+        let (all, folder): (Vec<String>, Vec<String>) =
+            (names(ran.folder.path().to_owned()), names(ran.folder.path().join("dlq-monthly")));
+        assert_eq!((all, folder.len()), (vec!["dlq-monthly".to_owned()], 4), "one folder: {folder:?}");
+        let archive = folder.iter().find(|name| name.ends_with(".ndjson")).unwrap();
+        assert_eq!(archive.len(), "2026-11.ndjson".len(), "{archive}");
+        ran.deleted_with_a_copy(&ran.ids(|run| !ran.is_newer(run, 14)), &format!("dlq-monthly/{archive}"));
+        let report: serde_json::Value = serde_json::from_str(&ran.read("dlq-monthly/log")).unwrap();
         assert_eq!(report["outcome"], "complete");
-        let mode = std::fs::metadata(ran.folder.path().join(".qstash-token")).unwrap().permissions().mode();
+        let mode = std::fs::metadata(ran.folder.path().join("dlq-monthly/token")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
     }),
     ("docs/recipes.md", "Resume what one error caused", |ran| {

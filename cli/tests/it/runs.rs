@@ -64,7 +64,12 @@ fn snapshot(name: &str, shown: &str) {
 #[test]
 fn a_table_fits_the_terminal_or_is_whole_without_one() {
     let server = serve(showcase(now()));
-    for (name, columns) in [("list-100.txt", Some("100")), ("list-60.txt", Some("60")), ("list-whole.txt", None)] {
+    for (name, columns) in [
+        ("list-100.txt", Some("100")),
+        ("list-80.txt", Some("80")),
+        ("list-60.txt", Some("60")),
+        ("list-whole.txt", None),
+    ] {
         let mut list = command(&server.url());
         list.env_remove("COLUMNS");
         list.args(["list"]).envs(columns.map(|columns| ("COLUMNS", columns)));
@@ -90,16 +95,24 @@ fn stats_group_and_draw() {
 fn get_shows_one_run() {
     let server = serve(showcase(now() - 400 * 86_400_000));
     let shown = text(&run(&server.url(), &["get", "1752829295501-0"]).stdout);
-    for part in
-        ["1752829295501-0", "wfr_0001", "nightly", "CALLBACK_FAIL", "upstream failed", "(400d ago)", "POST https://"]
-    {
+    let signature = "Signature                 e1-b0btn78a   (all like it: upstash-dlq list --error=e1-b0btn78a)";
+    for part in [
+        signature,
+        "1752829295501-0",
+        "wfr_0001",
+        "nightly",
+        "CALLBACK_FAIL",
+        "upstream failed",
+        "(400d ago)",
+        "POST https://",
+    ] {
         assert!(shown.contains(part), "{part} in {shown}");
     }
     let line = text(&run(&server.url(), &["get", "1752829295504-0", "--json"]).stdout);
     let sent = server.with_service(|s| s.runs().find(|run| run.dlq_id.ends_with("4-0")).unwrap().to_json());
     assert_eq!(line, format!("{sent}\n"));
     let absent = run(&server.url(), &["get", "nobody-0"]);
-    assert!(absent.status.code() == Some(1) && text(&absent.stderr).contains("dlq message not found"));
+    assert!(absent.status.code() == Some(1) && text(&absent.stderr).contains("error: nobody-0 is not in the DLQ\n"));
     for id in ["", "..", "%2e", "a,b"] {
         assert_eq!(run(&server.url(), &["get", id]).status.code(), Some(2), "{id}");
     }

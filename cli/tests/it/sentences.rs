@@ -31,7 +31,11 @@ fn an_interrupt_says_how_to_go_on() {
     for (args, how) in [
         (&["delete", "--all", "--parallel", "1"][..], "run the same command again to continue"),
         (&["delete", "--all", "--archive", &archive], &appended),
+        // Without an end of its own the same command would take what failed since.
+        (&["delete", "--all", "--parallel", "1"], "Z in place of --all leaves alone what failed since"),
+        (&["delete", "--from", "3000d", "--parallel", "1"], "Z leaves alone what failed since"),
         (&["delete", "--all", "--parallel", "1", "--checkpoint", &position], "run the same command again to continue"),
+        (&["delete", "--to", "2099-01-01", "--parallel", "1"], "run the same command again to continue"),
         (&["resume", "--all"], "the remaining runs are still in the DLQ"),
         (&["restart", "--all"], "the remaining runs are still in the DLQ"),
     ] {
@@ -40,6 +44,8 @@ fn an_interrupt_says_how_to_go_on() {
         let shown = text(&output.stderr);
         assert_eq!(output.status.code(), Some(130), "{args:?}: {shown}");
         assert!(shown.lines().last().unwrap().contains(how), "{args:?}: {shown}");
+        let (has_end, said) = (args.contains(&"--to") || args[0] != "delete", shown.contains("what failed since"));
+        assert!(!(has_end && said), "{args:?}: {shown}");
         // As the reading commands say it.
         assert!(shown.lines().any(|line| line == "interrupted"), "{args:?}: {shown}");
     }
@@ -106,10 +112,74 @@ fn a_number_that_is_none_is_told_in_plain_words() {
         (&["list", "--max-attempts", "99999999999"], "is too large"),
         (&["resume", "--all", "--yes", "--set-retries", "x"], "must be a whole number"),
         (&["list", "--timeout", "0s"], "must be more than 0"),
+        (&["list", "--status", "500,502"], "holds a comma: give --status once for each of them"),
+        (&["list", "--error", "e1-4k7q0zbd,e1-4k7q0zbe"], "holds a comma: give --error once for each of them"),
+        (&["list", "--from", "7"], "--from: \"7\" has no unit: give an age such as 7d or 12h"),
+        (
+            &["list", "--url", "localhost:8080"],
+            "--url has to begin with https://, or with http:// if it is this machine",
+        ),
+        (&["list", "--max", "3"], "a similar argument exists: '--limit'"),
+        (&["list", "--max=3"], "a similar argument exists: '--limit'"),
+        (&["delete", "--all", "--force"], "a similar argument exists: '--yes'"),
+        (&["restart", "--all", "--limit", "3"], "a similar argument exists: '--max'"),
     ] {
         let output = run("http://127.0.0.1:9", args);
         let shown = text(&output.stderr);
         assert!(output.status.code() == Some(2) && shown.contains(sentence), "{args:?}: {shown}");
+        assert!(!shown.contains("as a value"), "{args:?}: {shown}");
+    }
+}
+
+/// The service may know more states than this version.
+#[test]
+fn a_state_that_is_not_known_is_noted_and_asked_for() {
+    let server = emulator(10);
+    for (args, is_noted) in [
+        (&["list", "--failure-function-state", "CALLBACK_FAILED"][..], true),
+        (&["delete", "--dry-run", "--failure-function-state", "fail"], true),
+        (&["stats", "--failure-function-state", "CALLBACK_FAIL"], false),
+    ] {
+        let before = server.with_service(|s| s.requests_total());
+        let output = run(&server.url(), args);
+        let shown = text(&output.stderr);
+        let known = "is not one of CALLBACK_INPROGRESS, CALLBACK_SUCCESS, CALLBACK_FAIL, CALLBACK_CANCELED";
+        assert_eq!((output.status.code(), shown.contains(known)), (Some(0), is_noted), "{args:?}: {shown}");
+        assert!(server.with_service(|s| s.requests_total()) > before, "{args:?}");
+    }
+}
+
+#[test]
+fn where_nothing_could_be_sent_that_is_all_there_is_to_tell() {
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let url = format!("http://{nobody}");
+    for args in [&["delete", "--all", "--yes"][..], &["delete", "--all", "--dry-run"], &["resume", "a-0", "--yes"]] {
+        for (attempts, told) in [("1", "1 attempt"), ("2", "2 attempts")] {
+            let output = run(&url, &[args, &["--max-attempts", attempts]].concat());
+            let expected = format!("Nothing was sent: {told} to connect failed.\n");
+            assert_eq!((output.status.code(), text(&output.stdout)), (Some(1), expected), "{args:?}");
+        }
+    }
+}
+
+/// The service refuses a start as a whole, and does not say because of which run.
+#[test]
+fn an_id_that_is_not_there_stops_a_start_which_says_how_to_find_it() {
+    let server = emulator(20);
+    let ids: Vec<String> = server.with_service(|s| s.runs().take(3).map(|run| run.dlq_id.clone()).collect());
+    for subcommand in ["resume", "restart"] {
+        let args: Vec<&str> = [subcommand, "--yes", "nope"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+        let error = text(&run(&server.url(), &args).stderr);
+        let sentence = "; at least one of these ids is not in the DLQ, so the service started none of the runs of that request; `upstash-dlq get ID…` names it; take it out and run again\n";
+        assert!(error.ends_with(sentence), "{error}");
+        let one = text(&run(&server.url(), &[subcommand, "--yes", "nope"]).stderr);
+        assert!(one.ends_with("; the id is not in the DLQ, so nothing was started\n"), "{one}");
+    }
+    assert_eq!(server.with_service(|s| (s.len(), s.started().count())), (20, 0));
+    let args: Vec<&str> = ["get", "nope"].into_iter().chain(ids.iter().map(String::as_str)).collect();
+    assert_eq!(text(&run(&server.url(), &args).stderr), "error: nope is not in the DLQ\n");
+    for args in [&["get", "nope"][..], &["callback", "retry", "nope"], &["callback", "cancel", "nope"]] {
+        assert_eq!(text(&run(&server.url(), args).stderr), "error: nope is not in the DLQ\n", "{args:?}");
     }
 }
 

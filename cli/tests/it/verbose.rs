@@ -17,7 +17,7 @@ fn told(stderr: &str) -> Vec<(String, u32)> {
 
 fn logged(server: &Server, after: usize) -> Vec<String> {
     let line = |request: &upstash_dlq_emulator::LoggedRequest| {
-        format!("{} {} {}", request.method, request.target, request.status.as_u16())
+        format!("{} {} -> {}", request.method, request.target, request.status.as_u16())
     };
     server.with_service(|s| s.log().skip(after).map(line).collect())
 }
@@ -83,10 +83,14 @@ fn attempts_are_numbered_and_failures_are_told() {
     let told = told(&stderr);
     let attempts: Vec<u32> = told.iter().map(|(_, attempt)| *attempt).collect();
     assert_eq!((output.status.code(), attempts), (Some(0), vec![1, 2, 3, 1, 2]), "{stderr}");
-    let ends = [" 503", " 429", " 200", " no response", " 200"];
+    let ends = [" -> 503", " -> 429", " -> 200", " -> no response", " -> 200"];
     assert!(told.iter().zip(ends).all(|((line, _), end)| line.ends_with(end)), "{stderr}");
     let nobody = run("http://127.0.0.1:9", &["list", "-v", "--max-attempts", "1"]);
-    assert!(text(&nobody.stderr).starts_with("GET /v2/workflows/dlq?count=100 not sent, "), "{}", text(&nobody.stderr));
+    assert!(
+        text(&nobody.stderr).starts_with("GET /v2/workflows/dlq?count=100 -> not sent, "),
+        "{}",
+        text(&nobody.stderr)
+    );
 }
 
 #[test]
@@ -132,8 +136,8 @@ fn no_line_is_torn_by_the_progress() {
     let left = left.concat();
     let requests = logged(&server, 0);
     for request in &requests {
-        let request = request.strip_suffix(" 200").unwrap();
-        assert_eq!(left.matches(&format!("{request} 200, ")).count(), 1, "{request}: {left}");
+        let request = request.strip_suffix(" -> 200").unwrap();
+        assert_eq!(left.matches(&format!("{request} -> 200, ")).count(), 1, "{request}: {left}");
     }
     assert_eq!(left.matches(" ms, attempt 1").count(), requests.len());
     assert!(!left.contains("counted,"), "{left}");

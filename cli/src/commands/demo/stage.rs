@@ -25,6 +25,9 @@ use upstash_dlq_ureq::Client;
 /// Of the sample runs, so that each demo tells the same.
 const SEED: u64 = 1;
 
+/// What a step says stands under its title.
+pub(crate) const INDENT: &str = "   ";
+
 pub(crate) struct Stage<'a> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) client: Client,
@@ -63,13 +66,13 @@ impl<'a> Stage<'a> {
     /// Begins a step: what happens in it, and the command for it. Returns what the command line means.
     pub(crate) fn step(&self, title: &str, words: &[&str]) -> Result<Cli, CommandError> {
         self.say(title)?;
-        self.tell(&format!("   $ upstash-dlq {}", words.join(" ")))?;
+        self.tell(&format!("{INDENT}$ upstash-dlq {}", words.join(" ")))?;
         Cli::try_parse_from(["upstash-dlq"].iter().chain(words)).map_err(failed)
     }
 
     /// What came of a step.
     pub(crate) fn result(&self, sentence: &str) -> Result<(), CommandError> {
-        self.tell(&format!("   {sentence}"))
+        self.tell(&format!("{INDENT}{sentence}"))
     }
 
     /// Lines as the command prints them.
@@ -80,7 +83,18 @@ impl<'a> Stage<'a> {
     /// What a bulk command starts from. Nobody is asked: the command says `--yes`.
     pub(crate) fn bulk<'b>(&'b self, args: &'b SelectionArgs, verb: VerbText) -> BulkContext<'b> {
         let (context, client, policy) = (self.context, self.client.clone(), self.policy);
-        BulkContext { context, args, max: None, rate: None, verb, client, policy, asker: None }
+        BulkContext {
+            context,
+            args,
+            max: None,
+            rate: None,
+            verb,
+            client,
+            policy,
+            archive: None,
+            in_order: true,
+            asker: None,
+        }
     }
 
     /// The report of a command that ended as it should.

@@ -210,8 +210,9 @@ fn go_on(row: &Row, scene: &Scene, mut output: Output) {
 /// What a reader reads, without what is different each time.
 fn mask(said: &str, scene: &Scene) -> String {
     let told = |line: &&str| {
-        // What is acted on, runs that were started, retries, and where the position is.
-        let other = ["All runs ", "Runs ", "{", "position saved in "].iter().any(|start| line.starts_with(start));
+        // What is acted on, runs that were started, retries, where the position is, and what an interrupt found in flight.
+        let other =
+            ["All runs ", "Runs ", "{", "position saved in ", "Finishing "].iter().any(|start| line.starts_with(start));
         !other && !line.contains("; trying again in ")
     };
     let lines = said.lines().filter(told).map(|line| line.strip_prefix("error: ").unwrap_or(line));
@@ -273,8 +274,8 @@ const HEAD: &str = "# What goes wrong, and what then holds
 The tests that make this table apply each fault to the first request of each operation of the command. They also apply it to a
 request that starts runs over each transport. They check every promise against what the service really did, and go on from there
 to the end: what was in doubt is settled as it really was, then everything that matches was acted on once, and nothing else. The
-last column is standard error, without the lines on what the command acts on and on where the position is (of a transport: its
-error). HOST, FOLDER, ID and TIME stand for what is different each time.
+last column is standard error, without the lines on what the command acts on, on requests that are being finished, and on where
+the position is (of a transport: its error). HOST, FOLDER, ID and TIME stand for what is different each time.
 
 | fault | who | promise | exit | standard error |
 |---|---|---|--:|---|

@@ -1,0 +1,117 @@
+//! The help of each command: it fits a terminal of 80 columns, and its examples can be pasted as they are shown.
+
+use crate::common::{command, text};
+use std::collections::BTreeSet;
+use std::process::Stdio;
+
+const WIDTH: usize = 80;
+
+fn help(words: &[&str], columns: usize) -> String {
+    let output = command("").args(words).arg("--help").env("COLUMNS", columns.to_string()).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{words:?}");
+    text(&output.stdout)
+}
+
+/// The words of each command that has a help, found in the help above it.
+fn commands() -> Vec<Vec<String>> {
+    let mut all = vec![Vec::new()];
+    let mut at = 0;
+    while let Some(words) = all.get(at).cloned() {
+        let shown = help(&words.iter().map(String::as_str).collect::<Vec<_>>(), WIDTH);
+        let below = shown.lines().skip_while(|line| *line != "Commands:").skip(1).take_while(|line| !line.is_empty());
+        // Deeper lines continue what is said of a command.
+        let names = below.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let names = names.filter_map(|line| line.split_whitespace().next()).filter(|name| *name != "help");
+        all.extend(names.map(|name| [&words[..], &[name.to_owned()]].concat()));
+        at += 1;
+    }
+    all
+}
+
+/// The lines under "Examples:".
+fn examples(shown: &str) -> Vec<&str> {
+    shown.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty()).collect()
+}
+
+#[test]
+fn each_help_fits_80_columns_and_its_examples_are_whole() {
+    let commands = commands();
+    assert!(commands.len() > 12, "{commands:?}");
+    let mut seen = 0;
+    for words in &commands {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let shown = help(&words, WIDTH);
+        for line in shown.lines() {
+            assert!(line.chars().count() <= WIDTH, "{words:?}: {line}");
+        }
+        let examples = examples(&shown);
+        // Clap breaks what is too long: then it is another text than on a wide terminal.
+        assert_eq!(examples, self::examples(&help(&words, 1_000)), "{words:?}");
+        let mut goes_on = false;
+        for line in &examples {
+            assert!(line.chars().count() <= WIDTH - 2, "{words:?}: {line}");
+            let start = if goes_on { "    " } else { "  upstash-dlq " };
+            assert!(line.starts_with(start), "{words:?}: {line:?} does not begin with {start:?}");
+            goes_on = line.ends_with('\\') || line.ends_with('|');
+        }
+        assert!(!goes_on, "{words:?}: the last example is not whole");
+        seen += examples.len();
+    }
+    assert!(seen > 20, "{seen}");
+}
+
+/// An example names only options that there are.
+#[cfg(unix)]
+#[test]
+fn each_example_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    // In place of the command: it parses, and ends before it does anything.
+    let script = folder.path().join("upstash-dlq");
+    let real = env!("CARGO_BIN_EXE_upstash-dlq");
+    std::fs::write(&script, format!("#!/bin/sh\nexec {real} --url nonsense \"$@\"\n")).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    for words in commands() {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let shown = help(&words, WIDTH);
+        let text_of = examples(&shown).join("\n").replace("\\\n", " ").replace("|\n", "| ");
+        for example in text_of.lines().filter(|line| !line.contains("upstash-dlq emulator")) {
+            for part in example.split(" | ").filter(|part| part.trim_start().starts_with("upstash-dlq")) {
+                let mut shell = std::process::Command::new("sh");
+                let path = format!("{}:/usr/bin:/bin", folder.path().display());
+                shell.args(["-c", part]).env("PATH", path).env("QSTASH_TOKEN", "t").current_dir(folder.path());
+                let output = shell.stdin(Stdio::null()).output().unwrap();
+                let said = text(&output.stderr);
+                assert!(!said.contains("Usage:"), "{words:?}: {part}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
+fn the_help_of_the_emulator_says_what_each_fault_is() {
+    let shown = help(&["emulator"], WIDTH);
+    let faults: BTreeSet<&str> = shown
+        .lines()
+        .skip_while(|line| !line.starts_with("Faults of --fault"))
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .filter(|line| !line.starts_with("    "))
+        .filter_map(|line| line.split_whitespace().next())
+        .collect();
+    assert_eq!(faults, upstash_dlq_emulator::PROFILES.into_iter().collect());
+}
+
+/// What connects to no service has no use for its address.
+#[test]
+fn demo_and_completions_refuse_the_address_of_a_service() {
+    for (args, sentence) in [
+        (&["demo", "--url", "http://127.0.0.1:9"][..], "--url: demo never connects to a service: leave it out"),
+        (&["demo", "--token-file", "x"], "--token-file: demo never"),
+        (&["--region", "us-east-1", "completions", "bash"], "--region: completions never"),
+    ] {
+        let output = command("").args(args).output().unwrap();
+        let said = text(&output.stderr);
+        assert!(output.status.code() == Some(2) && said.contains(sentence), "{args:?}: {said}");
+        assert!(output.stdout.is_empty(), "{args:?}");
+    }
+}
