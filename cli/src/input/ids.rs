@@ -275,7 +275,7 @@ mod tests {
         let (mut seen, mut parts) = (Vec::new(), 0);
         while let Some(ids) = list.part(seen.len() as u64).unwrap() {
             let bytes: usize = ids.as_slice().iter().map(|id| id.as_str().len() + 1).sum();
-            assert!(bytes < PART_BYTES as usize + 54, "{bytes}");
+            assert!(bytes < usize::try_from(PART_BYTES).unwrap() + 54, "{bytes}");
             seen.extend(ids.as_slice().iter().map(ToString::to_string));
             parts += 1;
         }
