@@ -43,7 +43,9 @@ pub(crate) fn write_part(name: &str) {
         "triage" => "Why runs failed",
         other => panic!("{other} is not written alone: careful, fixed, triage"),
     };
-    let text = format!("## {title}\n\n{}\nMeasured alone, at revision {}.\n", measured(name), machine::revision());
+    // Before the measurement: what is measured is built first.
+    let revision = machine::revision();
+    let text = format!("## {title}\n\n{}\nMeasured alone, at revision {revision}.\n", measured(name));
     let path = root().join("bench/results/RESULTS.md");
     let results = std::fs::read_to_string(&path).unwrap();
     let is_section = |at: &str| results.find(&format!("\n## {at}\n")).map(|at| at + 1);
