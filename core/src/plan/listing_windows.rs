@@ -404,7 +404,7 @@ impl Plan for ListingWindows {
             Stage::Rest => {}
         }
         page.messages.retain(|message| message.dlq_id().is_none_or(|id| !self.seen.contains_key(&id)));
-        if matches!(self.stage, Stage::Split { .. } | Stage::Through) && !self.is_cut_later {
+        if matches!(self.stage, Stage::Split { .. } | Stage::Through) {
             page.messages
                 .retain(|message| self.is_in_one_window(message) || self.timeless.insert(hash_of_run(message)));
             if self.timeless.len() > MOST_TIMELESS {

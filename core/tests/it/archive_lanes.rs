@@ -321,8 +321,8 @@ fn many_lanes_look_little_more_often_than_one() {
     };
     let refined = || Selection::Refined(Refined::new(None, Refinement::builder().status(418).build().unwrap()));
     let everything = || Selection::Everything;
-    let cases: [(&str, fn() -> Vec<Run>, fn() -> Selection); 3] =
-        [("even", even, everything), ("peak", peak, everything), ("refined", one_in_three, refined)];
+    let cases =
+        [("even", even(), everything()), ("peak", peak(), everything()), ("refined", one_in_three(), refined())];
     for (name, runs, selected) in cases {
         let listings = |runs: Vec<Run>, selected: Selection, n: usize| {
             let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
@@ -331,7 +331,7 @@ fn many_lanes_look_little_more_often_than_one() {
             let operation = delete.lanes(lanes(n), UnixMillis::new(NOW)).build_archived();
             in_rounds(operation, World::new(service, 7)).1
         };
-        let (one, sixteen) = (listings(runs(), selected(), 1), listings(runs(), selected(), 16));
+        let (one, sixteen) = (listings(runs.clone(), selected.clone(), 1), listings(runs, selected, 16));
         assert!(sixteen <= one * 135 / 100, "{name}: {sixteen} listings on sixteen lanes, {one} on one");
     }
 }

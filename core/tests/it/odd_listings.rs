@@ -6,9 +6,9 @@ use http::{Method, Request, Response};
 use std::collections::BTreeSet;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
-use upstash_dlq_core::selection::{Refined, Refinement};
+use upstash_dlq_core::selection::{Ids, Refined, Refinement};
 use upstash_dlq_core::wire::List;
-use upstash_dlq_core::{BulkDelete, Event, Filter, Halt, Listing, Operation, Selection, Step, UnixMillis};
+use upstash_dlq_core::{BulkDelete, BulkResume, Event, Filter, Halt, Listing, Operation, Selection, Step, UnixMillis};
 
 const MINUTE: i64 = 60_000;
 
@@ -20,6 +20,8 @@ struct Odd {
     delay: i64,
     /// Each page is the first one, with a new cursor.
     is_endless: bool,
+    /// The pages go round and round, each time from another run on.
+    is_round: bool,
     /// What was deleted is listed until this time.
     lags_until: Duration,
     clock: Duration,
@@ -53,20 +55,27 @@ impl Odd {
         let (from, to) = (value("fromDate").unwrap_or(i64::MIN), value("toDate").unwrap_or(i64::MAX));
         let (count, after): (i64, i64) = (value("count").unwrap(), value("cursor").unwrap_or(-1));
         let start = if self.is_endless { -1 } else { after };
+        if self.is_round {
+            let len = i64::try_from(self.runs.len()).unwrap();
+            let run = |n: i64| &self.runs[usize::try_from((after + 1 + n) * 7 % len).unwrap()];
+            let run = |n| format!("{{\"dlqId\":\"{}\",\"responseStatus\":500}}", run(n).id);
+            let messages: Vec<String> = (0..count).map(run).collect();
+            return format!("{{\"messages\":[{}],\"cursor\":\"{}\"}}", messages.join(","), after + 1);
+        }
         let lags = self.clock < self.lags_until;
         let listed = self.runs.iter().enumerate().filter(|(n, run)| {
             // A run without a time passes: nothing is smaller or greater than it.
             let is_in = run.at.is_none_or(|at| (from..=to).contains(&(at + self.delay)));
-            *n as i64 > start && is_in && (lags || !run.is_deleted)
+            i64::try_from(*n).unwrap() > start && is_in && (lags || !run.is_deleted)
         });
-        let page: Vec<(usize, &Run)> = listed.take(count as usize).collect();
+        let page: Vec<(usize, &Run)> = listed.take(usize::try_from(count).unwrap()).collect();
         let messages = page.iter().map(|(_, run)| match run.at {
             Some(at) => format!("{{\"dlqId\":\"{}\",\"createdAt\":{at},\"responseStatus\":500}}", run.id),
             None => format!("{{\"dlqId\":\"{}\",\"responseStatus\":500}}", run.id),
         });
         let cursor = match page.last() {
             _ if self.is_endless => after + 1,
-            Some((n, _)) if page.len() == count as usize => *n as i64,
+            Some((n, _)) if page.len() == usize::try_from(count).unwrap() => i64::try_from(*n).unwrap(),
             _ => return format!("{{\"messages\":[{}]}}", messages.collect::<Vec<_>>().join(",")),
         };
         format!("{{\"messages\":[{}],\"cursor\":\"{cursor}\"}}", messages.collect::<Vec<_>>().join(","))
@@ -123,13 +132,12 @@ fn what_ends_a_pass_early_is_followed_by_another_also_without_verification() {
     }
 }
 
-/// The server shows runs without a time whatever the dates are.
+/// The server shows runs without a time whatever the dates are, after all others.
 #[test]
 fn a_run_without_a_time_is_handed_over_once() {
-    let mut odd =
-        Odd::new((0..3_000).map(|n| (n < 1_000 || n % 100 > 0).then_some(NOW - 4_000_000 * MINUTE / 100 + n * MINUTE)));
-    let window =
-        Filter::builder().from(UnixMillis::new(NOW - 90_000 * MINUTE)).to(UnixMillis::new(NOW)).build().unwrap();
+    let mut odd = Odd::new((0..3_000).map(|n| (n < 2_995).then_some(NOW - 3_000 * MINUTE + n * MINUTE)));
+    let from = UnixMillis::new(NOW - 3_000 * MINUTE);
+    let window = Filter::builder().from(from).to(UnixMillis::new(NOW)).build().unwrap();
     let list = List::matching(window).page_size(10);
     let mut listing = Listing::builder(endpoint(), list).lanes(lanes(4), UnixMillis::new(NOW)).build();
     let mut seen = Vec::new();
@@ -174,4 +182,53 @@ fn a_listing_that_lags_behind_many_deletions_is_looked_at_again() {
     odd.lags_until = Duration::from_secs(6);
     let outcome = odd.run(&mut delete(refined(500), 16).build(), |_, _| ());
     assert_eq!((outcome.halted, outcome.totals.affected, outcome.verified), (None, 11_000, true));
+}
+
+/// What starts runs has one pass. If that goes round and round, it has not seen everything, and nothing is started.
+#[test]
+fn a_listing_that_goes_round_starts_nothing() {
+    let mut odd = Odd::new((0..300).map(|n| Some(NOW - n * MINUTE)));
+    odd.is_round = true;
+    let resume = BulkResume::builder(endpoint(), refined(500)).page_size(NonZeroU32::new(10).unwrap());
+    let outcome = odd.run(&mut resume.build(), |_, _| ());
+    assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::StillListed), 0));
+}
+
+/// A cursor that comes again is no progress, and neither are empty pages, whatever else is new.
+#[test]
+fn a_cursor_that_loops_and_pages_without_a_run_are_no_progress() {
+    let loops: fn(u32) -> String = |n| format!("{{\"messages\":[{{\"dlqId\":\"{n}\"}}],\"cursor\":\"same\"}}");
+    let empty: fn(u32) -> String = |n| format!("{{\"messages\":[],\"cursor\":\"{n}\"}}");
+    for (page, most) in [(loops, 3), (empty, 1_000)] {
+        let mut listing = Listing::builder(endpoint(), List::everything()).build();
+        let mut pages = 0;
+        let outcome = loop {
+            match listing.poll(Duration::ZERO) {
+                Step::Send(id, _) => drop(listing.respond(id, &Response::new(page(pages).as_str())).unwrap()),
+                Step::Done(outcome) => break outcome,
+                step => panic!("{step:?}"),
+            }
+            pages += 1;
+            assert!(pages <= most, "it goes on");
+        };
+        assert_eq!(outcome.halted, Some(Halt::NoProgress));
+    }
+}
+
+/// Messages that wait to be stored are counted in bytes, too.
+#[test]
+fn large_messages_that_wait_to_be_stored_keep_the_lanes_from_looking() {
+    let ids = Ids::parse((0..64).map(|n| format!("r-{n}"))).unwrap();
+    let mut operation = delete(Selection::Ids(ids), 16).build_archived();
+    let text = "x".repeat(5 * 1024 * 1024);
+    let mut asked = 0;
+    // One after another, so that each has been stored or waits before the next is asked for.
+    while let Step::Send(id, request) = operation.poll(Duration::ZERO) {
+        let run = request.uri().path().rsplit('/').next().unwrap();
+        let body = format!("{{\"dlqId\":\"{run}\",\"responseBody\":\"{text}\"}}");
+        asked += 1;
+        assert!(operation.respond(id, &Response::new(body.as_str())).is_ok());
+    }
+    // Sixteen lanes have begun with one each, and six of them went on before seven messages waited.
+    assert_eq!(asked, 22, "seven of 5 MiB are more than 32 MiB");
 }
