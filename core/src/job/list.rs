@@ -45,8 +45,8 @@ pub(crate) struct ListJob {
     pub(crate) staying: u64,
     cycle: CycleDetector,
     empty_pages: u32,
-    /// Finds pages that come again, whatever their cursors, by their length and the hashes of their first and last ids.
-    pages: CycleDetector<(usize, Option<u64>, Option<u64>)>,
+    /// Finds pages that come again, whatever their cursors, by how many messages they have, and the first and the last of them.
+    pages: CycleDetector<(usize, u64, u64)>,
     repeated_pages: u32,
     /// Whether the page at this cursor was too large.
     is_too_large: bool,
@@ -178,9 +178,8 @@ impl Job for ListJob {
 
     fn on_page(&mut self, page: &ListPage) -> Next {
         self.empty_pages = if page.messages.is_empty() { self.empty_pages.saturating_add(1) } else { 0 };
-        let id = |message: &DlqMessage| message.dlq_id().map(|id| hash_of(id.as_str()));
         if let (Some(first), Some(last)) = (page.messages.first(), page.messages.last()) {
-            let is_repeated = self.pages.sees_again(&(page.messages.len(), id(first), id(last)));
+            let is_repeated = self.pages.sees_again(&(page.messages.len(), first.identity(), last.identity()));
             self.repeated_pages = self.repeated_pages.saturating_add(u32::from(is_repeated));
         }
         self.before = self.before.saturating_add(page.messages.len() as u64);

@@ -3,6 +3,7 @@
 use crate::model::base64;
 use crate::model::callback_state::FailureFunctionState;
 use crate::model::dlq_id::DlqId;
+use crate::model::hash::hash_of;
 use crate::model::time::UnixMillis;
 use alloc::borrow::Cow;
 use alloc::string::{String, ToString};
@@ -164,6 +165,11 @@ impl DlqMessage {
 
     fn time(&self, field: Field) -> Option<UnixMillis> {
         self.number(field).map(UnixMillis::new)
+    }
+
+    /// A hash that tells this run from others: of its id, or of all that is said of it if that cannot be used.
+    pub(crate) fn identity(&self) -> u64 {
+        self.dlq_id().map_or_else(|| hash_of(self.as_json()), |id| hash_of(id.as_str()))
     }
 
     /// `dlqId`. `None` if it cannot be used in a request.

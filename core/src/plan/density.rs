@@ -49,8 +49,8 @@ impl Densest {
     }
 
     /// Whether it pays to cut a window that has so much left, if the one with the most has `most`. A part that ends with its first
-    /// page costs a request and saves nothing. The lanes share the `again` runs that come once more, so a cut pays if more is left. Of two windows, the one with more left is worth
-    /// waiting for.
+    /// page costs a request and saves nothing. The lanes share the `again` runs that come once more, so a cut pays if more is left.
+    /// Of two windows, the one with more left is worth waiting for.
     pub(super) fn pays(&self, left: i128, most: i128, again: u64, page: u32) -> bool {
         let (again, page) = (i128::from(again), i128::from(page));
         if self.0.is_none() { again <= page } else { left > again.max(2 * page) && left.saturating_mul(2) >= most }

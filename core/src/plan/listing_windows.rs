@@ -19,7 +19,6 @@ use crate::job::page_size::PageSize;
 use crate::model::cursor::Cursor;
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
-use crate::model::hash::hash_of;
 use crate::model::message::DlqMessage;
 use crate::model::time::UnixMillis;
 use crate::selection::window::Window;
@@ -131,11 +130,6 @@ pub struct ListingOutcome {
     pub dates_ignored: bool,
     /// `None` if everything was listed. Otherwise, why it was not.
     pub halted: Option<Halt>,
-}
-
-/// By its id, or by all that it says.
-fn hash_of_run(message: &DlqMessage) -> u64 {
-    message.dlq_id().map_or_else(|| hash_of(message.as_json()), |id| hash_of(id.as_str()))
 }
 
 impl ListingWindows {
@@ -405,9 +399,10 @@ impl Plan for ListingWindows {
         }
         page.messages.retain(|message| message.dlq_id().is_none_or(|id| !self.seen.contains_key(&id)));
         if matches!(self.stage, Stage::Split { .. } | Stage::Through) {
-            page.messages
-                .retain(|message| self.is_in_one_window(message) || self.timeless.insert(hash_of_run(message)));
+            page.messages.retain(|message| self.is_in_one_window(message) || self.timeless.insert(message.identity()));
             if self.timeless.len() > MOST_TIMELESS {
+                // Their times do not say which window they are in, so a further pass needs one lane, too.
+                self.dates_ignored = true;
                 *next = Next::Halt(Halt::DatesIgnored);
             }
         }

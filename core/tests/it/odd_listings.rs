@@ -22,6 +22,8 @@ struct Odd {
     is_endless: bool,
     /// The pages go round and round, each time from another run on.
     is_round: bool,
+    /// Runs without a time are in no window that is narrower than a day.
+    hides_timeless: bool,
     /// What was deleted is listed until this time.
     lags_until: Duration,
     clock: Duration,
@@ -65,7 +67,8 @@ impl Odd {
         let lags = self.clock < self.lags_until;
         let listed = self.runs.iter().enumerate().filter(|(n, run)| {
             // A run without a time passes: nothing is smaller or greater than it.
-            let is_in = run.at.is_none_or(|at| (from..=to).contains(&(at + self.delay)));
+            let is_shown = !self.hides_timeless || to.saturating_sub(from) > 1_440 * MINUTE;
+            let is_in = run.at.map_or(is_shown, |at| (from..=to).contains(&(at + self.delay)));
             i64::try_from(*n).unwrap() > start && is_in && (lags || !run.is_deleted)
         });
         let page: Vec<(usize, &Run)> = listed.take(usize::try_from(count).unwrap()).collect();
@@ -147,6 +150,51 @@ fn a_run_without_a_time_is_handed_over_once() {
     assert!(outcome.halted.is_none() && !outcome.dates_ignored, "{outcome:?}");
     let different: BTreeSet<&String> = seen.iter().collect();
     assert_eq!((seen.len(), different.len(), outcome.listed), (3_000, 3_000, 3_000));
+}
+
+/// More runs without a time than are told apart: a listing ends, and a delete goes on with one lane.
+#[test]
+fn too_many_runs_without_a_time_end_the_lanes() {
+    let odd = || {
+        let times = (0..30_000).map(|n| Some(NOW - 115_200 * MINUTE + n * 3 * MINUTE));
+        let mut odd = Odd::new(times.chain((0..66_000).map(|_| None)));
+        odd.hides_timeless = true;
+        odd
+    };
+    let size = NonZeroU32::new(10_000).unwrap();
+    let delete = delete(refined(418), 4).page_size(size);
+    let mut pages = 0;
+    let outcome = odd().run(&mut delete.build(), |_, _| {
+        pages += 1;
+        assert!(pages < 10_000, "it passes again and again");
+    });
+    assert_eq!((outcome.halted, outcome.verified), (None, true));
+    let list = List::everything().page_size(10_000);
+    let mut listing = Listing::builder(endpoint(), list).lanes(lanes(4), UnixMillis::new(NOW)).build();
+    let outcome = odd().run(&mut listing, |_, _| ());
+    assert_eq!((outcome.halted, outcome.dates_ignored), (Some(Halt::DatesIgnored), true));
+}
+
+/// Runs without an id are as different as what they say.
+#[test]
+fn runs_without_an_id_are_no_page_that_comes_again() {
+    let mut listing = Listing::builder(endpoint(), List::everything()).build();
+    let (mut pages, mut listed) = (0, 0);
+    let outcome = loop {
+        match listing.poll(Duration::ZERO) {
+            Step::Send(id, _) => {
+                pages += 1;
+                let cursor = if pages < 2_100 { format!(",\"cursor\":\"{pages}\"") } else { String::new() };
+                let body = format!("{{\"messages\":[{{\"createdAt\":{pages}}}]{cursor}}}");
+                if let Event::Page(page) = listing.respond(id, &Response::new(body.as_str())).unwrap() {
+                    listed += page.messages.len();
+                }
+            }
+            Step::Done(outcome) => break outcome,
+            step => panic!("{step:?}"),
+        }
+    };
+    assert_eq!((outcome.halted, listed), (None, 2_100));
 }
 
 /// The same page for ever, each time with a cursor that is new, and nothing on it that is to be deleted.
