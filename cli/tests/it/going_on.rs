@@ -1,12 +1,13 @@
 //! Going on from a checkpoint: nothing twice, and nothing that was not asked for.
 
 use crate::common::{NEWEST, command, json, run, text};
+use http::Method;
 use std::collections::BTreeMap;
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
-use upstash_dlq_emulator::{Config, Server, ServerOptions, Service, sample};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, Server, ServerOptions, Service, sample};
 
 pub(crate) fn serve(runs: usize, config: Config) -> Server {
     let mut service = Service::new(config);
@@ -15,14 +16,35 @@ pub(crate) fn serve(runs: usize, config: Config) -> Server {
     Server::start(service, options).unwrap()
 }
 
-/// Starts it, and interrupts it when so many requests have come.
+/// Starts it, and interrupts it when so many requests have come. The server asks for a wait after those, so it cannot end
+/// before it is told, however late that is.
 pub(crate) fn interrupted(server: &Server, args: &[&str], requests: u64) -> Output {
     let before = server.with_service(|service| service.requests_total());
+    let served = usize::try_from(requests).unwrap();
+    waiting_after(server, FaultPlan::script, served);
+    interrupted_when(server, args, |service| service.requests_total() >= before + requests)
+}
+
+/// The same, when so many requests have started runs.
+pub(crate) fn interrupted_after_starts(server: &Server, args: &[&str], requests: usize) -> Output {
+    let before = server.with_service(|service| service.started().count());
+    waiting_after(server, |script| FaultPlan::script(script).only(Method::POST), requests);
+    interrupted_when(server, args, |service| service.started().count() > before)
+}
+
+/// After so many requests, each of up to sixteen lanes is asked to wait.
+fn waiting_after(server: &Server, plan: impl Fn(Vec<Option<Fault>>) -> FaultPlan, served: usize) {
+    let mut script = vec![None; served];
+    script.resize(served + 16, Some(Fault::TooManyRequests { retry_after_s: Some(60) }));
+    server.with_service(|service| service.set_faults(plan(script)));
+}
+
+fn interrupted_when(server: &Server, args: &[&str], reached: impl Fn(&Service) -> bool) -> Output {
     // A file, because nobody reads a pipe before the interrupt, and a full one would stop the command.
     let mut stdout = tempfile::tempfile().unwrap();
     let mut child =
         command(&server.url()).args(args).stdout(stdout.try_clone().unwrap()).stderr(Stdio::piped()).spawn().unwrap();
-    while server.with_service(|service| service.requests_total()) < before + requests {
+    while !server.with_service(|service| reached(service)) {
         if child.try_wait().unwrap().is_some() {
             break;
         }
@@ -31,6 +53,7 @@ pub(crate) fn interrupted(server: &Server, args: &[&str], requests: u64) -> Outp
     // One that has ended meanwhile is not there to be told.
     let _ = Command::new("kill").args(["-INT", &child.id().to_string()]).stderr(Stdio::null()).status().unwrap();
     let mut output = child.wait_with_output().unwrap();
+    server.with_service(|service| service.set_faults(FaultPlan::none()));
     stdout.rewind().unwrap();
     stdout.read_to_end(&mut output.stdout).unwrap();
     output

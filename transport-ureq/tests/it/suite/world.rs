@@ -116,6 +116,12 @@ impl World {
     /// Ends every connection, and listens no more.
     pub(crate) fn down(&self) {
         self.close();
+        // A process that another thread is just starting may still have the listener, up to its exec.
+        let deadline = Instant::now() + Duration::from_secs(10);
+        while TcpStream::connect(self.addr).is_ok() {
+            assert!(Instant::now() < deadline, "somebody else listens");
+            std::thread::yield_now();
+        }
         self.disconnect();
     }
 
