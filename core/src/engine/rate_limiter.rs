@@ -15,7 +15,7 @@ pub(crate) struct RateLimiter {
     interval: Duration,
     /// The earliest time for the next request.
     next: Duration,
-    /// A wait that the server asked for. The next `poll` turns it into a time.
+    /// A wait that the server asked for. The next [`begin_wait`](Self::begin_wait) turns it into a time.
     wait: Option<Duration>,
     limit: usize,
     concurrency: usize,
@@ -63,11 +63,15 @@ impl RateLimiter {
         }
     }
 
-    /// When the next request may be sent.
-    pub(crate) fn earliest(&mut self, now: Duration) -> Duration {
+    /// A wait that was asked for begins now.
+    pub(crate) fn begin_wait(&mut self, now: Duration) {
         if let Some(wait) = self.wait.take() {
             self.next = self.next.max(now.saturating_add(wait));
         }
+    }
+
+    /// When the next request may be sent.
+    pub(crate) fn earliest(&self) -> Duration {
         self.next
     }
 

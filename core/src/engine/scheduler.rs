@@ -149,7 +149,7 @@ impl<P: Plan> Scheduler<P> {
             until = Some(until.map_or(paused, |until| until.min(paused)));
         }
         if let Some(at) = self.next_ready() {
-            let earliest = self.limiter.earliest(now);
+            let earliest = self.limiter.earliest();
             if earliest <= now && self.limiter.has_room(self.in_flight) {
                 return Some(Decision::Send(at));
             }
@@ -240,6 +240,8 @@ impl<P: Plan> Scheduler<P> {
                 }
             }
         }
+        // Also if no lane wants to send: the server counts from its response.
+        self.limiter.begin_wait(now);
         if self.backed_off.is_empty() {
             return;
         }
