@@ -412,7 +412,7 @@ fn a_disk_that_fills_up_stops_the_deleting() {
 #[test]
 fn a_long_list_of_ids_is_sent_part_by_part_and_goes_on_in_the_right_one() {
     let server = emulator(0);
-    let id = |n: usize| format!("id-{n:050}");
+    let id = |n: usize| format!("id-{n:0200}");
     server.with_service(|s| {
         for n in 0..24_000 {
             let run = upstash_dlq_emulator::Run { dlq_id: id(n), ..Default::default() };
@@ -442,7 +442,7 @@ fn a_long_list_of_ids_is_sent_part_by_part_and_goes_on_in_the_right_one() {
     ];
     // In the second part something goes wrong.
     server.with_service(|s| {
-        s.set_faults(FaultPlan::script([vec![None; 165], vec![Some(Fault::ServerError(500))]].concat()));
+        s.set_faults(FaultPlan::script([vec![None; 550], vec![Some(Fault::ServerError(500))]].concat()));
     });
     let first = run(&server.url(), &args);
     let deleted = json(&first)["deleted"].as_u64().unwrap();
@@ -474,21 +474,23 @@ fn a_long_list_of_ids_is_sent_part_by_part_and_goes_on_in_the_right_one() {
 #[test]
 fn a_long_list_of_ids_is_archived_part_by_part() {
     let server = emulator(0);
+    // A part holds 4 MiB of ids.
+    let id = |n: usize| format!("id-{n:01000}");
     server.with_service(|s| {
-        for n in 0..10_050 {
-            s.insert(upstash_dlq_emulator::Run { dlq_id: format!("id-{n}"), ..Default::default() });
+        for n in 0..4_300 {
+            s.insert(upstash_dlq_emulator::Run { dlq_id: id(n), ..Default::default() });
         }
     });
     let folder = tempfile::tempdir().unwrap();
     let (ids, archive) = (folder.path().join("ids"), folder.path().join("archive"));
-    std::fs::write(&ids, (0..10_060).map(|n| format!("id-{n}\n")).collect::<String>()).unwrap();
+    std::fs::write(&ids, (0..4_310).map(|n| id(n) + "\n").collect::<String>()).unwrap();
     let args =
         ["delete", "--yes", "--json", "--ids-from", ids.to_str().unwrap(), "--archive", archive.to_str().unwrap()];
     let report = json(&run(&server.url(), &args));
     assert_eq!(
         (report["deleted"].as_u64(), report["archived"].as_u64(), report["verified"].as_bool()),
-        (Some(10_050), Some(10_050), Some(true))
+        (Some(4_300), Some(4_300), Some(true))
     );
-    assert_eq!(std::fs::read_to_string(&archive).unwrap().lines().count(), 10_050);
+    assert_eq!(std::fs::read_to_string(&archive).unwrap().lines().count(), 4_300);
     assert_eq!(server.with_service(|s| (s.len(), s.requests_total())).0, 0);
 }

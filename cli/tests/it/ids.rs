@@ -38,10 +38,10 @@ fn with_input(url: &str, args: &[&str], input: &[u8]) -> Output {
 #[test]
 fn what_was_read_first_is_what_is_sent() {
     for (ours, foreign) in [(22_000, 22_000), (10_000, 12_000), (5, 12_000)] {
-        let all = (0..ours).map(|n| format!("ours-{n:050}")).chain((0..foreign).map(|n| format!("them-{n:050}")));
+        let all = (0..ours).map(|n| format!("ours-{n:0200}")).chain((0..foreign).map(|n| format!("them-{n:0200}")));
         let server = serve(all);
         let folder = tempfile::tempdir().unwrap();
-        let lines = |name: &str, n: usize| (0..n).map(|n| format!("{name}-{n:050}\n")).collect::<String>();
+        let lines = |name: &str, n: usize| (0..n).map(|n| format!("{name}-{n:0200}\n")).collect::<String>();
         let path = file(folder.path(), lines("ours", ours));
         let child = server.with_service(|_| {
             let args = ["delete", "--yes", "--json", "--ids-from", path.to_str().unwrap()];
