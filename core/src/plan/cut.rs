@@ -162,7 +162,10 @@ impl<O: BulkOperation> Plan for Cut<O> {
         if idle == 0 || !O::RETRY_SAFE {
             return;
         }
-        let busy = lanes.jobs().filter(|job| job.full).count().max(1);
+        // Idle lanes are shared with windows whose first page is still to come: about half of them will be full, too. One part more
+        // than there are lanes waits for the next lane, so that a window is cut less often.
+        let full = lanes.jobs().filter(|job| job.full).count();
+        let busy = full + lanes.open.saturating_sub(full) / 2;
         let (densest, page) = (self.densest, self.scope.page_size.get());
         let left = |job: &PagesJob<O>| densest.left_in(&job.window, job.acted, page);
         let most = lanes.jobs().filter(|job| job.full).map(left).max().unwrap_or_default();
@@ -171,7 +174,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
         if !densest.pays(left, most, 0, page) {
             return;
         }
-        let parts = widest.window.split(1 + idle.div_ceil(busy));
+        let parts = widest.window.split(2 + idle.div_ceil(busy.max(1)));
         let [first, rest @ ..] = parts.as_slice() else { return };
         if rest.is_empty() {
             return;

@@ -40,12 +40,12 @@ impl Densest {
         }
     }
 
-    /// How much a window probably has left, of which so many runs have come. As many as have come, if it is denser than all that
-    /// are done. Its width, while none is done.
+    /// How much a window probably has left, of which so many runs have come. One that is far denser than all that are done may be
+    /// where most runs lie: it counts as worth a cut. Its width, while none is done.
     pub(super) fn left_in(&self, window: &Window, runs: u64, page: u32) -> i128 {
         let Some(densest) = self.0 else { return window.width() };
         let (expected, come) = (densest.expected(window.width()), i128::from(runs));
-        if come > expected + expected / 10 + 2 * i128::from(page) { come } else { expected - come }
+        if come > 2 * expected { come.max(3 * i128::from(page)) } else { expected - come }
     }
 
     /// Whether it pays to cut a window that has so much left, if the one with the most has `most`. A part that ends with its first
