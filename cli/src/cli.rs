@@ -101,6 +101,9 @@ pub(crate) struct Global {
     /// than SIZE
     #[arg(long, global = true, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, help_heading = "Global options")]
     pub(crate) max_body: u64,
+    /// Show times in the time zone of this machine instead of UTC. Times that are given, and JSON, stay as they are
+    #[arg(long, global = true, help_heading = "Global options")]
+    pub(crate) local: bool,
     /// When to use color
     #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
     pub(crate) color: When,

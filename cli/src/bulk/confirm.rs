@@ -11,7 +11,6 @@ use crate::output::report::{Ending, Report};
 use crate::output::table::Stream;
 use crate::output::terminal::Terminal;
 use crate::output::text::{shown, thousands};
-use crate::output::time;
 use crate::output::wording::{self, VerbText};
 use std::num::NonZeroU64;
 use std::time::Instant;
@@ -50,14 +49,15 @@ pub(crate) fn confirm(
 
 /// Notes the resolved times.
 pub(crate) fn show_window(bulk: &BulkContext<'_>, selection: &Selection) {
+    let moment = |at| bulk.terminal().zone().moment(at);
     let sentence = match window(selection) {
         (None, None) => return,
         (None, Some(to)) => {
             let which = if bulk.args.all { "All runs" } else { "Runs" };
-            format!("{which} that failed up to {}", time::moment(to))
+            format!("{which} that failed up to {}", moment(to))
         }
-        (Some(from), None) => format!("Runs that failed at or after {}", time::moment(from)),
-        (Some(from), Some(to)) => format!("Runs that failed from {} to {}", time::moment(from), time::moment(to)),
+        (Some(from), None) => format!("Runs that failed at or after {}", moment(from)),
+        (Some(from), Some(to)) => format!("Runs that failed from {} to {}", moment(from), moment(to)),
     };
     bulk.terminal().note(&sentence);
 }

@@ -9,7 +9,7 @@ use crate::output::question::Asker;
 use crate::output::report::{Ending, Report};
 use crate::output::terminal::Terminal;
 use crate::output::text::{shown, thousands};
-use crate::output::time;
+use crate::output::time::Zone;
 use crate::output::wording::{self, VerbText};
 use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroU64};
@@ -90,7 +90,7 @@ impl<'a> BulkContext<'a> {
     /// `; --to=2026-11-24T08:30:00Z leaves alone what failed since`, unless the command line has an end of its own.
     pub(crate) fn since(&self, to: Option<UnixMillis>) -> String {
         let place = if self.args.all { " in place of --all" } else { "" };
-        let to = to.filter(|_| self.args.filters.to.is_none()).map(time::moment);
+        let to = to.filter(|_| self.args.filters.to.is_none()).map(|to| Zone::Utc.moment(to));
         to.map_or_else(String::new, |to| format!("; --to={to}{place} leaves alone what failed since"))
     }
 

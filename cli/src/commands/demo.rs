@@ -77,7 +77,7 @@ fn group(stage: &Stage<'_>) -> Result<Option<Cause>, CommandError> {
         return Ok(None);
     }
     let width = table::width(Stream::Output).unwrap_or(WIDTH).max(40);
-    stage.lines(&stats::cause_lines(&causes, others, total, CAUSES, width))?;
+    stage.lines(&stats::cause_lines(&causes, others, total, CAUSES, width, stage.context.terminal.zone()))?;
     Ok(Some(causes.swap_remove(usize::from(causes.len() > 1))))
 }
 

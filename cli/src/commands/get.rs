@@ -137,7 +137,7 @@ fn show(message: &DlqMessage, context: &Context<'_>) -> Vec<String> {
         }
     };
     let text = |text: Option<&str>| text.map(one_line);
-    let moment = |at| Some(format!("{} ({} ago)", time::moment(at), time::age(at, now)));
+    let moment = |at| Some(format!("{} ({} ago)", context.terminal.zone().moment(at), time::age(at, now)));
     line("DLQ id", message.dlq_id().map(|id| id.as_str().to_owned()));
     line("Workflow run", text(message.workflow_run_id().as_deref()));
     line("Workflow", text(message.workflow_url().as_deref()));

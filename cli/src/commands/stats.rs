@@ -10,7 +10,7 @@ use crate::output::table::{self, Stream, cell};
 use crate::output::tally::{Count, Field, Histogram, Tally};
 use crate::output::terminal::{Terminal, bold, json_line, print_line};
 use crate::output::text::{other, thousands};
-use crate::output::time;
+use crate::output::time::{self, Zone};
 use serde::Serialize;
 use std::ops::ControlFlow;
 use upstash_dlq_core::selection::Refinement;
@@ -39,7 +39,9 @@ pub(crate) fn run(context: &Context<'_>, args: &Stats) -> Result<ExitStatus, Com
     if terminal.json() {
         print_line(&json_line(&as_json(tally)))?;
     } else {
-        print_line(&as_text(tally, table::width(Stream::Output), terminal.colours_results()).join("\n"))?;
+        print_line(
+            &as_text(tally, table::width(Stream::Output), terminal.colours_results(), terminal.zone()).join("\n"),
+        )?;
     }
     Ok(ExitStatus::Success)
 }
@@ -125,7 +127,7 @@ pub(crate) fn failed_runs(total: u64) -> String {
     format!("{} failed {}", thousands(total), if total == 1 { "run" } else { "runs" })
 }
 
-fn as_text(tally: Tally, width: Option<usize>, colour: bool) -> Vec<String> {
+fn as_text(tally: Tally, width: Option<usize>, colour: bool, zone: Zone) -> Vec<String> {
     let title = |text: String| if colour { bold(&text) } else { text };
     let width = width.unwrap_or(100).max(40);
     let mut lines = vec![failed_runs(tally.total)];
@@ -146,9 +148,9 @@ fn as_text(tally: Tally, width: Option<usize>, colour: bool) -> Vec<String> {
     lines.push(String::new());
     lines.push(title("By error".to_owned()));
     let (causes, others) = tally.causes.sorted();
-    lines.extend(cause_lines(&causes, others, tally.total, TOP, width));
+    lines.extend(cause_lines(&causes, others, tally.total, TOP, width, zone));
     lines.push(String::new());
-    let mut histogram = histogram_lines(tally.time.at_most(ROWS), width).into_iter();
+    let mut histogram = histogram_lines(tally.time.at_most(ROWS), width, zone).into_iter();
     lines.extend(histogram.next().map(title));
     lines.extend(histogram);
     if tally.without_time > 0 {
@@ -176,11 +178,18 @@ fn line(count: u64, text: &str, width: usize) -> String {
 }
 
 /// Three lines for each of the first `top` causes: how often, how much and when; the error; where. A line for the `others`.
-pub(crate) fn cause_lines(causes: &[Cause], others: u64, total: u64, top: usize, width: usize) -> Vec<String> {
+pub(crate) fn cause_lines(
+    causes: &[Cause],
+    others: u64,
+    total: u64,
+    top: usize,
+    width: usize,
+    zone: Zone,
+) -> Vec<String> {
     let below = |text: &str| format!("{:INDENT$}{}", "", cell(text, width - INDENT));
     let mut lines = Vec::new();
     for cause in causes.iter().take(top) {
-        let text = format!("{:>6}  {}{}", share(cause.runs, total), cause.signature, seen(cause));
+        let text = format!("{:>6}  {}{}", share(cause.runs, total), cause.signature, seen(cause, zone));
         lines.push(line(cause.runs, &text, width));
         lines.push(below(if cause.example.is_empty() { "(no text)" } else { &cause.example }));
         lines.extend(hit(&cause.workflows).map(|text| below(&text)));
@@ -200,8 +209,8 @@ fn share(runs: u64, total: u64) -> String {
 }
 
 /// `  2026-11-20 06:30 to 2026-11-23 08:28`
-fn seen(cause: &Cause) -> String {
-    let stamp = |at: Option<i64>| at.map(|at| time::minute(UnixMillis::new(at)));
+fn seen(cause: &Cause, zone: Zone) -> String {
+    let stamp = |at: Option<i64>| at.map(|at| zone.minute(UnixMillis::new(at)));
     match (stamp(cause.first), stamp(cause.last)) {
         (Some(first), Some(last)) if first != last => format!("  {first} to {last}"),
         (Some(at), _) | (None, Some(at)) => format!("  {at}"),
@@ -219,13 +228,13 @@ fn hit(workflows: &Workflows) -> Option<String> {
     })
 }
 
-fn histogram_lines(histogram: Histogram, width: usize) -> Vec<String> {
+fn histogram_lines(histogram: Histogram, width: usize, zone: Zone) -> Vec<String> {
     let rows = histogram.rows();
     let most = rows.iter().map(|(_, count)| *count).max().unwrap_or(0).max(1);
-    let stamp = |at: i64| time::minute(UnixMillis::new(at));
+    let stamp = |at: i64| zone.minute(UnixMillis::new(at));
     let left = rows.iter().map(|(at, _)| stamp(*at).len()).max().unwrap_or(0);
     let room = u64::try_from(width.saturating_sub(left + 17)).unwrap_or(0).max(1);
-    let mut lines = vec![format!("By time of failure (UTC), {} per row", time::length(histogram.millis()))];
+    let mut lines = vec![format!("By time of failure ({}), {} per row", zone.name(), time::length(histogram.millis()))];
     lines.extend(rows.iter().map(|(at, count)| {
         // At least one block for a count above 0.
         let bar = usize::try_from((u128::from(*count) * u128::from(room)).div_ceil(u128::from(most))).unwrap_or(0);

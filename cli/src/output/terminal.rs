@@ -3,6 +3,7 @@
 use crate::cli::{Global, When};
 use crate::exit::{CommandError, ExitStatus, Failure};
 use crate::output::progress_bar;
+use crate::output::time::Zone;
 use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
 use upstash_dlq_core::model::Escaped;
@@ -13,13 +14,15 @@ pub(crate) struct Terminal {
     json: bool,
     colour: bool,
     colour_results: bool,
+    zone: Zone,
     /// Before each note.
     indent: &'static str,
 }
 
 impl Terminal {
     /// For a command line that was not understood.
-    pub(crate) const PLAIN: Self = Self { quiet: false, json: false, colour: false, colour_results: false, indent: "" };
+    pub(crate) const PLAIN: Self =
+        Self { quiet: false, json: false, colour: false, colour_results: false, zone: Zone::Utc, indent: "" };
 
     /// For a command line that was not understood but holds `--json`.
     pub(crate) const JSON: Self = Self { json: true, ..Self::PLAIN };
@@ -35,6 +38,7 @@ impl Terminal {
             json: global.json,
             colour: colour(std::io::stderr().is_terminal()),
             colour_results: colour(std::io::stdout().is_terminal()),
+            zone: if global.local { Zone::Local } else { Zone::Utc },
             indent: "",
         }
     }
@@ -68,6 +72,11 @@ impl Terminal {
     /// Whether standard output takes color.
     pub(crate) fn colours_results(&self) -> bool {
         self.colour_results
+    }
+
+    /// In which time zone people read times.
+    pub(crate) fn zone(&self) -> Zone {
+        self.zone
     }
 
     pub(crate) fn json(&self) -> bool {

@@ -1,21 +1,43 @@
 //! Times and spans as people read them.
 
 use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use upstash_dlq_core::UnixMillis;
 
-/// RFC 3339 in UTC.
-pub(crate) fn moment(at: UnixMillis) -> String {
-    Timestamp::from_millisecond(at.get()).map_or_else(|_| format!("{} ms", at.get()), |at| at.to_string())
+/// The time zone in which times are shown. Times that are given are not affected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Zone {
+    Utc,
+    /// That of this machine, by `TZ` or its settings; UTC if it has none.
+    Local,
 }
 
-/// To the minute, in UTC.
-pub(crate) fn minute(at: UnixMillis) -> String {
-    let shown = moment(at);
-    match shown.get(..16) {
-        Some(minute) if shown.ends_with('Z') && shown.len() >= 20 && shown.as_bytes().get(10) == Some(&b'T') => {
-            minute.replace('T', " ")
+impl Zone {
+    /// RFC 3339, with the offset of the zone at that time.
+    pub(crate) fn moment(self, at: UnixMillis) -> String {
+        match (Timestamp::from_millisecond(at.get()), self) {
+            (Ok(at), Self::Utc) => at.to_string(),
+            (Ok(at), Self::Local) => at.display_with_offset(TimeZone::system().to_offset(at)).to_string(),
+            (Err(_), _) => format!("{} ms", at.get()),
         }
-        _ => shown,
+    }
+
+    /// To the minute, without the offset.
+    pub(crate) fn minute(self, at: UnixMillis) -> String {
+        let shown = self.moment(at);
+        // A year of more than four digits has a sign.
+        match shown.get(..16) {
+            Some(minute) if shown.len() >= 20 && minute.as_bytes().get(10) == Some(&b'T') => minute.replace('T', " "),
+            _ => shown,
+        }
+    }
+
+    /// What it is called in a title.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Utc => "UTC",
+            Self::Local => "local time",
+        }
     }
 }
 

@@ -118,6 +118,34 @@ fn get_shows_one_run() {
     }
 }
 
+/// For people alone, and only what is shown: a time that is given is in UTC or has an offset of its own.
+#[test]
+fn times_are_shown_in_the_zone_of_the_machine_where_asked() {
+    let run = Run { dlq_id: "1-0".into(), created_at: 1_764_000_000_000, response_status: 500, ..Run::default() };
+    let server = serve(vec![run]);
+    let shown = |args: &[&str]| {
+        // Five and a half hours east of Greenwich, as POSIX writes it.
+        let output = command(&server.url()).env("TZ", "XXX-5:30").args(args).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        text(&output.stdout) + &text(&output.stderr)
+    };
+    for (args, utc, local) in [
+        (&["get", "1-0"][..], "2025-11-24T16:00:00Z", "2025-11-24T21:30:00+05:30"),
+        (&["stats"], "  2025-11-24 16:00", "  2025-11-24 21:30"),
+        (&["stats"], "By time of failure (UTC)", "By time of failure (local time)"),
+        (
+            &["delete", "--from", "2025-11-24", "--to", "2025-11-25T00:00:00Z", "--yes", "--max", "1"],
+            "from 2025-11-24T00:00:00Z to 2025-11-25T00:00:00Z",
+            "from 2025-11-24T05:30:00+05:30 to 2025-11-25T05:30:00+05:30",
+        ),
+    ] {
+        let (plain, zoned) = (shown(args), shown(&[args, &["--local"]].concat()));
+        assert!(plain.contains(utc) && zoned.contains(local), "{plain}{zoned}");
+    }
+    let json = ["stats", "--json"];
+    assert_eq!(shown(&json), shown(&[&json[..], &["--local"]].concat()));
+}
+
 #[test]
 fn a_list_of_lines_is_the_servers_text_and_keeps_to_its_limit() {
     let server = emulator(260);
