@@ -56,3 +56,45 @@ impl Densest {
         if self.0.is_none() { again <= page } else { left > again.max(2 * page) && left.saturating_mul(2) >= most }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::UnixMillis;
+    use crate::selection::filter::Filter;
+    use crate::selection::selected::Selection;
+
+    const PAGE: u32 = 100;
+
+    /// A hundred seconds.
+    fn window() -> Window {
+        let filter = Filter::builder().from(UnixMillis::new(0)).to(UnixMillis::new(99_999)).build().unwrap();
+        Window::of(&Selection::Filter(filter), UnixMillis::new(0))
+    }
+
+    #[test]
+    fn a_window_has_left_what_the_densest_one_had_in_its_time() {
+        let (whole, second) = (window(), window().split(100)[0]);
+        let mut densest = Densest::default();
+        assert_eq!(densest.left_in(&whole, 700, PAGE), 100_000, "nothing is known but its width");
+        densest.learn(&whole, 100, PAGE);
+        assert_eq!(densest.left_in(&second, 1, PAGE), 1_000, "a page tells nothing");
+        densest.learn(&whole, 10_000, PAGE);
+        densest.learn(&whole, 9_000, PAGE);
+        assert_eq!(densest.left_in(&whole, 4_000, PAGE), 6_000);
+        // Up to twice as many as are expected may be chance.
+        assert_eq!([100, 200].map(|come| densest.left_in(&second, come, PAGE)), [0, -100]);
+        assert_eq!([201, 300, 700].map(|come| densest.left_in(&second, come, PAGE)), [300, 300, 700]);
+    }
+
+    #[test]
+    fn a_cut_pays_for_more_than_two_pages_and_more_than_comes_again() {
+        let mut densest = Densest::default();
+        let pays = |densest: &Densest, left, most, again| densest.pays(left, most, again, PAGE);
+        assert_eq!([100, 101].map(|again| pays(&densest, 1, 9_000, again)), [true, false]);
+        densest.learn(&window(), 10_000, PAGE);
+        assert_eq!([200, 201].map(|left| pays(&densest, left, left, 0)), [false, true]);
+        assert_eq!([500, 501].map(|left| pays(&densest, left, left, 500)), [false, true]);
+        assert_eq!([499, 500].map(|left| pays(&densest, left, 1_000, 0)), [false, true]);
+    }
+}
