@@ -1,5 +1,11 @@
 //! What core promises, in one binary: a module a subject.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test reports by panicking"
+)]
 
 mod adversary;
 mod archive;

@@ -1,6 +1,12 @@
 //! What the files promise, on the real disk and on one that stops or fails at any step.
 #![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::missing_panics_doc,
+    reason = "a test reports by panicking"
+)]
 
 mod archive;
 #[path = "../../../fuzz/src/archive_file.rs"]
