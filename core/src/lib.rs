@@ -348,6 +348,7 @@
 //! | continue in another process | [`Checkpoint`], [`operation::BulkBuilder::resume_from`], [`checkpoint`] |
 //! | settle a start whose response was lost | [`Halt::InDoubt`], [`operation::Bulk::settle`], [`Settlement`] |
 //! | read ids, times and messages | [`model`] |
+//! | know what the official clients do, and what they leave to you | [`comparison`] |
 #![no_std]
 
 extern crate alloc;
@@ -358,6 +359,8 @@ mod bugs;
 pub mod bugs;
 pub mod checkpoint;
 pub mod client;
+#[doc = include_str!("../COMPARISON.md")]
+pub mod comparison {}
 pub mod drive;
 pub mod engine;
 mod job;

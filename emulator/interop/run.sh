@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The official JavaScript client against the emulator. Needs Node.js and npm.
+# The official JavaScript client against the emulator, and what core/COMPARISON.md says of it. Needs Node.js and npm.
 set -euo pipefail
 cd "$(dirname "$0")"
 if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
@@ -8,6 +8,7 @@ if ! command -v node >/dev/null || ! command -v npm >/dev/null; then
   exit
 fi
 npm ci --no-update-notifier --loglevel=error
+node compare.mjs
 export RUNS=400
 cargo build -q -p upstash-dlq --locked
 coproc EMULATOR { exec cargo run -q -p upstash-dlq --locked -- emulator --listen 127.0.0.1:0 --runs "$RUNS" --seed 7 --quiet; }

@@ -9,7 +9,7 @@
 //! [proxies](#proxies), [your own HTTP](#http-of-your-own), [tracing](#tracing).
 //!
 //! In each example `client` is a [`Client`] of an emulator on this machine, with 250 failed runs. How to select runs is told in
-//! [the tour of the core](core#say-which-runs).
+//! [the tour of the core](core#say-which-runs), and what the official clients leave to you in [`core::comparison`].
 //!
 //! ## Look before you delete
 //!
