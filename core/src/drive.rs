@@ -138,7 +138,7 @@ impl<O: Operation> Drop for Unsent<'_, O> {
 /// Gives the operation the response or the failure of a request.
 ///
 /// # Errors
-/// Returns [`InvalidState`] if this request is not in flight.
+/// Returns [`InvalidState`] if this request is not in flight. Nothing has changed then.
 pub fn take_result<O, B, E>(
     operation: &mut O,
     id: RequestId,

@@ -100,7 +100,7 @@ impl Server {
     /// Starts a server. It accepts connections from the moment this returns.
     ///
     /// # Errors
-    /// The address cannot be bound, or the thread does not start.
+    /// Returns the system's error if the address cannot be bound, or if the thread does not start.
     pub fn start(service: Service, options: ServerOptions) -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(options.addr)?;
         listener.set_nonblocking(true)?;

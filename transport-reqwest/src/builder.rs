@@ -29,7 +29,7 @@ impl Client {
     /// A client with the default settings: connecting may take 10 s, a whole request 30 s.
     ///
     /// # Errors
-    /// See [`ClientBuilder::build`].
+    /// See [`ClientBuilder::build`]. Nothing has been sent.
     pub fn new(endpoint: Endpoint) -> Result<Self, BuildError> {
         Self::builder(endpoint).build()
     }
@@ -110,7 +110,7 @@ impl ClientBuilder {
     /// Builds the client.
     ///
     /// # Errors
-    /// Returns a [`BuildError`]
+    /// Returns a [`BuildError`], and nothing has been sent,
     ///
     /// - if the HTTP client cannot be set up,
     /// - if the endpoint is `https` and no TLS feature is enabled (for a builder or a client of your own: by no crate of the
@@ -125,7 +125,7 @@ impl ClientBuilder {
     /// Builds only what sends, for a middleware to wrap. Give [`Client::with_transport`] the same endpoint.
     ///
     /// # Errors
-    /// See [`Self::build`].
+    /// See [`Self::build`]. Nothing has been sent.
     pub fn build_transport(self) -> Result<ReqwestTransport, BuildError> {
         let Self { settings, http } = self;
         let (http, origin) = match http {

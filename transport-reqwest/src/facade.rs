@@ -76,7 +76,8 @@ impl Client {
     /// Fetches one failed run: `client.get(id).await?`
     ///
     /// # Errors
-    /// See [`Self::call`]. A run that is not in the DLQ is [`Halt::Refused`] with the status 404.
+    /// Returns a [`Halt`] if the service refused the call, such as [`Halt::Refused`] with the status 404 for a run that is not in the
+    /// DLQ, or if every attempt failed. It only reads, so nothing was changed.
     pub async fn get(&self, id: DlqId) -> Result<DlqMessage, Halt> {
         self.call(GetMessage(id)).run().await
     }
@@ -84,7 +85,9 @@ impl Client {
     /// Deletes one run, which must be there: `client.delete_one(id).await?`
     ///
     /// # Errors
-    /// See [`Self::call`]. After a lost response, a 404 can also mean that the run was deleted.
+    /// Returns a [`Halt`] if the service refused the call, such as [`Halt::Refused`] with the status 404 for a run that is not in the
+    /// DLQ, or if every attempt failed. [`Halt::may_have_changed`] says whether the run may be deleted all the same. The call is sent
+    /// again after a lost response, so a 404 can then mean that the run was deleted.
     pub async fn delete_one(&self, id: DlqId) -> Result<(), Halt> {
         self.call(DeleteOne(id)).run().await
     }
@@ -92,7 +95,8 @@ impl Client {
     /// Resumes one run: `client.resume_one(id, Overrides::default()).await?`
     ///
     /// # Errors
-    /// See [`Self::call`].
+    /// Returns a [`Halt`] if the service refused the call, or if every attempt failed. It is [`Halt::InDoubt`] if the run may have been
+    /// started: the call is not sent again. Look before you make it again.
     pub async fn resume_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
         self.call(ResumeOne { id, overrides }).run().await
     }
@@ -100,7 +104,8 @@ impl Client {
     /// Restarts one run from its beginning: `client.restart_one(id, Overrides::default()).await?`
     ///
     /// # Errors
-    /// See [`Self::call`].
+    /// Returns a [`Halt`] if the service refused the call, or if every attempt failed. It is [`Halt::InDoubt`] if the run may have been
+    /// started: the call is not sent again. Look before you make it again.
     pub async fn restart_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
         self.call(RestartOne { id, overrides }).run().await
     }
@@ -108,7 +113,8 @@ impl Client {
     /// Sends a failed failure callback again: `client.retry_callback(id).await?`
     ///
     /// # Errors
-    /// See [`Self::call`].
+    /// Returns a [`Halt`] if the service refused the call, or if every attempt failed. It is [`Halt::InDoubt`] if the callback may have
+    /// been sent: the call is not sent again. Look before you make it again.
     pub async fn retry_callback(&self, id: DlqId) -> Result<StartedRun, Halt> {
         self.call(RetryCallback(id)).run().await
     }
@@ -116,7 +122,8 @@ impl Client {
     /// Cancels a failure callback in progress: `client.cancel_callback(id).await?`
     ///
     /// # Errors
-    /// See [`Self::call`].
+    /// Returns a [`Halt`] if the service refused the call, or if every attempt failed. It is [`Halt::InDoubt`] if the callback may have
+    /// been cancelled: the call is not sent again. Look before you make it again.
     pub async fn cancel_callback(&self, id: DlqId) -> Result<(), Halt> {
         self.call(CancelCallback(id)).run().await
     }

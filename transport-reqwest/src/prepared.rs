@@ -124,7 +124,8 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     /// keeps the one that it has. To go on with the store, do not drive this operation: prepare another one, with `settle_each`.
     ///
     /// # Errors
-    /// Returns [`Halt::InvalidSetting`] if a setting cannot be used, and [`Halt::StoreFailed`] if a checkpoint cannot be read.
+    /// Returns [`Halt::InvalidSetting`] if a setting cannot be used, and [`Halt::StoreFailed`] if a checkpoint cannot be read. Nothing
+    /// has been sent.
     pub async fn into_operation(mut self) -> Result<B::Operation, Halt> {
         let stored = self.load().await;
         self.setup.begin(stored).map_err(|operation| operation.halt().cloned().unwrap_or(Halt::Stopped))

@@ -35,7 +35,7 @@ impl Client {
     /// A client with the default settings: connecting may take 10 s, a whole request 30 s.
     ///
     /// # Errors
-    /// See [`ClientBuilder::build`].
+    /// See [`ClientBuilder::build`]. Nothing has been sent.
     pub fn new(endpoint: Endpoint) -> Result<Self, BuildError> {
         Self::builder(endpoint).build()
     }
@@ -118,7 +118,7 @@ impl ClientBuilder {
     /// Builds the client.
     ///
     /// # Errors
-    /// Returns a [`BuildError`]
+    /// Returns a [`BuildError`], and nothing has been sent,
     ///
     /// - if the endpoint is `https` and no TLS feature is enabled (an agent may have TLS of its own; if it has none, each
     ///   request fails unsent),
@@ -132,7 +132,7 @@ impl ClientBuilder {
     /// Builds only what sends, for a middleware to wrap. Give [`Client::with_transport`] the same endpoint.
     ///
     /// # Errors
-    /// See [`Self::build`].
+    /// See [`Self::build`]. Nothing has been sent.
     pub fn build_transport(self) -> Result<UreqTransport, BuildError> {
         let Self { settings, agent, config, configured } = self;
         if let Some(agent) = agent {

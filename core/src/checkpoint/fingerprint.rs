@@ -34,6 +34,16 @@ impl Fingerprint {
     }
 
     /// The fingerprint of the caller's own words, such as `("from", "7d")`. Their order matters.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::checkpoint::Fingerprint;
+    /// let week = Fingerprint::from_pairs(&endpoint, [("label", "nightly"), ("from", "7d")]);
+    /// assert_eq!(week, Fingerprint::from_pairs(&endpoint, [("label", "nightly"), ("from", "7d")]));
+    /// assert_ne!(week, Fingerprint::from_pairs(&endpoint, [("label", "nightly"), ("from", "8d")]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn from_pairs<'a>(endpoint: &Endpoint, pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
         let mut hash = Fnv::new();
         hash.text(endpoint.base_url());
@@ -51,6 +61,20 @@ impl Fingerprint {
 }
 
 /// Makes a [`Fingerprint`] of a long list, one value at a time.
+///
+/// ```
+/// # use upstash_dlq_core::{Endpoint, Token};
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// use upstash_dlq_core::checkpoint::FingerprintBuilder;
+/// let of = |ids: &[&str]| {
+///     let mut builder = FingerprintBuilder::default();
+///     ids.iter().for_each(|id| builder.add(id));
+///     builder.at(&endpoint)
+/// };
+/// assert_eq!(of(&["a", "b"]), of(&["a", "b"]));
+/// assert_ne!(of(&["a", "b"]), of(&["ab"]));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct FingerprintBuilder(Fnv);
 

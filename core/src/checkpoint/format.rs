@@ -152,6 +152,18 @@ impl Checkpoint {
 
     /// Reads what [`Self::to_json`] wrote.
     ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::checkpoint::CheckpointError;
+    /// use upstash_dlq_core::{BulkDelete, Checkpoint, Selection};
+    /// let json = BulkDelete::builder(endpoint, Selection::Everything).build().checkpoint().to_json();
+    /// assert!(Checkpoint::from_json(&json).is_ok());
+    /// let changed = json.replace("100", "200");
+    /// assert!(matches!(Checkpoint::from_json(changed), Err(CheckpointError::Damaged(_))));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Returns [`CheckpointError::Version`] if it has another format, and [`CheckpointError::Damaged`] if it is not a complete
     /// checkpoint or was changed since it was written.

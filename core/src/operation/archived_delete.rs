@@ -87,7 +87,8 @@ impl ArchiveOutcome {
     /// Returns an error if the operation is not complete, for the `?` operator.
     ///
     /// # Errors
-    /// Returns [`Incomplete`], which holds the totals and the [`Halt`](crate::Halt).
+    /// Returns [`Incomplete`], which holds the totals and the [`Halt`](crate::Halt). Requests may have been sent:
+    /// [`Incomplete::may_have_changed`] says whether any run was or may have been deleted. Each of those was stored first.
     pub fn into_result(mut self) -> Result<Self, Incomplete> {
         match self.halted.take() {
             None => Ok(self),
@@ -108,15 +109,29 @@ impl ArchivedDelete {
     /// Says that a batch is stored, so that a crash can no longer lose it. Its runs are then deleted.
     ///
     /// # Errors
-    /// Returns [`InvalidState`] if no batch with this number waits to be stored.
+    /// Returns [`InvalidState`] if no batch with this number waits to be stored. Nothing has changed then.
     pub fn stored(&mut self, number: u64) -> Result<(), InvalidState> {
         self.scheduler.plan.stored(number)
     }
 
     /// Says that a batch is not stored and is given up: its runs are listed or fetched again.
     ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use std::time::Duration;
+    /// use upstash_dlq_core::{BulkDelete, Event, Operation, Selection, Step};
+    /// let mut archived = BulkDelete::builder(endpoint, Selection::Everything).build_archived();
+    /// let Step::Send(id, _) = archived.poll(Duration::ZERO) else { panic!() };
+    /// let Event::Page(page) = archived.on_response(id, http::Response::new(&br#"{"messages":[{"dlqId":"a"}]}"#[..]))? else { panic!() };
+    /// archived.not_stored(page.batch.unwrap().number)?; // the disk is full for a moment
+    /// let Step::Send(_, list) = archived.poll(Duration::ZERO) else { panic!() };
+    /// assert_eq!(list.method(), "GET", "nothing is deleted");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
-    /// Returns [`InvalidState`] if no batch with this number waits to be stored.
+    /// Returns [`InvalidState`] if no batch with this number waits to be stored. Nothing has changed then.
     pub fn not_stored(&mut self, number: u64) -> Result<(), InvalidState> {
         self.scheduler.plan.not_stored(number)
     }

@@ -40,7 +40,7 @@ pub trait OperationBuilder: Clone {
     ///
     /// # Errors
     /// Returns a [`CheckpointError`] if the checkpoint is of another operation, endpoint or selection, or was taken with other
-    /// options. Only bulk operations have checkpoints.
+    /// options. Only bulk operations have checkpoints. Nothing is sent then.
     fn resume_from(self, checkpoint: Checkpoint) -> Result<Self::Operation, CheckpointError> {
         Err(CheckpointError::OtherOperation(checkpoint.0.operation))
     }

@@ -72,6 +72,18 @@ pub type BulkDelete = Bulk<Delete>;
 pub type BulkResume = Bulk<Resume>;
 
 /// Restarts failed runs from their beginning: `POST /v2/workflows/dlq/restart`.
+///
+/// ```
+/// use upstash_dlq_core::{BulkRestart, Endpoint, Ids, Operation, Selection, Step, Token, wire::Overrides};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// let ids = Selection::Ids(Ids::parse(["a", "b"])?);
+/// let overrides = Overrides::builder().retries(5).build()?;
+/// let mut restart = BulkRestart::builder(endpoint, ids).overrides(overrides).build();
+/// let Step::Send(_, request) = restart.poll(std::time::Duration::ZERO) else { panic!() };
+/// assert_eq!(request.uri(), "https://qstash.upstash.io/v2/workflows/dlq/restart?dlqIds=a&dlqIds=b");
+/// assert_eq!(request.headers()["upstash-retries"], "5");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub type BulkRestart = Bulk<Restart>;
 
 #[derive(Clone, Debug)]
@@ -284,6 +296,18 @@ impl<O: BulkOperation> Bulk<O> {
     }
 
     /// Where to look to find out whether the request in doubt was carried out. `None` if no request is in doubt.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::{BulkResume, Delivery, List, Operation, Selection, Step, operation::InDoubt};
+    /// let mut resume = BulkResume::builder(endpoint, Selection::Everything).build();
+    /// let Step::Send(id, _) = resume.poll(std::time::Duration::ZERO) else { panic!() };
+    /// resume.on_failure(id, Delivery::Unknown.into())?;
+    /// assert_eq!(resume.in_doubt(), Some(InDoubt::Listing(List::everything().page_size(50))));
+    /// assert_eq!(resume.all_in_doubt(), (1, 50));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn in_doubt(&self) -> Option<InDoubt<'_>> {
         match &self.plan {
             Kind::Batches(scheduler) => scheduler.doubts().next().map(|(job, ..)| InDoubt::Ids(job.ids())),
@@ -316,7 +340,7 @@ impl<O: BulkOperation> Bulk<O> {
     /// Runs that were started but are still listed would be started twice. Wait until they have left the DLQ.
     ///
     /// # Errors
-    /// Returns [`InvalidState`] if no request is in doubt.
+    /// Returns [`InvalidState`] if no request is in doubt. Nothing has changed then.
     pub fn settle(&mut self, settlement: Settlement) -> Result<(), InvalidState> {
         either!(&mut self.plan, scheduler => scheduler.settle(settlement))
     }

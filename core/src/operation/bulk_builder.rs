@@ -65,6 +65,17 @@ impl<O: BulkOperation> BulkBuilder<O> {
     /// Sets how many requests may be in flight at once. Any number is accepted, and at most 100,000 are used. `now`, the present,
     /// stands in for a missing `to` when windows are divided. By filter, a resume or restart stays in
     /// one lane. With a refinement it uses all lanes: first to list, then to start batches of ids.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::{BulkDelete, Ids, Operation, Selection, UnixMillis};
+    /// let present = UnixMillis::new(1_764_000_000_000);
+    /// let ids = Selection::Ids(Ids::parse((0..10_000).map(|n| format!("1752829295505-{n}")))?);
+    /// let delete = BulkDelete::builder(endpoint, ids).lanes(16.try_into()?, present).build();
+    /// assert_eq!(delete.concurrency(), 16);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn lanes(mut self, lanes: NonZeroUsize, now: UnixMillis) -> Self {
         self.config.settings.lanes = lanes.min(MAX_LANES);
         self.config.now = now;
@@ -78,6 +89,16 @@ impl<O: BulkOperation> BulkBuilder<O> {
     }
 
     /// Sets how many runs one request may act on (`count`), at most [`BulkOperation::MAX_PAGE_SIZE`]. Has no effect on ids.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::{BulkResume, Operation, Selection, Step};
+    /// let mut resume = BulkResume::builder(endpoint, Selection::Everything).page_size(1_000.try_into()?).build();
+    /// let Step::Send(_, request) = resume.poll(std::time::Duration::ZERO) else { panic!() };
+    /// assert_eq!(request.uri().query(), Some("count=50"), "the service starts no more at once");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn page_size(mut self, page_size: NonZeroU32) -> Self {
         let max = O::MAX_PAGE_SIZE.and_then(NonZeroU32::new).unwrap_or(NonZeroU32::MAX);
         self.config.page_size = page_size.min(max);
@@ -85,6 +106,17 @@ impl<O: BulkOperation> BulkBuilder<O> {
     }
 
     /// Sets how many runs may be asked for in all. `None` means no maximum.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use std::num::NonZeroU64;
+    /// use upstash_dlq_core::{BulkDelete, Operation, Selection, Step};
+    /// let mut delete = BulkDelete::builder(endpoint, Selection::Everything).max(NonZeroU64::new(7)).build();
+    /// let Step::Send(_, request) = delete.poll(std::time::Duration::ZERO) else { panic!() };
+    /// assert_eq!(request.uri().query(), Some("count=7"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn max(mut self, max: Option<NonZeroU64>) -> Self {
         self.config.max = max;
         self
@@ -106,6 +138,27 @@ impl<O: BulkOperation> BulkBuilder<O> {
 
     /// Says which times of the selection were given relative to the present. Those in a checkpoint may be earlier. All other
     /// times must be the same.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::checkpoint::Fingerprint;
+    /// use upstash_dlq_core::selection::RelativeTimes;
+    /// use upstash_dlq_core::{BulkDelete, Filter, Selection, UnixMillis};
+    /// // "Up to now", by a process that calls it every hour.
+    /// let up_to = |present| {
+    ///     let to = Filter::builder().to(UnixMillis::new(present)).build()?;
+    ///     let words = Fingerprint::from_pairs(&endpoint, [("to", "now")]);
+    ///     let relative_times = RelativeTimes { to: true, ..RelativeTimes::default() };
+    ///     let builder = BulkDelete::builder(endpoint.clone(), Selection::Filter(to));
+    ///     Ok::<_, upstash_dlq_core::model::FieldError>(builder.fingerprint(words).relative_times(relative_times))
+    /// };
+    /// let saved = up_to(1_764_000_000_000)?.build().checkpoint();
+    /// let continued = up_to(1_764_003_600_000)?.resume_from(saved)?;
+    /// let filter = continued.selection().filter().unwrap();
+    /// assert_eq!(filter.to(), Some(UnixMillis::new(1_764_000_000_000)), "the checkpoint's time counts");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn relative_times(mut self, relative_times: RelativeTimes) -> Self {
         self.config.relative_times = relative_times;
         self
@@ -113,6 +166,16 @@ impl<O: BulkOperation> BulkBuilder<O> {
 
     /// Says that the ids are a part of a longer list, whose first `before` ids have been handled. Totals continue from `totals`,
     /// and the maximum counts over all parts. So a list of any length takes no more memory than one part.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::{BulkDelete, Ids, Selection, Totals};
+    /// let second_part = Selection::Ids(Ids::parse(["c", "d"])?);
+    /// let delete = BulkDelete::builder(endpoint, second_part).part(2, Totals::from_counts(2, 0)).build();
+    /// assert_eq!((delete.ids_done(), delete.totals().affected), (2, 2));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn part(mut self, before: u64, totals: Totals) -> Self {
         self.config.before = before;
         self.config.carried = totals;
@@ -141,9 +204,26 @@ impl<O: BulkOperation> BulkBuilder<O> {
     /// replace the ones given here. A request that was in flight counts as unconfirmed: a delete sends it again, a resume or
     /// restart has to be settled first ([`Bulk::settle`]).
     ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::checkpoint::CheckpointError;
+    /// use upstash_dlq_core::{BulkDelete, BulkResume, Filter, Selection};
+    /// let delete = BulkDelete::builder(endpoint.clone(), Selection::Everything);
+    /// let saved = delete.clone().build().checkpoint();
+    /// assert!(delete.resume_from(saved.clone()).is_ok());
+    ///
+    /// let nightly = Selection::Filter(Filter::builder().label("nightly").build()?);
+    /// let other = BulkDelete::builder(endpoint.clone(), nightly).resume_from(saved.clone());
+    /// assert_eq!(other.unwrap_err(), CheckpointError::OtherSelection);
+    /// let other = BulkResume::builder(endpoint, Selection::Everything).resume_from(saved);
+    /// assert_eq!(other.unwrap_err(), CheckpointError::OtherOperation("delete".into()));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// Returns a [`CheckpointError`] if the checkpoint belongs to another operation, endpoint, selection or overrides, or if it
-    /// was taken with another page size, maximum or verification.
+    /// was taken with another page size, maximum or verification. Nothing is sent then.
     pub fn resume_from(self, checkpoint: Checkpoint) -> Result<Bulk<O>, CheckpointError> {
         Bulk::resume(self.config, checkpoint)
     }
@@ -151,6 +231,18 @@ impl<O: BulkOperation> BulkBuilder<O> {
 
 impl BulkBuilder<Delete> {
     /// Sets whether a verification pass is made: passes are repeated until a whole one finds nothing left. The default is yes.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::{BulkDelete, Operation, Selection, Step};
+    /// let mut delete = BulkDelete::builder(endpoint, Selection::Everything).verify(false).build();
+    /// let Step::Send(id, _) = delete.poll(std::time::Duration::ZERO) else { panic!() };
+    /// delete.on_response(id, http::Response::new(&br#"{"deleted":3}"#[..]))?;
+    /// let Step::Done(outcome) = delete.poll(std::time::Duration::ZERO) else { panic!() };
+    /// assert!(outcome.halted.is_none() && !outcome.verified);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn verify(mut self, verify: bool) -> Self {
         self.config.verify = verify;
         self

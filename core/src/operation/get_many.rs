@@ -82,7 +82,7 @@ impl GetManyOutcome {
     /// Returns an error if not every id was asked for, for the `?` operator.
     ///
     /// # Errors
-    /// Returns [`Incomplete`], which holds the totals and the [`Halt`](crate::Halt).
+    /// Returns [`Incomplete`], which holds the totals and the [`Halt`](crate::Halt). Fetching changes nothing in the DLQ.
     pub fn into_result(mut self) -> Result<Self, Incomplete> {
         match self.halted.take() {
             None => Ok(self),

@@ -61,6 +61,13 @@ impl Incomplete {
     }
 
     /// Whether the operation has changed something in the DLQ, or may have.
+    ///
+    /// ```
+    /// use upstash_dlq_core::{Halt, Outcome, Totals};
+    /// let stopped = |totals| Outcome::halted(totals, Halt::Stopped).into_result().unwrap_err();
+    /// assert!(!stopped(Totals::default()).may_have_changed());
+    /// assert!(stopped(Totals::from_counts(0, 1)).may_have_changed(), "one request is unknown");
+    /// ```
     pub fn may_have_changed(&self) -> bool {
         self.totals.affected > 0 || self.totals.unconfirmed > 0 || self.halt.may_have_changed()
     }

@@ -39,6 +39,21 @@ pub struct Listing {
 }
 
 /// Collects what to list, and how. Made by [`Listing::builder`]. Nothing is sent before the listing is driven.
+///
+/// ```
+/// # use upstash_dlq_core::{Endpoint, Token};
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// use std::num::NonZeroU32;
+/// use upstash_dlq_core::{Filter, List, Listing, Operation, Step, UnixMillis};
+/// let nightly = List::matching(Filter::builder().label("nightly").build()?);
+/// let mut listing = Listing::builder(endpoint, nightly)
+///     .lanes(4.try_into()?, UnixMillis::new(1_764_000_000_000))
+///     .max_requests_per_second(NonZeroU32::new(10))
+///     .build();
+/// let Step::Send(_, request) = listing.poll(std::time::Duration::ZERO) else { panic!() };
+/// assert_eq!(request.uri().query(), Some("label=nightly&count=100"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct ListingBuilder {
@@ -81,7 +96,7 @@ impl ListingOutcome {
     /// Returns an error if not everything was listed, for the `?` operator.
     ///
     /// # Errors
-    /// Returns [`Incomplete`], which holds the totals and the [`Halt`](crate::Halt).
+    /// Returns [`Incomplete`], which holds the totals and the [`Halt`](crate::Halt). A listing changes nothing in the DLQ.
     pub fn into_result(mut self) -> Result<Self, Incomplete> {
         match self.halted.take() {
             None => Ok(self),

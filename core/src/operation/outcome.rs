@@ -37,6 +37,15 @@ pub struct Completed {
 
 impl Outcome {
     /// The outcome of an operation that is complete. For tests of code that gets outcomes.
+    ///
+    /// ```
+    /// use upstash_dlq_core::{Outcome, Totals};
+    /// /// Yours.
+    /// fn report(outcome: &Outcome) -> String {
+    ///     format!("{} deleted", outcome.totals.affected)
+    /// }
+    /// assert_eq!(report(&Outcome::complete(Totals::from_counts(7, 0), true)), "7 deleted");
+    /// ```
     pub fn complete(totals: Totals, verified: bool) -> Self {
         Self { totals, verified, halted: None, checkpoint: None }
     }
@@ -84,7 +93,8 @@ impl Outcome {
     /// ```
     ///
     /// # Errors
-    /// Returns [`Incomplete`], which holds the totals, the [`Halt`] and the checkpoint.
+    /// Returns [`Incomplete`], which holds the totals, the [`Halt`] and the checkpoint. Requests may have been sent:
+    /// [`Incomplete::may_have_changed`] says whether anything in the DLQ was or may have been changed.
     pub fn into_result(self) -> Result<Completed, Incomplete> {
         match self.halted {
             None => Ok(Completed { totals: self.totals, verified: self.verified }),

@@ -31,6 +31,20 @@ pub struct SingleCall<C: Call> {
 }
 
 /// Collects what to call, and how. Made by [`SingleCall::builder`]. Nothing is sent before the call is driven.
+///
+/// ```
+/// # use upstash_dlq_core::{Endpoint, Token};
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// use std::num::NonZeroU32;
+/// use upstash_dlq_core::{Delivery, DlqId, Halt, Operation, RetryPolicy, SingleCall, Step, wire::DeleteOne};
+/// let once = RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() };
+/// let mut delete = SingleCall::builder(endpoint, DeleteOne(DlqId::new("a")?)).retry(once, 0).build();
+/// let Step::Send(id, _) = delete.poll(std::time::Duration::ZERO) else { panic!() };
+/// delete.on_failure(id, Delivery::Unknown.into())?;
+/// let Step::Done(Err(halt)) = delete.poll(std::time::Duration::ZERO) else { panic!() };
+/// assert!(matches!(halt, Halt::GaveUp { attempts: 1, may_have_changed: true, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct SingleCallBuilder<C> {

@@ -20,11 +20,13 @@ pub trait Call: Clone + Debug + Send {
     ///
     /// # Errors
     /// Returns an error only because of a defect in this library: every part of a request is checked where it is made.
+    /// Nothing is sent.
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error>;
 
     /// Reads the response.
     ///
     /// # Errors
-    /// Returns a [`ResponseError`] if the response is not the expected one.
+    /// Returns a [`ResponseError`] if the response is not the expected one. After a 2xx that cannot be read or a 5xx the call may have been carried
+    /// out all the same.
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<Self::Output, ResponseError>;
 }

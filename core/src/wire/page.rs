@@ -92,7 +92,7 @@ impl DeletePage {
     ///
     /// # Errors
     /// Returns a [`ResponseError`] if the status is not 2xx, or if the body is not
-    /// `{"deleted": int64 ≥ 0, "cursor"?: string}`.
+    /// `{"deleted": int64 ≥ 0, "cursor"?: string}`. After a 2xx that cannot be read or a 5xx the runs may be deleted all the same.
     pub fn parse<B: AsRef<[u8]>>(response: &Response<B>) -> Result<Self, ResponseError> {
         #[derive(Deserialize)]
         struct Wire {
@@ -117,7 +117,8 @@ impl StartedPage {
     ///
     /// # Errors
     /// Returns a [`ResponseError`] if the status is not 2xx, or if the body is not
-    /// `{"workflowRuns": [{"workflowRunId": string, …}, …], "cursor"?: string}`.
+    /// `{"workflowRuns": [{"workflowRunId": string, …}, …], "cursor"?: string}`. After a 2xx that cannot be read or a 5xx the runs may have been
+    /// started all the same.
     pub fn parse<B: AsRef<[u8]>>(response: &Response<B>) -> Result<Self, ResponseError> {
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
