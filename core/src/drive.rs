@@ -20,6 +20,32 @@ use http::{Request, Response};
 
 /// Observes an operation while it is driven, and may stop it. The default of every method lets it continue. A closure that takes
 /// an event is an observer, too, and `()` observes nothing.
+///
+/// ```
+/// # use upstash_dlq_core::{Endpoint, Token};
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// use std::ops::ControlFlow;
+/// use std::time::Duration;
+/// use upstash_dlq_core::{BulkDelete, Delivery, Driven, Observer, Operation, Selection, drive};
+///
+/// /// Lets so many requests through.
+/// struct AtMost(u32);
+///
+/// impl<O: Operation> Observer<O> for AtMost {
+///     fn before_send(&mut self, _operation: &O) -> ControlFlow<()> {
+///         match self.0.checked_sub(1) {
+///             Some(left) => ControlFlow::Continue(self.0 = left),
+///             None => ControlFlow::Break(()),
+///         }
+///     }
+/// }
+///
+/// let mut delete = BulkDelete::builder(endpoint, Selection::Everything).build();
+/// let send = |_| Ok::<_, Delivery>(http::Response::new(br#"{"deleted":100,"cursor":"c"}"#));
+/// let driven = drive(&mut delete, send, || Duration::ZERO, |_| (), &mut AtMost(2));
+/// assert!(matches!(driven, Driven::Stopped) && delete.totals().requests == 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub trait Observer<O: Operation> {
     /// Called before a request is sent. The operation already counts it as in flight, so this is the moment to write a
     /// checkpoint. On `Break`, neither this nor any further request is sent. Requests in flight are awaited.
@@ -66,6 +92,17 @@ pub enum Driven<O> {
 
 impl<T> Driven<T> {
     /// The outcome. That of an operation that was stopped has halted with [`Halt::Stopped`].
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use std::time::Duration;
+    /// use upstash_dlq_core::{BulkDelete, Driven, Halt, Selection};
+    /// let delete = BulkDelete::builder(endpoint, Selection::Everything).build();
+    /// let outcome = Driven::Stopped.into_outcome(&delete);
+    /// assert_eq!(outcome.halted, Some(Halt::Stopped));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn into_outcome<O: Operation<Outcome = T>>(self, operation: &O) -> T {
         match self {
             Self::Done(outcome) => outcome,
@@ -90,6 +127,30 @@ pub enum NextStep<O> {
 }
 
 /// Asks the operation what to do, and the observer whether to do it.
+///
+/// ```
+/// # use upstash_dlq_core::{Endpoint, Token};
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// use std::time::Duration;
+/// use upstash_dlq_core::drive::{Driven, NextStep, next_step, report};
+/// use upstash_dlq_core::{BulkDelete, Delivery, Operation, Selection};
+/// let mut delete = BulkDelete::builder(endpoint, Selection::Everything).build();
+/// delete.connection_lost();
+/// let mut sent = 0;
+/// let driven = loop {
+///     match next_step(&mut delete, Duration::ZERO, &mut ()) {
+///         NextStep::Send(id, _request) => {
+///             sent += 1;
+///             let result = Ok::<_, Delivery>(http::Response::new(br#"{"deleted":0}"#));
+///             assert!(report(&mut delete, id, result, &mut ()).is_continue());
+///         }
+///         NextStep::Wait(_) => unreachable!("one lane, and nothing has failed"),
+///         NextStep::End(driven) => break driven,
+///     }
+/// };
+/// assert!(matches!(driven, Driven::Done(outcome) if outcome.verified && sent == 1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn next_step<O: Operation>(
     operation: &mut O,
     now: Duration,
@@ -227,6 +288,22 @@ where
 /// The same as [`drive`] with futures. The future may be dropped at any await. A request that was in flight then counts as
 /// [`Delivery::Unknown`](crate::Delivery::Unknown), and a wait still holds for the next driver. What the future of `sleep`
 /// returns is ignored, so the timers of most runtimes fit as they are.
+///
+/// ```
+/// # use upstash_dlq_core::{Endpoint, Token};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// use std::time::Instant;
+/// use upstash_dlq_core::{BulkDelete, Delivery, Driven, Selection, drive_async};
+/// let mut delete = BulkDelete::builder(endpoint, Selection::Everything).build();
+/// let send = async |_request| Ok::<_, Delivery>(http::Response::new(br#"{"deleted":0}"#));
+/// let start = Instant::now();
+/// let driven = drive_async(&mut delete, send, || start.elapsed(), tokio::time::sleep, &mut ()).await;
+/// assert!(matches!(driven, Driven::Done(outcome) if outcome.verified));
+/// # Ok(())
+/// # }
+/// ```
 pub async fn drive_async<O, B, E, SendFuture, SleepFuture>(
     operation: &mut O,
     mut send: impl FnMut(Request<()>) -> SendFuture,

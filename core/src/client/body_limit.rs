@@ -15,6 +15,13 @@ pub const MAX_MESSAGE_BODY: usize = 64 * 1024 * 1024;
 /// after it, if the request only reads ([`TransportFailure::larger_than`]).
 ///
 /// The message names the bound in the largest unit of which it is a whole number: "the response is larger than 16 MiB".
+///
+/// ```
+/// use upstash_dlq_core::client::{MAX_BODY, response_too_large};
+/// let failure = response_too_large(MAX_BODY);
+/// assert_eq!(failure.larger_than, Some(16 * 1024 * 1024));
+/// assert_eq!(failure.to_string(), "the response is larger than 16 MiB");
+/// ```
 pub fn response_too_large(bound: usize) -> TransportFailure {
     let bound = u64::try_from(bound).unwrap_or(u64::MAX);
     let message = format!("the response is larger than {}", ByteSize(bound));

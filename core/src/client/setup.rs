@@ -21,6 +21,19 @@ use core::num::{NonZeroU32, NonZeroU64, NonZeroUsize};
 /// The settings of an operation that has not begun. Numbers are plain: one that cannot be used is remembered, and
 /// [`begin`](Self::begin) tells the first of them as [`Halt::InvalidSetting`]. So a chain of settings needs no `?`, and nothing is
 /// sent with a wrong one.
+///
+/// ```
+/// # use upstash_dlq_core::{Endpoint, Token};
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// use upstash_dlq_core::client::setup::Setup;
+/// use upstash_dlq_core::{BulkDelete, Halt, Operation, Selection, UnixMillis};
+/// let builder = BulkDelete::builder(endpoint, Selection::Everything);
+/// let setup = Setup::new(builder).lanes(0, UnixMillis::new(1_764_000_000_000)).max(10);
+/// let operation = setup.begin(Ok(None)).unwrap_err();
+/// assert!(matches!(operation.halt(), Some(Halt::InvalidSetting { setting, .. }) if setting == "lanes"));
+/// assert_eq!(operation.totals().requests, 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub struct Setup<'a, B: OperationBuilder> {
     builder: B,

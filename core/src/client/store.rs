@@ -58,6 +58,26 @@ pub type StoreResult<T = ()> = Result<T, Box<dyn Error + Send + Sync>>;
 ///
 /// A closure that takes the messages is an archive. To lend a store that is needed afterwards, lend it to a closure:
 /// `.archive(|messages: &[DlqMessage]| store.append(messages))`.
+///
+/// ```
+/// use upstash_dlq_core::DlqMessage;
+/// use upstash_dlq_core::client::{ArchiveStore, StoreResult};
+///
+/// #[derive(Default)]
+/// struct Memory(Vec<String>);
+///
+/// impl ArchiveStore for Memory {
+///     fn append(&mut self, messages: &[DlqMessage]) -> StoreResult {
+///         self.0.extend(messages.iter().map(|message| message.as_json().to_owned()));
+///         Ok(())
+///     }
+/// }
+///
+/// let mut memory = Memory::default();
+/// memory.append(&[DlqMessage::parse(r#"{"dlqId":"a"}"#)?])?;
+/// assert_eq!(memory.0, [r#"{"dlqId":"a"}"#]);
+/// # Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+/// ```
 pub trait ArchiveStore {
     /// Keeps the messages. There is at least one. Once this returns, a crash must not lose them: their runs are then deleted.
     ///

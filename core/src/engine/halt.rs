@@ -19,6 +19,16 @@ use serde::{Deserialize, Serialize};
 ///
 /// `Display` says it in one sentence, with its cause. [`source`](Error::source) is the [`Cause`] or the [`ResponseError`] behind
 /// it, and then what the HTTP library said. With serde, it is `{"kind": "gave_up", "detail": {…}}`.
+///
+/// ```
+/// use upstash_dlq_core::{Delivery, Halt, TransportFailure, engine::Cause};
+/// let lost = Cause::Transport(TransportFailure::from(Delivery::Unknown));
+/// let gave_up = Halt::GaveUp { attempts: 6, last: lost, may_have_changed: true };
+/// assert!(gave_up.is_retryable() && gave_up.may_have_changed() && gave_up.status().is_none());
+/// assert_eq!(gave_up.to_string(), "gave up after 6 attempts: no response arrived");
+/// assert!(Halt::Stopped.is_retryable() && !Halt::Stopped.may_have_changed());
+/// assert!(!Halt::NoProgress.is_retryable(), "somebody has to look first");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
@@ -102,6 +112,11 @@ pub enum Halt {
 }
 
 /// Why an archive or a checkpoint could not be stored or read, as text.
+///
+/// ```
+/// use upstash_dlq_core::engine::StoreFailure;
+/// assert_eq!(StoreFailure::new("the disk is full").to_string(), "the disk is full");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StoreFailure(String);
 

@@ -4,6 +4,13 @@ use crate::engine::halt::Halt;
 use serde::{Deserialize, Serialize};
 
 /// Counts of what has happened so far.
+///
+/// ```
+/// use upstash_dlq_core::Totals;
+/// let totals = Totals::from_counts(250, 1);
+/// let at_least = if totals.unconfirmed > 0 { "at least " } else { "" };
+/// assert_eq!(format!("{at_least}{} deleted", totals.affected), "at least 250 deleted");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[must_use = "asking for the counts changes nothing"]
 #[serde(deny_unknown_fields)]

@@ -8,6 +8,13 @@ use http::{Response, StatusCode};
 
 /// How often one request is sent, and how long to wait in between. The wait before a further attempt is random, between zero and
 /// `base · 2ⁿ`, at most `max_backoff` (exponential backoff with full jitter). A wait that the server asks for replaces it.
+///
+/// ```
+/// use std::time::Duration;
+/// use upstash_dlq_core::RetryPolicy;
+/// let patient = RetryPolicy { max_wait: Duration::from_secs(600), ..RetryPolicy::default() };
+/// assert_eq!((patient.max_attempts.get(), patient.base), (6, Duration::from_millis(500)));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryPolicy {
     /// The most times that one request is sent.

@@ -5,6 +5,12 @@ use alloc::string::String;
 use core::fmt;
 
 /// The state of a run's failure callback (`failureFunctionState`): one of the four that the service documents, or one that it adds later.
+///
+/// ```
+/// use upstash_dlq_core::model::FailureFunctionState;
+/// assert_eq!(FailureFunctionState::from("CALLBACK_FAIL"), FailureFunctionState::Fail);
+/// assert_eq!(FailureFunctionState::from("CALLBACK_NEW").as_str(), "CALLBACK_NEW");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum FailureFunctionState {

@@ -6,6 +6,13 @@ use serde::{Deserialize, Serialize};
 
 /// Where the next page begins. It is opaque: only the service makes one, and a client sends it back unchanged. It is never
 /// empty: the service's empty cursor means the end, which is `None` here. Cloning is cheap.
+///
+/// ```
+/// use upstash_dlq_core::model::{Cursor, CursorError};
+/// assert_eq!(Cursor::try_from("c".to_owned())?.as_str(), "c");
+/// assert_eq!(Cursor::try_from(String::new()), Err(CursorError::Empty));
+/// # Ok::<(), CursorError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Cursor(Arc<str>);

@@ -9,6 +9,13 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{HeaderMap, Method, Request, Uri};
 
 /// A QStash token. `Debug` prints a placeholder, and there is no `Display`.
+///
+/// ```
+/// use upstash_dlq_core::Token;
+/// assert_eq!(format!("{:?}", Token::new("my-token")?), "Token(…)");
+/// assert!(Token::new("my token").is_err() && Token::new("").is_err());
+/// # Ok::<(), upstash_dlq_core::model::EndpointError>(())
+/// ```
 #[derive(Clone)]
 pub struct Token(String);
 
@@ -77,6 +84,17 @@ enum Credentials {
 }
 
 /// Collects the settings of an [`Endpoint`] that are not the default.
+///
+/// ```
+/// use upstash_dlq_core::wire::{Call, List};
+/// use upstash_dlq_core::{Endpoint, Token};
+/// let builder = Endpoint::builder().token_in_query().allow_plain_http();
+/// let endpoint = builder.build("http://proxy.example.com/upstash", Token::new("my-token")?)?;
+/// let request = List::everything().to_request(&endpoint)?;
+/// assert_eq!(request.uri(), "http://proxy.example.com/upstash/v2/workflows/dlq?count=100&qstash_token=my-token");
+/// assert!(!request.headers().contains_key("authorization"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct EndpointBuilder {

@@ -36,6 +36,34 @@ pub struct RelativeTimes {
 }
 
 /// Collects the conditions of a [`Filter`]. [`build`](Self::build) checks them.
+///
+/// ```
+/// # use upstash_dlq_core::{Endpoint, Token};
+/// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// use upstash_dlq_core::model::FailureFunctionState;
+/// use upstash_dlq_core::wire::{Call, List};
+/// use upstash_dlq_core::{Filter, UnixMillis};
+/// let filter = Filter::builder()
+///     .from(UnixMillis::new(1_752_224_495_505))
+///     .to(UnixMillis::new(1_752_829_295_505))
+///     .workflow_url("https://example.com/a")
+///     .workflow_url("https://example.com/b")
+///     .label("nightly")
+///     .failure_function_state(&FailureFunctionState::Fail)
+///     .caller_ip("203.0.113.7")
+///     .flow_control_key("payments")
+///     .build()?;
+/// let request = List::matching(filter).to_request(&endpoint)?;
+/// assert_eq!(
+///     request.uri().query(),
+///     Some(
+///         "fromDate=1752224495505&toDate=1752829295505\
+///          &workflowUrl=https%3A%2F%2Fexample.com%2Fa&workflowUrl=https%3A%2F%2Fexample.com%2Fb&label=nightly\
+///          &failureFunctionState=CALLBACK_FAIL&callerIp=203.0.113.7&flowControlKey=payments&count=100"
+///     )
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 #[must_use]

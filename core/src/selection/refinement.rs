@@ -93,6 +93,17 @@ impl RefinementBuilder {
     }
 
     /// Runs that failed for this reason. May be given again for alternatives.
+    ///
+    /// ```
+    /// use upstash_dlq_core::DlqMessage;
+    /// use upstash_dlq_core::selection::Refinement;
+    /// let failed = DlqMessage::parse(r#"{"responseStatus":500,"responseBody":"no stock for order 7"}"#)?;
+    /// let again = DlqMessage::parse(r#"{"responseStatus":500,"responseBody":"no stock for order 8"}"#)?;
+    /// let other = DlqMessage::parse(r#"{"responseStatus":500,"responseBody":"card declined"}"#)?;
+    /// let same_cause = Refinement::builder().signature(failed.signature()).build()?;
+    /// assert!(same_cause.matches(&again) && !same_cause.matches(&other));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn signature(mut self, signature: Signature) -> Self {
         self.error.push(signature);
         self

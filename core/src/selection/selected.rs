@@ -10,6 +10,20 @@ use crate::selection::refinement::Refinement;
 
 /// Which runs an operation acts on: ids, or a filter, or a refinement, or everything. There is no way to select everything by
 /// accident: an empty list of ids, an empty filter and an empty refinement cannot be built.
+///
+/// ```
+/// use upstash_dlq_core::selection::{Match, Refined, Refinement};
+/// use upstash_dlq_core::{DlqMessage, Filter, Selection};
+/// let nightly = Filter::builder().label("nightly").build()?;
+/// let gateway = Refinement::builder().status(502).build()?;
+/// let selection = Selection::Refined(Refined::new(Some(nightly), gateway));
+/// let run = |text| DlqMessage::parse(text);
+/// assert_eq!(selection.matches(&run(r#"{"labels":["nightly"],"responseStatus":502}"#)?), Match::Yes);
+/// assert_eq!(selection.matches(&run(r#"{"labels":["nightly"],"responseStatus":500}"#)?), Match::No("refinement"));
+/// assert_eq!(selection.matches(&run(r#"{"labels":["weekly"],"responseStatus":502}"#)?), Match::No("label"));
+/// assert_eq!(Selection::Everything.matches(&run("{}")?), Match::Yes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Selection {
     /// The runs with these ids.
@@ -91,6 +105,16 @@ impl Selection {
 
     /// Limits the selection to runs that failed at or before `to`. A list of ids stays as it is, and so does a filter that has
     /// an upper end already.
+    ///
+    /// ```
+    /// use upstash_dlq_core::{Filter, Selection, UnixMillis};
+    /// let present = UnixMillis::new(1_764_000_000_000); // in milliseconds
+    /// let up_to_now = Filter::builder().to(present).build()?;
+    /// assert_eq!(Selection::Everything.until(present)?, Selection::Filter(up_to_now.clone()));
+    /// let later = UnixMillis::new(1_764_000_060_000);
+    /// assert_eq!(Selection::Filter(up_to_now.clone()).until(later)?, Selection::Filter(up_to_now), "it has an end already");
+    /// # Ok::<(), upstash_dlq_core::model::FieldError>(())
+    /// ```
     ///
     /// # Errors
     /// Returns a [`FieldError`] if the filter begins after `to`.

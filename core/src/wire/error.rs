@@ -13,6 +13,15 @@ const KEPT: usize = 1_024;
 /// A response that is not the expected one.
 ///
 /// With serde, it is `{"kind": "status", "status": 503, "body": {"kind": "message", "text": "…"}}`.
+///
+/// ```
+/// use upstash_dlq_core::wire::ResponseError;
+/// let with = |status, body: &'static str| http::Response::builder().status(status).body(body);
+/// let error = ResponseError::from_response(&with(404, r#"{"error":"user not found in this region"}"#)?).unwrap();
+/// assert!(error.status() == 404 && error.is_wrong_region());
+/// assert_eq!(ResponseError::from_response(&with(200, "")?), None);
+/// # Ok::<(), http::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[non_exhaustive]

@@ -74,6 +74,17 @@ impl List {
     }
 
     /// Begins after the page that this cursor came with.
+    ///
+    /// ```
+    /// # use upstash_dlq_core::{Endpoint, Token};
+    /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+    /// use upstash_dlq_core::model::Cursor;
+    /// use upstash_dlq_core::wire::{Call, List};
+    /// let cursor = Cursor::try_from("c+1".to_owned())?; // a page brings it
+    /// let request = List::everything().after(cursor).to_request(&endpoint)?;
+    /// assert_eq!(request.uri().query(), Some("count=100&cursor=c%2B1"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn after(self, cursor: Cursor) -> Self {
         Self { cursor: Some(cursor), ..self }
     }

@@ -48,6 +48,21 @@ pub struct OverridesBuilder {
 }
 
 /// A key, and how many steps with this key may run at once or start in a period.
+///
+/// ```
+/// use upstash_dlq_core::wire::{FlowControl, Overrides};
+/// let flow_control = FlowControl::key("payments").parallelism(3).rate(10, "1m".parse()?);
+/// let overrides = Overrides::builder().flow_control(flow_control).build()?;
+/// assert_eq!(
+///     overrides.pairs().collect::<Vec<_>>(),
+///     [
+///         ("upstash-flow-control-key", "payments"),
+///         ("upstash-flow-control-value", "parallelism=3, rate=10, period=1m"),
+///     ]
+/// );
+/// assert!(Overrides::builder().flow_control(FlowControl::key("payments")).build().is_err(), "no limit");
+/// # Ok::<(), upstash_dlq_core::model::FieldError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
 pub struct FlowControl {

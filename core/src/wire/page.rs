@@ -12,6 +12,15 @@ use serde::de::{Deserializer, Error, Visitor};
 use serde::{Deserialize, Serialize};
 
 /// What the response to one bulk delete request says.
+///
+/// ```
+/// use upstash_dlq_core::wire::DeletePage;
+/// let page = DeletePage::parse(&http::Response::new(r#"{"deleted":100,"cursor":"c"}"#))?;
+/// assert_eq!((page.deleted, page.cursor.as_ref().map(|cursor| cursor.as_str())), (100, Some("c")));
+/// assert_eq!(DeletePage::parse(&http::Response::new(r#"{"deleted":0,"cursor":""}"#))?.cursor, None);
+/// assert!(DeletePage::parse(&http::Response::new("<html>")).is_err(), "a proxy's page");
+/// # Ok::<(), upstash_dlq_core::wire::ResponseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DeletePage {
     /// How many runs this request deleted.
@@ -40,6 +49,13 @@ impl StartedRun {
 }
 
 /// What the response to one bulk resume or restart request says.
+///
+/// ```
+/// use upstash_dlq_core::wire::StartedPage;
+/// let response = http::Response::new(r#"{"workflowRuns":[{"workflowRunId":"wfr_1","workflowCreatedAt":1752829295505}]}"#);
+/// assert_eq!(StartedPage::parse(&response)?.started[0].workflow_run_id, "wfr_1");
+/// # Ok::<(), upstash_dlq_core::wire::ResponseError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StartedPage {
     /// The runs that this request started.

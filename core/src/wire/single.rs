@@ -43,10 +43,29 @@ pub struct GetMessage(pub DlqId);
 
 /// Deletes one run: `DELETE /v2/workflows/dlq/{dlqId}`. A run that is not there is an error here (404), but
 /// none for a bulk delete by id.
+///
+/// ```
+/// use upstash_dlq_core::wire::{Call, DeleteOne};
+/// use upstash_dlq_core::{DlqId, Endpoint, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// let request = DeleteOne(DlqId::new("a")?).to_request(&endpoint)?;
+/// assert_eq!((request.method().as_str(), request.uri().path()), ("DELETE", "/v2/workflows/dlq/a"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeleteOne(pub DlqId);
 
 /// Resumes one run where it failed: `POST /v2/workflows/dlq/resume/{dlqId}`.
+///
+/// ```
+/// use upstash_dlq_core::wire::{Call, ResumeOne, Overrides};
+/// use upstash_dlq_core::{DlqId, Endpoint, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// let request = ResumeOne { id: DlqId::new("a")?, overrides: Overrides::builder().retries(5).build()? }.to_request(&endpoint)?;
+/// assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v2/workflows/dlq/resume/a"));
+/// assert_eq!(request.headers()["upstash-retries"], "5");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ResumeOne {
     /// The entry in the DLQ.
@@ -56,6 +75,15 @@ pub struct ResumeOne {
 }
 
 /// Restarts one run from its beginning: `POST /v2/workflows/dlq/restart/{dlqId}`.
+///
+/// ```
+/// use upstash_dlq_core::wire::{Call, RestartOne, Overrides};
+/// use upstash_dlq_core::{DlqId, Endpoint, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// let request = RestartOne { id: DlqId::new("a")?, overrides: Overrides::default() }.to_request(&endpoint)?;
+/// assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v2/workflows/dlq/restart/a"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RestartOne {
     /// The entry in the DLQ.
@@ -65,11 +93,29 @@ pub struct RestartOne {
 }
 
 /// Sends a failed failure callback again: `POST /v2/workflows/dlq/callback/{dlqId}`.
+///
+/// ```
+/// use upstash_dlq_core::wire::{Call, RetryCallback};
+/// use upstash_dlq_core::{DlqId, Endpoint, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// let request = RetryCallback(DlqId::new("a")?).to_request(&endpoint)?;
+/// assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v2/workflows/dlq/callback/a"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RetryCallback(pub DlqId);
 
 /// Cancels a failure callback in progress: `DELETE /v2/workflows/dlq/callback/{dlqId}`. The service confirms it with a 302
 /// that names no usable location.
+///
+/// ```
+/// use upstash_dlq_core::wire::{Call, CancelCallback};
+/// use upstash_dlq_core::{DlqId, Endpoint, Token};
+/// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
+/// let request = CancelCallback(DlqId::new("a")?).to_request(&endpoint)?;
+/// assert_eq!((request.method().as_str(), request.uri().path()), ("DELETE", "/v2/workflows/dlq/callback/a"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CancelCallback(pub DlqId);
 
