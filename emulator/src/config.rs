@@ -24,6 +24,17 @@ pub struct RateLimit {
 }
 
 /// How the service behaves.
+///
+/// ```
+/// use upstash_dlq_emulator::{Config, CursorKind, RateLimit, Service};
+/// let hostile = Config {
+///     cursors: CursorKind::Offset,
+///     rate_limit: Some(RateLimit { per_second: 5 }),
+///     newest_first: true,
+///     ..Config::default()
+/// };
+/// assert!(Service::new(hostile).is_empty());
+/// ```
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The token that requests must carry.

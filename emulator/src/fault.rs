@@ -67,6 +67,20 @@ pub enum Wire {
 }
 
 /// When the service misbehaves. The same plan gives the same faults in the same order.
+///
+/// ```
+/// use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Service};
+/// // Every second request meets an overloaded server, each time the same ones.
+/// let faults = FaultPlan::random(7, vec![(500, Fault::ServerError(503))]);
+/// let statuses = |faults: &FaultPlan| {
+///     let mut service = Service::new(Config { faults: faults.clone(), ..Config::default() });
+///     let get = || http::Request::get("/v2/workflows/dlq").header("authorization", format!("Bearer {LOCAL_TOKEN}"));
+///     (0..20).map(|_| Ok(service.handle(0, get().body(Vec::new())?).status())).collect::<Result<Vec<_>, http::Error>>()
+/// };
+/// assert_eq!(statuses(&faults)?, statuses(&faults)?);
+/// assert!(statuses(&faults)?.iter().any(|status| status.is_success()));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct FaultPlan {
     script: std::collections::VecDeque<Option<Fault>>,

@@ -25,6 +25,14 @@ pub struct LoggedRequest {
 pub(crate) type Key = (i64, String);
 
 /// The dead-letter queue and its rules. It has no clock and does no I/O: the time and a request come in, a response goes out.
+///
+/// ```
+/// use upstash_dlq_emulator::{Config, Run, Service};
+/// let mut service = Service::new(Config::default());
+/// service.insert(Run { dlq_id: "a".into(), created_at: 1_764_000_000_000, ..Run::default() });
+/// assert!(service.len() == 1 && service.contains("a"));
+/// assert_eq!((service.requests_total(), service.deleted_total()), (0, 0));
+/// ```
 #[derive(Clone, Debug)]
 pub struct Service {
     pub(crate) config: Config,

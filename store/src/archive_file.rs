@@ -18,6 +18,17 @@ const CHUNK: u64 = 64 * 1024;
 /// A place for an archive. Nothing has been written or created, so a person can still be asked.
 ///
 /// If the file exists, it is an archive, and is locked until this is dropped.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use upstash_dlq_store::FoundArchive;
+/// let path = folder.path().join("runs.ndjson");
+/// let found = FoundArchive::find(&path)?;
+/// assert!(!path.exists(), "ask first");
+/// let archive = found.open()?;
+/// assert_eq!((archive.path(), archive.repaired()), (path.as_path(), false));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct FoundArchive<D: Disk = RealDisk> {
     disk: D,
@@ -258,6 +269,17 @@ impl<D: Disk> ArchiveFile<D> {
 
     /// Checks that the file is still at its path and as long as it was left. [`append`](Self::append) does so itself; call
     /// this once more when the last run has been deleted.
+    ///
+    /// ```
+    /// # let folder = tempfile::tempdir()?;
+    /// use upstash_dlq_store::{ArchiveFile, Problem};
+    /// let path = folder.path().join("runs.ndjson");
+    /// let archive = ArchiveFile::open(&path)?;
+    /// archive.check_untouched()?;
+    /// std::fs::remove_file(&path)?;
+    /// assert!(matches!(archive.check_untouched().unwrap_err().problem, Problem::Moved));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// Returns [`Problem::Moved`], [`Problem::Changed`] or [`Problem::Unverifiable`].

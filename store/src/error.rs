@@ -6,6 +6,18 @@ use std::path::{Path, PathBuf};
 use upstash_dlq_core::model::Escaped;
 
 /// A file and what is wrong with it. Displayed as `runs.ndjson is in use by another process`.
+///
+/// ```
+/// # let folder = tempfile::tempdir()?;
+/// use upstash_dlq_store::{ArchiveFile, NotAnArchive, Problem};
+/// let path = folder.path().join("notes.txt");
+/// std::fs::write(&path, "buy milk")?;
+/// let error = ArchiveFile::open(&path).unwrap_err();
+/// assert!(matches!(error.problem, Problem::NotAnArchive(NotAnArchive::FirstLine)));
+/// assert_eq!(error.path, path);
+/// assert_eq!(std::fs::read_to_string(&path)?, "buy milk");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct StoreError {

@@ -13,6 +13,28 @@ use upstash_dlq_core::Endpoint;
 use upstash_dlq_core::client::BuildError;
 
 /// Collects the settings of a [`Client`] that are not the default.
+///
+/// ```
+/// # use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service};
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let server = Server::start(Service::new(Config::default()), ServerOptions::default())?;
+/// use std::time::Duration;
+/// use upstash_dlq_reqwest::Client;
+/// use upstash_dlq_reqwest::core::{Endpoint, List, Token};
+/// let endpoint = Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN)?)?;
+/// let client = Client::builder(endpoint.clone())
+///     .timeout(Duration::from_secs(60))
+///     .max_body(32 * 1024 * 1024)
+///     .http(reqwest::Client::builder().no_proxy())
+///     .build()?;
+/// assert_eq!(client.count(List::everything()).run().await.into_result()?.listed, 0);
+///
+/// let follows_redirects = reqwest::Client::new();
+/// assert!(Client::builder(endpoint).client(follows_redirects).build().is_err());
+/// # Ok(())
+/// # }
+/// ```
 #[must_use]
 pub struct ClientBuilder {
     settings: Settings,

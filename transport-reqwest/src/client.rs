@@ -40,14 +40,24 @@ impl Client {
     /// use upstash_dlq_reqwest::Client;
     /// use upstash_dlq_reqwest::core::client::AsyncTransport;
     /// use upstash_dlq_reqwest::core::{Endpoint, Token};
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("…")?)?;
+    /// # use std::sync::{Arc, Mutex};
+    /// # use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service};
+    /// # use upstash_dlq_reqwest::core::List;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let server = Server::start(Service::new(Config::default()), ServerOptions::default())?;
+    /// let endpoint = Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN)?)?;
     /// let ours = Client::builder(endpoint.clone()).build_transport()?;
+    /// let lines = Arc::new(Mutex::new(Vec::new()));
+    /// let log = Arc::clone(&lines);
     /// let client = Client::with_transport(endpoint, move |request: http::Request<()>| {
-    ///     println!("{} {}", request.method(), request.uri().path());
+    ///     // The path alone: the query can hold the token.
+    ///     log.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
     ///     let ours = ours.clone();
     ///     async move { ours.send(request).await }
     /// });
+    /// client.count(List::everything()).run().await.into_result()?;
+    /// assert_eq!(*lines.lock().unwrap(), ["GET /v2/workflows/dlq"]);
     /// # Ok(())
     /// # }
     /// ```

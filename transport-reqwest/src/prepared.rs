@@ -84,11 +84,15 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     }
 
     /// Sets how many requests may be sent in a second, all lanes together. By default only the server limits them.
+    ///
+    /// There is an example [on the crate page](crate#lanes-and-tasks).
     pub fn max_requests_per_second(self, limit: u32) -> Self {
         self.set(|setup| setup.max_requests_per_second(limit))
     }
 
     /// Sets how requests are retried. The default is the client's policy ([`Client::with_retry`]).
+    ///
+    /// There is an example [on the crate page](crate#when-it-fails).
     pub fn retry(self, policy: RetryPolicy) -> Self {
         let seed = self.client.seed();
         self.set(|setup| setup.retry(policy, seed))
@@ -112,6 +116,8 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     /// Stops the operation once the future is done: nothing more is sent, the requests in flight are awaited, and the outcome
     /// has halted with [`Halt::Stopped`]. A wait for the next attempt, or for the rate, is left at once. What the future returns
     /// does not count: `.stop_when(tokio::signal::ctrl_c())`.
+    ///
+    /// There is an example [on the crate page](crate#stop-or-drop).
     pub fn stop_when(mut self, stop: impl Future + Send + 'a) -> Self {
         self.stop = Some(Box::pin(async move {
             stop.await;
@@ -226,7 +232,7 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
 }
 
 impl<'a, O: BulkOperation> Prepared<'a, BulkBuilder<O>> {
-    /// See [`BulkBuilder::page_size`].
+    /// Sets how many runs one request may act on. The default is 100, and 50 for resume and restart. See [`BulkBuilder::page_size`].
     pub fn page_size(self, page_size: u32) -> Self {
         self.set(|setup| setup.page_size(page_size))
     }
@@ -254,6 +260,8 @@ impl<'a, O: BulkOperation> Prepared<'a, BulkBuilder<O>> {
     ///
     /// A selection with a time that is relative to now is another one in the next process. Say so to the builder
     /// ([`BulkBuilder::relative_times`], [`BulkBuilder::fingerprint`]), and run that with [`Client::prepare`].
+    ///
+    /// There is an example [on the crate page](crate#go-on-after-a-crash).
     pub fn checkpoint(mut self, store: impl AsyncCheckpointStore + 'a) -> Self {
         self.storage = Some(Box::new(Checkpoints::new(store)));
         self
@@ -261,12 +269,13 @@ impl<'a, O: BulkOperation> Prepared<'a, BulkBuilder<O>> {
 }
 
 impl<'a> Prepared<'a, BulkBuilder<Delete>> {
-    /// See [`BulkBuilder::verify`].
+    /// Sets whether passes are repeated until a whole one finds nothing left. The default is yes. See [`BulkBuilder::verify`].
     pub fn verify(self, verify: bool) -> Self {
         self.set(|setup| setup.with(|builder| builder.verify(verify)))
     }
 
-    /// See [`BulkBuilder::trust_server`].
+    /// Sets whether an archived delete trusts that all runs the server lists match the filter. The default is no. See
+    /// [`BulkBuilder::trust_server`].
     pub fn trust_server(self, trust_server: bool) -> Self {
         self.set(|setup| setup.with(|builder| builder.trust_server(trust_server)))
     }
@@ -276,6 +285,8 @@ impl<'a> Prepared<'a, BulkBuilder<Delete>> {
     ///
     /// An archived delete has no checkpoint: to continue, run it again with the same archive. Set `max`, `page_size`, `verify` and
     /// `trust_server` before this, and `observe` after it, because it observes another operation.
+    ///
+    /// There is an example [on the crate page](crate#keep-what-is-deleted).
     pub fn archive(self, store: impl AsyncArchiveStore + 'a) -> Prepared<'a, ArchivedDeleteBuilder> {
         let setup = self.setup.archived(self.observer.is_some(), self.storage.is_some());
         let storage: BoxStorage<'a, _> = Box::new(Archive::new(store));
@@ -292,6 +303,8 @@ impl<'a, O: StartOperation> Prepared<'a, BulkBuilder<O>> {
     /// Says whether the requests that a checkpoint has in doubt were carried out, all of them alike. Look first: the operation
     /// of [`Self::into_operation`] tells where ([`Bulk::in_doubt`](upstash_dlq_core::operation::Bulk::in_doubt)). It is meant for one run. Do not leave it in a program that
     /// runs unattended, because it would settle every later doubt without a look.
+    ///
+    /// There is an example [on the crate page](crate#resume-and-restart).
     pub fn settle(self, settlement: Settlement) -> Self {
         self.settle_each(move |_| settlement)
     }

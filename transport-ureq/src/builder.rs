@@ -23,6 +23,26 @@ const INPUT_BUFFER: usize = 64 * 1024;
 const OUTPUT_BUFFER: usize = 80 * 1024;
 
 /// Collects the settings of a [`Client`] that are not the default.
+///
+/// ```
+/// # use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service};
+/// # let server = Server::start(Service::new(Config::default()), ServerOptions::default())?;
+/// use std::time::Duration;
+/// use upstash_dlq_ureq::Client;
+/// use upstash_dlq_ureq::core::{Endpoint, List, Token};
+/// let endpoint = Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN)?)?;
+/// let client = Client::builder(endpoint.clone())
+///     .timeout(Duration::from_secs(60))
+///     .max_body(32 * 1024 * 1024)
+///     .configure(|config| config.proxy(None))
+///     .build()?;
+/// assert_eq!(client.count(List::everything()).run().into_result()?.listed, 0);
+///
+/// let agent = ureq::Agent::new_with_defaults();
+/// let error = Client::builder(endpoint).agent(agent).configure(|config| config.proxy(None)).build().unwrap_err();
+/// assert!(error.to_string().contains("configure the agent"));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
 pub struct ClientBuilder {
     settings: Settings,

@@ -28,15 +28,22 @@ impl Client {
     /// use upstash_dlq_ureq::Client;
     /// use upstash_dlq_ureq::core::client::Transport;
     /// use upstash_dlq_ureq::core::{Endpoint, Token};
-    /// # fn example() -> Result<(), Box<dyn std::error::Error>> {
-    /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("…")?)?;
+    /// # use std::sync::{Arc, Mutex};
+    /// # use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service};
+    /// # use upstash_dlq_ureq::core::List;
+    /// # let server = Server::start(Service::new(Config::default()), ServerOptions::default())?;
+    /// let endpoint = Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN)?)?;
     /// let ours = Client::builder(endpoint.clone()).build_transport()?;
+    /// let lines = Arc::new(Mutex::new(Vec::new()));
+    /// let log = Arc::clone(&lines);
     /// let client = Client::with_transport(endpoint, move |request: http::Request<()>| {
-    ///     println!("{} {}", request.method(), request.uri().path());
+    ///     // The path alone: the query can hold the token.
+    ///     log.lock().unwrap().push(format!("{} {}", request.method(), request.uri().path()));
     ///     ours.send(request)
     /// });
-    /// # Ok(())
-    /// # }
+    /// client.count(List::everything()).run().into_result()?;
+    /// assert_eq!(*lines.lock().unwrap(), ["GET /v2/workflows/dlq"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn with_transport(endpoint: Endpoint, transport: impl Transport + 'static) -> Self {
         Self { endpoint, transport: Arc::new(transport), retry: RetryPolicy::default(), seed: None }
