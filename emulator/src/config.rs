@@ -43,9 +43,9 @@ pub struct Config {
     pub cursors: CursorKind,
     /// Whether values are split at commas, as the newer service does.
     pub split_commas: bool,
-    /// The largest `count` of a listing.
+    /// The largest `count` of a listing: the most runs of a page.
     pub max_count: u32,
-    /// The largest `count` of a bulk delete; the contract names none.
+    /// The largest `count` of a bulk delete: the most runs that one request deletes. `None` for no limit; the contract names none.
     pub delete_max_count: Option<u32>,
     /// The rate limit, if there is one.
     pub rate_limit: Option<RateLimit>,

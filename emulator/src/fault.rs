@@ -15,7 +15,7 @@ pub enum Fault {
         /// Seconds.
         retry_after_s: Option<u32>,
     },
-    /// A response with this status. The request is not carried out.
+    /// A response with this HTTP status. The request is not carried out.
     ServerError(u16),
     /// The request is carried out, and the response is a 502.
     AppliedServerError,
@@ -102,7 +102,7 @@ impl FaultPlan {
         Self { script: script.into(), ..Self::default() }
     }
 
-    /// Each fault with its own chance, in thousandths, which may add up to at most 1,000.
+    /// Each fault with its own chance, in thousandths of the requests, which may add up to at most 1,000.
     pub fn random(seed: u64, rates: Vec<(u16, Fault)>) -> Self {
         Self { random: Some((SplitMix64::new(seed), rates)), ..Self::default() }
     }

@@ -107,7 +107,7 @@ impl Service {
         self.started.iter()
     }
 
-    /// Returns the number of requests that came, served or not.
+    /// Returns the number of requests that came, whether they were served or not.
     pub fn requests_total(&self) -> u64 {
         self.requests
     }

@@ -29,7 +29,7 @@ pub struct Run {
     /// The body sent to the step, in base64, where it is not text.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub body_base64: String,
-    /// How often delivery was to be retried.
+    /// How often the step was to be retried.
     pub max_retries: u32,
     /// When it failed, milliseconds since the epoch; what `fromDate` and `toDate` look at.
     pub created_at: i64,
@@ -57,7 +57,7 @@ pub struct Run {
     /// The key of flow control.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub flow_control_key: Option<String>,
-    /// The status that the step responded with.
+    /// The HTTP status that the step responded with.
     pub response_status: u16,
     /// The response's headers.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]

@@ -38,8 +38,15 @@ const FLOW_KEYS: [Option<&str>; 4] = [None, None, Some("payments"), Some("mail s
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
 
-/// `n` runs that failed in the thirty days before `newest_ms`, a third of them within one hour two days before it. Most of those
-/// have one cause; the others have a dozen, some more frequent than others.
+/// `n` runs that failed in the thirty days before `newest_ms` (milliseconds since 1970), a third of them within one hour two days
+/// before it. Most of those have one cause; the others have a dozen, some more frequent than others.
+///
+/// ```
+/// use upstash_dlq_emulator::sample;
+/// let runs = sample::runs(250, 1, 1_764_000_000_000);
+/// assert!(runs.len() == 250 && runs.iter().all(|run| run.created_at <= 1_764_000_000_000));
+/// assert_eq!(runs, sample::runs(250, 1, 1_764_000_000_000), "the same seed, the same runs");
+/// ```
 pub fn runs(n: usize, seed: u64, newest_ms: i64) -> Vec<Run> {
     let mut random = SplitMix64::new(seed);
     // With numbers of their own, so that all else stays as it is if a cause is added.

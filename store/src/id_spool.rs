@@ -107,7 +107,7 @@ impl<D: Disk> IdSpool<D> {
         &self.path
     }
 
-    /// How many ids there are.
+    /// How many ids the list has.
     pub fn total(&self) -> u64 {
         self.index.total
     }

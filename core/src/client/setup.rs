@@ -69,7 +69,7 @@ impl<'a, B: OperationBuilder> Setup<'a, B> {
         self
     }
 
-    /// See [`OperationBuilder::lanes`].
+    /// Sets how many requests may be in flight at once. See [`OperationBuilder::lanes`].
     pub fn lanes(self, lanes: usize, now: UnixMillis) -> Self {
         match NonZeroUsize::new(lanes) {
             Some(lanes) => self.with(|builder| builder.lanes(lanes, now)),
@@ -77,7 +77,7 @@ impl<'a, B: OperationBuilder> Setup<'a, B> {
         }
     }
 
-    /// See [`OperationBuilder::max_requests_per_second`].
+    /// Sets how many requests may be sent in a second. See [`OperationBuilder::max_requests_per_second`].
     pub fn max_requests_per_second(self, limit: u32) -> Self {
         match NonZeroU32::new(limit) {
             Some(limit) => self.with(|builder| builder.max_requests_per_second(Some(limit))),
@@ -85,7 +85,7 @@ impl<'a, B: OperationBuilder> Setup<'a, B> {
         }
     }
 
-    /// See [`OperationBuilder::retry`].
+    /// Sets how requests are retried. See [`OperationBuilder::retry`].
     pub fn retry(self, policy: RetryPolicy, seed: u64) -> Self {
         self.with(|builder| builder.retry(policy, seed))
     }
@@ -138,7 +138,7 @@ impl<'a, B: OperationBuilder> Setup<'a, B> {
 }
 
 impl<'a, O: BulkOperation> Setup<'a, BulkBuilder<O>> {
-    /// See [`BulkBuilder::page_size`].
+    /// Sets how many runs one request may act on. See [`BulkBuilder::page_size`].
     pub fn page_size(self, page_size: u32) -> Self {
         match NonZeroU32::new(page_size) {
             Some(page_size) => self.with(|builder| builder.page_size(page_size)),
@@ -146,7 +146,7 @@ impl<'a, O: BulkOperation> Setup<'a, BulkBuilder<O>> {
         }
     }
 
-    /// See [`BulkBuilder::max`].
+    /// Sets how many runs may be asked for in all. See [`BulkBuilder::max`].
     pub fn max(self, max: u64) -> Self {
         match NonZeroU64::new(max) {
             Some(max) => self.with(|builder| builder.max(Some(max))),

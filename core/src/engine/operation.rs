@@ -23,7 +23,7 @@ pub struct RequestId {
 }
 
 impl RequestId {
-    /// The number of the lane. A lane has at most one request in flight. The number may exceed how many lanes are allowed, if the
+    /// The number of the lane, from 0. A lane has at most one request in flight. The number may exceed how many lanes are allowed, if the
     /// operation continues from a checkpoint that had more.
     pub fn lane(self) -> usize {
         self.lane

@@ -183,7 +183,7 @@ impl DlqMessage {
         Some(serde_json::from_str(raw).map_or(Cow::Borrowed(raw), |Element(text)| text))
     }
 
-    /// `workflowRunId`
+    /// `workflowRunId`: the id of the run. Its entry in the DLQ has another, [`Self::dlq_id`].
     pub fn workflow_run_id(&self) -> Option<Cow<'_, str>> {
         self.text(Field::WorkflowRunId)
     }
@@ -193,7 +193,7 @@ impl DlqMessage {
         self.text(Field::WorkflowUrl).or_else(|| self.url())
     }
 
-    /// `workflowCreatedAt`
+    /// `workflowCreatedAt`: when the run was created, in milliseconds since 1970.
     pub fn workflow_created_at(&self) -> Option<UnixMillis> {
         self.time(Field::WorkflowCreatedAt)
     }
@@ -218,17 +218,17 @@ impl DlqMessage {
         body(self.raw(Field::Body), self.raw(Field::BodyBase64))
     }
 
-    /// `maxRetries`
+    /// `maxRetries`: how often the step was to be retried.
     pub fn max_retries(&self) -> Option<i64> {
         self.number(Field::MaxRetries)
     }
 
-    /// `createdAt`
+    /// `createdAt`, in milliseconds since 1970.
     pub fn created_at(&self) -> Option<UnixMillis> {
         self.time(Field::CreatedAt)
     }
 
-    /// `notBefore`
+    /// `notBefore`: before when the step was not to be called, in milliseconds since 1970.
     pub fn not_before(&self) -> Option<UnixMillis> {
         self.time(Field::NotBefore)
     }
@@ -238,17 +238,17 @@ impl DlqMessage {
         self.text(Field::FailureCallback)
     }
 
-    /// `failureFunctionState`
+    /// `failureFunctionState`: the state of the failure callback.
     pub fn failure_function_state(&self) -> Option<FailureFunctionState> {
         self.text(Field::FailureFunctionState).map(|state| FailureFunctionState::from(&*state))
     }
 
-    /// `failureCallbackInfo`
+    /// `failureCallbackInfo`: the result of the failure callback.
     pub fn failure_callback_info(&self) -> Option<FailureCallbackInfo<'_>> {
         self.raw(Field::FailureCallbackInfo).filter(|info| info.starts_with('{')).map(FailureCallbackInfo)
     }
 
-    /// `callerIP`
+    /// `callerIP`: who called the workflow.
     pub fn caller_ip(&self) -> Option<Cow<'_, str>> {
         self.text(Field::CallerIp)
     }
@@ -264,7 +264,7 @@ impl DlqMessage {
         self.text(Field::FlowControlKey)
     }
 
-    /// `responseStatus`
+    /// `responseStatus`: the HTTP status of the last response.
     pub fn response_status(&self) -> Option<i64> {
         self.number(Field::ResponseStatus)
     }
@@ -291,7 +291,7 @@ impl<'a> FailureCallbackInfo<'a> {
         text(entry(self.0, "state")?).map(|state| FailureFunctionState::from(&*state))
     }
 
-    /// `responseStatus`
+    /// `responseStatus`: the HTTP status of the last response.
     pub fn response_status(&self) -> Option<i64> {
         serde_json::from_str(entry(self.0, "responseStatus")?).ok()
     }

@@ -138,7 +138,7 @@ impl Overrides {
 }
 
 impl OverridesBuilder {
-    /// Sets how often the remaining steps are retried.
+    /// Sets how often each of the remaining steps is retried.
     pub fn retries(self, retries: u32) -> Self {
         Self { retries: Some(retries), ..self }
     }
