@@ -9,7 +9,7 @@
 //! [your own HTTP](#http-of-your-own), [the version of ureq](#the-version-of-ureq), [tracing](#tracing).
 //!
 //! In each example `client` is a [`Client`] of an emulator on this machine, with 250 failed runs. How to select runs is told in
-//! [the tour of the core](core#say-which-runs), and what the official clients leave to you in [`core::comparison`].
+//! [the tour of the core](upstash_dlq_core#say-which-runs), and what the official clients leave to you in [`core::comparison`].
 //!
 //! ## Page by page
 //!
@@ -126,7 +126,7 @@
 //! ## Resume and restart
 //!
 //! A request to start runs is never repeated if it is unknown whether it was carried out. The outcome has halted with
-//! [`Halt::InDoubt`](core::Halt::InDoubt), and holds a checkpoint. Look, say what you found, and go on.
+//! [`Halt::InDoubt`](upstash_dlq_core::Halt::InDoubt), and holds a checkpoint. Look, say what you found, and go on.
 //!
 //! ```
 //! # use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
@@ -176,7 +176,7 @@
 //! ## When it fails
 //!
 //! The client retries with the policy of the core ([`Client::with_retry`], [`Prepared::retry`]). [`core::Incomplete`] says what was done, why
-//! it ended, whether later is better, and whether anything may have changed. [The core's page](core#when-it-fails) has the rules.
+//! it ended, whether later is better, and whether anything may have changed. [The core's page](upstash_dlq_core#when-it-fails) has the rules.
 //!
 //! ```
 //! # use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
@@ -248,7 +248,7 @@
 //!
 //! ## Not sent, or unknown
 //!
-//! What fails before the first byte of a request is [`Delivery::NotSent`](core::Delivery::NotSent): the name lookup, connecting, a
+//! What fails before the first byte of a request is [`Delivery::NotSent`](upstash_dlq_core::Delivery::NotSent): the name lookup, connecting, a
 //! proxy's refusal, the TLS handshake. Everything else is unknown. Of an agent that you bring, less is certain: see
 //! [`ClientBuilder::agent`].
 //!
@@ -256,7 +256,7 @@
 //!
 //! The features above say which TLS is used. With `rustls` and `native-tls` together it is rustls. Certificates are always verified.
 //! [`ClientBuilder::configure`] takes other roots or a client certificate.
-//! `http` without TLS is for this machine alone, unless [`EndpointBuilder::allow_plain_http`](core::model::EndpointBuilder::allow_plain_http)
+//! `http` without TLS is for this machine alone, unless [`EndpointBuilder::allow_plain_http`](upstash_dlq_core::model::EndpointBuilder::allow_plain_http)
 //! says otherwise.
 //!
 //! ## Proxies
@@ -285,6 +285,11 @@
 //! The feature `tracing` adds a span for each operation and each request, and counters as events with the target
 //! `upstash_dlq::metrics`: `monotonic_counter.upstash_dlq_requests`, `…_responses` (with `status`), `…_retries`, `…_affected` (runs),
 //! `…_unsent` and `…_unknown` (requests). A span names method, path and status. It never holds a token.
+//!
+//! [`core::Incomplete`]: upstash_dlq_core::Incomplete
+//! [`core::client::cancellation`]: upstash_dlq_core::client::cancellation
+//! [`core::client::transport`]: upstash_dlq_core::client::transport
+//! [`core::comparison`]: upstash_dlq_core::comparison
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod budget;

@@ -26,7 +26,7 @@ pub trait Call: Clone + Debug + Send {
     /// Reads the response.
     ///
     /// # Errors
-    /// Returns a [`ResponseError`] if the response is not the expected one. After a 2xx that cannot be read or a 5xx the call may have been carried
-    /// out all the same.
+    /// Returns a [`ResponseError`] if the response is not the expected one. After a 2xx that cannot be read or a 5xx
+    /// the call may have been carried out all the same.
     fn parse<B: AsRef<[u8]>>(&self, response: &Response<B>) -> Result<Self::Output, ResponseError>;
 }
