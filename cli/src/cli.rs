@@ -6,7 +6,8 @@ pub(crate) mod size;
 pub(crate) mod span;
 
 use crate::cli::help::{
-    CALLBACK_HELP, CHECK_HELP, DELETE_HELP, EMULATOR_HELP, GET_HELP, JSON_HELP, LIST_HELP, START_HELP, STATS_HELP,
+    CALLBACK_HELP, CHECK_HELP, DELETE_HELP, EMULATOR_HELP, GET_HELP, JSON_HELP, LIST_HELP, MAN_HELP, START_HELP,
+    STATS_HELP,
 };
 use crate::cli::size::parse_size;
 use crate::cli::span::{parse_duration, parse_duration_or_zero};
@@ -68,6 +69,12 @@ pub(crate) enum Command {
         /// The shell to print it for
         shell: clap_complete::Shell,
     },
+    /// Write a man page for each command
+    #[command(after_help = MAN_HELP)]
+    Man {
+        /// The folder to write them to, such as ~/.local/share/man/man1; it is made if it is not there
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, Args)]
@@ -119,6 +126,7 @@ impl Cli {
         let name = match &self.command {
             Command::Demo(_) => "demo",
             Command::Completions { .. } => "completions",
+            Command::Man { .. } => "man",
             _ => return Ok(()),
         };
         let given = [(url.is_some(), "--url"), (region.is_some(), "--region"), (token_file.is_some(), "--token-file")];

@@ -9,5 +9,6 @@ pub(crate) mod demo;
 pub(crate) mod emulator;
 pub(crate) mod get;
 pub(crate) mod list;
+pub(crate) mod man;
 pub(crate) mod start;
 pub(crate) mod stats;

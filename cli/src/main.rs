@@ -17,7 +17,7 @@ mod interrupt;
 mod output;
 
 use crate::cli::{Cli, Command, not_understood};
-use crate::commands::{callback, check, completions, delete, demo, emulator, get, list, start, stats};
+use crate::commands::{callback, check, completions, delete, demo, emulator, get, list, man, start, stats};
 use crate::context::Context;
 use crate::exit::{CommandError, ExitStatus};
 use crate::output::terminal::{self, Terminal};
@@ -64,6 +64,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, Comm
         Command::Demo(args) => demo::run(context, args),
         Command::Emulator(args) => emulator::run(context, args),
         Command::Completions { shell } => completions::run(*shell),
+        Command::Man { dir } => man::run(&context.terminal, dir),
     }
 }
 

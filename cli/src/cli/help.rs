@@ -16,6 +16,15 @@ The runs are shown in the order of their ids, with --json as one message per lin
 
 Exit status: 0 every run was shown; 1 failed, or a run is not there; 2 wrong usage, nothing was sent; 130 interrupted.";
 
+pub(crate) const MAN_HELP: &str = "\
+Pages that are there already are replaced. Where the manual looks for pages, man upstash-dlq shows the first of them, and man upstash-dlq-delete the one of delete.
+
+Exit status: 0 every page was written; 1 a page could not be written; 2 wrong usage.
+
+Examples:
+  upstash-dlq man ~/.local/share/man/man1
+  upstash-dlq man /usr/local/share/man/man1";
+
 pub(crate) const CALLBACK_HELP: &str = "\
 Ids are handled one after another. A refused one is named on standard error, and the next one follows. Any other failure stops the command, because it may have changed something, or would meet the next id, too.
 

@@ -6,14 +6,14 @@ use std::process::Stdio;
 
 const WIDTH: usize = 80;
 
-fn help(words: &[&str], columns: usize) -> String {
+pub(crate) fn help(words: &[&str], columns: usize) -> String {
     let output = command("").args(words).arg("--help").env("COLUMNS", columns.to_string()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{words:?}");
     text(&output.stdout)
 }
 
 /// The words of each command that has a help, found in the help above it.
-fn commands() -> Vec<Vec<String>> {
+pub(crate) fn commands() -> Vec<Vec<String>> {
     let mut all = vec![Vec::new()];
     let mut at = 0;
     while let Some(words) = all.get(at).cloned() {
@@ -29,7 +29,7 @@ fn commands() -> Vec<Vec<String>> {
 }
 
 /// The lines under "Examples:".
-fn examples(shown: &str) -> Vec<&str> {
+pub(crate) fn examples(shown: &str) -> Vec<&str> {
     shown.lines().skip_while(|line| *line != "Examples:").skip(1).take_while(|line| !line.is_empty()).collect()
 }
 
@@ -108,6 +108,7 @@ fn demo_and_completions_refuse_the_address_of_a_service() {
         (&["demo", "--url", "http://127.0.0.1:9"][..], "--url: demo never connects to a service: leave it out"),
         (&["demo", "--token-file", "x"], "--token-file: demo never"),
         (&["--region", "us-east-1", "completions", "bash"], "--region: completions never"),
+        (&["man", "nowhere", "--url", "http://127.0.0.1:9"], "--url: man never"),
     ] {
         let output = command("").args(args).output().unwrap();
         let said = text(&output.stderr);

@@ -20,6 +20,7 @@ mod kill;
 mod lanes;
 mod left_in_flight;
 mod links;
+mod man;
 mod maximum;
 mod memory;
 mod mismatch;

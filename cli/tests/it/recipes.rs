@@ -77,7 +77,7 @@ fn of_outage(run: &Run) -> bool {
 type Claim = (&'static str, &'static str, fn(&Ran));
 
 /// What the sections of the pages claim. A section with commands and no claim is an error.
-const CLAIMS: [Claim; 10] = [
+const CLAIMS: [Claim; 11] = [
     ("README.md", "Start", |ran| {
         // The emulator is the one that the lines start; this test's own is not asked.
         assert!(ran.shown.starts_with("1,000 failed runs\n"), "{}", ran.shown);
@@ -149,6 +149,17 @@ const CLAIMS: [Claim; 10] = [
         ran.deleted_with_a_copy(&gone, "urgent.ndjson");
         let served = format!("\n{} failed runs\n", gone.len());
         assert!(ran.shown.contains(&served) && ran.shown.contains("DLQ id "), "{}", ran.shown);
+    }),
+    ("docs/recipes.md", "Install man pages and completions", |ran| {
+        assert!(ran.read(".local/share/man/man1/upstash-dlq-delete.1").starts_with(".ie"));
+        for (file, holds) in [
+            (".local/share/bash-completion/completions/upstash-dlq", "-o default upstash-dlq"),
+            (".local/share/zsh/site-functions/_upstash-dlq", "#compdef upstash-dlq"),
+            (".config/fish/completions/upstash-dlq.fish", "complete -c upstash-dlq"),
+        ] {
+            assert!(ran.read(file).contains(holds), "{file}");
+        }
+        assert_eq!((ran.left(), ran.server.connections()), (ran.ids(|_| true), 0));
     }),
 ];
 
