@@ -36,3 +36,8 @@ pub use history::{Report, run};
 pub use many::{Summary, current_seed, run_many};
 pub use schedule::Schedule;
 pub use shrink::shrink;
+
+/// The repository's front page is a test, too. It stands here because no package holds that page for its library.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

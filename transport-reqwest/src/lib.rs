@@ -325,8 +325,3 @@ pub use prepared::Prepared;
 pub use transport::ReqwestTransport;
 pub use upstash_dlq_core as core;
 pub use upstash_dlq_core::client::{BuildError, MAX_BODY};
-
-/// The repository's front page is a test, too.
-#[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
-struct Readme;
