@@ -72,6 +72,6 @@ impl<'a> Context<'a> {
     }
 
     pub(crate) fn policy(&self) -> RetryPolicy {
-        RetryPolicy { max_attempts: self.global.max_attempts, ..RetryPolicy::default() }
+        RetryPolicy::default().max_attempts(self.global.max_attempts)
     }
 }

@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         Some(Fault::LostResponse),
         Some(Fault::ServerError(503)),
     ]);
-    let mut service = Service::new(Config { faults, ..Config::default() });
+    let mut service = Service::new(Config::default().faults(faults));
     service.extend(sample::runs(250, 1, START));
 
     let endpoint = Endpoint::new(Endpoint::DEFAULT_URL, Token::new(LOCAL_TOKEN)?)?;

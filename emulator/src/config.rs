@@ -1,6 +1,7 @@
 //! How the service behaves where the contract leaves it open, and where a broken server would differ.
 
 use crate::fault::FaultPlan;
+use crate::setters::setters;
 use http::Method;
 
 /// The public token of the official local server.
@@ -8,6 +9,7 @@ pub const LOCAL_TOKEN: &str = "eyJVc2VySUQiOiJkZWZhdWx0VXNlciIsIlBhc3N3b3JkIjoiZ
 
 /// What a cursor stands for. The contract leaves it open.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CursorKind {
     /// The last run of the page.
     #[default]
@@ -18,6 +20,7 @@ pub enum CursorKind {
 
 /// A limit on the rate of requests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RateLimit {
     /// The most requests that are served within a second.
     pub per_second: u32,
@@ -26,16 +29,12 @@ pub struct RateLimit {
 /// How the service behaves.
 ///
 /// ```
-/// use upstash_dlq_emulator::{Config, CursorKind, RateLimit, Service};
-/// let hostile = Config {
-///     cursors: CursorKind::Offset,
-///     rate_limit: Some(RateLimit { per_second: 5 }),
-///     newest_first: true,
-///     ..Config::default()
-/// };
-/// assert!(Service::new(hostile).is_empty());
+/// use upstash_dlq_emulator::{Config, CursorKind};
+/// let config = Config::default().cursors(CursorKind::Offset).newest_first(true);
+/// assert!(config.newest_first && config.split_commas);
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Config {
     /// The token that requests must carry.
     pub token: String,
@@ -70,11 +69,35 @@ pub struct Config {
 
 /// A part of the query that the service ignores.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Ignored {
     /// The method of the requests it is ignored in, or `None` for every method.
     pub method: Option<Method>,
     /// The name in the query, such as `fromDate` or `label`.
     pub name: &'static str,
+}
+
+setters! {
+    Config {
+        cursors: CursorKind, split_commas: bool, max_count: u32, delete_max_count: Option<u32>, rate_limit: Option<RateLimit>,
+        faults: FaultPlan, strict_query: bool, ignore_dates: bool, ignored: Vec<Ignored>, bound_cursors: bool,
+        newest_first: bool, listing_lag: u32, started_runs_stay: bool,
+    }
+    into { token: String }
+}
+
+impl RateLimit {
+    /// So many requests are served within a second, and no more.
+    pub fn per_second(per_second: u32) -> Self {
+        Self { per_second }
+    }
+}
+
+impl Ignored {
+    /// Ignored in requests with this method, or in all.
+    pub fn new(method: Option<Method>, name: &'static str) -> Self {
+        Self { method, name }
+    }
 }
 
 impl Default for Config {

@@ -5,6 +5,7 @@ use http::Method;
 
 /// One way to misbehave.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fault {
     /// The connection closes. The request was not carried out.
     LostRequest,

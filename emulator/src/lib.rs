@@ -106,6 +106,7 @@ mod route;
 mod run;
 pub mod sample;
 mod server;
+mod setters;
 mod started;
 
 pub use config::{Config, CursorKind, Ignored, LOCAL_TOKEN, RateLimit};

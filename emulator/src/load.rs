@@ -11,6 +11,7 @@ const MAX_LINE: u64 = 64 * 1024 * 1024;
 
 /// Why a file cannot be loaded.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct LoadError {
     /// The line, from 1.
     pub line: usize,

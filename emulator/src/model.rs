@@ -12,6 +12,7 @@ use std::ops::Bound;
 
 /// One request as the service saw it.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LoggedRequest {
     /// The method.
     pub method: Method,

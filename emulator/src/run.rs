@@ -1,5 +1,6 @@
 //! A run in the queue, in the fields of the API.
 
+use crate::setters::setters;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -7,6 +8,7 @@ use std::collections::BTreeMap;
 /// One failed run, in the fields of the API. Empty ones are left out of the JSON, as the service leaves them out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct Run {
     /// The entry's id in the DLQ.
     pub dlq_id: String,
@@ -74,6 +76,25 @@ pub struct Run {
     pub sent: Option<String>,
 }
 
+setters! {
+    Run {
+        workflow_created_at: i64, header: BTreeMap<String, Vec<String>>, max_retries: u32, created_at: i64,
+        not_before: Option<i64>, failure_callback: Option<String>, failure_function_state: Option<String>,
+        failure_callback_info: Option<FailureCallbackInfo>, label: Option<String>, labels: Vec<String>,
+        flow_control_key: Option<String>, response_status: u16, response_header: BTreeMap<String, Vec<String>>,
+        sent: Option<String>,
+    }
+    into {
+        dlq_id: String, workflow_run_id: String, workflow_url: String, url: String, method: String, body: String,
+        body_base64: String, caller_ip: String, response_body: String, response_body_base64: String,
+    }
+}
+
+setters! {
+    FailureCallbackInfo { response_status: u16, response_headers: BTreeMap<String, Vec<String>> }
+    into { state: String, response_body: String }
+}
+
 impl Run {
     /// The message as it is served.
     pub fn to_json(&self) -> String {
@@ -122,6 +143,7 @@ fn with_callback_state(sent: &str, state: &str) -> Option<String> {
 /// How a failure callback went, in the fields of the API.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
 pub struct FailureCallbackInfo {
     /// As in [`Run::failure_function_state`].
     pub state: String,

@@ -4,6 +4,7 @@ use crate::access;
 use crate::body::ServedBody;
 use crate::fault::Wire;
 use crate::model::Service;
+use crate::setters::setters;
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use hyper::body::Incoming;
@@ -23,6 +24,7 @@ const MAX_REQUEST_BODY: usize = 1024 * 1024;
 
 /// The source of the server's time.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Clock {
     /// The machine's clock.
     #[default]
@@ -33,6 +35,7 @@ pub enum Clock {
 
 /// Options of a [`Server`].
 #[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
 pub struct ServerOptions {
     /// The address to listen on. Anyone who reaches it and knows the token is served: keep it on this machine.
     pub addr: SocketAddr,
@@ -46,6 +49,13 @@ pub struct ServerOptions {
     pub max_connections: usize,
     /// How long the head of a request may take, and then its body. An idle connection is closed after this time.
     pub read_timeout: Duration,
+}
+
+setters! {
+    ServerOptions {
+        addr: SocketAddr, latency: Duration, clock: Clock, record: bool, max_connections: usize, read_timeout: Duration,
+    }
+    into {}
 }
 
 impl Default for ServerOptions {
@@ -64,6 +74,7 @@ impl Default for ServerOptions {
 
 /// A request as it came, headers with lower-case names in their order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RecordedRequest {
     /// The method.
     pub method: String,

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 /// The operation that started a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StartedBy {
     /// The run was resumed where it failed.
     Resume,
@@ -15,6 +16,7 @@ pub enum StartedBy {
 
 /// A run that was started, or a failure callback that was sent again.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Started {
     /// The operation that started it.
     pub started_by: StartedBy,

@@ -14,8 +14,7 @@ pub fn archive(data: &[u8]) {
     let byte = |at: usize| head.get(at).copied().unwrap_or_default();
     let given = Given::choose(byte(0));
     let max = NonZeroU64::new(u64::from(byte(1) % 32));
-    let policy =
-        RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 4)), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 4)));
     let mut lane = OneLane::new(
         BulkDelete::builder(endpoint(), given.selection)
             .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(2) % 9)))

@@ -63,8 +63,7 @@ fn bulk<O: BulkOperation>(byte: &impl Fn(usize) -> u8, body: &[u8]) {
     let before = u64::from(byte(2) & 0x0f);
     let max = NonZeroU64::new(u64::from(byte(2) >> 4) * 8);
     let limit = max.map_or(usize::MAX, |max| usize::try_from(max.get().saturating_sub(before)).unwrap_or(usize::MAX));
-    let policy =
-        RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(u32::from(byte(3) % 4)), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::MIN.saturating_add(u32::from(byte(3) % 4)));
     let ids = Ids::parse(names.clone()).expect("ids");
     let builder = Bulk::<O>::builder(endpoint(), Selection::Ids(ids))
         .max(max)

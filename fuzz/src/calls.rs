@@ -32,8 +32,8 @@ pub fn calls(data: &[u8]) {
     } else {
         checked(&response, cancelled);
     }
-    let resumed = checked(&response, ResumeOne { id: id(), overrides: overrides() }.parse(&response));
-    assert_eq!(checked(&response, RestartOne { id: id(), overrides: overrides() }.parse(&response)), resumed);
+    let resumed = checked(&response, ResumeOne::new(id(), overrides()).parse(&response));
+    assert_eq!(checked(&response, RestartOne::new(id(), overrides()).parse(&response)), resumed);
     assert_eq!(checked(&response, RetryCallback(id()).parse(&response)), resumed);
 }
 

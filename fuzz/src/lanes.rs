@@ -156,7 +156,7 @@ fn respond(method: &Method, asked: u64, operation: u8) -> (u16, String) {
 }
 
 fn policy(byte: u8) -> RetryPolicy {
-    RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(u32::from(byte % 4)), ..RetryPolicy::default() }
+    RetryPolicy::default().max_attempts(NonZeroU32::MIN.saturating_add(u32::from(byte % 4)))
 }
 
 fn list(given: Given, byte: &impl Fn(usize) -> u8, body: &[u8]) {

@@ -19,7 +19,7 @@ pub fn one_pass(data: &[u8]) {
     let resume = BulkResume::builder(endpoint(), given.selection.clone())
         .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(2))))
         .max(max)
-        .retry(RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(2), ..RetryPolicy::default() }, 1);
+        .retry(RetryPolicy::default().max_attempts(NonZeroU32::MIN.saturating_add(2)), 1);
     let mut lane = OneLane::new(resume.clone().build());
     let mut in_doubt = false;
     let mut places = Places::new(&given.selection);

@@ -14,8 +14,7 @@ pub fn operations(data: &[u8]) {
     let byte = |at: usize| head.get(at).copied().unwrap_or_default();
     let given = &Given::choose(byte(0));
     let max = NonZeroU64::new(u64::from(byte(2) % 64));
-    let policy =
-        RetryPolicy { max_attempts: NonZeroU32::MIN.saturating_add(u32::from(byte(3) % 4)), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::MIN.saturating_add(u32::from(byte(3) % 4)));
     let delete = BulkDelete::builder(endpoint(), given.selection.clone())
         .page_size(NonZeroU32::MIN.saturating_add(u32::from(byte(1) % 50)))
         .max(max)

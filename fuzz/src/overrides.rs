@@ -64,9 +64,9 @@ pub fn overrides(data: &[u8]) {
     };
     assert_eq!(overrides.is_empty(), given.is_empty());
     let mut service = Service::new(Config::default());
-    service.insert(Run { dlq_id: "a".into(), ..Run::default() });
+    service.insert(Run::default().dlq_id("a"));
     let endpoint = Endpoint::new("https://h", Token::new(LOCAL_TOKEN).expect("a token")).expect("an endpoint");
-    let call = ResumeOne { id: DlqId::new("a").expect("an id"), overrides };
+    let call = ResumeOne::new(DlqId::new("a").expect("an id"), overrides);
     let request = call.to_request(&endpoint).expect("every part was checked");
     assert!(request.headers().values().all(|value| value.len() <= 4_096));
     let response = service.handle(0, request.map(|()| Vec::new()));

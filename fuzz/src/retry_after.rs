@@ -27,12 +27,11 @@ pub fn retry_after(data: &[u8]) {
 }
 
 /// A policy that waits for as long as the server wants, and not at all for itself.
-const OBEDIENT: RetryPolicy = RetryPolicy {
-    max_attempts: std::num::NonZeroU32::MAX,
-    base: Duration::ZERO,
-    max_backoff: Duration::ZERO,
-    max_wait: Duration::MAX,
-};
+const OBEDIENT: RetryPolicy = RetryPolicy::new()
+    .max_attempts(std::num::NonZeroU32::MAX)
+    .base(Duration::ZERO)
+    .max_backoff(Duration::ZERO)
+    .max_wait(Duration::MAX);
 
 /// After a 429 and after a 503: no wait, or one between a second and 366 days.
 fn assert_bounded(headers: &HeaderMap) {

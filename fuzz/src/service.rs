@@ -11,17 +11,17 @@ const NEWEST: i64 = 1_764_000_000_000;
 pub fn service(data: &[u8]) {
     let Some((options, lines)) = data.split_first() else { return };
     let flag = |bit: u8| options >> bit & 1 == 1;
-    let mut service = Service::new(Config {
-        split_commas: !flag(0),
-        cursors: if flag(1) { CursorKind::Offset } else { CursorKind::Key },
-        newest_first: flag(2),
-        bound_cursors: flag(3),
-        strict_query: !flag(4),
-        started_runs_stay: flag(5),
-        listing_lag: u32::from(flag(6)),
-        rate_limit: flag(7).then_some(RateLimit { per_second: 3 }),
-        ..Config::default()
-    });
+    let mut service = Service::new(
+        Config::default()
+            .split_commas(!flag(0))
+            .cursors(if flag(1) { CursorKind::Offset } else { CursorKind::Key })
+            .newest_first(flag(2))
+            .bound_cursors(flag(3))
+            .strict_query(!flag(4))
+            .started_runs_stay(flag(5))
+            .listing_lag(u32::from(flag(6)))
+            .rate_limit(flag(7).then_some(RateLimit::per_second(3))),
+    );
     service.extend(sample::runs(24, 1, NEWEST));
     for (at, line) in lines.split(|byte| *byte == b'\n').take(16).enumerate() {
         let Some(request) = request(line) else { continue };

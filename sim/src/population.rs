@@ -171,20 +171,18 @@ impl Population {
 
     /// The run as the service has it. Every fourth is blue, the others are red.
     pub(crate) fn run(self, index: RunIndex) -> Run {
-        Run {
-            dlq_id: self.id_of(index),
-            workflow_run_id: self.workflow_run_id(index),
-            workflow_url: self.url(index),
-            workflow_created_at: self.workflow_created_at(index),
-            created_at: self.created_at(index),
-            labels: self.labels(index),
-            failure_function_state: Some(Self::state(index).to_owned()),
-            caller_ip: self.caller_ip(index),
-            flow_control_key: Some(self.flow_control_key(index)),
-            response_status: Self::status(index),
-            response_body: Self::response_body(index),
-            ..Run::default()
-        }
-        .with_body_len(self.body_len(index))
+        Run::default()
+            .dlq_id(self.id_of(index))
+            .workflow_run_id(self.workflow_run_id(index))
+            .workflow_url(self.url(index))
+            .workflow_created_at(self.workflow_created_at(index))
+            .created_at(self.created_at(index))
+            .labels(self.labels(index))
+            .failure_function_state(Some(Self::state(index).to_owned()))
+            .caller_ip(self.caller_ip(index))
+            .flow_control_key(Some(self.flow_control_key(index)))
+            .response_status(Self::status(index))
+            .response_body(Self::response_body(index))
+            .with_body_len(self.body_len(index))
     }
 }

@@ -7,7 +7,7 @@ use upstash_dlq_emulator::{Config, CursorKind, Ignored, RateLimit};
 pub(crate) fn config_of(schedule: &Schedule) -> Config {
     let mut config = Config::default();
     let ignore = |config: &mut Config, method: Method, names: &[&'static str]| {
-        config.ignored.extend(names.iter().map(|name| Ignored { method: Some(method.clone()), name }));
+        config.ignored.extend(names.iter().map(|name| Ignored::new(Some(method.clone()), name)));
     };
     for property in schedule.properties() {
         match property {
@@ -30,7 +30,7 @@ pub(crate) fn config_of(schedule: &Schedule) -> Config {
             Property::DeleteIgnoresDates => ignore(&mut config, Method::DELETE, &["fromDate", "toDate"]),
             Property::ListingIgnoresLabels => ignore(&mut config, Method::GET, &["label"]),
             Property::ListingIgnoresCount => ignore(&mut config, Method::GET, &["count"]),
-            Property::RateLimit(per_second) => config.rate_limit = Some(RateLimit { per_second }),
+            Property::RateLimit(per_second) => config.rate_limit = Some(RateLimit::per_second(per_second)),
             // What becomes of them, the network says.
             Property::ListingLosesDates(_)
             | Property::LoopingCursors

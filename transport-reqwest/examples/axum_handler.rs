@@ -40,7 +40,7 @@ async fn cleanup(State((client, last)): State<(Client, Arc<Mutex<Last>>)>) -> Re
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Box<dyn Error>> {
     let third_is_silent = FaultPlan::script(vec![None, None, Some(Fault::Silent)]);
-    let mut service = Service::new(Config { faults: third_is_silent, ..Config::default() });
+    let mut service = Service::new(Config::default().faults(third_is_silent));
     service.extend(sample::runs(450, 1, 1_764_000_000_000));
     let server = Server::start(service, ServerOptions::default())?;
     let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN)?)?)?;

@@ -13,7 +13,7 @@ use upstash_dlq_reqwest::core::{Checkpoint, Endpoint, Selection, Settlement, Tok
 async fn main() -> Result<(), Box<dyn Error>> {
     // The third request is carried out at once, and its response comes late.
     let faults = FaultPlan::script(vec![None, None, Some(Fault::Slow { ms: 20_000 })]);
-    let mut service = Service::new(Config { faults, ..Config::default() });
+    let mut service = Service::new(Config::default().faults(faults));
     service.extend(sample::runs(250, 1, 1_764_000_000_000));
     let server = Arc::new(Server::start(service, ServerOptions::default())?);
     let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN)?)?)?;

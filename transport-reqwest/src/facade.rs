@@ -229,7 +229,7 @@ impl Client {
     /// Returns a [`Halt`] if the service refused the call, or if every attempt failed. It is [`Halt::InDoubt`] if the run may have been
     /// started: the call is not sent again. Look before you make it again.
     pub async fn resume_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(ResumeOne { id, overrides }).run().await
+        self.call(ResumeOne::new(id, overrides)).run().await
     }
 
     /// Restarts one run from its beginning: `client.restart_one(id, Overrides::default()).await?`
@@ -255,7 +255,7 @@ impl Client {
     /// Returns a [`Halt`] if the service refused the call, or if every attempt failed. It is [`Halt::InDoubt`] if the run may have been
     /// started: the call is not sent again. Look before you make it again.
     pub async fn restart_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(RestartOne { id, overrides }).run().await
+        self.call(RestartOne::new(id, overrides)).run().await
     }
 
     /// Sends a failed failure callback again: `client.retry_callback(id).await?`

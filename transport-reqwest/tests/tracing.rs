@@ -42,7 +42,7 @@ fn logged<F: Future>(future: F) -> (F::Output, String) {
 }
 
 fn serve(runs: usize, faults: FaultPlan) -> (Server, Client) {
-    let mut service = Service::new(Config { token: "s3cret".into(), faults, ..Config::default() });
+    let mut service = Service::new(Config::default().token("s3cret").faults(faults));
     sample::runs(runs, 1, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
     let server = Server::start(service, ServerOptions::default()).unwrap();
     let endpoint = Endpoint::builder().token_in_query().build(&server.url(), Token::new("s3cret").unwrap()).unwrap();
@@ -69,7 +69,7 @@ fn sum(log: &str, counter: &str) -> u64 {
 fn an_operation_has_a_span_and_is_counted() {
     let faults = FaultPlan::script(vec![None, Some(Fault::ServerError(503)), Some(Fault::LostResponse)]);
     let (server, client) = serve(60, faults);
-    let policy = RetryPolicy { base: Duration::from_micros(10), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().base(Duration::from_micros(10));
     let delete = client.delete(Selection::Everything).page_size(20).retry(policy);
     let (outcome, log) = logged(delete.run());
     let totals = outcome.into_result().unwrap().totals;

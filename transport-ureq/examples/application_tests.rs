@@ -29,7 +29,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn serve(faults: Vec<Option<Fault>>) -> Result<(Server, Client), Box<dyn Error>> {
-    let mut service = Service::new(Config { faults: FaultPlan::script(faults), ..Config::default() });
+    let mut service = Service::new(Config::default().faults(FaultPlan::script(faults)));
     service.extend(sample::runs(250, 1, 1_764_000_000_000));
     let server = Server::start(service, ServerOptions::default())?;
     let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN)?)?)?;

@@ -205,7 +205,7 @@ impl Client {
     /// Returns a [`Halt`] if the service refused the call, or if every attempt failed. It is [`Halt::InDoubt`] if the run may have been
     /// started: the call is not sent again. Look before you make it again.
     pub fn resume_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(ResumeOne { id, overrides }).run()
+        self.call(ResumeOne::new(id, overrides)).run()
     }
 
     /// Restarts one run from its beginning: `client.restart_one(id, Overrides::default())?`
@@ -228,7 +228,7 @@ impl Client {
     /// Returns a [`Halt`] if the service refused the call, or if every attempt failed. It is [`Halt::InDoubt`] if the run may have been
     /// started: the call is not sent again. Look before you make it again.
     pub fn restart_one(&self, id: DlqId, overrides: Overrides) -> Result<StartedRun, Halt> {
-        self.call(RestartOne { id, overrides }).run()
+        self.call(RestartOne::new(id, overrides)).run()
     }
 
     /// Sends a failed failure callback again: `client.retry_callback(id)?`

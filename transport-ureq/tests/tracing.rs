@@ -23,7 +23,7 @@ impl Write for Log {
 
 #[test]
 fn a_span_a_request_and_no_token() {
-    let config = Config { token: "s3cret".into(), ..Config::default() };
+    let config = Config::default().token("s3cret");
     let server = Server::start(Service::new(config), ServerOptions::default()).unwrap();
     let endpoint = Endpoint::builder().token_in_query().build(&server.url(), Token::new("s3cret").unwrap()).unwrap();
     let log = Log::default();
@@ -137,8 +137,7 @@ fn no_token_of_a_foreign_error() {
         Err(upstash_dlq_core::TransportFailure::unknown(format!("error for {}", request.uri())))
     };
     let client = Client::with_transport(endpoint, failing);
-    let client =
-        client.with_retry(upstash_dlq_core::RetryPolicy { max_attempts: 1.try_into().unwrap(), ..Default::default() });
+    let client = client.with_retry(upstash_dlq_core::RetryPolicy::default().max_attempts(1.try_into().unwrap()));
     let (result, log) = logged(|| client.get(DlqId::new("nobody").unwrap()));
     assert!(log.contains("no response") && !log.contains("s3cret"), "{log}");
     assert!(!format!("{result:?}").contains("s3cret"));

@@ -14,7 +14,7 @@ use upstash_dlq_emulator::{Config, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOp
 
 pub(crate) fn run(context: &Context<'_>, args: &Emulator) -> Result<ExitStatus, CommandError> {
     let service = service(context, args).map_err(CommandError::usage)?;
-    let options = ServerOptions { addr: args.listen, latency: args.latency, ..ServerOptions::default() };
+    let options = ServerOptions::default().addr(args.listen).latency(args.latency);
     let server = Server::start(service, options).map_err(|error| {
         let sentence = format!("--listen: cannot listen on {}: {error}; give another address", args.listen);
         CommandError::new("listen", sentence)
@@ -44,7 +44,7 @@ fn service(context: &Context<'_>, args: &Emulator) -> Result<Service, String> {
         return Err("--token: is empty: give a token, or leave it out to use the public one".into());
     }
     let token = args.token.clone().unwrap_or_else(|| LOCAL_TOKEN.to_owned());
-    let mut service = Service::new(Config { token, faults, ..Config::default() });
+    let mut service = Service::new(Config::default().token(token).faults(faults));
     let runs = args.runs.unwrap_or(if args.load.is_some() { 0 } else { 1_000 });
     let runs = usize::try_from(runs).unwrap_or(usize::MAX);
     let samples = sample::runs(runs, args.seed, context.now.millis().get()).into_iter();

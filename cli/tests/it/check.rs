@@ -63,8 +63,8 @@ fn expected(others: &[(&str, &str)]) -> BTreeMap<String, String> {
 }
 
 fn ignoring(names: &[&'static str]) -> Config {
-    let ignored = names.iter().map(|name| Ignored { method: None, name }).collect();
-    Config { ignored, ..Config::default() }
+    let ignored = names.iter().map(|name| Ignored::new(None, name)).collect();
+    Config::default().ignored(ignored)
 }
 
 #[test]
@@ -72,19 +72,19 @@ fn the_answers_are_true_however_the_service_behaves() {
     type Answers = &'static [(&'static str, &'static str)];
     let cases: [(&str, Config, Answers); 10] = [
         ("default", Config::default(), &[]),
-        ("offsets", Config { cursors: CursorKind::Offset, ..Config::default() }, &[("cursor_is_key", "no")]),
-        ("newest first", Config { newest_first: true, ..Config::default() }, &[]),
+        ("offsets", Config::default().cursors(CursorKind::Offset), &[("cursor_is_key", "no")]),
+        ("newest first", Config::default().newest_first(true), &[]),
         (
             "newest first by offset",
-            Config { newest_first: true, cursors: CursorKind::Offset, ..Config::default() },
+            Config::default().newest_first(true).cursors(CursorKind::Offset),
             &[("cursor_is_key", "no")],
         ),
-        ("bound cursors", Config { bound_cursors: true, ..Config::default() }, &[("cursor_is_key", "unknown")]),
-        ("larger pages", Config { max_count: 1_000, ..Config::default() }, &[("refuses_over_100", "no")]),
-        ("smaller pages", Config { max_count: 50, ..Config::default() }, &[]),
+        ("bound cursors", Config::default().bound_cursors(true), &[("cursor_is_key", "unknown")]),
+        ("larger pages", Config::default().max_count(1_000), &[("refuses_over_100", "no")]),
+        ("smaller pages", Config::default().max_count(50), &[]),
         (
             "dates ignored",
-            Config { ignore_dates: true, ..Config::default() },
+            Config::default().ignore_dates(true),
             &[("from_date", "no"), ("to_date", "no"), ("dates_look_at_created_at", "unknown")],
         ),
         ("one date ignored", ignoring(&["fromDate"]), &[("from_date", "no")]),
@@ -147,8 +147,7 @@ fn few_runs_leave_answers_unknown() {
     let server = serve(Config::default(), 0);
     server.with_service(|s| {
         let label = vec!["one".to_owned()];
-        let same =
-            |n| Run { dlq_id: format!("same-{n:02}"), created_at: NEWEST, labels: label.clone(), ..Run::default() };
+        let same = |n| Run::default().dlq_id(format!("same-{n:02}")).created_at(NEWEST).labels(label.clone());
         s.extend((0..20).map(same));
     });
     let same = answers(&server);
@@ -159,7 +158,7 @@ fn few_runs_leave_answers_unknown() {
 
 #[test]
 fn what_it_measures_is_told() {
-    let server = serve(Config { rate_limit: Some(RateLimit { per_second: 1_000 }), ..Config::default() }, 230);
+    let server = serve(Config::default().rate_limit(Some(RateLimit::per_second(1_000))), 230);
     let told = json(&run(&server.url(), &["check", "--json"]));
     assert_eq!(told["http_version"], "HTTP/1.1");
     let (least, median) = (&told["latency"]["least_ms"], &told["latency"]["median_ms"]);
@@ -205,7 +204,10 @@ fn what_fails_first_is_told() {
 fn a_busy_service_is_not_asked_more_often() {
     let server = serve(Config::default(), 0);
     // A third time, which takes more requests to tell from the others.
-    let delayed = |run: Run| Run { not_before: Some(run.created_at - 700), ..run };
+    let delayed = |run: Run| {
+        let created_at = run.created_at;
+        run.not_before(Some(created_at - 700))
+    };
     server.with_service(|s| s.extend(sample::runs(230, 1, NEWEST).into_iter().map(delayed)));
     assert_eq!(answers(&server), expected(&[]));
     let before = server.with_service(|s| s.requests_total());

@@ -415,7 +415,7 @@ fn a_long_list_of_ids_is_sent_part_by_part_and_goes_on_in_the_right_one() {
     let id = |n: usize| format!("id-{n:0200}");
     server.with_service(|s| {
         for n in 0..24_000 {
-            let run = upstash_dlq_emulator::Run { dlq_id: id(n), ..Default::default() };
+            let run = upstash_dlq_emulator::Run::default().dlq_id(id(n));
             s.insert(run);
         }
     });
@@ -478,7 +478,7 @@ fn a_long_list_of_ids_is_archived_part_by_part() {
     let id = |n: usize| format!("id-{n:01000}");
     server.with_service(|s| {
         for n in 0..4_300 {
-            s.insert(upstash_dlq_emulator::Run { dlq_id: id(n), ..Default::default() });
+            s.insert(upstash_dlq_emulator::Run::default().dlq_id(id(n)));
         }
     });
     let folder = tempfile::tempdir().unwrap();

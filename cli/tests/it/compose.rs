@@ -48,7 +48,7 @@ fn a_run_without_an_id_is_left_out_of_the_ids() {
     let server = emulator(0);
     server.with_service(|s| {
         for (at, id) in (0..).zip(["a", "two words", "b"]) {
-            s.insert(Run { dlq_id: id.into(), created_at: at, ..Run::default() });
+            s.insert(Run::default().dlq_id(id).created_at(at));
         }
     });
     for more in [&[][..], &["--newest-first"], &["--limit", "2"]] {
@@ -63,12 +63,12 @@ fn a_run_without_an_id_is_left_out_of_the_ids() {
 #[test]
 fn the_newest_come_first_whatever_order_the_service_has() {
     for newest_first in [false, true] {
-        let mut service = Service::new(Config { newest_first, ..Config::default() });
+        let mut service = Service::new(Config::default().newest_first(newest_first));
         service.extend(sample::runs(230, 1, NEWEST));
         // Without a time, wherever the service puts it.
         for (id, at) in [("timeless-0", NEWEST - 86_400_000), ("timeless-1", NEWEST + 1)] {
             let sent = Some(format!("{{\"dlqId\":\"{id}\"}}"));
-            service.insert(Run { dlq_id: id.into(), created_at: at, sent, ..Run::default() });
+            service.insert(Run::default().dlq_id(id).created_at(at).sent(sent));
         }
         let mut sorted: Vec<(i64, String)> = service.runs().map(|run| (run.created_at, run.dlq_id.clone())).collect();
         sorted.retain(|(_, id)| !id.starts_with("timeless"));
@@ -241,12 +241,12 @@ fn several_runs_are_fetched_side_by_side() {
 /// Runs with a failure callback that has failed.
 fn with_callbacks(ids: &[&str]) -> Server {
     let mut service = Service::new(Config::default());
-    service.extend(ids.iter().map(|id| Run {
-        dlq_id: (*id).to_owned(),
-        workflow_run_id: format!("run-of-{id}"),
-        failure_callback: Some("https://x.example/failed".into()),
-        failure_function_state: Some("CALLBACK_FAIL".into()),
-        ..Run::default()
+    service.extend(ids.iter().map(|id| {
+        Run::default()
+            .dlq_id((*id).to_owned())
+            .workflow_run_id(format!("run-of-{id}"))
+            .failure_callback(Some("https://x.example/failed".into()))
+            .failure_function_state(Some("CALLBACK_FAIL".into()))
     }));
     Server::start(service, ServerOptions::default()).unwrap()
 }

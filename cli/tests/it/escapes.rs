@@ -17,14 +17,14 @@ fn is_clean(shown: &str) -> bool {
 fn what_is_invisible_in_a_run_is_spelled_out() {
     let server = emulator(0);
     server.with_service(|s| {
-        s.insert(upstash_dlq_emulator::Run {
-            dlq_id: "a-0".into(),
-            workflow_url: format!("https://x.example/{HIDDEN}"),
-            labels: vec![format!("urgent{HIDDEN}")],
-            response_body: format!("failed{HIDDEN}"),
-            ..Default::default()
-        });
-        s.insert(upstash_dlq_emulator::Run { dlq_id: "b-0".into(), ..Default::default() });
+        s.insert(
+            upstash_dlq_emulator::Run::default()
+                .dlq_id("a-0")
+                .workflow_url(format!("https://x.example/{HIDDEN}"))
+                .labels(vec![format!("urgent{HIDDEN}")])
+                .response_body(format!("failed{HIDDEN}")),
+        );
+        s.insert(upstash_dlq_emulator::Run::default().dlq_id("b-0"));
     });
     for args in [&["list"][..], &["stats"], &["get", "a-0"], &["get", "a-0", "b-0"], &["delete", "--all", "--dry-run"]]
     {

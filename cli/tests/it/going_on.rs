@@ -12,7 +12,7 @@ use upstash_dlq_emulator::{Config, Fault, FaultPlan, Server, ServerOptions, Serv
 pub(crate) fn serve(runs: usize, config: Config) -> Server {
     let mut service = Service::new(config);
     sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
-    let options = ServerOptions { latency: Duration::from_millis(10), ..ServerOptions::default() };
+    let options = ServerOptions::default().latency(Duration::from_millis(10));
     Server::start(service, options).unwrap()
 }
 
@@ -65,7 +65,7 @@ fn interrupted_when(server: &Server, args: &[&str], reached: impl Fn(&Service) -
 fn an_interrupted_resume_starts_no_run_twice() {
     // On many lanes everything is listed first: the first two interruptions of those are in the listing.
     for (lanes, runs, listing) in [("1", 600, 0), ("4", 3_000, 2)] {
-        let server = serve(runs, Config { started_runs_stay: true, ..Config::default() });
+        let server = serve(runs, Config::default().started_runs_stay(true));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("position");
         let args = ["resume", "--all", "--yes", "--json", "--parallel", lanes, "--checkpoint", file.to_str().unwrap()];
@@ -148,7 +148,7 @@ fn a_file_of_lanes_is_not_for_ids() {
 #[test]
 fn an_archive_outlasts_a_listing_that_lags() {
     for lag in [1, 3] {
-        let server = serve(150, Config { listing_lag: lag, ..Config::default() });
+        let server = serve(150, Config::default().listing_lag(lag));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("kept.ndjson");
         let args = ["delete", "--all", "--yes", "--json", "--archive", file.to_str().unwrap()];

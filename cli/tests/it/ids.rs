@@ -11,7 +11,7 @@ use crate::common::{command, emulator, json, run, text};
 fn serve(ids: impl Iterator<Item = String>) -> Server {
     let mut service = Service::new(Config::default());
     for dlq_id in ids {
-        service.insert(Run { dlq_id, ..Run::default() });
+        service.insert(Run::default().dlq_id(dlq_id));
     }
     Server::start(service, ServerOptions::default()).unwrap()
 }
@@ -166,7 +166,7 @@ fn what_list_and_archive_write_can_be_given_back() {
     // A message as large as a response can be, between ids; half a surrogate pair elsewhere does no harm.
     let large = format!("{{\"body\":\"{}\\ud800\", \"dlqId\" : \"large-0\"}}", "x".repeat(16 * 1024 * 1024 - 100));
     let first = kept.iter().next().unwrap();
-    server.with_service(|s| s.insert(Run { dlq_id: "large-0".into(), ..Run::default() }));
+    server.with_service(|s| s.insert(Run::default().dlq_id("large-0")));
     let input = format!("\u{feff}\n {first} \r\n{large}\n\n  {{\"dlqId\":\"nobody\",\"n\":1e999}}");
     let report = json(&with_input(&server.url(), &["delete", "--ids-from", "-", "--yes", "--json"], input.as_bytes()));
     assert_eq!((report["deleted"].as_u64(), report["missing"].as_u64()), (Some(2), Some(1)), "{report}");

@@ -51,7 +51,7 @@ const NOTE: &str = "ignores the dates";
 #[test]
 fn many_lanes_count_what_one_would() {
     for ignore_dates in [false, true] {
-        let server = serve(2_000, Config { ignore_dates, ..Config::default() });
+        let server = serve(2_000, Config::default().ignore_dates(ignore_dates));
         let counted = |output: &std::process::Output| {
             assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
             // What the server does wrong is said once, and the result is right.
@@ -100,11 +100,11 @@ fn a_listing_is_in_order_unless_lanes_are_asked_for() {
 /// A window would trust the dates of the server: what starts runs lists them first, and starts each by its id.
 #[test]
 fn each_run_is_started_once_whatever_the_server_makes_of_dates() {
-    let post = |name| Ignored { method: Some(http::Method::POST), name };
-    let any = |name| Ignored { method: None, name };
+    let post = |name| Ignored::new(Some(http::Method::POST), name);
+    let any = |name| Ignored::new(None, name);
     let worlds = [Vec::new(), vec![post("fromDate")], vec![post("fromDate"), post("toDate")], vec![any("toDate")]];
     for (subcommand, ignored) in ["resume", "restart", "resume", "restart"].into_iter().zip(worlds) {
-        let server = serve(1_200, Config { ignored, started_runs_stay: true, ..Config::default() });
+        let server = serve(1_200, Config::default().ignored(ignored).started_runs_stay(true));
         let output = run(&server.url(), &[subcommand, "--all", "--yes", "--json", "--parallel", "6"]);
         let (report, lines) = (json(&output), text(&output.stdout));
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
@@ -177,7 +177,7 @@ fn lost_responses_are_settled(lanes: &str) {
 /// A server that takes a few requests more than we send refuses none.
 #[test]
 fn a_rate_is_kept() {
-    let config = Config { rate_limit: Some(RateLimit { per_second: 70 }), ..Config::default() };
+    let config = Config::default().rate_limit(Some(RateLimit::per_second(70)));
     let server = serve(1_000, config.clone());
     let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--parallel", "4"];
     let report = json(&run(&server.url(), &[&args[..], &["--rate", "60"]].concat()));
@@ -209,7 +209,7 @@ fn interrupted(lanes: &str) {
         sample::runs(2_000, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
         service
     };
-    let options = ServerOptions { latency: Duration::from_millis(20), ..ServerOptions::default() };
+    let options = ServerOptions::default().latency(Duration::from_millis(20));
     let server = Server::start(service, options).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("position");

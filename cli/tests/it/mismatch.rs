@@ -5,8 +5,8 @@ use upstash_dlq_emulator::{Config, Ignored, Server, ServerOptions, Service, samp
 
 /// It passes over `label=` when it lists.
 fn server() -> Server {
-    let ignored = vec![Ignored { method: Some(http::Method::GET), name: "label" }];
-    let mut service = Service::new(Config { ignored, ..Config::default() });
+    let ignored = vec![Ignored::new(Some(http::Method::GET), "label")];
+    let mut service = Service::new(Config::default().ignored(ignored));
     sample::runs(300, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
     Server::start(service, ServerOptions::default()).unwrap()
 }

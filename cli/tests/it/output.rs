@@ -128,12 +128,12 @@ fn a_callback_that_cannot_be_told_is_exit_3() {
     assert!(folder.path().exists());
     server.with_service(|s| {
         for n in 0..4 {
-            s.insert(upstash_dlq_emulator::Run {
-                dlq_id: format!("c-{n}"),
-                failure_callback: Some("https://x.example/failed".into()),
-                failure_function_state: Some("CALLBACK_FAIL".into()),
-                ..Default::default()
-            });
+            s.insert(
+                upstash_dlq_emulator::Run::default()
+                    .dlq_id(format!("c-{n}"))
+                    .failure_callback(Some("https://x.example/failed".into()))
+                    .failure_function_state(Some("CALLBACK_FAIL".into())),
+            );
         }
     });
     for (n, json) in [(0, &[][..]), (2, &["--json"])] {

@@ -111,12 +111,12 @@ fn an_id_that_looks_like_an_option_is_looked_up() {
     let server = emulator(0);
     let id = "--url=http://127.0.0.1:9";
     server.with_service(|s| {
-        s.insert(upstash_dlq_emulator::Run { dlq_id: id.into(), ..Default::default() });
+        s.insert(upstash_dlq_emulator::Run::default().dlq_id(id));
     });
     let suggestion = suggested(&server, &["--", id]).unwrap();
     let args = pasted(&suggestion);
     server.with_service(|s| {
-        s.insert(upstash_dlq_emulator::Run { dlq_id: id.into(), ..Default::default() });
+        s.insert(upstash_dlq_emulator::Run::default().dlq_id(id));
     });
     let output = run(&server.url(), &args.iter().map(String::as_str).collect::<Vec<_>>());
     assert!(output.status.success(), "{output:?}");
@@ -137,12 +137,12 @@ fn a_callback_is_looked_at_by_its_id() {
     let server = emulator(0);
     let id = "--url=x'y'";
     server.with_service(|s| {
-        s.insert(upstash_dlq_emulator::Run {
-            dlq_id: id.into(),
-            failure_callback: Some("https://x.example/failed".into()),
-            failure_function_state: Some("CALLBACK_FAIL".into()),
-            ..Default::default()
-        });
+        s.insert(
+            upstash_dlq_emulator::Run::default()
+                .dlq_id(id)
+                .failure_callback(Some("https://x.example/failed".into()))
+                .failure_function_state(Some("CALLBACK_FAIL".into())),
+        );
         s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]));
     });
     let output = run(&server.url(), &["callback", "retry", "--", id]);

@@ -170,7 +170,7 @@ fn left_on_screen(written: &str) -> Vec<String> {
 pub(crate) fn slow(runs: usize) -> Server {
     let mut service = Service::new(Config::default());
     sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
-    let options = ServerOptions { latency: Duration::from_millis(30), ..ServerOptions::default() };
+    let options = ServerOptions::default().latency(Duration::from_millis(30));
     Server::start(service, options).unwrap()
 }
 

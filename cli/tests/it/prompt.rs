@@ -123,10 +123,7 @@ fn the_question_says_what_a_yes_does() {
 
 #[test]
 fn a_run_that_does_not_match_is_told_before_the_question() {
-    let mut service = Service::new(Config {
-        ignored: vec![Ignored { method: Some(http::Method::GET), name: "label" }],
-        ..Config::default()
-    });
+    let mut service = Service::new(Config::default().ignored(vec![Ignored::new(Some(http::Method::GET), "label")]));
     sample::runs(40, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
     let server = Server::start(service, ServerOptions::default()).unwrap();
     let mut person = Person::types(&server.url(), &["delete", "--label", "nightly", "--quiet"]);
@@ -184,11 +181,11 @@ fn where_something_is_to_be_settled_nobody_is_asked() {
 fn what_the_server_says_does_not_steer_the_terminal() {
     let server = emulator(0);
     server.with_service(|s| {
-        s.insert(upstash_dlq_emulator::Run {
-            dlq_id: "a-0".into(),
-            workflow_url: "https://x/\u{1b}[2J\u{9b}31m\u{7}\u{202e}".into(),
-            ..Default::default()
-        });
+        s.insert(
+            upstash_dlq_emulator::Run::default()
+                .dlq_id("a-0")
+                .workflow_url("https://x/\u{1b}[2J\u{9b}31m\u{7}\u{202e}"),
+        );
     });
     let mut person = Person::types(&server.url(), &["delete", "--all", "--color", "never"]);
     let shown = person.is_asked();

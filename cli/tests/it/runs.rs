@@ -20,20 +20,20 @@ fn serve(runs: Vec<Run>) -> Server {
 
 /// Runs that show what can be shown, hostile text included. Their ages do not change while a test runs.
 fn showcase(newest: i64) -> Vec<Run> {
-    let run = |n: i64, ago_s: i64, label: &str, state: Option<&str>| Run {
-        dlq_id: format!("175282929550{n}-0"),
-        workflow_run_id: format!("wfr_{n:04}"),
-        workflow_url: "https://shop.example.com/api/workflow/checkout".into(),
-        workflow_created_at: newest - ago_s * 1_000 - 60_000,
-        url: "https://shop.example.com/api/workflow/checkout/step".into(),
-        method: "POST".into(),
-        created_at: newest - ago_s * 1_000,
-        labels: if label.is_empty() { vec![] } else { vec![label.into()] },
-        failure_function_state: state.map(str::to_owned),
-        failure_callback: state.map(|_| "https://shop.example.com/failed".into()),
-        response_status: 500,
-        response_body: "upstream failed".into(),
-        ..Run::default()
+    let run = |n: i64, ago_s: i64, label: &str, state: Option<&str>| {
+        Run::default()
+            .dlq_id(format!("175282929550{n}-0"))
+            .workflow_run_id(format!("wfr_{n:04}"))
+            .workflow_url("https://shop.example.com/api/workflow/checkout")
+            .workflow_created_at(newest - ago_s * 1_000 - 60_000)
+            .url("https://shop.example.com/api/workflow/checkout/step")
+            .method("POST")
+            .created_at(newest - ago_s * 1_000)
+            .labels(if label.is_empty() { vec![] } else { vec![label.into()] })
+            .failure_function_state(state.map(str::to_owned))
+            .failure_callback(state.map(|_| "https://shop.example.com/failed".into()))
+            .response_status(500)
+            .response_body("upstream failed")
     };
     let mut hostile = run(4, 3 * 86_400 + 3_600, "\u{1b}[31mred\u{1b}[0m\r\n\u{202e}txet", None);
     hostile.workflow_url = "https://x.example/\u{9b}2J日本語".into();

@@ -79,7 +79,7 @@ impl Scene {
         matching: usize,
         meet: impl Fn(&Server, Moment, &Request<Vec<u8>>) -> Option<Break> + Send + Sync + 'static,
     ) -> Self {
-        let config = Config { started_runs_stay: operation.started_runs_stay, ..Config::default() };
+        let config = Config::default().started_runs_stay(operation.started_runs_stay);
         let mut service = Service::new(config);
         let runs = sample::runs(4 * matching, 5, crate::world::NOW);
         let (mut acted_on, others): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(acts_on);
@@ -87,7 +87,10 @@ impl Scene {
         acted_on.iter_mut().for_each(|run| run.response_status = STATUS);
         let pad = |run: Run| match operation.id_padding {
             0 => run,
-            padding => Run { dlq_id: format!("{}-{}", run.dlq_id, "0".repeat(padding)), ..run },
+            padding => {
+                let id = format!("{}-{}", run.dlq_id, "0".repeat(padding));
+                run.dlq_id(id)
+            }
         };
         service.extend(acted_on.into_iter().take(matching).chain(others.into_iter().take(matching)).map(pad));
         let archived = operation.has("ARCHIVE");

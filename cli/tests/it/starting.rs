@@ -28,7 +28,7 @@ fn spool(folder: &Path) -> Option<PathBuf> {
 /// Interrupted once it starts runs.
 #[cfg(unix)]
 fn begun(args: &[&str]) -> Server {
-    let server = serve(3_000, Config { started_runs_stay: true, ..Config::default() });
+    let server = serve(3_000, Config::default().started_runs_stay(true));
     let output = interrupted_after_starts(&server, args, 3);
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     server
@@ -100,8 +100,8 @@ fn a_list_that_was_changed_or_lost_is_refused() {
 
 #[test]
 fn a_listing_that_does_not_match_starts_nothing() {
-    let ignored = vec![Ignored { method: Some(http::Method::GET), name: "label" }];
-    let server = serve(500, Config { ignored, ..Config::default() });
+    let ignored = vec![Ignored::new(Some(http::Method::GET), "label")];
+    let server = serve(500, Config::default().ignored(ignored));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("position");
     let args = ["resume", "--label", "nightly", "--yes", "--json", "--parallel", "4"];
@@ -141,7 +141,7 @@ fn a_maximum_and_an_empty_listing() {
 /// The listing and the first batch are two operations, and one rate.
 #[test]
 fn a_rate_holds_from_the_listing_to_the_first_batch() {
-    let server = serve(500, Config { rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() });
+    let server = serve(500, Config::default().rate_limit(Some(RateLimit::per_second(1))));
     let args = ["resume", "--all", "--yes", "--json", "--parallel", "2", "--rate", "1", "--max", "20"];
     let report = json(&run(&server.url(), &args));
     assert_eq!((report["resumed"].as_u64(), report["requests"].as_u64()), (Some(20), Some(2)), "{report}");

@@ -13,13 +13,13 @@ type Cause = (usize, u16, fn(usize) -> String);
 fn serve(causes: &[Cause]) -> Server {
     let mut service = Service::new(Config::default());
     let runs = causes.iter().enumerate().flat_map(|(cause, (runs, status, body))| {
-        (0..*runs).map(move |n| Run {
-            dlq_id: format!("{cause}-{n}"),
-            workflow_url: format!("https://h.example/{}", if n == 0 { "odd" } else { "even" }),
-            created_at: 1_764_000_000_000 + i64::try_from(n).unwrap() * 60_000,
-            response_status: *status,
-            response_body: body(n),
-            ..Run::default()
+        (0..*runs).map(move |n| {
+            Run::default()
+                .dlq_id(format!("{cause}-{n}"))
+                .workflow_url(format!("https://h.example/{}", if n == 0 { "odd" } else { "even" }))
+                .created_at(1_764_000_000_000 + i64::try_from(n).unwrap() * 60_000)
+                .response_status(*status)
+                .response_body(body(n))
         })
     });
     runs.for_each(|run| service.insert(run));

@@ -33,13 +33,13 @@ fn every_request_of_every_command_is_told_once() {
     let archive = folder.path().join("archive").to_str().unwrap().to_owned();
     let server = emulator(700);
     server.with_service(|s| {
-        s.insert(Run {
-            dlq_id: "called-back".into(),
-            failure_callback: Some("https://x.example/failed".into()),
-            failure_function_state: Some("CALLBACK_FAIL".into()),
-            created_at: crate::common::NEWEST,
-            ..Run::default()
-        });
+        s.insert(
+            Run::default()
+                .dlq_id("called-back")
+                .failure_callback(Some("https://x.example/failed".into()))
+                .failure_function_state(Some("CALLBACK_FAIL".into()))
+                .created_at(crate::common::NEWEST),
+        );
     });
     let ids: Vec<String> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
     let (first, second) = (&*ids[0], &*ids[1]);

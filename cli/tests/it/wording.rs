@@ -227,13 +227,13 @@ fn one_run_is_shown_whole_line_by_line() {
     let server = emulator(0);
     let long = "x".repeat(3_000);
     server.with_service(|s| {
-        s.insert(Run {
-            dlq_id: "a-0".into(),
-            workflow_url: format!("https://x.example/{long}"),
-            body: format!("first\r\n\u{1b}[31msecond\n{long}"),
-            response_body: r#"{"error":"Big","stack":"a\n b","steps":[1.50,{}]}"#.into(),
-            ..Default::default()
-        });
+        s.insert(
+            Run::default()
+                .dlq_id("a-0")
+                .workflow_url(format!("https://x.example/{long}"))
+                .body(format!("first\r\n\u{1b}[31msecond\n{long}"))
+                .response_body(r#"{"error":"Big","stack":"a\n b","steps":[1.50,{}]}"#),
+        );
     });
     let shown = text(&run(&server.url(), &["get", "a-0"]).stdout);
     let lines: Vec<&str> = shown.lines().map(str::trim).collect();
@@ -260,7 +260,7 @@ fn ids_are_never_cut() {
     let ids: Vec<String> = [3, 90, 700].map(|n| format!("id-{}", "x".repeat(n))).into();
     server.with_service(|s| {
         for id in &ids {
-            s.insert(Run { dlq_id: id.clone(), workflow_url: "https://x.example/".repeat(9), ..Default::default() });
+            s.insert(Run::default().dlq_id(id.clone()).workflow_url("https://x.example/".repeat(9)));
         }
     });
     let output = command(&server.url()).env("COLUMNS", "40").arg("list").output().unwrap();

@@ -107,11 +107,19 @@ impl<'de, P: DeserializeOwned> Deserialize<'de> for Event<P> {
 
 /// Why a request will be sent again, and when.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Retried {
     /// What happened.
     pub cause: Cause,
     /// How long the operation waits first.
     pub after: Duration,
+}
+
+impl Retried {
+    /// A retry, as an operation tells it. For tests of observers.
+    pub fn new(cause: Cause, after: Duration) -> Self {
+        Self { cause, after }
+    }
 }
 
 /// Everything that sends requests: bulk operations, listings, archived deletes and single calls.

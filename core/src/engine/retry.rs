@@ -10,12 +10,13 @@ use http::{Response, StatusCode};
 /// `base · 2ⁿ`, at most `max_backoff` (exponential backoff with full jitter). A wait that the server asks for replaces it.
 ///
 /// ```
-/// use std::time::Duration;
+/// use core::{num::NonZeroU32, time::Duration};
 /// use upstash_dlq_core::RetryPolicy;
-/// let patient = RetryPolicy { max_wait: Duration::from_secs(600), ..RetryPolicy::default() };
-/// assert_eq!((patient.max_attempts.get(), patient.base), (6, Duration::from_millis(500)));
+/// let patient = RetryPolicy::default().max_attempts(NonZeroU32::new(12).unwrap()).max_wait(Duration::from_secs(300));
+/// assert_eq!(patient.base, RetryPolicy::default().base);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryPolicy {
     /// The most times that one request is sent.
     pub max_attempts: NonZeroU32,
@@ -27,15 +28,47 @@ pub struct RetryPolicy {
     pub max_wait: Duration,
 }
 
-impl Default for RetryPolicy {
+impl RetryPolicy {
     /// 6 attempts, 500 ms, 20 s, 60 s.
-    fn default() -> Self {
+    #[must_use]
+    pub const fn new() -> Self {
         Self {
             max_attempts: NonZeroU32::MIN.saturating_add(5),
             base: Duration::from_millis(500),
             max_backoff: Duration::from_secs(20),
             max_wait: Duration::from_secs(60),
         }
+    }
+
+    /// Sets the most times that one request is sent.
+    #[must_use]
+    pub const fn max_attempts(self, max_attempts: NonZeroU32) -> Self {
+        Self { max_attempts, ..self }
+    }
+
+    /// Sets the upper bound of the first wait.
+    #[must_use]
+    pub const fn base(self, base: Duration) -> Self {
+        Self { base, ..self }
+    }
+
+    /// Sets the upper bound of every random wait.
+    #[must_use]
+    pub const fn max_backoff(self, max_backoff: Duration) -> Self {
+        Self { max_backoff, ..self }
+    }
+
+    /// Sets the longest wait that the server may ask for. A longer one halts the operation instead.
+    #[must_use]
+    pub const fn max_wait(self, max_wait: Duration) -> Self {
+        Self { max_wait, ..self }
+    }
+}
+
+impl Default for RetryPolicy {
+    /// The same as [`RetryPolicy::new`].
+    fn default() -> Self {
+        Self::new()
     }
 }
 

@@ -19,6 +19,7 @@ pub struct Cursor(Arc<str>);
 
 /// Why a cursor cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CursorError {
     /// The text is empty, which means the end.
     Empty,

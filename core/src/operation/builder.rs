@@ -15,8 +15,8 @@ use crate::wire::bulk::BulkOperation;
 use crate::wire::call::Call;
 use core::num::{NonZeroU32, NonZeroUsize};
 
-/// The builder of an operation. Its methods are those of each builder.
-pub trait OperationBuilder: Clone {
+/// The builder of an operation. Its methods are those of each builder. No other crate can implement it.
+pub trait OperationBuilder: sealed::Sealed + Clone {
     /// What it builds.
     type Operation: Operation;
 
@@ -74,6 +74,8 @@ macro_rules! common {
     };
 }
 
+impl<O: BulkOperation> sealed::Sealed for BulkBuilder<O> {}
+
 impl<O: BulkOperation> OperationBuilder for BulkBuilder<O> {
     type Operation = Bulk<O>;
 
@@ -88,6 +90,8 @@ impl<O: BulkOperation> OperationBuilder for BulkBuilder<O> {
     }
 }
 
+impl sealed::Sealed for ArchivedDeleteBuilder {}
+
 impl OperationBuilder for ArchivedDeleteBuilder {
     type Operation = ArchivedDelete;
 
@@ -97,6 +101,8 @@ impl OperationBuilder for ArchivedDeleteBuilder {
 
     common!();
 }
+
+impl sealed::Sealed for ListingBuilder {}
 
 impl OperationBuilder for ListingBuilder {
     type Operation = Listing;
@@ -108,6 +114,8 @@ impl OperationBuilder for ListingBuilder {
     common!();
 }
 
+impl sealed::Sealed for GetManyBuilder {}
+
 impl OperationBuilder for GetManyBuilder {
     type Operation = GetMany;
 
@@ -118,6 +126,8 @@ impl OperationBuilder for GetManyBuilder {
     common!();
 }
 
+impl<C: Call> sealed::Sealed for SingleCallBuilder<C> {}
+
 impl<C: Call> OperationBuilder for SingleCallBuilder<C> {
     type Operation = SingleCall<C>;
 
@@ -126,4 +136,8 @@ impl<C: Call> OperationBuilder for SingleCallBuilder<C> {
     }
 
     common!();
+}
+
+mod sealed {
+    pub trait Sealed {}
 }

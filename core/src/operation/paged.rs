@@ -16,8 +16,8 @@ use crate::wire::list::ListPage;
 use crate::wire::page::{StartedPage, StartedRun};
 use alloc::vec::Vec;
 
-/// An operation whose pages can be taken one after another.
-pub trait Paged: Operation<Page: Clone + Send, Outcome: Clone + Send> + Send {
+/// An operation whose pages can be taken one after another. No other crate can implement it.
+pub trait Paged: sealed::Sealed + Operation<Page: Clone + Send, Outcome: Clone + Send> + Send {
     /// Why the operation was not completed. `None` if it was.
     fn halted(outcome: &Self::Outcome) -> Option<&Halt>;
 }
@@ -33,6 +33,7 @@ pub trait Itemized: Paged {
 
 macro_rules! paged {
     ([$($generics:tt)*] $operation:ty, $outcome:ty) => {
+        impl<$($generics)*> sealed::Sealed for $operation {}
         impl<$($generics)*> Paged for $operation {
             fn halted(outcome: &$outcome) -> Option<&Halt> {
                 outcome.halted.as_ref()
@@ -76,4 +77,8 @@ impl<O: StartOperation> Itemized for Bulk<O> {
     fn items(page: StartedPage) -> Vec<StartedRun> {
         page.started
     }
+}
+
+mod sealed {
+    pub trait Sealed {}
 }

@@ -8,12 +8,20 @@ use serde::{Deserialize, Serialize};
 
 /// Runs to be stored, which are then deleted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Batch {
     /// The number for [`ArchivedDelete::stored`](crate::ArchivedDelete::stored). Call that once a crash can no longer lose the
     /// messages. None of the runs is deleted before.
     pub number: u64,
     /// The messages of the runs, as the server sent them. Never empty.
     pub messages: Vec<DlqMessage>,
+}
+
+impl Batch {
+    /// A batch, as an archived delete hands it out. For tests of stores.
+    pub fn new(number: u64, messages: Vec<DlqMessage>) -> Self {
+        Self { number, messages }
+    }
 }
 
 /// What one response of an archived delete brought.

@@ -44,8 +44,8 @@ pub trait StartOperation: BulkOperation<Page = StartedPage> {}
 impl StartOperation for Resume {}
 impl StartOperation for Restart {}
 
-/// What the response to one bulk request says.
-pub trait BulkPage: Clone + Debug + PartialEq + Send + 'static {
+/// What the response to one bulk request says: a [`DeletePage`] or a [`StartedPage`].
+pub trait BulkPage: sealed::Sealed + Clone + Debug + PartialEq + Send + 'static {
     /// How many runs the request acted on.
     fn affected(&self) -> u64;
     /// Where the next page begins. `None` at the end.
@@ -57,6 +57,9 @@ pub trait BulkPage: Clone + Debug + PartialEq + Send + 'static {
         &[]
     }
 }
+
+impl sealed::Sealed for DeletePage {}
+impl sealed::Sealed for StartedPage {}
 
 impl BulkPage for DeletePage {
     fn nothing() -> Self {

@@ -37,11 +37,19 @@ pub struct List {
 
 /// One page of failed runs.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct ListPage {
     /// The runs, in the order in which the service sent them.
     pub messages: Vec<DlqMessage>,
     /// Where the next page begins. `None` at the end.
     pub cursor: Option<Cursor>,
+}
+
+impl ListPage {
+    /// A page, as a response says it. For tests of code that gets pages.
+    pub fn new(messages: Vec<DlqMessage>, cursor: Option<Cursor>) -> Self {
+        Self { messages, cursor }
+    }
 }
 
 impl List {

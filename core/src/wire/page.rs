@@ -22,11 +22,19 @@ use serde::{Deserialize, Serialize};
 /// # Ok::<(), upstash_dlq_core::wire::ResponseError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct DeletePage {
     /// How many runs this request deleted.
     pub deleted: u64,
     /// Where the next page begins. `None` at the end.
     pub cursor: Option<Cursor>,
+}
+
+impl DeletePage {
+    /// A page, as a response says it. For tests of code that gets pages.
+    pub fn new(deleted: u64, cursor: Option<Cursor>) -> Self {
+        Self { deleted, cursor }
+    }
 }
 
 /// A run that a resume or a restart has started, or whose failure callback is retried.
@@ -57,11 +65,19 @@ impl StartedRun {
 /// # Ok::<(), upstash_dlq_core::wire::ResponseError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct StartedPage {
     /// The runs that this request started.
     pub started: Vec<StartedRun>,
     /// Where the next page begins. `None` at the end.
     pub cursor: Option<Cursor>,
+}
+
+impl StartedPage {
+    /// A page, as a response says it. For tests of code that gets pages.
+    pub fn new(started: Vec<StartedRun>, cursor: Option<Cursor>) -> Self {
+        Self { started, cursor }
+    }
 }
 
 /// A cursor in a response. Null and the empty text mean that there is none.

@@ -67,11 +67,19 @@ pub struct DeleteOne(pub DlqId);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ResumeOne {
     /// The entry in the DLQ.
     pub id: DlqId,
     /// The options that the new run gets in place of its old ones.
     pub overrides: Overrides,
+}
+
+impl ResumeOne {
+    /// Resumes the run of this entry with these options in place of its old ones.
+    pub fn new(id: DlqId, overrides: Overrides) -> Self {
+        Self { id, overrides }
+    }
 }
 
 /// Restarts one run from its beginning: `POST /v2/workflows/dlq/restart/{dlqId}`.
@@ -85,11 +93,19 @@ pub struct ResumeOne {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RestartOne {
     /// The entry in the DLQ.
     pub id: DlqId,
     /// The options that the new run gets in place of its old ones.
     pub overrides: Overrides,
+}
+
+impl RestartOne {
+    /// Restarts the run of this entry with these options in place of its old ones.
+    pub fn new(id: DlqId, overrides: Overrides) -> Self {
+        Self { id, overrides }
+    }
 }
 
 /// Sends a failed failure callback again: `POST /v2/workflows/dlq/callback/{dlqId}`.

@@ -133,7 +133,7 @@ proptest! {
         words in prop::collection::vec(word(), 1..5), deletions in 0..60_u32, random in any::<u64>(), n in 1_usize..9,
         attempts in 1..4_u32, verify in any::<bool>(), max in prop::option::of(1..200_u64), kind in 0..8_u8,
     ) {
-        let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
+        let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(attempts).unwrap());
         let now = UnixMillis::new(NOW);
         let max = max.and_then(NonZeroU64::new);
         // A listing hands over whatever is listed, and goes on for as long as the server lists runs.
@@ -208,7 +208,7 @@ proptest! {
 fn a_server_that_only_fails_is_given_up() {
     for n in [1, 4, 16] {
         for status in [500, 502, 503] {
-            let policy = RetryPolicy { max_attempts: NonZeroU32::new(3).unwrap(), ..RetryPolicy::default() };
+            let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(3).unwrap());
             let mut server = Adversary { words: vec![Word::Status(status, "")], deletions: 0, turn: 0, random: 7 };
             let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
             let outcome = server.drive(&mut delete.lanes(lanes(n), UnixMillis::new(NOW)).build(), 1_000).unwrap();
@@ -221,7 +221,7 @@ fn a_server_that_only_fails_is_given_up() {
 /// One lane gets on while another meets nothing but 5xx: its attempts are not given back by the others' pages.
 #[test]
 fn a_lane_that_fails_halts_although_others_make_progress() {
-    let policy = RetryPolicy { max_attempts: NonZeroU32::new(3).unwrap(), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(3).unwrap());
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
     let mut operation = delete.lanes(lanes(2), UnixMillis::new(NOW)).build();
     let (mut clock, mut first, mut pages, mut out) = (Duration::ZERO, None, 0, Vec::new());

@@ -56,8 +56,8 @@ fn run(mut archived: OneArchive, service: &mut Service) -> (ArchiveOutcome, Vec<
 #[test]
 fn a_run_that_does_not_match_is_left_alone() {
     let service = || {
-        let ignored = vec![Ignored { method: Some(Method::GET), name: "label" }];
-        let mut service = Service::new(Config { token: "token".into(), ignored, ..Config::default() });
+        let ignored = vec![Ignored::new(Some(Method::GET), "label")];
+        let mut service = Service::new(Config::default().token("token").ignored(ignored));
         sample::runs(300, 9, NOW).into_iter().for_each(|run| service.insert(run));
         service
     };
@@ -88,9 +88,9 @@ fn fields_that_a_message_lacks_are_counted() {
 /// A listing may show runs for a while after they were deleted: it is looked at again, within the attempts.
 #[test]
 fn a_listing_that_lags_is_looked_at_again() {
-    let attempts = |n| RetryPolicy { max_attempts: NonZeroU32::new(n).unwrap(), ..RetryPolicy::default() };
+    let attempts = |n| RetryPolicy::default().max_attempts(NonZeroU32::new(n).unwrap());
     for (lag, tries, ends) in [(0, 2, true), (1, 2, true), (3, 4, true), (4, 4, false), (9, 9, false)] {
-        let mut service = Service::new(Config { token: "token".into(), listing_lag: lag, ..Config::default() });
+        let mut service = Service::new(Config::default().token("token").listing_lag(lag));
         sample::runs(70, 9, NOW).into_iter().for_each(|run| service.insert(run));
         let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(attempts(tries), 1);
         let (outcome, stored) = run(delete.build_archived().one(), &mut service);
@@ -284,7 +284,7 @@ fn a_batch_that_is_not_stored_is_asked_for_again() {
 
 #[test]
 fn an_archived_delete_keeps_its_rate_and_its_retries() {
-    let once = RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() };
+    let once = RetryPolicy::default().max_attempts(NonZeroU32::MIN);
     let builder = BulkDelete::builder(endpoint(), Selection::Everything).archived();
     let mut archived = builder.max_requests_per_second(NonZeroU32::new(1)).retry(once, 1).build();
     let batch = listed(&mut archived, Duration::ZERO);

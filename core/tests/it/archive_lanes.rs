@@ -116,7 +116,7 @@ fn id_of(line: &str) -> String {
 /// What a broken server may pass over when it lists: dates at one end or both.
 fn ignored() -> impl Strategy<Value = Vec<Ignored>> {
     let name = prop::sample::select(vec!["fromDate", "toDate"]);
-    prop::collection::vec(name.prop_map(|name| Ignored { method: Some(Method::GET), name }), 0..3)
+    prop::collection::vec(name.prop_map(|name| Ignored::new(Some(Method::GET), name)), 0..3)
 }
 
 proptest! {
@@ -132,7 +132,7 @@ proptest! {
         // With dates of its own, such a server shows runs that do not match, and the archive halts.
         let ignored = if kind < 2 { ignored } else { Vec::new() };
         let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
-        let config = Config { cursors, ignored, bound_cursors, newest_first, listing_lag: lag, ..Config::default() };
+        let config = Config::default().cursors(cursors).ignored(ignored).bound_cursors(bound_cursors).newest_first(newest_first).listing_lag(lag);
         let mut world = World::new(service(400, config), seed);
         let all: Vec<Run> = world.service.runs().cloned().collect();
         let is_wanted = |at: usize, run: &Run| if kind == 4 { at % 3 == 0 } else { matches(kind, run) };
@@ -236,7 +236,7 @@ fn in_rounds(mut operation: ArchivedDelete, mut world: World) -> (u64, u64) {
 #[test]
 fn lanes_share_the_work() {
     let rounds = |lanes_count: usize, by_ids: bool| {
-        let mut service = Service::new(Config { token: crate::world::TOKEN.into(), ..Config::default() });
+        let mut service = Service::new(Config::default().token(crate::world::TOKEN));
         let runs = runs_at((0..4_000).map(|n| NOW - n * 60_000));
         let ids: Vec<String> = runs.iter().take(1_000).map(|run| run.dlq_id.clone()).collect();
         runs.into_iter().for_each(|run| service.insert(run));
@@ -256,7 +256,7 @@ fn lanes_share_the_work() {
 /// A cursor that is refused starts its window over, once until runs are found again.
 #[test]
 fn a_refused_cursor_starts_the_window_over() {
-    let policy = RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::MIN);
     let mut operation = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1).build_archived();
     let mut asked = Vec::new();
     // Status and body of each listing. Deletions always succeed.
@@ -325,7 +325,7 @@ fn many_lanes_look_little_more_often_than_one() {
         [("even", even(), everything()), ("peak", peak(), everything()), ("refined", one_in_three(), refined())];
     for (name, runs, selected) in cases {
         let listings = |runs: Vec<Run>, selected: Selection, n: usize| {
-            let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
+            let mut service = Service::new(Config::default().token(TOKEN));
             runs.into_iter().for_each(|run| service.insert(run));
             let delete = BulkDelete::builder(endpoint(), selected).page_size(NonZeroU32::new(10).unwrap());
             let operation = delete.lanes(lanes(n), UnixMillis::new(NOW)).build_archived();

@@ -269,7 +269,7 @@ fn a_last_page_does_not_make_an_unconfirmed_maximum_a_success() {
 /// A delete that gave up is tried again by whoever goes on.
 #[test]
 fn a_delete_that_gave_up_is_tried_again() {
-    let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(2).unwrap());
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
     let (mut operation, mut clock, mut turn) = (delete.clone().lanes(lanes(4), NOW).build(), Duration::ZERO, 0);
     loop {

@@ -54,7 +54,7 @@ fn cost<O: Operation>(
 }
 
 fn world(times: Times) -> World {
-    let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
+    let mut service = Service::new(Config::default().token(TOKEN));
     runs_at((0..RUNS).map(times)).into_iter().for_each(|run| service.insert(run));
     World::new(service, 3)
 }

@@ -88,7 +88,7 @@ fn a_rate_belongs_to_no_clock() {
 /// one that leads in circles.
 #[test]
 fn the_halt_has_the_cause_of_unconfirmed_passes() {
-    let policy = RetryPolicy { max_attempts: NonZeroU32::new(3).unwrap(), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(3).unwrap());
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
     let (mut operation, mut now, mut turn) = (delete.clone().lanes(LANES, NOW).build(), HOUR, 0);
     let halt = loop {

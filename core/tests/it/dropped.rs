@@ -19,7 +19,7 @@ use upstash_dlq_core::{
 use upstash_dlq_emulator::{Config, FaultPlan};
 
 fn patient() -> RetryPolicy {
-    RetryPolicy { max_attempts: 40.try_into().unwrap(), ..RetryPolicy::default() }
+    RetryPolicy::default().max_attempts(40.try_into().unwrap())
 }
 
 /// One await: a place where a future can be dropped.
@@ -36,7 +36,7 @@ struct Place {
 
 impl Place {
     fn new(faults: FaultPlan, seed: u64) -> Self {
-        let world = RefCell::new(World::new(service(130, Config { faults, ..Config::default() }), seed));
+        let world = RefCell::new(World::new(service(130, Config::default().faults(faults)), seed));
         Self { world, started_any: Cell::new(false) }
     }
 

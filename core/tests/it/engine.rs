@@ -26,7 +26,7 @@ pub(crate) fn on_lanes<O: BulkOperation>(selection: Selection, n: usize) -> Bulk
 }
 
 pub(crate) fn attempts(n: u32) -> RetryPolicy {
-    RetryPolicy { max_attempts: NonZeroU32::new(n).unwrap(), ..RetryPolicy::default() }
+    RetryPolicy::default().max_attempts(NonZeroU32::new(n).unwrap())
 }
 
 /// A page of either kind, with one run or none.
@@ -500,7 +500,7 @@ fn a_late_response_is_refused_and_changes_nothing() {
 /// Between two looks at a listing that lags, an archived delete waits. Another driver, with another clock, waits for the rest.
 #[test]
 fn a_pause_between_looks_belongs_to_no_clock() {
-    let policy = RetryPolicy { base: Duration::from_secs(20), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().base(Duration::from_secs(20));
     let mut archive = on_lanes::<Delete>(Selection::Everything, 1).retry(policy, 3).build_archived();
     let listed = Response::new(r#"{"deleted":1,"messages":[{"dlqId":"a"}]}"#);
     let hour = 3_600 * SECOND;

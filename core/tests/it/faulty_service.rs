@@ -54,11 +54,11 @@ fn endpoint() -> Endpoint {
 }
 
 fn policy() -> RetryPolicy {
-    RetryPolicy { max_attempts: NonZeroU32::new(30).unwrap(), ..RetryPolicy::default() }
+    RetryPolicy::default().max_attempts(NonZeroU32::new(30).unwrap())
 }
 
 fn service(runs: usize, cursors: CursorKind, stay: bool) -> Service {
-    let config = Config { token: TOKEN.into(), cursors, started_runs_stay: stay, ..Config::default() };
+    let config = Config::default().token(TOKEN).cursors(cursors).started_runs_stay(stay);
     let mut service = Service::new(config);
     sample::runs(runs, 9, NOW).into_iter().for_each(|run| service.insert(run));
     service
@@ -139,7 +139,7 @@ proptest! {
     #[test]
     fn an_archive_is_complete(kind in 0_u8..3, plan in faults(), size in 1_u32..60, max in prop::option::of(1_u64..90), offset in any::<bool>(), lag in 0_u32..4, bound_cursors in any::<bool>()) {
         let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
-        let config = Config { token: TOKEN.into(), cursors, listing_lag: lag, bound_cursors, ..Config::default() };
+        let config = Config::default().token(TOKEN).cursors(cursors).listing_lag(lag).bound_cursors(bound_cursors);
         let mut service = Service::new(config);
         sample::runs(120, 9, NOW).into_iter().for_each(|run| service.insert(run));
         let selected = selection(kind, &service);

@@ -200,7 +200,7 @@ proptest! {
         let selection = label.map_or(Selection::Everything, |label| {
             Selection::Filter(Filter::builder().label(label).build().unwrap())
         });
-        let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
+        let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(attempts).unwrap());
         let max = max.and_then(NonZeroU64::new);
         let mut bulk = BulkDelete::builder(endpoint(), selection).max(max).verify(verify).retry(policy, seed).one();
         let mut random = seed;

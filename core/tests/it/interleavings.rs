@@ -364,7 +364,7 @@ proptest! {
         max in prop::option::of(1..200_u64), size in 1..50_u32, rate in prop::option::of(1..20_u32), verify in any::<bool>(),
     ) {
         let ids = || Selection::Ids(Ids::parse((0..IDS).map(|n| format!("m{n}{}", "x".repeat(n % 500)))).unwrap());
-        let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
+        let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(attempts).unwrap());
         let rate = rate.and_then(NonZeroU32::new);
         let now = UnixMillis::new(NOW);
         let size = NonZeroU32::new(size).unwrap();
@@ -395,7 +395,7 @@ proptest! {
             6 => play(archive(bulk!(Delete, ids()).build_archived()), n, &steps),
             7 => play(SingleCall::builder(endpoint(), GetMessage(id())).retry(policy, 5).build(), 1, &steps),
             _ => {
-                let restart = RestartOne { id: id(), overrides: Default::default() };
+                let restart = RestartOne::new(id(), Default::default());
                 play(SingleCall::builder(endpoint(), restart).retry(policy, 5).build(), 1, &steps);
             }
         }

@@ -38,7 +38,7 @@ proptest! {
         // A server that ignores the dates would delete outside of a window, which no client can tell.
         let ignore_dates = ignore_dates && kind < 2;
         let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
-        let mut world = World::new(service(400, Config { cursors, ignore_dates, bound_cursors, ..Config::default() }), seed);
+        let mut world = World::new(service(400, Config::default().cursors(cursors).ignore_dates(ignore_dates).bound_cursors(bound_cursors)), seed);
         world.clock = Duration::from_secs(3_600);
         let all: Vec<Run> = world.service.runs().cloned().collect();
         let matching: BTreeSet<&str> = all.iter().filter(|run| matches(kind, run)).map(|run| run.dlq_id.as_str()).collect();
@@ -103,8 +103,8 @@ proptest! {
     ) {
         let busy = Fault::TooManyRequests { retry_after_s: None };
         let plan = FaultPlan::random(seed, vec![(250, busy), (100, Fault::LostRequest)]);
-        let mut world = World::new(service(400, Config { faults: plan, ..Config::default() }), seed);
-        let policy = RetryPolicy { max_attempts: NonZeroU32::new(50).unwrap(), ..RetryPolicy::default() };
+        let mut world = World::new(service(400, Config::default().faults(plan)), seed);
+        let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(50).unwrap());
         let delete = BulkDelete::builder(endpoint(), Selection::Everything)
             .page_size(NonZeroU32::new(size).unwrap()).verify(false).retry(policy, 1);
         let mut operation = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
@@ -161,7 +161,7 @@ fn windows_at_the_ends_of_time() {
 }
 
 fn delete_all(runs: Vec<Run>, n: usize, size: u32, selected: Selection) -> (u64, Outcome) {
-    let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
+    let mut service = Service::new(Config::default().token(TOKEN));
     runs.into_iter().for_each(|run| service.insert(run));
     let mut world = World::new(service, 7);
     let delete = BulkDelete::builder(endpoint(), selected).page_size(NonZeroU32::new(size).unwrap());
@@ -190,7 +190,7 @@ fn many_lanes_need_few_more_requests_than_one() {
 #[test]
 fn runs_older_than_the_retention_are_shared_among_lanes() {
     let runs = runs_at((0..20_000).map(|n| NOW - 400 * 86_400_000 + n * 60_000));
-    let mut service = Service::new(Config { token: TOKEN.into(), ..Config::default() });
+    let mut service = Service::new(Config::default().token(TOKEN));
     runs.into_iter().for_each(|run| service.insert(run));
     let mut world = World::new(service, 7);
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
@@ -224,7 +224,7 @@ fn a_window_of_one_millisecond_is_not_cut() {
 
 #[test]
 fn one_request_a_second_is_enough_for_all_lanes() {
-    let limit = Config { token: TOKEN.into(), rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() };
+    let limit = Config::default().token(TOKEN).rate_limit(Some(RateLimit::per_second(1)));
     let mut world = World::new(service(300, limit), 3);
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).page_size(NonZeroU32::new(10).unwrap());
     let mut operation = delete.lanes(lanes(16), UnixMillis::new(NOW)).build();
@@ -311,13 +311,13 @@ fn the_file_of_a_single_lane_goes_on_in_many() {
 #[test]
 fn ids_stay_in_one_lane() {
     let ids: Vec<String> = (0..900).map(|n| format!("some-rather-long-id-of-a-run-{n:06}")).collect();
-    let runs = ids.iter().map(|id| Run { dlq_id: id.clone(), ..Run::default() }).collect();
+    let runs = ids.iter().map(|id| Run::default().dlq_id(id.clone())).collect();
     let (_, outcome) = delete_all(runs, 8, 100, Selection::Ids(Ids::parse(ids).unwrap()));
     assert_eq!(outcome.totals.affected, 900);
 }
 
 fn everything(n: usize, attempts: u32) -> (BulkBuilder<Delete>, BulkDelete) {
-    let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(attempts).unwrap());
     let delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1);
     let operation = delete.clone().lanes(lanes(n), UnixMillis::new(NOW)).build();
     (delete, operation)

@@ -51,7 +51,7 @@ fn list_all(world: &mut World, mut listing: Listing) -> (ListingOutcome, Seen) {
 }
 
 fn world_of(runs: Vec<Run>, config: Config) -> World {
-    let mut service = Service::new(Config { token: TOKEN.into(), ..config });
+    let mut service = Service::new(config.token(TOKEN));
     runs.into_iter().for_each(|run| service.insert(run));
     World::new(service, 7)
 }
@@ -69,7 +69,7 @@ proptest! {
         let ignored = if kind < 2 { ignored } else { Vec::new() };
         let keeps = ignored.is_empty();
         let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
-        let mut world = World::new(service(400, Config { cursors, ignored, newest_first, bound_cursors, ..Config::default() }), seed);
+        let mut world = World::new(service(400, Config::default().cursors(cursors).ignored(ignored).newest_first(newest_first).bound_cursors(bound_cursors)), seed);
         if crowded {
             let burst = runs_at((0..400).map(|n| NOW - 40 * DAY - n * 9));
             burst.into_iter().for_each(|run| world.service.insert(run));
@@ -98,7 +98,7 @@ proptest! {
 fn ignored() -> impl Strategy<Value = Vec<Ignored>> {
     let name = prop::sample::select(vec!["fromDate", "toDate"]);
     let method = prop::sample::select(vec![None, Some(http::Method::GET)]);
-    prop::collection::vec((method, name).prop_map(|(method, name)| Ignored { method, name }), 0..3)
+    prop::collection::vec((method, name).prop_map(|(method, name)| Ignored::new(method, name)), 0..3)
 }
 
 /// One end is enough to hand runs over many times.
@@ -106,9 +106,9 @@ fn ignored() -> impl Strategy<Value = Vec<Ignored>> {
 fn a_server_that_ignores_dates_at_one_end_is_listed_in_one_lane() {
     for newest_first in [false, true] {
         for name in ["fromDate", "toDate"] {
-            let ignored = vec![Ignored { method: Some(http::Method::GET), name }];
+            let ignored = vec![Ignored::new(Some(http::Method::GET), name)];
             let runs = runs_at((0..3_000).map(|n| NOW - n * 1_000_000));
-            let mut world = world_of(runs, Config { ignored, newest_first, ..Config::default() });
+            let mut world = world_of(runs, Config::default().ignored(ignored).newest_first(newest_first));
             let (outcome, seen) = list_all(&mut world, listing(List::everything(), 16));
             assert!(outcome.dates_ignored && outcome.listed == 3_000 && seen.each_once(), "{name}: {outcome:?}");
             assert!(outcome.halted.is_none() && world.most_in_flight == 1, "{name}: {outcome:?}");
@@ -123,7 +123,7 @@ fn windows_hold_for_any_time_of_a_run() {
         // The emulator compares `createdAt`: in these messages the two times are exchanged.
         let at = NOW - n * 1_000_000;
         let sent = format!(r#"{{"dlqId":"r{n}","createdAt":{},"workflowCreatedAt":{at}}}"#, at - (n % 7) * 50_000_000);
-        Run { dlq_id: format!("r{n}"), created_at: at, sent: Some(sent), ..Run::default() }
+        Run::default().dlq_id(format!("r{n}")).created_at(at).sent(Some(sent))
     });
     let (outcome, seen) = list_all(&mut world_of(runs.collect(), Config::default()), listing(List::everything(), 16));
     assert!(!outcome.dates_ignored && outcome.listed == 3_000 && seen.each_once(), "{outcome:?}");
@@ -133,14 +133,14 @@ fn windows_hold_for_any_time_of_a_run() {
 #[test]
 fn a_server_that_begins_to_ignore_dates_is_detected_by_its_runs() {
     for (name, newest_first) in [("fromDate", true), ("toDate", false)] {
-        let config = Config { newest_first, ..Config::default() };
+        let config = Config::default().newest_first(newest_first);
         let mut world = world_of(runs_at((0..20_000).map(|n| NOW - n * 300_000)), config.clone());
         let mut listing = listing(List::everything(), 4);
         let mut seen = Seen::default();
         // Until windows are listed to their ends.
         assert!(world.run(&mut listing, 150, |_, event| seen.on_event(event)).is_none());
-        let ignored = vec![Ignored { method: None, name }];
-        let mut service = Service::new(Config { token: TOKEN.into(), ignored, ..config });
+        let ignored = vec![Ignored::new(None, name)];
+        let mut service = Service::new(config.token(TOKEN).ignored(ignored));
         world.service.runs().cloned().for_each(|run| service.insert(run));
         world.service = service;
         let outcome = world.run(&mut listing, 1_000_000, |_, event| seen.on_event(event)).unwrap();
@@ -193,7 +193,7 @@ fn nothing_is_asked_for_beyond_the_dates_that_are_given() {
 #[test]
 fn a_server_that_ignores_the_dates_is_listed_in_one_lane() {
     let runs = runs_at((0..5_000).map(|n| NOW - n * 1_000_000));
-    let mut world = world_of(runs.clone(), Config { ignore_dates: true, ..Config::default() });
+    let mut world = world_of(runs.clone(), Config::default().ignore_dates(true));
     let (outcome, seen) = list_all(&mut world, listing(List::everything(), 16));
     assert!(outcome.dates_ignored && outcome.listed == 5_000 && seen.each_once(), "{outcome:?}");
     // One request to find out, and, as ever, one to see that a full last page was the last.
@@ -207,7 +207,7 @@ fn a_server_that_ignores_the_dates_is_listed_in_one_lane() {
 fn a_server_that_ignores_dates_is_detected_wherever_its_first_page_lies() {
     for split in 1..24 {
         let times = (0..200).map(|n| if n < split { NOW - 300 * DAY + n } else { NOW - DAY + n });
-        let mut world = world_of(runs_at(times), Config { ignore_dates: true, ..Config::default() });
+        let mut world = world_of(runs_at(times), Config::default().ignore_dates(true));
         let (outcome, seen) = list_all(&mut world, listing(List::everything().page_size(3), 2));
         assert!(outcome.dates_ignored && outcome.listed == 200 && seen.each_once(), "{split}: {outcome:?}");
     }
@@ -374,7 +374,7 @@ fn a_window_that_cannot_be_listed_halts_the_listing() {
 
 #[test]
 fn a_429_slows_all_lanes_and_uses_up_no_attempts() {
-    let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(2).unwrap());
     let list = List::everything().page_size(1);
     let mut listing =
         Listing::builder(endpoint(), list).retry(policy, 1).lanes(lanes(16), UnixMillis::new(NOW)).build();
@@ -407,7 +407,7 @@ fn a_429_slows_all_lanes_and_uses_up_no_attempts() {
 
 #[test]
 fn one_request_a_second_is_enough_for_all_lanes() {
-    let limit = Config { token: TOKEN.into(), rate_limit: Some(RateLimit { per_second: 1 }), ..Config::default() };
+    let limit = Config::default().token(TOKEN).rate_limit(Some(RateLimit::per_second(1)));
     let mut world = World::new(service(300, limit), 3);
     let mut listing = listing(List::everything().page_size(10), 16);
     let (mut seen, mut refused) = (Seen::default(), 0);

@@ -79,7 +79,7 @@ fn what_was_done_is_counted_while_it_goes_on() {
 /// A call that may have started its run says that it is one run.
 #[test]
 fn a_call_in_doubt_is_of_one_run() {
-    let restart = RestartOne { id: DlqId::new("a").unwrap(), overrides: Overrides::default() };
+    let restart = RestartOne::new(DlqId::new("a").unwrap(), Overrides::default());
     let mut call = SingleCall::builder(endpoint(), restart).build();
     let id = sent(&mut call);
     call.on_failure(id, Delivery::Unknown.into()).unwrap();

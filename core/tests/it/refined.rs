@@ -11,7 +11,7 @@ use upstash_dlq_core::wire::{BulkOperation, Delete, Resume};
 use upstash_dlq_core::{
     BulkDelete, BulkResume, Checkpoint, Halt, Operation, Outcome, Selection, Step, TransportFailure, UnixMillis,
 };
-use upstash_dlq_emulator::{Config, Ignored, Run, Service};
+use upstash_dlq_emulator::{Config, Ignored, Service};
 
 fn failed_with_500() -> Selection {
     Selection::Refined(Refined::new(None, Refinement::builder().status(500).build().unwrap()))
@@ -151,17 +151,17 @@ fn a_request_in_doubt_says_how_many_runs_it_asked_for() {
 
 /// Runs an operation against a server that begins to ignore dates once the windows are listed to their ends.
 fn run_while_dates_become_ignored<O: BulkOperation>(builder: BulkBuilder<O>, name: &'static str) -> (World, Outcome) {
-    let config = Config { newest_first: name == "fromDate", ..Config::default() };
-    let build = |config| Service::new(Config { token: TOKEN.into(), ..config });
+    let config = Config::default().newest_first(name == "fromDate");
+    let build = |config: Config| Service::new(config.token(TOKEN));
     let mut service = build(config.clone());
     let runs = runs_at((0..2_000).map(|n| NOW - n * 3_000_000));
-    runs.into_iter().for_each(|run| service.insert(Run { response_status: 500, ..run }));
+    runs.into_iter().for_each(|run| service.insert(run.response_status(500)));
     let mut world = World::new(service, 7);
     let builder = builder.page_size(NonZeroU32::new(10).unwrap()).retry(policy(), 1);
     let mut operation = builder.lanes(lanes(4), UnixMillis::new(NOW)).build();
     assert!(world.run(&mut operation, 150, |_, _| {}).is_none());
-    let ignored = vec![Ignored { method: None, name }];
-    let mut forgetful = build(Config { ignored, ..config });
+    let ignored = vec![Ignored::new(None, name)];
+    let mut forgetful = build(config.ignored(ignored));
     world.service.runs().cloned().for_each(|run| forgetful.insert(run));
     world.service = forgetful;
     let outcome = world.run(&mut operation, 1_000_000, |_, _| {}).unwrap();

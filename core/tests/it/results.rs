@@ -23,7 +23,7 @@ use upstash_dlq_core::{
 use upstash_dlq_emulator::Config;
 
 fn once() -> RetryPolicy {
-    RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() }
+    RetryPolicy::default().max_attempts(NonZeroU32::MIN)
 }
 
 /// Every halt there is.
@@ -106,14 +106,12 @@ fn events_and_pages_survive_serde() {
         assert_eq!(serde_json::from_value::<Event<P>>(value).unwrap(), event);
     }
     let message = DlqMessage::parse(r#"{"dlqId":"a","n":1e999,"s":"\u0041"}"#).unwrap();
-    same(DeletePage { deleted: 3, cursor: None });
-    same(StartedPage { started: vec![StartedRun::new("wfr_1", Some(UnixMillis::new(5)))], cursor: None });
+    same(DeletePage::new(3, None));
+    same(StartedPage::new(vec![StartedRun::new("wfr_1", Some(UnixMillis::new(5)))], None));
     let plain = DlqMessage::parse(r#"{"dlqId":"a","responseStatus":500}"#).unwrap();
-    same(ListPage { messages: vec![plain], cursor: None });
-    let retry = Event::<DeletePage>::Retry(Retried {
-        cause: Cause::Transport(Delivery::NotSent.into()),
-        after: Duration::from_millis(7),
-    });
+    same(ListPage::new(vec![plain], None));
+    let retry =
+        Event::<DeletePage>::Retry(Retried::new(Cause::Transport(Delivery::NotSent.into()), Duration::from_millis(7)));
     let json = serde_json::to_string(&retry).unwrap();
     assert_eq!(serde_json::from_str::<Event<DeletePage>>(&json).unwrap(), retry);
     let ended = serde_json::from_str::<Event<DeletePage>>(r#"{"kind":"ended"}"#);
@@ -331,7 +329,7 @@ fn an_earlier_attempt_counts() {
 /// … but not one at another request, which was answered since.
 #[test]
 fn an_attempt_at_another_request_does_not_count() {
-    let policy = RetryPolicy { max_attempts: NonZeroU32::new(2).unwrap(), base: Duration::ZERO, ..once() };
+    let policy = once().max_attempts(NonZeroU32::new(2).unwrap()).base(Duration::ZERO);
     let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).retry(policy, 1).build();
     let mut send = |delivery: Option<Delivery>| {
         let id = loop {
@@ -492,10 +490,10 @@ proptest! {
     /// A halt that says that nothing may have changed is right: the run is still there.
     #[test]
     fn nothing_has_changed_where_a_halt_says_so(plan in faults(), attempts in 1_u32..4, seed: u64) {
-        let mut world = World::new(service(6, Config { faults: plan, ..Config::default() }), seed);
+        let mut world = World::new(service(6, Config::default().faults(plan)), seed);
         let ids: Vec<_> = world.service.runs().map(|run| run.dlq_id.clone()).collect();
         let id = &ids[usize::try_from(seed % 6).unwrap()];
-        let policy = RetryPolicy { max_attempts: NonZeroU32::new(attempts).unwrap(), ..RetryPolicy::default() };
+        let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(attempts).unwrap());
         let call = SingleCall::builder(endpoint(), DeleteOne(DlqId::new(id.clone()).unwrap()));
         let mut call = call.retry(policy, seed).build();
         let outcome = world.run(&mut call, 1_000, |_, _| ()).unwrap();
@@ -513,7 +511,7 @@ proptest! {
     /// Many runs by their ids, on any number of lanes: each id is told once, with its run or without.
     #[test]
     fn every_id_is_fetched_once(plan in faults(), n in 1_usize..9, absent in 0_usize..5, seed: u64) {
-        let mut world = World::new(service(20, Config { faults: plan, ..Config::default() }), seed);
+        let mut world = World::new(service(20, Config::default().faults(plan)), seed);
         let present: BTreeSet<_> = world.service.runs().map(|run| run.dlq_id.clone()).collect();
         let ids = Ids::parse(present.iter().cloned().chain((0..absent).map(|n| format!("absent-{n}")))).unwrap();
         let mut get = GetMany::builder(endpoint(), ids.clone()).lanes(lanes(n)).retry(policy(), seed).build();

@@ -25,7 +25,7 @@ fn by_ids(ids: &[&str]) -> BulkBuilder<Delete> {
 }
 
 fn attempts(n: u32) -> RetryPolicy {
-    RetryPolicy { max_attempts: NonZeroU32::new(n).unwrap(), ..RetryPolicy::default() }
+    RetryPolicy::default().max_attempts(NonZeroU32::new(n).unwrap())
 }
 
 const FIRST: &str = "label=a&count=100";

@@ -102,7 +102,7 @@ fn endpoint() -> Endpoint {
 
 /// No request may be repeated: a smaller page is another request.
 fn once() -> RetryPolicy {
-    RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() }
+    RetryPolicy::default().max_attempts(NonZeroU32::MIN)
 }
 
 fn listing(page_size: u32, lanes: usize, runs: usize, policy: RetryPolicy) -> Listing {

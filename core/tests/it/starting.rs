@@ -75,7 +75,7 @@ proptest! {
         // What such a server makes of the selection's own dates, no client can tell.
         let ignored = if kind < 2 { ignored } else { Vec::new() };
         let cursors = if offset { CursorKind::Offset } else { CursorKind::Key };
-        let config = Config { cursors, ignored, bound_cursors, started_runs_stay: stay, ..Config::default() };
+        let config = Config::default().cursors(cursors).ignored(ignored).bound_cursors(bound_cursors).started_runs_stay(stay);
         let mut world = World::new(service(1_000, config), seed);
         let matching: Vec<String> =
             world.service.runs().filter(|run| matches(kind, run)).map(|run| run.dlq_id.clone()).collect();
@@ -115,7 +115,7 @@ proptest! {
         runs in prop_oneof![0_usize..60, Just(300)], crashes in prop::collection::vec((prop_oneof![1_usize..10, 1_usize..60], any::<bool>()), 1..5),
         max in prop::option::of(50_u64..600), seed in any::<u64>(),
     ) {
-        let mut world = World::new(service(runs, Config { started_runs_stay: stay, ..Config::default() }), seed);
+        let mut world = World::new(service(runs, Config::default().started_runs_stay(stay)), seed);
         let resume = || resume_of(Selection::Everything, size, max);
         let mut operation = on_lanes(resume(), n);
         if !stay {
@@ -190,11 +190,11 @@ proptest! {
 fn ignored() -> impl Strategy<Value = Vec<Ignored>> {
     let name = prop::sample::select(vec!["fromDate", "toDate"]);
     let method = prop::sample::select(vec![None, Some(http::Method::GET), Some(http::Method::POST)]);
-    prop::collection::vec((method, name).prop_map(|(method, name)| Ignored { method, name }), 0..4)
+    prop::collection::vec((method, name).prop_map(|(method, name)| Ignored::new(method, name)), 0..4)
 }
 
 fn world_of(runs: Vec<Run>, config: Config) -> World {
-    let mut service = Service::new(Config { token: TOKEN.into(), ..config });
+    let mut service = Service::new(config.token(TOKEN));
     runs.into_iter().for_each(|run| service.insert(run));
     World::new(service, 7)
 }

@@ -196,7 +196,7 @@ fn what_was_set_is_read_again() {
     assert_eq!(List::matching(filter.clone()).filter(), Some(&filter));
     let overrides = Overrides::builder().retries(3).build().unwrap();
     assert!(Overrides::default().is_empty() && !overrides.is_empty());
-    let restart = RestartOne { id: DlqId::new("a").unwrap(), overrides: overrides.clone() };
+    let restart = RestartOne::new(DlqId::new("a").unwrap(), overrides.clone());
     let request = restart.to_request(&endpoint()).unwrap();
     assert_eq!(overrides.pairs().count(), 1);
     for (name, value) in overrides.pairs() {

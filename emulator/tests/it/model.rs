@@ -12,15 +12,15 @@ const NOW: i64 = 1_764_000_000_000;
 fn service(config: Config) -> Service {
     let mut service = Service::new(config);
     for n in 0..10_i64 {
-        service.insert(Run {
-            dlq_id: format!("id-{n}"),
-            workflow_run_id: format!("wfr_{}", n / 5),
-            workflow_url: if n < 3 { "https://a".into() } else { "https://b".into() },
-            created_at: n,
-            workflow_created_at: 10 * n,
-            labels: vec![if n % 2 == 0 { "even" } else { "odd" }.into()],
-            ..Run::default()
-        });
+        service.insert(
+            Run::default()
+                .dlq_id(format!("id-{n}"))
+                .workflow_run_id(format!("wfr_{}", n / 5))
+                .workflow_url(if n < 3 { "https://a" } else { "https://b" })
+                .created_at(n)
+                .workflow_created_at(10 * n)
+                .labels(vec![if n % 2 == 0 { "even" } else { "odd" }.into()]),
+        );
     }
     service
 }
@@ -95,7 +95,7 @@ fn what_is_refused() {
 #[test]
 fn a_key_cursor_meets_every_run_and_an_offset_cursor_skips_some() {
     for (cursors, left) in [(CursorKind::Key, 0), (CursorKind::Offset, 4)] {
-        let mut service = service(Config { cursors, ..Config::default() });
+        let mut service = service(Config::default().cursors(cursors));
         let mut query = "?count=3".to_owned();
         while let Some(cursor) = delete(&mut service, &query).1["cursor"].as_str() {
             query = format!("?count=3&cursor={}", cursor.replace('~', "%7E"));
@@ -114,7 +114,7 @@ fn listing_takes_nothing_and_ends_with_an_empty_cursor() {
 
 #[test]
 fn limits_say_when_they_end() {
-    let mut service = service(Config { rate_limit: Some(RateLimit { per_second: 2 }), ..Config::default() });
+    let mut service = service(Config::default().rate_limit(Some(RateLimit::per_second(2))));
     let statuses: Vec<u16> =
         (0..3).map(|_| ask(&mut service, Method::GET, "/v2/workflows/dlq").status().as_u16()).collect();
     assert_eq!(statuses, [200, 200, 429]);
@@ -148,7 +148,7 @@ fn faults_apply_what_they_say() {
         (Fault::RefuseCursor, true),
     ];
     for (fault, applied) in applied {
-        let mut service = service(Config { faults: FaultPlan::script(vec![Some(fault)]), ..Config::default() });
+        let mut service = service(Config::default().faults(FaultPlan::script(vec![Some(fault)])));
         let response = ask(&mut service, Method::DELETE, "/v2/workflows/dlq");
         assert_eq!(service.is_empty(), applied, "{fault:?}");
         if let Some(Wire::CloseBeforeResponse { applied: said }) = response.extensions().get() {
@@ -173,7 +173,7 @@ fn samples_look_like_the_real_thing_and_are_the_same_each_time() {
 #[test]
 fn the_server_loses_a_response_on_request() {
     let faults = FaultPlan::script(vec![Some(Fault::LostResponse)]);
-    let server = Server::start(service(Config { faults, ..Config::default() }), ServerOptions::default()).unwrap();
+    let server = Server::start(service(Config::default().faults(faults)), ServerOptions::default()).unwrap();
     let request =
         format!("DELETE /v2/workflows/dlq HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer {LOCAL_TOKEN}\r\n\r\n");
     let mut response = String::new();
@@ -185,8 +185,8 @@ fn the_server_loses_a_response_on_request() {
 
 #[test]
 fn parts_of_the_query_are_passed_over_for_one_method() {
-    let ignored = vec![Ignored { method: Some(Method::GET), name: "label" }, Ignored { method: None, name: "toDate" }];
-    let mut service = service(Config { ignored, ..Config::default() });
+    let ignored = vec![Ignored::new(Some(Method::GET), "label"), Ignored::new(None, "toDate")];
+    let mut service = service(Config::default().ignored(ignored));
     let listed = ask(&mut service, Method::GET, "/v2/workflows/dlq?count=100&label=nobody&toDate=1");
     assert_eq!(json(&listed)["messages"].as_array().unwrap().len(), 10);
     let deleted = ask(&mut service, Method::DELETE, "/v2/workflows/dlq?count=100&label=nobody&toDate=1");
@@ -195,7 +195,7 @@ fn parts_of_the_query_are_passed_over_for_one_method() {
 
 #[test]
 fn a_bound_cursor_is_good_for_its_own_query_alone() {
-    let mut service = service(Config { bound_cursors: true, ..Config::default() });
+    let mut service = service(Config::default().bound_cursors(true));
     let page = ask(&mut service, Method::GET, "/v2/workflows/dlq?count=4");
     let cursor = json(&page)["cursor"].as_str().unwrap().to_owned();
     for (method, query, status) in
@@ -208,7 +208,7 @@ fn a_bound_cursor_is_good_for_its_own_query_alone() {
 
 #[test]
 fn a_listing_lags_behind_a_deletion() {
-    let mut service = service(Config { listing_lag: 1, ..Config::default() });
+    let mut service = service(Config::default().listing_lag(1));
     ask(&mut service, Method::DELETE, "/v2/workflows/dlq?count=2");
     for listed in [10, 8] {
         let page = ask(&mut service, Method::GET, "/v2/workflows/dlq?count=10");

@@ -65,7 +65,7 @@ fn a_page_is_started_and_leaves() {
         let ids: std::collections::BTreeSet<&str> = service.started().map(|run| run.workflow_run_id.as_str()).collect();
         assert_eq!((ids.len(), service.deleted_total()), (120, 0));
     }
-    let mut stays = service(Config { started_runs_stay: true, ..Config::default() });
+    let mut stays = service(Config::default().started_runs_stay(true));
     let id = first(&stays).dlq_id;
     for _ in 0..2 {
         assert_eq!(post(&mut stays, &format!("resume/{id}")).status(), 200);

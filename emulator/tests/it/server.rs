@@ -7,7 +7,7 @@ use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Run, Server, ServerOptions, Serv
 
 fn server(options: ServerOptions) -> Server {
     let mut service = Service::new(Config::default());
-    service.insert(Run { dlq_id: "a".into(), ..Run::default() });
+    service.insert(Run::default().dlq_id("a"));
     Server::start(service, options).unwrap()
 }
 
@@ -53,8 +53,7 @@ fn a_page_from_elsewhere_is_refused() {
 /// Connections that say nothing are closed, so that they keep nobody out for long.
 #[test]
 fn stalled_connections_are_closed_and_are_few() {
-    let options =
-        ServerOptions { max_connections: 3, read_timeout: Duration::from_millis(100), ..ServerOptions::default() };
+    let options = ServerOptions::default().max_connections(3).read_timeout(Duration::from_millis(100));
     let server = server(options);
     let stalled: Vec<TcpStream> = (0..20)
         .map(|n| {
@@ -79,7 +78,7 @@ fn stalled_connections_are_closed_and_are_few() {
 /// As many as the bound says are served at once; the next one waits until one of them has gone.
 #[test]
 fn connections_are_bounded() {
-    let server = server(ServerOptions { max_connections: 2, ..ServerOptions::default() });
+    let server = server(ServerOptions::default().max_connections(2));
     let open = || {
         let mut stream = TcpStream::connect(server.addr()).unwrap();
         stream.write_all(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n").unwrap();

@@ -233,10 +233,9 @@ impl Context {
 }
 
 fn policy(world: &World) -> RetryPolicy {
-    RetryPolicy {
-        max_attempts: NonZeroU32::new(world.schedule.attempts()).unwrap_or(NonZeroU32::MIN),
-        base: Duration::from_millis(BASE_BACKOFF_MS),
-        max_backoff: Duration::from_millis(MAX_BACKOFF_MS),
-        max_wait: Duration::from_secs(4),
-    }
+    RetryPolicy::default()
+        .max_attempts(NonZeroU32::new(world.schedule.attempts()).unwrap_or(NonZeroU32::MIN))
+        .base(Duration::from_millis(BASE_BACKOFF_MS))
+        .max_backoff(Duration::from_millis(MAX_BACKOFF_MS))
+        .max_wait(Duration::from_secs(4))
 }

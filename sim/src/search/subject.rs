@@ -84,12 +84,11 @@ fn endpoint() -> Endpoint {
 }
 
 fn policy() -> RetryPolicy {
-    RetryPolicy {
-        max_attempts: NonZeroU32::MIN.saturating_add(2),
-        base: Duration::ZERO,
-        max_backoff: Duration::ZERO,
-        max_wait: Duration::from_secs(1),
-    }
+    RetryPolicy::default()
+        .max_attempts(NonZeroU32::MIN.saturating_add(2))
+        .base(Duration::ZERO)
+        .max_backoff(Duration::ZERO)
+        .max_wait(Duration::from_secs(1))
 }
 
 impl Case {

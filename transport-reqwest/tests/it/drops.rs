@@ -18,7 +18,7 @@ use upstash_dlq_reqwest::{Client, Prepared};
 
 fn faulty(runs: usize, profile: &str, seed: usize, started_runs_stay: bool) -> (Model, Client) {
     let faults = FaultPlan::profile(profile, seed as u64).unwrap();
-    serve_with(runs, Config { faults, started_runs_stay, ..Config::default() })
+    serve_with(runs, Config::default().faults(faults).started_runs_stay(started_runs_stay))
 }
 
 /// Drops `run` after so many polls, for each number of polls until it is not dropped any more. `check` gets the outcome.

@@ -151,7 +151,7 @@ impl AsyncArchiveStore for Gone {
 #[test]
 fn the_failure_of_a_store_is_said_beside_any_other() {
     let faults = FaultPlan::script(vec![None, None, Some(Fault::Redirect)]);
-    let (_model, client) = serve_with(200, Config { faults, ..Config::default() });
+    let (_model, client) = serve_with(200, Config::default().faults(faults));
     let outcome = block_on(client.delete(Selection::Everything).archive(Gone).run());
     let halt = outcome.halted.unwrap().to_string();
     assert!(halt.starts_with("the archive is gone; before that: ") && halt.contains("redirect"), "{halt}");
@@ -162,7 +162,7 @@ fn the_failure_of_a_store_is_said_beside_any_other() {
 fn a_call_that_was_answered_is_no_stopped_call() {
     let (model, client) = serve(20);
     let id = model.with_service(|service| service.runs().next().unwrap().dlq_id.clone());
-    let resume = ResumeOne { id: DlqId::new(id).unwrap(), overrides: Overrides::default() };
+    let resume = ResumeOne::new(DlqId::new(id).unwrap(), Overrides::default());
     let server = model.clone();
     // The stop comes while the response is on its way.
     let arrived = std::future::poll_fn(move |cx| {

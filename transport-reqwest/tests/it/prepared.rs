@@ -11,8 +11,7 @@ use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::{Delete, DeletePage, GetMessage, List, ListPage, Overrides, Resume};
 use upstash_dlq_core::{
-    BulkDelete, Checkpoint, DlqId, Driven, Event, Filter, GetMany, Halt, Listing, Observer, Operation, RetryPolicy,
-    Selection,
+    BulkDelete, Checkpoint, DlqId, Driven, Event, Filter, GetMany, Halt, Listing, Observer, Operation, Selection,
 };
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, Ignored, LOCAL_TOKEN};
 use upstash_dlq_reqwest::{Blocking, Client, Items, Pages, Prepared};
@@ -133,7 +132,7 @@ fn many_runs_are_fetched_and_one_may_be_absent() {
 #[test]
 fn a_wait_is_left_at_once() {
     let minute = Duration::from_secs(60);
-    let slow = RetryPolicy { base: minute, max_backoff: minute, ..fast(5) };
+    let slow = fast(5).base(minute).max_backoff(minute);
     for (fault, policy) in [
         (Some(Fault::ServerError(503)), slow),
         (Some(Fault::TooManyRequests { retry_after_s: Some(60) }), fast(5)),
@@ -235,10 +234,8 @@ impl<O: Operation> Observer<O> for Impatient {
 
 #[test]
 fn an_observer_breaks_a_wait() {
-    let busy = Config {
-        faults: FaultPlan::script(vec![Some(Fault::TooManyRequests { retry_after_s: Some(50) }); 3]),
-        ..Config::default()
-    };
+    let busy =
+        Config::default().faults(FaultPlan::script(vec![Some(Fault::TooManyRequests { retry_after_s: Some(50) }); 3]));
     let (server, client) = serve_with(300, busy);
     block_on(async {
         let started = Instant::now();
@@ -297,8 +294,8 @@ fn new_runs_get_the_overrides() {
 #[test]
 fn whoever_trusts_the_server_deletes_what_it_lists() {
     for trusts in [false, true] {
-        let ignored = vec![Ignored { method: None, name: "label" }];
-        let (server, client) = serve_with(40, Config { ignored, ..Config::default() });
+        let ignored = vec![Ignored::new(None, "label")];
+        let (server, client) = serve_with(40, Config::default().ignored(ignored));
         let nightly = Selection::Filter(Filter::builder().label("nightly").build().unwrap());
         let delete = client.delete(nightly).trust_server(trusts).archive(Memory::default());
         let outcome = block_on(delete.run());

@@ -159,7 +159,7 @@ fn nothing_is_deleted_before_the_store_has_returned() {
 
 #[test]
 fn a_request_in_doubt_in_a_store_is_settled_before_anything_is_sent() {
-    let config = Config { started_runs_stay: true, ..Config::default() };
+    let config = Config::default().started_runs_stay(true);
     let (server, client) = serve_with(100, config);
     server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, Some(Fault::LostResponse)])));
     let memory = Memory::default();

@@ -121,7 +121,7 @@ fn a_stream_gives_its_operation_back_after_any_poll() {
 fn runs_are_started_once_wherever_a_stream_is_left() {
     for lanes in [1, 3] {
         for polls in 0.. {
-            let config = Config { started_runs_stay: true, ..Config::default() };
+            let config = Config::default().started_runs_stay(true);
             let (server, client) = serve_with(260, config);
             let mut items = client.resume(by_ids(&server, 210)).lanes(lanes).retry(fast(20)).items();
             let is_over = block_on(async {

@@ -13,7 +13,7 @@ use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, Server
 use upstash_dlq_ureq::Client;
 
 fn serve(runs: usize, faults: Vec<Option<Fault>>) -> (Server, Client) {
-    let mut service = Service::new(Config { faults: FaultPlan::script(faults), ..Config::default() });
+    let mut service = Service::new(Config::default().faults(FaultPlan::script(faults)));
     service.extend(sample::runs(runs, 1, 1_764_000_000_000));
     let server = Server::start(service, ServerOptions::default()).unwrap();
     let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap()).unwrap();
@@ -45,7 +45,7 @@ fn a_page_at_which_an_observer_breaks_is_handed_over() {
 fn a_call_that_was_answered_is_no_stopped_call() {
     let (server, client) = serve(20, vec![]);
     let id = server.with_service(|service| service.runs().next().unwrap().dlq_id.clone());
-    let resume = ResumeOne { id: DlqId::new(id).unwrap(), overrides: Overrides::default() };
+    let resume = ResumeOne::new(DlqId::new(id).unwrap(), Overrides::default());
     let started = client.call(resume).observe(Break).run().unwrap();
     assert!(server.with_service(|service| service.len() == 19 && service.started().count() == 1), "{started:?}");
 }

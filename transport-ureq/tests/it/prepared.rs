@@ -23,7 +23,7 @@ use upstash_dlq_ureq::Client;
 const NOW: i64 = 1_764_000_000_000;
 
 fn serve_with(runs: usize, faults: FaultPlan) -> (Server, Client) {
-    let mut service = Service::new(Config { faults, ..Config::default() });
+    let mut service = Service::new(Config::default().faults(faults));
     sample::runs(runs, 1, NOW).into_iter().for_each(|run| service.insert(run));
     let server = Server::start(service, ServerOptions::default()).unwrap();
     let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap()).unwrap();
@@ -151,7 +151,7 @@ fn a_checkpoint_file_is_continued_and_removed() {
         };
         let file = CheckpointFile::open(&path).unwrap();
         let delete = client.delete(Selection::Everything).page_size(20).lanes(2);
-        let delete = delete.retry(RetryPolicy { base: Duration::ZERO, ..RetryPolicy::default() });
+        let delete = delete.retry(RetryPolicy::default().base(Duration::ZERO));
         let run = std::panic::AssertUnwindSafe(|| delete.checkpoint(file).observe(observer).run());
         match std::panic::catch_unwind(run) {
             Ok(outcome) => break outcome,
@@ -400,13 +400,13 @@ fn pages_turn_back_into_their_operation() {
 fn a_call_has_settings_too() {
     let (server, client) = serve_with(1, FaultPlan::script(vec![Some(Fault::ServerError(503)); 9]));
     let id = server.with_service(|service| service.runs().next().unwrap().dlq_id.clone());
-    let policy = RetryPolicy { max_attempts: 2.try_into().unwrap(), base: Duration::ZERO, ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().max_attempts(2.try_into().unwrap()).base(Duration::ZERO);
     let call = client.call(GetMessage(DlqId::new(id).unwrap()));
     let halt = call.retry(policy).run().unwrap_err();
     assert!(matches!(halt, Halt::GaveUp { attempts: 2, .. }) && !halt.may_have_changed(), "{halt:?}");
     assert_eq!(requests(&server), 2);
     // What a call does not set, its client does.
-    let once = RetryPolicy { max_attempts: NonZeroU32::MIN, ..policy };
+    let once = policy.max_attempts(NonZeroU32::MIN);
     let halt = client.with_retry(once).get(DlqId::new("nobody").unwrap()).unwrap_err();
     assert!(matches!(halt, Halt::GaveUp { attempts: 1, .. }) && requests(&server) == 3, "{halt:?}");
 }
@@ -449,7 +449,7 @@ fn an_observer_breaks_a_wait() {
 
 #[test]
 fn the_same_seed_gives_the_same_waits() {
-    let policy = RetryPolicy { base: Duration::from_millis(8), ..RetryPolicy::default() };
+    let policy = RetryPolicy::default().base(Duration::from_millis(8));
     let (server, client) = serve(3);
     let client = client.with_retry(policy);
     let waits = |client: &Client| {
@@ -487,8 +487,8 @@ fn new_runs_get_the_overrides() {
 #[test]
 fn whoever_trusts_the_server_deletes_what_it_lists() {
     let serve = || {
-        let ignored = vec![Ignored { method: None, name: "label" }];
-        let mut service = Service::new(Config { ignored, ..Config::default() });
+        let ignored = vec![Ignored::new(None, "label")];
+        let mut service = Service::new(Config::default().ignored(ignored));
         service.extend(sample::runs(40, 1, NOW));
         let server = Server::start(service, ServerOptions::default()).unwrap();
         let client = Client::new(Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap()).unwrap();

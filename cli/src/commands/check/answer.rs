@@ -263,10 +263,7 @@ mod tests {
     }
 
     fn page(messages: &[DlqMessage], cursor: bool) -> Asked {
-        Asked::Page(ListPage {
-            messages: messages.to_vec(),
-            cursor: cursor.then(|| serde_json::from_str::<Cursor>("\"c\"").unwrap()),
-        })
+        Asked::Page(ListPage::new(messages.to_vec(), cursor.then(|| serde_json::from_str::<Cursor>("\"c\"").unwrap())))
     }
 
     #[test]
@@ -293,7 +290,7 @@ mod tests {
         assert_eq!(in_order(&reversed).reason, "the newest first, by createdAt");
         assert_eq!(in_order(&[&all[..], &all[..1]].concat()).answer, Verdict::No);
         assert_eq!(in_order(&all[..2]).answer, Verdict::Unknown);
-        let of = |messages: &[DlqMessage]| ListPage { messages: messages.to_vec(), cursor: None };
+        let of = |messages: &[DlqMessage]| ListPage::new(messages.to_vec(), None);
         let (first, second, empty) = (of(&all[..3]), of(&all[3..]), of(&[]));
         assert_eq!(disjoint(&[(&first, &second)]).answer, Verdict::Yes);
         assert_eq!(disjoint(&[(&first, &second), (&second, &of(&all[5..]))]).answer, Verdict::No);

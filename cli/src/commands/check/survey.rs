@@ -14,7 +14,7 @@ use std::num::NonZeroU32;
 use upstash_dlq_core::model::Cursor;
 use upstash_dlq_core::selection::FilterBuilder;
 use upstash_dlq_core::wire::{Call, GetMessage, List, ListPage, ResponseError};
-use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Halt, RetryPolicy, UnixMillis};
+use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Halt, UnixMillis};
 use upstash_dlq_ureq::Client;
 
 /// A question by its name in the JSON and in words, and its answer.
@@ -102,7 +102,7 @@ impl<'a> Survey<'a> {
             return Err(spent());
         }
         let policy = self.context.policy();
-        let policy = RetryPolicy { max_attempts: policy.max_attempts.min(MAX_ATTEMPTS), ..policy };
+        let policy = policy.max_attempts(policy.max_attempts.min(MAX_ATTEMPTS));
         let mut progress = Progress::in_lines(self.context.terminal, "");
         match drive::call(&self.client, policy, &mut progress, call).1 {
             Ok(output) => Ok(Ok(output)),

@@ -45,7 +45,7 @@ impl<'a> Stage<'a> {
         let endpoint = Token::new(LOCAL_TOKEN).and_then(|token| Endpoint::new(&server.url(), token)).map_err(failed)?;
         let client = context.client_for(endpoint).map_err(failed)?;
         // Nobody has to wait long for an emulator.
-        let policy = RetryPolicy { base: Duration::from_millis(50), ..RetryPolicy::default() };
+        let policy = RetryPolicy::default().base(Duration::from_millis(50));
         let folder = tempfile::Builder::new().prefix("upstash-dlq-demo-").tempdir().map_err(failed)?;
         Ok(Self { context, client, policy, folder, server })
     }

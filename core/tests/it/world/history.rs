@@ -69,15 +69,14 @@ impl Past {
 }
 
 pub(crate) fn run_checked(scenario: &Scenario, check: &mut impl Check) -> Report {
-    let mut service = Service::new(Config {
-        token: TOKEN.into(),
-        cursors: if scenario.offset_cursors { CursorKind::Offset } else { CursorKind::Key },
-        faults: scenario.faults(),
-        // No order is promised, and a cursor may be good for nothing but its own query.
-        newest_first: scenario.seed % 2 == 0,
-        bound_cursors: scenario.seed % 3 == 0,
-        ..Config::default()
-    });
+    let mut service = Service::new(
+        Config::default()
+            .token(TOKEN)
+            .cursors(if scenario.offset_cursors { CursorKind::Offset } else { CursorKind::Key })
+            .faults(scenario.faults())
+            .newest_first(scenario.seed % 2 == 0)
+            .bound_cursors(scenario.seed % 3 == 0),
+    );
     let runs = sample::runs(scenario.runs, scenario.seed, NOW);
     let before: BTreeSet<String> = runs.iter().map(|run| run.dlq_id.clone()).collect();
     let matching = runs.iter().filter(|run| scenario.target.wants(run)).map(|run| run.dlq_id.clone()).collect();

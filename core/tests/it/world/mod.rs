@@ -23,7 +23,7 @@ pub(crate) fn endpoint() -> Endpoint {
 
 /// A network that loses three responses in ten loses so many in a row in none of a billion runs.
 pub(crate) fn policy() -> RetryPolicy {
-    RetryPolicy { max_attempts: NonZeroU32::new(30).unwrap(), ..RetryPolicy::default() }
+    RetryPolicy::default().max_attempts(NonZeroU32::new(30).unwrap())
 }
 
 pub(crate) fn lanes(n: usize) -> NonZeroUsize {
@@ -167,16 +167,11 @@ pub(crate) fn selection(kind: u8) -> Selection {
 }
 
 pub(crate) fn service(runs: usize, config: Config) -> Service {
-    let mut service = Service::new(Config { token: TOKEN.into(), ..config });
+    let mut service = Service::new(config.token(TOKEN));
     sample::runs(runs, 11, NOW).into_iter().for_each(|run| service.insert(run));
     // Beyond both ends of what a lane's window would be without open ends.
     for (n, at) in [i64::MIN, 0, NOW - 93 * 86_400_000, NOW + 1, i64::MAX].into_iter().enumerate() {
-        service.insert(Run {
-            dlq_id: format!("far-{n}"),
-            created_at: at,
-            labels: vec!["nightly".into()],
-            ..Run::default()
-        });
+        service.insert(Run::default().dlq_id(format!("far-{n}")).created_at(at).labels(vec!["nightly".into()]));
     }
     service
 }
@@ -187,5 +182,5 @@ pub(crate) fn faults() -> impl Strategy<Value = FaultPlan> {
 }
 
 pub(crate) fn runs_at(times: impl Iterator<Item = i64>) -> Vec<Run> {
-    times.enumerate().map(|(n, at)| Run { dlq_id: format!("r{n}"), created_at: at, ..Run::default() }).collect()
+    times.enumerate().map(|(n, at)| Run::default().dlq_id(format!("r{n}")).created_at(at)).collect()
 }

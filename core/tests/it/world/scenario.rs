@@ -166,7 +166,7 @@ impl Scenario {
 
     pub(crate) fn delete(&self, token: &str) -> BulkBuilder<Delete> {
         let endpoint = Endpoint::new("http://127.0.0.1:8080", Token::new(token).unwrap()).unwrap();
-        let policy = RetryPolicy { max_attempts: NonZeroU32::new(self.attempts).unwrap(), ..RetryPolicy::default() };
+        let policy = RetryPolicy::default().max_attempts(NonZeroU32::new(self.attempts).unwrap());
         BulkDelete::builder(endpoint, self.target.selection())
             .page_size(NonZeroU32::new(self.page_size).unwrap())
             .max(self.max.and_then(NonZeroU64::new))

@@ -15,7 +15,7 @@ pub(crate) fn against_the_emulator_whatever_goes_wrong<D: Driver>() {
         ("garbage", CursorKind::Offset),
     ] {
         let faults = FaultPlan::profile(profile, 7).unwrap();
-        let mut service = Service::new(Config { cursors, ..Config::default() });
+        let mut service = Service::new(Config::default().cursors(cursors));
         let runs = sample::runs(900, 3, 1_764_000_000_000);
         let matching =
             runs.iter().filter(|run| run.labels.iter().any(|l| l == "nightly" || l == "red & white")).count();
@@ -37,7 +37,7 @@ pub(crate) fn against_the_emulator_whatever_goes_wrong<D: Driver>() {
 
 pub(crate) fn many_lanes_delete_everything_once<D: Driver>() {
     for (profile, cursors) in [("none", CursorKind::Key), ("flaky", CursorKind::Offset)] {
-        let mut service = Service::new(Config { cursors, ..Config::default() });
+        let mut service = Service::new(Config::default().cursors(cursors));
         sample::runs(3_000, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
         let server = Server::start(service, ServerOptions::default()).unwrap();
         server.with_service(|service| service.set_faults(FaultPlan::profile(profile, 7).unwrap()));
@@ -53,7 +53,7 @@ pub(crate) fn many_lanes_delete_everything_once<D: Driver>() {
 
 pub(crate) fn many_lanes_count_and_start_each_run_once<D: Driver>() {
     for ignore_dates in [false, true] {
-        let mut service = Service::new(Config { ignore_dates, started_runs_stay: true, ..Config::default() });
+        let mut service = Service::new(Config::default().ignore_dates(ignore_dates).started_runs_stay(true));
         sample::runs(3_000, 3, 1_764_000_000_000).into_iter().for_each(|run| service.insert(run));
         let server = Server::start(service, ServerOptions::default()).unwrap();
         let endpoint = endpoint(&server.url());

@@ -288,8 +288,8 @@ pub(crate) fn nothing_that_starts_runs_is_repeated_by_itself<D: Driver>() {
         let id = || DlqId::new("a").unwrap();
         for result in [
             D::call(&endpoint, RetryCallback(id())).map(|_| ()),
-            D::call(&endpoint, ResumeOne { id: id(), overrides: Overrides::default() }).map(|_| ()),
-            D::call(&endpoint, RestartOne { id: id(), overrides: Overrides::default() }).map(|_| ()),
+            D::call(&endpoint, ResumeOne::new(id(), Overrides::default())).map(|_| ()),
+            D::call(&endpoint, RestartOne::new(id(), Overrides::default())).map(|_| ()),
         ] {
             assert!(matches!(result, Err(Halt::InDoubt { asked: 1, .. })), "{reply:?}: {result:?}");
         }

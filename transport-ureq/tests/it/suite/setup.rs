@@ -72,9 +72,5 @@ impl Default for Setup {
 pub(crate) const LONG: Duration = Duration::from_secs(30);
 
 pub(crate) fn fast(attempts: u32) -> RetryPolicy {
-    RetryPolicy {
-        max_attempts: NonZeroU32::new(attempts).unwrap(),
-        base: Duration::from_micros(10),
-        ..RetryPolicy::default()
-    }
+    RetryPolicy::default().max_attempts(NonZeroU32::new(attempts).unwrap()).base(Duration::from_micros(10))
 }
