@@ -261,7 +261,7 @@
 //! use std::num::NonZeroU32;
 //! use upstash_dlq_core::{BulkDelete, Operation, RetryPolicy, Selection, Step, TransportFailure};
 //!
-//! let once = RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() };
+//! let once = RetryPolicy::default().max_attempts(NonZeroU32::MIN);
 //! let fails_with = |failure: TransportFailure| {
 //!     let builder = BulkDelete::builder(endpoint.clone(), Selection::Everything);
 //!     let mut delete = builder.retry(once, 0).build();

@@ -74,7 +74,7 @@ pub enum Wire {
 /// // Every second request meets an overloaded server, each time the same ones.
 /// let faults = FaultPlan::random(7, vec![(500, Fault::ServerError(503))]);
 /// let statuses = |faults: &FaultPlan| {
-///     let mut service = Service::new(Config { faults: faults.clone(), ..Config::default() });
+///     let mut service = Service::new(Config::default().faults(faults.clone()));
 ///     let get = || http::Request::get("/v2/workflows/dlq").header("authorization", format!("Bearer {LOCAL_TOKEN}"));
 ///     (0..20).map(|_| Ok(service.handle(0, get().body(Vec::new())?).status())).collect::<Result<Vec<_>, http::Error>>()
 /// };

@@ -44,7 +44,7 @@
 //! use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Service, Wire, sample};
 //!
 //! let faults = FaultPlan::script(vec![Some(Fault::TooManyRequests { retry_after_s: Some(30) }), Some(Fault::LostResponse)]);
-//! let mut service = Service::new(Config { faults, ..Config::default() });
+//! let mut service = Service::new(Config::default().faults(faults));
 //! service.extend(sample::runs(250, 1, 1_764_000_000_000));
 //! let mut delete = || {
 //!     let request = Request::delete("/v2/workflows/dlq").header("authorization", format!("Bearer {LOCAL_TOKEN}"));

@@ -30,7 +30,7 @@ pub(crate) type Key = (i64, String);
 /// ```
 /// use upstash_dlq_emulator::{Config, Run, Service};
 /// let mut service = Service::new(Config::default());
-/// service.insert(Run { dlq_id: "a".into(), created_at: 1_764_000_000_000, ..Run::default() });
+/// service.insert(Run::default().dlq_id("a").created_at(1_764_000_000_000));
 /// assert!(service.len() == 1 && service.contains("a"));
 /// assert_eq!((service.requests_total(), service.deleted_total()), (0, 0));
 /// ```

@@ -175,7 +175,7 @@
 //! use upstash_dlq_emulator::{Fault, FaultPlan};
 //! use upstash_dlq_reqwest::core::{RetryPolicy, Selection};
 //!
-//! let client = client.with_retry(RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() });
+//! let client = client.with_retry(RetryPolicy::default().max_attempts(NonZeroU32::MIN));
 //! for (fault, may_have_changed) in [(Fault::TooManyRequests { retry_after_s: None }, false), (Fault::LostResponse, true)] {
 //!     server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(fault)])));
 //!     let error = client.delete(Selection::Everything).run().await.into_result().unwrap_err();

@@ -6,7 +6,7 @@
 //! [go on after a crash](#go-on-after-a-crash), [start runs again](#resume-and-restart), [lanes](#lanes-and-rate),
 //! [failures](#when-it-fails), [stopping](#stop), [tests](#test-your-program). Then what lies below:
 //! [timeouts](#timeouts-and-bounds), [what is not sent](#not-sent-or-unknown), [TLS](#tls), [proxies](#proxies),
-//! [your own HTTP](#http-of-your-own), [the version of ureq](#the-version-of-ureq), [tracing](#tracing).
+//! [your own HTTP](#http-of-your-own), [tracing](#tracing).
 //!
 //! In each example `client` is a [`Client`] of an emulator on this machine, with 250 failed runs. How to select runs is told in
 //! [the tour of the core](upstash_dlq_core#say-which-runs), and what the official clients leave to you in [`core::comparison`].
@@ -189,7 +189,7 @@
 //! use upstash_dlq_emulator::{Fault, FaultPlan};
 //! use upstash_dlq_ureq::core::{RetryPolicy, Selection};
 //!
-//! let once = RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() };
+//! let once = RetryPolicy::default().max_attempts(NonZeroU32::MIN);
 //! let fails_with = |fault| {
 //!     server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(fault)])));
 //!     client.delete(Selection::Everything).retry(once).run().into_result().unwrap_err()
@@ -270,15 +270,6 @@
 //! [`ClientBuilder::configure`] changes our agent, [`ClientBuilder::agent`] takes yours, and [`Client::with_transport`] takes any function that
 //! sends: another library, a mock, or a middleware around ours ([`ClientBuilder::build_transport`]). [`core::client::transport`] says
 //! what it must do, and `upstash_dlq_emulator::conformance` tests it.
-//!
-//! ## The version of ureq
-//!
-//! This crate accepts one minor version of ureq (3.5), and each release of it names the next. To know for certain that a request was not
-//! sent, it puts marks into ureq's resolver and connector. These interfaces are in `ureq::unversioned`, and may change with any minor
-//! version of ureq.
-//!
-//! An application can have only one 3.x of ureq. So it cannot use a newer minor version than this crate accepts. If that is in the way,
-//! drive `upstash-dlq-core` with a transport of your own: the example `tcp_stream` of that crate has one in some thirty lines.
 //!
 //! ## Tracing
 //!

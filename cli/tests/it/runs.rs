@@ -121,7 +121,7 @@ fn get_shows_one_run() {
 /// For people alone, and only what is shown: a time that is given is in UTC or has an offset of its own.
 #[test]
 fn times_are_shown_in_the_zone_of_the_machine_where_asked() {
-    let run = Run { dlq_id: "1-0".into(), created_at: 1_764_000_000_000, response_status: 500, ..Run::default() };
+    let run = Run::default().dlq_id("1-0").created_at(1_764_000_000_000).response_status(500);
     let server = serve(vec![run]);
     let shown = |args: &[&str]| {
         // Five and a half hours east of Greenwich, as POSIX writes it.

@@ -37,7 +37,7 @@ pub struct SingleCall<C: Call> {
 /// # let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
 /// use std::num::NonZeroU32;
 /// use upstash_dlq_core::{Delivery, DlqId, Halt, Operation, RetryPolicy, SingleCall, Step, wire::DeleteOne};
-/// let once = RetryPolicy { max_attempts: NonZeroU32::MIN, ..RetryPolicy::default() };
+/// let once = RetryPolicy::default().max_attempts(NonZeroU32::MIN);
 /// let mut delete = SingleCall::builder(endpoint, DeleteOne(DlqId::new("a")?)).retry(once, 0).build();
 /// let Step::Send(id, _) = delete.poll(std::time::Duration::ZERO) else { panic!() };
 /// delete.on_failure(id, Delivery::Unknown.into())?;
