@@ -61,7 +61,7 @@ pub struct DeleteOne(pub DlqId);
 /// use upstash_dlq_core::wire::{Call, ResumeOne, Overrides};
 /// use upstash_dlq_core::{DlqId, Endpoint, Token};
 /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
-/// let request = ResumeOne { id: DlqId::new("a")?, overrides: Overrides::builder().retries(5).build()? }.to_request(&endpoint)?;
+/// let request = ResumeOne::new(DlqId::new("a")?, Overrides::builder().retries(5).build()?).to_request(&endpoint)?;
 /// assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v2/workflows/dlq/resume/a"));
 /// assert_eq!(request.headers()["upstash-retries"], "5");
 /// # Ok::<(), Box<dyn std::error::Error>>(())
@@ -88,7 +88,7 @@ impl ResumeOne {
 /// use upstash_dlq_core::wire::{Call, RestartOne, Overrides};
 /// use upstash_dlq_core::{DlqId, Endpoint, Token};
 /// let endpoint = Endpoint::new("https://qstash.upstash.io", Token::new("my-token")?)?;
-/// let request = RestartOne { id: DlqId::new("a")?, overrides: Overrides::default() }.to_request(&endpoint)?;
+/// let request = RestartOne::new(DlqId::new("a")?, Overrides::default()).to_request(&endpoint)?;
 /// assert_eq!((request.method().as_str(), request.uri().path()), ("POST", "/v2/workflows/dlq/restart/a"));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
