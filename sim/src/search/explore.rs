@@ -76,14 +76,22 @@ struct Hashing {
     high: u64,
 }
 
+impl Hashing {
+    fn feed(&mut self, word: u64) {
+        self.low = (self.low.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        self.high = (self.high ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31);
+    }
+}
+
 impl Write for Hashing {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for chunk in text.as_bytes().chunks(8) {
-            let mut bytes = [0; 8];
-            bytes.iter_mut().zip(chunk).for_each(|(to, from)| *to = *from);
-            let word = u64::from_le_bytes(bytes) ^ (chunk.len() as u64) << 56;
-            self.low = (self.low.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-            self.high = (self.high ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31);
+        let words = text.as_bytes().chunks_exact(8);
+        // Its length tells texts apart that end in zeros.
+        let rest = words.remainder();
+        words.for_each(|word| self.feed(word.try_into().map(u64::from_le_bytes).unwrap_or_default()));
+        if !rest.is_empty() {
+            let last = rest.iter().rev().fold(0, |last, byte| last << 8 | u64::from(*byte));
+            self.feed(last | (rest.len() as u64) << 56);
         }
         Ok(())
     }
