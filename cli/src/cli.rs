@@ -72,7 +72,7 @@ pub(crate) enum Command {
     /// Write a man page for each command
     #[command(after_help = MAN_HELP)]
     Man {
-        /// The folder to write them to, such as ~/.local/share/man/man1; it is made if it is not there
+        /// The folder to write them to, such as ~/.cargo/share/man/man1; it is made if it is not there
         dir: PathBuf,
     },
 }
@@ -94,7 +94,7 @@ pub(crate) struct Global {
     /// Print no progress and no notes
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) quiet: bool,
-    /// Tell each request in a line on standard error: method, target without the token, status, time taken, attempt. Cannot be
+    /// Print one line per request to standard error: method, target without the token, status, time taken, attempt. Cannot be
     /// combined with --quiet
     #[arg(long, short, global = true, help_heading = "Global options")]
     pub(crate) verbose: bool,
@@ -108,7 +108,8 @@ pub(crate) struct Global {
     /// than SIZE
     #[arg(long, global = true, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, help_heading = "Global options")]
     pub(crate) max_body: u64,
-    /// Show times in the time zone of this machine instead of UTC. Times that are given, and JSON, stay as they are
+    /// Show times in this machine's time zone, not in UTC. A date given to --from or --to is UTC all the same; JSON has
+    /// milliseconds
     #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) local: bool,
     /// When to use color
@@ -125,6 +126,10 @@ impl Cli {
         }
         let name = match &self.command {
             Command::Demo(_) => "demo",
+            Command::Emulator(_) if token_file.is_some() => {
+                return Err("--token-file: the emulator takes the token that it accepts with --token".to_owned());
+            }
+            Command::Emulator(_) => "emulator",
             Command::Completions { .. } => "completions",
             Command::Man { .. } => "man",
             _ => return Ok(()),
@@ -165,7 +170,7 @@ pub(crate) struct Delete {
     /// Delete N runs with each request; does not apply to ids
     #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<NonZeroU32>)]
     pub(crate) page_size: NonZeroU32,
-    /// Skip the verification pass: do not repeat the delete until nothing more is found. Does not apply to ids
+    /// Stop after one pass. Otherwise the delete is repeated until a whole pass finds nothing left. Does not apply to ids
     #[arg(long)]
     pub(crate) no_verify: bool,
     /// Keep the position in FILE; if FILE exists, continue from there. On completion FILE is removed
@@ -305,7 +310,8 @@ pub(crate) struct Start {
     /// Keep the position in FILE; if FILE exists, continue from there. On completion FILE is removed
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// What happened to the request whose response was lost: its runs have left the DLQ (applied), or are still there
+    /// Together with --checkpoint: what happened to the request whose response was lost. Its runs have left the DLQ (applied), or
+    /// are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
     /// Send N batches of ids in parallel. Unless ids are given, list the runs first to get theirs

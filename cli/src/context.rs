@@ -9,6 +9,7 @@ use crate::interrupt;
 use crate::output::failure;
 use crate::output::progress::Progress;
 use crate::output::terminal::Terminal;
+use crate::output::time::Zone;
 use crate::output::trace::Trace;
 use std::sync::Arc;
 use upstash_dlq_core::client::{MAX_BODY, Transport};
@@ -25,7 +26,11 @@ pub(crate) struct Context<'a> {
 
 impl<'a> Context<'a> {
     pub(crate) fn new(global: &'a Global) -> Self {
-        Self { global, terminal: Terminal::new(global), now: Now::from_clock() }
+        let terminal = Terminal::new(global);
+        if global.local && terminal.zone() == Zone::Utc {
+            terminal.note("--local: the time zone of this machine is not known, so times are in UTC");
+        }
+        Self { global, terminal, now: Now::from_clock() }
     }
 
     /// The client for the endpoint that the options and the environment name. From here on Ctrl-C lets requests in flight

@@ -25,7 +25,7 @@
 //! let two = Selection::Ids(Ids::parse(["1752829295505-0", "1752829295505-1"])?);
 //! let week = Filter::builder()
 //!     .label("nightly") // or …
-//!     .label("weekly") // … and
+//!     .label("weekly") // either label, and
 //!     .from(UnixMillis::new(1_752_224_495_505))
 //!     .to(UnixMillis::new(1_752_829_295_505))
 //!     .build()?;

@@ -183,17 +183,10 @@ impl<'a, B: OperationBuilder> Prepared<'a, B> {
     /// Runs the operation to its end.
     ///
     /// The future owns the operation, is `Send`, and may be dropped at any await (by `tokio::time::timeout` or `select!`). The
-    /// server may still carry out the requests that were in flight. What a drop loses depends on the operation:
-    ///
-    /// - *delete*: only the counts. A new delete deletes the rest.
-    /// - *resume*, *restart*: which runs were started. A new operation would start all runs again that are still listed. Keep a
-    ///   [`checkpoint`](Self::checkpoint): its store has the requests in flight, and they are not sent again before they are
-    ///   settled.
-    /// - *list*, *get*: what was read.
-    ///
-    /// To stop without a loss, use [`Self::stop_when`]. To drop without a loss, keep the operation yourself
-    /// ([`Self::into_operation`], [`Client::run`]). See
-    /// [`core::client::cancellation`](upstash_dlq_core::client::cancellation).
+    /// server may still carry out the requests that were in flight.
+    /// [`core::client::cancellation`](upstash_dlq_core::client::cancellation) says what a drop loses, operation by operation. To stop
+    /// without a loss, use [`Self::stop_when`]. To drop without a loss, keep the operation yourself ([`Self::into_operation`],
+    /// [`Client::run`]).
     ///
     /// # Panics
     /// Panics if the observer panics. Nothing more is sent then.

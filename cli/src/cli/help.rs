@@ -14,21 +14,29 @@ Examples:
 pub(crate) const GET_HELP: &str = "\
 The runs are shown in the order of their ids, with --json as one message per line. An id that is not in the DLQ is named on standard error; the others are shown all the same.
 
-Exit status: 0 every run was shown; 1 failed, or a run is not there; 2 wrong usage, nothing was sent; 130 interrupted.";
+Exit status: 0 every run was shown; 1 failed, or a run is not there; 2 wrong usage, nothing was sent; 130 interrupted.
+
+Examples:
+  upstash-dlq get 1752829295505-0
+  upstash-dlq get 1752829295505-0 --json | jq .responseBody";
 
 pub(crate) const MAN_HELP: &str = "\
-Pages that are there already are replaced. Where the manual looks for pages, man upstash-dlq shows the first of them, and man upstash-dlq-delete the one of delete.
+Existing pages are replaced. If DIR is in the search path of man, `man upstash-dlq` shows the main page, and `man upstash-dlq-delete` that of delete.
 
 Exit status: 0 every page was written; 1 a page could not be written; 2 wrong usage.
 
 Examples:
-  upstash-dlq man ~/.local/share/man/man1
-  upstash-dlq man /usr/local/share/man/man1";
+  upstash-dlq man ~/.cargo/share/man/man1
+  upstash-dlq man man1";
 
 pub(crate) const CALLBACK_HELP: &str = "\
 Ids are handled one after another. A refused one is named on standard error, and the next one follows. Any other failure stops the command, because it may have changed something, or would meet the next id, too.
 
-Exit status: 0 done; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, but a callback was or may have been retried or canceled; 130 interrupted.";
+Exit status: 0 done; 1 failed, nothing was changed; 2 wrong usage, nothing was sent; 3 failed, but a callback was or may have been retried or canceled; 130 interrupted.
+
+Examples:
+  upstash-dlq callback retry 1752829295505-0
+  upstash-dlq callback cancel 1752829295505-0";
 
 /// How runs are selected, in the help of delete, resume and restart.
 macro_rules! selection_help {
@@ -130,14 +138,14 @@ pub(crate) const STATS_HELP: &str = concat!(
     times_help!(),
     "
 
-Runs that failed for the same reason have the same signature, such as e1-4k7q0zbd, whatever ids, numbers and times their errors name. Give it to --error.
+Runs that failed for the same reason have the same signature, such as e1-1qklxb1o, whatever ids, numbers and times their errors name. Give it to --error.
 
 Exit status: 0 everything was counted; 1 failed; 2 wrong usage, nothing was sent; 130 interrupted.
 
 Examples:
   upstash-dlq stats --from 7d
   upstash-dlq stats --json | jq '.workflowUrl.values[0]'
-  upstash-dlq stats --error e1-4k7q0zbd --from 7d"
+  upstash-dlq stats --error e1-1qklxb1o --from 7d"
 );
 
 pub(crate) const START_HELP: &str = concat!(
@@ -153,6 +161,7 @@ Exit status: 0 complete or dry run; 1 failed, nothing was started; 2 wrong usage
 Examples:
   upstash-dlq resume 1752829295505-0
   upstash-dlq resume --error-text 'rate limit' --from 12h --parallel 4
+  upstash-dlq restart 1752829295505-0
   upstash-dlq restart --label nightly --from 12h --checkpoint position.json
   upstash-dlq resume --all --set-retry-delay '1000 * (1 + retried)'
   upstash-dlq resume --all --yes \\

@@ -98,34 +98,32 @@ impl IdList {
 
     /// The ids after the first `before`, as many as one part holds. `None` if there are none.
     pub(crate) fn part(&mut self, before: u64) -> Result<Option<Ids>, String> {
-        let mut ids = Vec::new();
-        self.read(before, &mut ids).map_err(|error| format!("--ids-from: the copy cannot be read: {error}"))?;
+        let ids = self.read(before).map_err(|error| format!("--ids-from: the copy cannot be read: {error}"))?;
         if ids.is_empty() {
             return Ok(None);
         }
-        Ids::parse(ids).map(Some).map_err(|error| flag::selection(&error))
+        Ids::new(ids).map(Some).map_err(|error| flag::selection(&error))
     }
 
-    fn read(&mut self, before: u64, ids: &mut Vec<String>) -> io::Result<()> {
+    fn read(&mut self, before: u64) -> io::Result<Vec<DlqId>> {
         let mut place = if self.place.ids <= before { self.place } else { Place::default() };
         self.copy.seek(SeekFrom::Start(place.bytes))?;
-        let mut bytes = 0;
+        let (mut ids, mut bytes, mut line) = (Vec::new(), 0, String::new());
         while ids.len() < PART && bytes < PART_BYTES {
-            let mut line = String::new();
+            line.clear();
             let read = self.copy.read_line(&mut line)?;
             if read == 0 {
                 break;
             }
             if place.ids >= before {
-                line.pop();
-                ids.push(line);
+                ids.push(DlqId::new(line.trim_end_matches('\n')).map_err(io::Error::other)?);
                 bytes += read as u64;
             }
             place.ids += 1;
             place.bytes += read as u64;
         }
         self.place = place;
-        Ok(())
+        Ok(ids)
     }
 }
 

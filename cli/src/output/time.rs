@@ -8,11 +8,16 @@ use upstash_dlq_core::UnixMillis;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Zone {
     Utc,
-    /// That of this machine, by `TZ` or its settings; UTC if it has none.
+    /// That of this machine, by `TZ` or its settings.
     Local,
 }
 
 impl Zone {
+    /// The zone of this machine, unless it has none that can be found out.
+    pub(crate) fn local() -> Option<Self> {
+        TimeZone::try_system().is_ok().then_some(Self::Local)
+    }
+
     /// RFC 3339, with the offset of the zone at that time.
     pub(crate) fn moment(self, at: UnixMillis) -> String {
         match (Timestamp::from_millisecond(at.get()), self) {
@@ -36,7 +41,7 @@ impl Zone {
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Utc => "UTC",
-            Self::Local => "local time",
+            Self::Local => "local time, rows as in UTC",
         }
     }
 }

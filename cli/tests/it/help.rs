@@ -103,12 +103,14 @@ fn the_help_of_the_emulator_says_what_each_fault_is() {
 
 /// What connects to no service has no use for its address.
 #[test]
-fn demo_and_completions_refuse_the_address_of_a_service() {
+fn what_connects_to_no_service_refuses_its_address() {
     for (args, sentence) in [
         (&["demo", "--url", "http://127.0.0.1:9"][..], "--url: demo never connects to a service: leave it out"),
         (&["demo", "--token-file", "x"], "--token-file: demo never"),
         (&["--region", "us-east-1", "completions", "bash"], "--region: completions never"),
         (&["man", "nowhere", "--url", "http://127.0.0.1:9"], "--url: man never"),
+        (&["emulator", "--url", "http://127.0.0.1:9"], "--url: emulator never"),
+        (&["emulator", "--token-file", "x"], "--token-file: the emulator takes the token that it accepts with --token"),
     ] {
         let output = command("").args(args).output().unwrap();
         let said = text(&output.stderr);

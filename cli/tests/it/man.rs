@@ -34,6 +34,19 @@ fn each_command_has_a_page_with_its_options_and_examples() {
         }
         assert_eq!(page.contains("\n.SH EXAMPLES\n.nf\n"), shown.contains("\nExamples:\n"), "{name}");
         assert_eq!(page.contains("\n.SH \"EXIT STATUS\"\n"), shown.contains("\nExit status: "), "{name}");
+        let order = [
+            "NAME",
+            "SYNOPSIS",
+            "DESCRIPTION",
+            "SUBCOMMANDS",
+            "OPTIONS",
+            "\"EXIT STATUS\"",
+            "EXAMPLES",
+            "\"SEE ALSO\"",
+        ];
+        let places: Vec<usize> = order.iter().filter_map(|title| page.find(&format!(".SH {title}\n"))).collect();
+        assert!(places.is_sorted() && page.contains(".SH \"SEE ALSO\"\n") && !page.contains("interrupted."), "{name}");
+        assert_eq!(page.contains(".SH ENVIRONMENT\n"), words.is_empty(), "{name}");
         assert_eq!(page.matches("\n.nf\n").count(), page.matches("\n.fi\n").count(), "{name}");
         named.insert(name);
     }
@@ -53,4 +66,27 @@ fn a_page_that_cannot_be_written_is_named() {
         let said = text(&output.stderr);
         assert!(output.status.code() == Some(1) && said.contains(named), "{said}");
     }
+}
+
+/// Somebody may have put a link there, and a page that is half written misleads.
+#[test]
+#[cfg(unix)]
+fn an_existing_page_is_replaced_and_a_link_is_not_followed() {
+    let folder = tempfile::tempdir().unwrap();
+    let elsewhere = folder.path().join("elsewhere");
+    std::fs::write(&elsewhere, "kept").unwrap();
+    let pages = folder.path().join("man1");
+    std::fs::create_dir(&pages).unwrap();
+    std::fs::write(pages.join("upstash-dlq-get.1"), "old").unwrap();
+    std::os::unix::fs::symlink(&elsewhere, pages.join("upstash-dlq.1")).unwrap();
+    assert_eq!(run("", &["man", pages.to_str().unwrap()]).status.code(), Some(0));
+    assert_eq!(std::fs::read_to_string(&elsewhere).unwrap(), "kept");
+    for name in ["upstash-dlq.1", "upstash-dlq-get.1"] {
+        let page = std::fs::read_to_string(pages.join(name)).unwrap();
+        assert!(page.contains(".SH NAME") && page.contains(".SH \"SEE ALSO\""), "{name}");
+    }
+    let left = std::fs::read_dir(&pages)
+        .unwrap()
+        .filter(|entry| !entry.as_ref().unwrap().file_name().to_str().unwrap().starts_with("upstash-dlq"));
+    assert_eq!(left.count(), 0);
 }

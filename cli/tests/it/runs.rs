@@ -129,10 +129,13 @@ fn times_are_shown_in_the_zone_of_the_machine_where_asked() {
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         text(&output.stdout) + &text(&output.stderr)
     };
+    let output = command(&server.url()).env("TZ", "Nowhere/Nothing").args(["get", "1-0", "--local"]).output().unwrap();
+    assert!(text(&output.stdout).contains("2025-11-24T16:00:00Z"), "{}", text(&output.stdout));
+    assert!(text(&output.stderr).contains("the time zone of this machine is not known, so times are in UTC"));
     for (args, utc, local) in [
         (&["get", "1-0"][..], "2025-11-24T16:00:00Z", "2025-11-24T21:30:00+05:30"),
         (&["stats"], "  2025-11-24 16:00", "  2025-11-24 21:30"),
-        (&["stats"], "By time of failure (UTC)", "By time of failure (local time)"),
+        (&["stats"], "By time of failure (UTC)", "By time of failure (local time, rows as in UTC)"),
         (
             &["delete", "--from", "2025-11-24", "--to", "2025-11-25T00:00:00Z", "--yes", "--max", "1"],
             "from 2025-11-24T00:00:00Z to 2025-11-25T00:00:00Z",

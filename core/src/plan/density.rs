@@ -45,7 +45,7 @@ impl Densest {
     pub(super) fn left_in(&self, window: &Window, runs: u64, page: u32) -> i128 {
         let Some(densest) = self.0 else { return window.width() };
         let (expected, come) = (densest.expected(window.width()), i128::from(runs));
-        if come > 2 * expected { come.max(3 * i128::from(page)) } else { expected - come }
+        if come > expected.saturating_mul(2) { come.max(3 * i128::from(page)) } else { expected.saturating_sub(come) }
     }
 
     /// Whether it pays to cut a window that has so much left, if the one with the most has `most`. A part that ends with its first
@@ -85,6 +85,19 @@ mod tests {
         // Up to twice as many as are expected may be chance.
         assert_eq!([100, 200].map(|come| densest.left_in(&second, come, PAGE)), [0, -100]);
         assert_eq!([201, 300, 700].map(|come| densest.left_in(&second, come, PAGE)), [300, 300, 700]);
+    }
+
+    /// A server may claim any number, and a window may be as wide as time.
+    #[test]
+    fn no_number_is_too_large() {
+        let filter = Filter::builder().from(UnixMillis::new(0)).to(UnixMillis::new(i64::MAX)).build().unwrap();
+        let widest = Window::of(&Selection::Filter(filter), UnixMillis::new(0));
+        let mut densest = Densest::default();
+        densest.learn(&window().split(100_000)[0], u64::MAX, PAGE);
+        for runs in [0, u64::MAX] {
+            let left = densest.left_in(&widest, runs, PAGE);
+            densest.pays(left, i128::MAX, u64::MAX, u32::MAX);
+        }
     }
 
     #[test]
