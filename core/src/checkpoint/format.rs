@@ -262,7 +262,7 @@ impl Windows {
     fn fit(&self, max: Option<NonZeroU64>) -> bool {
         is_left_of(self.left, max)
             // A cut leaves one part more than there are lanes.
-            && self.lanes.len() <= MAX_LANES.get() + 1
+            && self.lanes.len() <= MAX_LANES.get().saturating_add(1)
             && self.whole.lo <= self.whole.hi
             && self.lanes.iter().all(|lane| lane.window.lies_in(&self.whole))
             && self.are_disjoint()
