@@ -38,7 +38,7 @@ impl Terminal {
             json: global.json,
             colour: colour(std::io::stderr().is_terminal()),
             colour_results: colour(std::io::stdout().is_terminal()),
-            zone: Some(Zone::Utc).filter(|_| !global.local).or_else(Zone::local).unwrap_or(Zone::Utc),
+            zone: if global.local { Zone::local().unwrap_or(Zone::Utc) } else { Zone::Utc },
             indent: "",
         }
     }
