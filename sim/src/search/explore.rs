@@ -4,6 +4,7 @@ use crate::search::node::Node;
 use crate::search::subject::Subject;
 use std::collections::HashSet;
 use std::fmt::{self, Write};
+use twox_hash::XxHash3_128;
 
 /// The longest history. A longer one counts as endless.
 const DEEPEST: usize = 2_000;
@@ -26,8 +27,8 @@ pub struct Found {
 /// Visits every state that can be reached, depth first, or as many as `most`.
 pub(super) fn explore<S: Subject>(root: Node<S>, most: u64) -> Found {
     let mut found = Found { is_whole: true, ..Found::default() };
-    let mut visited = HashSet::new();
-    visited.insert(hash_of(&root));
+    let mut visited = Visited::default();
+    visited.insert(&root);
     found.states = 1;
     // Each level of the stack: the states that are left to visit there, and the step that led to each.
     let mut path: Vec<String> = Vec::new();
@@ -60,7 +61,7 @@ pub(super) fn explore<S: Subject>(root: Node<S>, most: u64) -> Found {
                 break;
             }
             // A broken promise is told, even if the state was seen.
-            if visited.insert(hash_of(&node)) || node.broken().is_some() {
+            if visited.insert(&node) || node.broken().is_some() {
                 found.states += 1;
                 fresh.push((step, node));
             }
@@ -70,36 +71,20 @@ pub(super) fn explore<S: Subject>(root: Node<S>, most: u64) -> Found {
     found
 }
 
-/// Feeds a text into a hash, without making the text.
-struct Hashing {
-    low: u64,
-    high: u64,
+/// What has been visited, as hashes: there are millions of states, and each is some kilobytes.
+#[derive(Default)]
+struct Visited {
+    hashes: HashSet<u128>,
+    /// The state that is hashed, as a text. It is kept for its memory.
+    text: String,
 }
 
-impl Hashing {
-    fn feed(&mut self, word: u64) {
-        self.low = (self.low.rotate_left(5) ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        self.high = (self.high ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd).rotate_left(31);
+impl Visited {
+    /// Says whether the state is new.
+    fn insert(&mut self, state: &impl fmt::Debug) -> bool {
+        self.text.clear();
+        // It writes into a text, which cannot fail.
+        let _ = write!(self.text, "{state:?}");
+        self.hashes.insert(XxHash3_128::oneshot(self.text.as_bytes()))
     }
-}
-
-impl Write for Hashing {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let words = text.as_bytes().chunks_exact(8);
-        // Its length tells texts apart that end in zeros.
-        let rest = words.remainder();
-        words.for_each(|word| self.feed(word.try_into().map(u64::from_le_bytes).unwrap_or_default()));
-        if !rest.is_empty() {
-            let last = rest.iter().rev().fold(0, |last, byte| last << 8 | u64::from(*byte));
-            self.feed(last | (rest.len() as u64) << 56);
-        }
-        Ok(())
-    }
-}
-
-fn hash_of(value: &impl fmt::Debug) -> u128 {
-    let mut hashing = Hashing { low: 0x243f_6a88_85a3_08d3, high: 0x1319_8a2e_0370_7344 };
-    // It writes into a number, which cannot fail.
-    let _ = write!(hashing, "{value:?}");
-    u128::from(hashing.low) << 64 | u128::from(hashing.high)
 }
