@@ -208,10 +208,10 @@ impl World {
         self.lock().silent.insert(process.number, why);
     }
 
-    /// The process has waited for somebody, and now has nothing to wait for.
+    /// The process has waited for somebody who looked, and drives on.
     pub(crate) fn on_waited(&self, process: &Process) {
         let now = self.elapsed_ms();
-        self.lock().paces.entry(process.number).or_default().begin(now);
+        self.lock().paces.entry(process.number).or_default().drive_on_later(now);
     }
 
     /// The process drives an operation on that it has driven before. It does not know how much of a wait has passed.

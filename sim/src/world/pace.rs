@@ -35,6 +35,14 @@ impl Pace {
         self.idle_since = self.idle_since.max(now);
     }
 
+    /// The process has waited for somebody who looked, and drives on. It does not know how long that took, so what was left of a
+    /// wait is still to come.
+    pub(super) fn drive_on_later(&mut self, now: u64) {
+        let rest = self.may_wait_until.saturating_sub(self.idle_since);
+        self.begin(now);
+        self.may_wait(now + rest);
+    }
+
     /// A wait that had begun may begin anew.
     pub(super) fn drive_on(&mut self, now: u64, schedule: &Schedule) {
         self.may_wait(now + longest_pause(schedule));
