@@ -381,7 +381,20 @@ fn compare(table: &str) {
         return std::fs::write(path, table).unwrap();
     }
     let committed = std::fs::read_to_string(path).unwrap_or_default();
-    let lines = |text: &str| text.lines().map(str::to_owned).collect::<Vec<_>>();
+    // The name of a fault stands in its first line only, and lines of two faults may be alike.
+    let lines = |text: &str| {
+        let mut fault = "";
+        let mut named = Vec::new();
+        for line in text.lines() {
+            if let Some(name) =
+                line.strip_prefix("| ").and_then(|rest| rest.split(" |").next()).filter(|name| !name.is_empty())
+            {
+                fault = name;
+            }
+            named.push(format!("{fault}: {line}"));
+        }
+        named
+    };
     let (before, now) = (lines(&committed), lines(table));
     let differ = |one: &[String], other: &[String]| {
         one.iter().filter(|line| !other.contains(line)).take(20).cloned().collect::<Vec<_>>().join("\n")
