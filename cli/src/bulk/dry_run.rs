@@ -23,7 +23,7 @@ pub(crate) fn run(
     mut report: Report,
 ) -> Report {
     let counted = match resolved {
-        Resolved::Ids(mut list) => match look_up::each(bulk, &mut list, parallelism.rate, &mut report) {
+        Resolved::Ids(mut list) => match look_up::each(bulk, &mut list, parallelism, &mut report) {
             Ok(preview) => Ok(preview),
             Err(LookUpError::Stopped(stopped)) => Err(stopped),
             Err(LookUpError::NoIds(sentence)) => return report.end(Ending::Halted, Exit::Failure, Some(sentence)),

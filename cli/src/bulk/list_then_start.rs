@@ -21,7 +21,7 @@ use crate::output::wording;
 use std::ops::ControlFlow;
 use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::BulkBuilder;
-use upstash_dlq_core::selection::{Ids, Match};
+use upstash_dlq_core::selection::{Ids, Listed};
 use upstash_dlq_core::wire::{BulkOperation, List, ListPage};
 use upstash_dlq_core::{Checkpoint, Halt, Selection, Settlement, Totals};
 use upstash_dlq_store::{IdSpool, IdSpoolWriter};
@@ -127,7 +127,7 @@ fn list_all(
     report.set_window(window(selection));
     show_window(bulk, selection);
     let Confirmed { mut report, requests, .. } = confirm(bulk, selection, None, None, report)?;
-    let mut listed = match Listed::begin(bulk, selection, file) {
+    let mut listed = match ListedIds::begin(bulk, selection, file) {
         Ok(listed) => listed,
         Err(sentence) => return Err(Box::new(unchanged(bulk, report, sentence))),
     };
@@ -196,7 +196,7 @@ impl IdSource for Source {
 }
 
 /// Takes the ids out of listed pages.
-struct Listed<'a> {
+struct ListedIds<'a> {
     selection: &'a Selection,
     into: Into,
     left: u64,
@@ -214,7 +214,7 @@ enum Broken {
     Sentence(String),
 }
 
-impl<'a> Listed<'a> {
+impl<'a> ListedIds<'a> {
     fn begin(bulk: &BulkContext<'_>, selection: &'a Selection, file: Option<&CheckpointFile>) -> Result<Self, String> {
         let into = match file {
             Some(file) => Into::Spool(file.new_spool()?),
@@ -229,15 +229,14 @@ impl<'a> Listed<'a> {
             if self.left == 0 {
                 break;
             }
-            let is_selected = self.selection.refinement().is_none_or(|refinement| refinement.matches(message));
-            let added = match (message.dlq_id(), self.selection.matches_as_listed(message)) {
+            let added = match (message.dlq_id(), self.selection.check_listed(message, false)) {
                 (None, _) => Err(Broken::Halt(Halt::UnusableMessage)),
-                (Some(id), Match::No(field)) => Err(Broken::Sentence(format!(
+                (Some(id), Listed::Mismatch(field)) => Err(Broken::Sentence(format!(
                     "the server lists a run that does not match the filter: {} differs in {field}",
                     Escaped(id.as_str())
                 ))),
-                (Some(_), Match::Yes | Match::Unknown(_)) if !is_selected => Ok(false),
-                (Some(id), Match::Yes | Match::Unknown(_)) => match &mut self.into {
+                (Some(_), Listed::LeftOut) => Ok(false),
+                (Some(id), Listed::Selected { .. }) => match &mut self.into {
                     Into::Spool(spool) => {
                         spool.add(&id).map_err(|error| Broken::Sentence(format!("--checkpoint: {error}")))
                     }

@@ -36,7 +36,7 @@ pub(crate) fn conclude<O: BulkOperation>(
             report.note_halt(&halt);
             let sentence = match &halt {
                 Halt::InDoubt { .. } => settle::how_to(operation, &halt, bulk, file.is_some()),
-                Halt::Refused { error, .. } if is_by_ids(operation) && wording::is_missing(error) => {
+                Halt::Refused { error, .. } if is_by_ids(operation) && error.is_run_missing() => {
                     one_is_missing(&wording::halt(&halt, bulk.client.endpoint()), ids, file.is_some())
                 }
                 _ => wording::halt(&halt, bulk.client.endpoint()),

@@ -17,9 +17,7 @@ pub(crate) fn missing(id: &DlqId) -> Failure {
 /// The error of a call on one run. The service's "not found" does not say which run: the id does.
 pub(crate) fn of_one(halt: &Halt, id: &DlqId, endpoint: &Endpoint) -> CommandError {
     match halt {
-        Halt::Refused { error, may_have_changed: false } if wording::is_missing(error) => {
-            CommandError::Failed(missing(id))
-        }
+        Halt::Refused { error, may_have_changed: false } if error.is_run_missing() => CommandError::Failed(missing(id)),
         _ => halted(halt, endpoint),
     }
 }

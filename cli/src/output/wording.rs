@@ -6,7 +6,7 @@ use std::path::Path;
 use upstash_dlq_core::checkpoint::CheckpointError;
 use upstash_dlq_core::engine::Cause;
 use upstash_dlq_core::model::Escaped;
-use upstash_dlq_core::wire::{BulkOperation, ErrorBody, ResponseError};
+use upstash_dlq_core::wire::{BulkOperation, ResponseError};
 use upstash_dlq_core::{DlqId, Endpoint, Halt};
 
 /// The words for one operation.
@@ -108,12 +108,6 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
         }
         _ => sentence,
     }
-}
-
-/// Whether the service itself says that there is no such run. A 404 of a proxy, or about the region, does not say so.
-pub(crate) fn is_missing(error: &ResponseError) -> bool {
-    let is_its_own = matches!(error, ResponseError::Status { body: ErrorBody::Message(_), .. });
-    is_its_own && error.status() == http::StatusCode::NOT_FOUND && !error.is_wrong_region()
 }
 
 /// `1752829295505-0 is not in the DLQ`

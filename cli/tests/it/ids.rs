@@ -211,7 +211,7 @@ fn a_dry_run_looks_each_id_up() {
         server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(503))])));
         assert_eq!(json(&ask(&["a-0"]))["matching"].as_u64(), Some(1));
         server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, Some(Fault::ServerError(500))])));
-        let output = ask(&["nobody-0", "a-0", "--max-attempts", "1"]);
+        let output = ask(&["nobody-0", "a-0", "--max-attempts", "1", "--parallel", "1"]);
         let report = json(&output);
         assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(1), Some("halted")), "{report}");
         assert_eq!(report["missing"].as_u64(), Some(1), "{report}");

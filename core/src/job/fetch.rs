@@ -1,15 +1,14 @@
 //! Fetches one run by its id. A run that is not in the DLQ is no error here.
 
-use crate::bugs::bug;
 use crate::engine::job::{Job, Next, Repeat};
 use crate::engine::oversized::Oversized;
 use crate::job::call::CallJob;
 use crate::model::dlq_id::DlqId;
 use crate::model::endpoint::Endpoint;
 use crate::model::message::DlqMessage;
-use crate::wire::error::{ErrorBody, ResponseError};
+use crate::wire::error::ResponseError;
 use crate::wire::single::GetMessage;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 
 #[derive(Clone, Debug)]
 pub(crate) struct FetchJob(CallJob<GetMessage>);
@@ -35,7 +34,7 @@ impl Job for FetchJob {
     fn parse(&self, response: &Response<&[u8]>) -> Result<Option<DlqMessage>, ResponseError> {
         match self.0.parse(response) {
             Ok(message) => Ok(Some(message)),
-            Err(error) if is_absent(&error) => Ok(None),
+            Err(error) if error.is_run_missing() => Ok(None),
             Err(error) => Err(error),
         }
     }
@@ -51,13 +50,4 @@ impl Job for FetchJob {
     fn oversized(&self) -> Oversized {
         Oversized::Run { id: self.id().clone() }
     }
-}
-
-/// Whether the service itself says that there is no such run. A 404 of a proxy, or one about the region, does not say so.
-fn is_absent(error: &ResponseError) -> bool {
-    if bug!(NotFoundTakenAsAbsent) {
-        return error.status() == StatusCode::NOT_FOUND;
-    }
-    !error.is_wrong_region()
-        && matches!(error, ResponseError::Status { status: StatusCode::NOT_FOUND, body: ErrorBody::Message(_) })
 }

@@ -36,7 +36,7 @@ use crate::plan::chosen::choice::Choice;
 use crate::plan::chosen::handed_over::{HandedOver, Waiting};
 use crate::plan::chosen::source::{IdSource, ListingSource, Source};
 use crate::selection::ids::Ids;
-use crate::selection::matches::Match;
+use crate::selection::matches::Listed;
 use crate::selection::selected::Selection;
 use crate::wire::bulk::{BulkOperation, BulkPage};
 use crate::wire::list::{List, ListPage};
@@ -293,7 +293,6 @@ impl<O: BulkOperation> Chosen<O> {
     /// Chooses runs of a page.
     fn choose(&mut self, page: ListPage) -> Result<Looked, Halt> {
         let (mut is_stale, mut has_found, mut passed_over) = (false, false, 0_u64);
-        let refinement = self.scope.selection.refinement().filter(|_| !bug!(RefinementNotChecked));
         let mut chosen = Vec::with_capacity(page.messages.len());
         for message in page.messages {
             let id = message.dlq_id().ok_or(Halt::UnusableMessage)?;
@@ -301,13 +300,10 @@ impl<O: BulkOperation> Chosen<O> {
                 is_stale = true;
                 continue;
             }
-            let met = self.scope.selection.matches_as_listed(&message);
-            match met {
-                Match::No(field) if !self.scope.trust_server && !bug!(MatchNotChecked) => {
-                    return Err(Halt::Mismatch { id, field });
-                }
-                _ if refinement.is_some_and(|refinement| !refinement.matches(&message)) => add_one(&mut passed_over),
-                _ => chosen.push((message, id, matches!(met, Match::Unknown(_)))),
+            match self.scope.selection.check_listed(&message, self.scope.trust_server) {
+                Listed::Selected { is_unchecked } => chosen.push((message, id, is_unchecked)),
+                Listed::LeftOut => add_one(&mut passed_over),
+                Listed::Mismatch(field) => return Err(Halt::Mismatch { id, field }),
             }
         }
         for (message, id, is_unchecked) in chosen {

@@ -19,6 +19,21 @@ pub enum Match {
     Unknown(&'static str),
 }
 
+/// What may be done with a run that a listing shows. See [`Selection::check_listed`](crate::Selection::check_listed).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// The run is selected, so it may be acted on.
+    Selected {
+        /// The message lacks a field that the filter names: the service alone has compared it.
+        is_unchecked: bool,
+    },
+    /// The run is not selected: its message does not match the refinement, which the service does not know.
+    LeftOut,
+    /// The service should not have listed the run: its message does not match the filter in this field. So the service does not
+    /// keep to the filter, and nothing that it lists may be acted on.
+    Mismatch(&'static str),
+}
+
 impl Filter {
     /// Whether a message matches this filter.
     ///

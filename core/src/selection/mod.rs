@@ -12,7 +12,7 @@ pub(crate) mod window;
 
 pub use self::filter::{Filter, FilterBuilder, RelativeTimes};
 pub use self::ids::Ids;
-pub use self::matches::Match;
+pub use self::matches::{Listed, Match};
 pub use self::refinement::{Refinement, RefinementBuilder};
 pub use self::selected::{Refined, Selection};
 pub use self::shard::Shard;

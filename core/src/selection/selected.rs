@@ -1,11 +1,12 @@
 //! The selection: what an operation acts on.
 
+use crate::bugs::bug;
 use crate::model::field_error::FieldError;
 use crate::model::message::DlqMessage;
 use crate::model::time::UnixMillis;
 use crate::selection::filter::Filter;
 use crate::selection::ids::Ids;
-use crate::selection::matches::Match;
+use crate::selection::matches::{Listed, Match};
 use crate::selection::refinement::Refinement;
 
 /// Which runs an operation acts on: ids, or a filter, or a refinement, or everything. There is no way to select everything by
@@ -83,6 +84,30 @@ impl Selection {
             Self::Filter(_) | Self::Refined(_) | Self::Everything => {
                 self.filter().map_or(Match::Yes, |filter| filter.matches(message))
             }
+        }
+    }
+
+    /// What may be done with a run that a listing of [`Self::filter`] shows. With `trust_server`, no run is a mismatch.
+    ///
+    /// ```
+    /// use upstash_dlq_core::selection::{Listed, Refined, Refinement};
+    /// use upstash_dlq_core::{DlqMessage, Filter, Selection};
+    /// let nightly = Filter::builder().label("nightly").build()?;
+    /// let gateway = Refinement::builder().status(502).build()?;
+    /// let selection = Selection::Refined(Refined::new(Some(nightly), gateway));
+    /// let check = |text| DlqMessage::parse(text).map(|run| selection.check_listed(&run, false));
+    /// assert_eq!(check(r#"{"labels":["nightly"],"responseStatus":502}"#)?, Listed::Selected { is_unchecked: false });
+    /// assert_eq!(check(r#"{"labels":["nightly"],"responseStatus":500}"#)?, Listed::LeftOut);
+    /// assert_eq!(check(r#"{"labels":["weekly"],"responseStatus":502}"#)?, Listed::Mismatch("label"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn check_listed(&self, message: &DlqMessage, trust_server: bool) -> Listed {
+        let met = self.matches_as_listed(message);
+        let refinement = self.refinement().filter(|_| !bug!(RefinementNotChecked));
+        match met {
+            Match::No(field) if !trust_server && !bug!(MatchNotChecked) => Listed::Mismatch(field),
+            _ if refinement.is_some_and(|refinement| !refinement.matches(message)) => Listed::LeftOut,
+            _ => Listed::Selected { is_unchecked: matches!(met, Match::Unknown(_)) },
         }
     }
 

@@ -1,5 +1,6 @@
 //! Responses that are not the expected one.
 
+use crate::bugs::bug;
 use crate::model::endpoint::Endpoint;
 use crate::model::text::Escaped;
 use alloc::string::String;
@@ -160,6 +161,25 @@ impl ResponseError {
             }
             _ => false,
         }
+    }
+
+    /// Whether the service itself says that there is no such run. A 404 of a proxy, or one about the region, does not say so.
+    ///
+    /// ```
+    /// use upstash_dlq_core::wire::ResponseError;
+    /// let with = |body: &'static str| http::Response::builder().status(404).body(body);
+    /// let is_missing = |body| with(body).map(|response| ResponseError::from_response(&response).unwrap().is_run_missing());
+    /// assert!(is_missing(r#"{"error":"message not found in DLQ"}"#)?);
+    /// assert!(!is_missing(r#"{"error":"user not found in this region"}"#)?);
+    /// assert!(!is_missing("<h1>404 Not Found</h1>")?);
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn is_run_missing(&self) -> bool {
+        if bug!(NotFoundTakenAsAbsent) {
+            return self.status() == StatusCode::NOT_FOUND;
+        }
+        !self.is_wrong_region()
+            && matches!(self, Self::Status { status: StatusCode::NOT_FOUND, body: ErrorBody::Message(_) })
     }
 
     /// The response's status.

@@ -9,7 +9,7 @@ use crate::disk::ProcessDisk;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
-use upstash_dlq_core::selection::{Ids, Match};
+use upstash_dlq_core::selection::{Ids, Listed};
 use upstash_dlq_core::wire::{ListPage, Resume};
 use upstash_dlq_core::{BulkResume, Driven, Event, Halt, List, Listing, Observer, Selection, Totals};
 use upstash_dlq_store::{IdSpool, IdSpoolWriter, Problem, StoreError};
@@ -60,7 +60,7 @@ async fn list_all(
         .retry(context.client_policy(), context.seed)
         .build();
     let left = context.world.schedule.max().unwrap_or(u64::MAX);
-    let listed = Listed { selection: selection.clone(), left, added: 0, broken: None, writer };
+    let listed = ListedIds { selection: selection.clone(), left, added: 0, broken: None, writer };
     let mut observer = Listing1(Mutex::new(listed));
     let driven = context.client.run(&mut listing, &mut observer).await;
     let listed = observer.0.into_inner().unwrap_or_else(PoisonError::into_inner);
@@ -82,7 +82,7 @@ enum Broken {
     Store(StoreError),
 }
 
-struct Listed {
+struct ListedIds {
     selection: Selection,
     left: u64,
     added: u64,
@@ -90,7 +90,7 @@ struct Listed {
     writer: IdSpoolWriter<ProcessDisk>,
 }
 
-struct Listing1(Mutex<Listed>);
+struct Listing1(Mutex<ListedIds>);
 
 impl Observer<Listing> for Listing1 {
     fn on_event(&mut self, _operation: &mut Listing, event: &Event<ListPage>) -> ControlFlow<()> {
@@ -100,12 +100,11 @@ impl Observer<Listing> for Listing1 {
             if listed.left == 0 {
                 break;
             }
-            let is_selected = listed.selection.refinement().is_none_or(|refinement| refinement.matches(message));
-            let added = match (message.dlq_id(), listed.selection.matches_as_listed(message)) {
+            let added = match (message.dlq_id(), listed.selection.check_listed(message, false)) {
                 (None, _) => Err(Broken::Halt(Halt::UnusableMessage)),
-                (Some(id), Match::No(field)) => Err(Broken::Halt(Halt::Mismatch { id, field })),
-                (Some(_), _) if !is_selected => Ok(false),
-                (Some(id), _) => listed.writer.add(&id).map_err(Broken::Store),
+                (Some(id), Listed::Mismatch(field)) => Err(Broken::Halt(Halt::Mismatch { id, field })),
+                (Some(_), Listed::LeftOut) => Ok(false),
+                (Some(id), Listed::Selected { .. }) => listed.writer.add(&id).map_err(Broken::Store),
             };
             match added {
                 Ok(is_new) => {
