@@ -1,18 +1,15 @@
 //! The command line as clap reads it. Plain data: turning it into the core's types is not done here.
 
-mod help;
+pub(crate) mod help;
 pub(crate) mod not_understood;
 pub(crate) mod size;
 pub(crate) mod span;
 
-use crate::cli::help::{
-    CALLBACK_HELP, CHECK_HELP, DELETE_HELP, EMULATOR_HELP, GET_HELP, JSON_HELP, LIST_HELP, MAN_HELP, START_HELP,
-    STATS_HELP,
-};
+use crate::cli::help::{Help, MORE};
 use crate::cli::size::parse_size;
 use crate::cli::span::{parse_duration, parse_duration_or_zero};
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use std::net::SocketAddr;
 use std::num::{IntErrorKind, NonZeroU32, NonZeroU64, NonZeroUsize, ParseIntError};
 use std::path::PathBuf;
@@ -21,11 +18,9 @@ use std::time::Duration;
 use upstash_dlq_core::model::{FieldError, Period, Signature};
 use upstash_dlq_core::selection::Shard;
 
-/// Clean up the dead-letter queue (DLQ) of Upstash Workflow.
-///
-/// The token comes from QSTASH_TOKEN or --token-file, never from an argument. The address comes from QSTASH_URL or --url.
+/// Clean up the dead-letter queue (DLQ) of Upstash Workflow
 #[derive(Debug, Parser)]
-#[command(name = "upstash-dlq", version, after_help = JSON_HELP, max_term_width = 100, propagate_version = true)]
+#[command(name = "upstash-dlq", version, max_term_width = 100, propagate_version = true)]
 pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) global: Global,
@@ -38,31 +33,23 @@ pub(crate) enum Command {
     /// Try everything against an emulator inside this process: no account, no network
     Demo(Demo),
     /// Delete failed runs: by id, by filter, or all of them
-    #[command(after_help = DELETE_HELP)]
     Delete(Delete),
     /// List failed runs in a table, or with --json as one message per line
-    #[command(after_help = LIST_HELP)]
     List(List),
     /// Count failed runs by workflow, label, state, response status, error and time
-    #[command(after_help = STATS_HELP)]
     Stats(Stats),
     /// Ask a real service how it behaves where its documentation leaves that open; changes nothing
-    #[command(after_help = CHECK_HELP)]
     Check,
     /// Show everything about failed runs, by their ids
-    #[command(after_help = GET_HELP)]
     Get(Get),
     /// Resume failed runs at the step that failed; each becomes a new run
-    #[command(after_help = START_HELP)]
     Resume(Start),
     /// Restart failed runs from their first step; each becomes a new run
-    #[command(after_help = START_HELP)]
     Restart(Start),
     /// Retry failed failure callbacks, or cancel those in progress
-    #[command(subcommand, after_help = CALLBACK_HELP)]
+    #[command(subcommand)]
     Callback(Callback),
     /// Serve a DLQ with sample runs on this machine, for trials and tests
-    #[command(after_help = EMULATOR_HELP)]
     Emulator(Emulator),
     /// Print a completion script for a shell
     Completions {
@@ -70,54 +57,81 @@ pub(crate) enum Command {
         shell: clap_complete::Shell,
     },
     /// Write a man page for each command
-    #[command(after_help = MAN_HELP)]
     Man {
         /// The folder to write them to, such as ~/.cargo/share/man/man1; it is made if it is not there
         dir: PathBuf,
     },
 }
 
+/// Gives a command, and those below it, the end of its help.
+fn with_help(command: clap::Command, is_summary: bool) -> clap::Command {
+    let help = Help::of(command.get_name());
+    let command = command.mut_subcommands(|below| with_help(below, is_summary));
+    if !is_summary {
+        return command.after_help(help.map(Help::whole).unwrap_or_default());
+    }
+    let command = command.after_help(help.map_or_else(|| MORE.to_owned(), Help::summary));
+    command.mut_args(|option| match option.get_help().map(ToString::to_string) {
+        _ if option.get_help_heading() == Some(GLOBAL) => option.hide(true),
+        Some(said) => option.help(first_sentence(&said).to_owned()),
+        None => option,
+    })
+}
+
+/// Without what explains it.
+fn first_sentence(text: &str) -> &str {
+    let end = [". ", "; "].into_iter().filter_map(|end| text.find(end)).min();
+    text.get(..end.unwrap_or(text.len())).unwrap_or(text)
+}
+
+const GLOBAL: &str = "Global options";
+
 #[derive(Debug, Args)]
 pub(crate) struct Global {
     /// Base URL of the service [env: QSTASH_URL] [default: https://qstash.upstash.io]
-    #[arg(long, global = true, value_name = "URL", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "URL", help_heading = GLOBAL)]
     pub(crate) url: Option<String>,
     /// Region of the service, instead of a URL [env: QSTASH_REGION]
-    #[arg(long, global = true, value_name = "REGION", help_heading = "Global options", conflicts_with = "url")]
+    #[arg(long, global = true, value_name = "REGION", help_heading = GLOBAL, conflicts_with = "url")]
     pub(crate) region: Option<String>,
     /// Read the token from FILE [env: QSTASH_TOKEN holds the token itself]
-    #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub(crate) token_file: Option<PathBuf>,
     /// Print JSON: one object at the end; list prints one message per line
-    #[arg(long, global = true, help_heading = "Global options")]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     /// Print no progress and no notes
-    #[arg(long, short, global = true, help_heading = "Global options")]
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
     pub(crate) quiet: bool,
     /// Print one line per request to standard error: method, target without the token, status, time taken, attempt. Cannot be
     /// combined with --quiet
-    #[arg(long, short, global = true, help_heading = "Global options")]
+    #[arg(long, short, global = true, help_heading = GLOBAL)]
     pub(crate) verbose: bool,
     /// Time limit for each request, such as 30s or 500ms
-    #[arg(long, global = true, value_name = "D", default_value = "30s", value_parser = parse_duration, help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "D", default_value = "30s", value_parser = parse_duration, help_heading = GLOBAL)]
     pub(crate) timeout: Duration,
     /// Send each request at most N times
-    #[arg(long, global = true, value_name = "N", default_value = "6", help_heading = "Global options", value_parser = whole::<NonZeroU32>)]
+    #[arg(long, global = true, value_name = "N", default_value = "6", help_heading = GLOBAL, value_parser = whole::<NonZeroU32>)]
     pub(crate) max_attempts: NonZeroU32,
     /// Read messages of up to SIZE, such as 100MB, 64MiB or a number of bytes. A page of several has at most 16MiB, and never more
     /// than SIZE
-    #[arg(long, global = true, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "SIZE", default_value = "64MiB", value_parser = parse_size, help_heading = GLOBAL)]
     pub(crate) max_body: u64,
     /// Show times in this machine's time zone, not in UTC. A date given to --from or --to is UTC all the same; JSON has
     /// milliseconds
-    #[arg(long, global = true, help_heading = "Global options")]
+    #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) local: bool,
     /// When to use color
-    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = "Global options")]
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", help_heading = GLOBAL)]
     pub(crate) color: When,
 }
 
 impl Cli {
+    /// What clap needs. With `is_summary`, each help is that of `-h`: a line for each option, no global ones, and examples.
+    pub(crate) fn parser(is_summary: bool) -> clap::Command {
+        with_help(Self::command(), is_summary)
+    }
+
     /// Refuses global options that contradict each other. Clap sees only those on the same side of the subcommand.
     pub(crate) fn check(&self) -> Result<(), String> {
         let Global { url, region, token_file, quiet, verbose, .. } = &self.global;
@@ -287,10 +301,8 @@ pub(crate) struct Get {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Callback {
     /// Retry the failure callbacks of runs after they have failed
-    #[command(after_help = CALLBACK_HELP)]
     Retry(Get),
     /// Cancel the failure callbacks of runs while they are in progress
-    #[command(after_help = CALLBACK_HELP)]
     Cancel(Get),
 }
 

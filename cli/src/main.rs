@@ -21,14 +21,15 @@ use crate::commands::{callback, check, completions, delete, demo, emulator, get,
 use crate::context::Context;
 use crate::exit::{CommandError, ExitStatus};
 use crate::output::terminal::{self, Terminal};
+use clap::FromArgMatches;
 use clap::error::ErrorKind;
-use clap::{CommandFactory, FromArgMatches};
 use std::process::ExitCode;
 use upstash_dlq_core::wire::{Restart, Resume};
 
 fn main() -> ExitCode {
     // `--color` counts also for the message that the command line was not understood.
-    let command = Cli::command().color(not_understood::colour(std::env::args_os()));
+    let is_summary = std::env::args_os().any(|argument| argument == "-h");
+    let command = Cli::parser(is_summary).color(not_understood::colour(std::env::args_os()));
     let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
     match parsed.map_err(not_understood::helpful) {
         Ok(mut cli) => {

@@ -1,9 +1,9 @@
 //! `upstash-dlq man`: a manual page for each command, made from what its help says. It connects to nothing.
 
 use crate::cli::Cli;
+use crate::cli::help::Help;
 use crate::exit::{CommandError, ExitStatus};
 use crate::output::terminal::{Terminal, escaped};
-use clap::CommandFactory;
 use clap_mangen::Man;
 use clap_mangen::roff::{self, Roff, bold, roman};
 use std::io::{self, Write};
@@ -11,7 +11,7 @@ use std::path::Path;
 
 pub(crate) fn run(terminal: &Terminal, folder: &Path) -> Result<ExitStatus, CommandError> {
     std::fs::create_dir_all(folder).map_err(|error| not_written(folder, &error))?;
-    let mut command = Cli::command().disable_help_subcommand(true);
+    let mut command = Cli::parser(false).disable_help_subcommand(true);
     command.build();
     let pages = write(&command, &command, folder)?;
     terminal.note(&format!("Wrote {pages} man pages to {}", escaped(&folder.to_string_lossy())));
@@ -58,22 +58,41 @@ fn render(man: &Man, root: &clap::Command, command: &clap::Command) -> io::Resul
     let usage = command.clone().render_usage().to_string();
     section("SYNOPSIS", bold(usage.strip_prefix("Usage: ").unwrap_or(&usage))).to_writer(&mut page)?;
     man.render_description_section(&mut page)?;
-    let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
-    let paragraphs: Vec<&str> = help.split("\n\n").filter(|paragraph| !paragraph.is_empty()).collect();
-    let end = paragraphs.iter().position(|paragraph| heading(paragraph).is_some()).unwrap_or(paragraphs.len());
-    let (description, ending) = paragraphs.split_at(end);
-    explained(description).to_writer(&mut page)?;
+    let help = Help::of(command.get_name());
+    explained(help.map_or(&[], |help| help.paragraphs)).to_writer(&mut page)?;
     if command.has_subcommands() {
         man.render_subcommands_section(&mut page)?;
     }
     man.render_options_section(&mut page)?;
-    explained(ending).to_writer(&mut page)?;
+    if let Some(help) = help {
+        if !help.exit.is_empty() {
+            let mut section = titled("EXIT STATUS");
+            for status in help.exit {
+                let (code, meaning) = status.split_once(' ').unwrap_or((status, ""));
+                section.control("TP", []).text([bold(code)]).text([roman(meaning)]);
+            }
+            section.to_writer(&mut page)?;
+        }
+        if !help.examples.is_empty() {
+            let mut section = titled("EXAMPLES");
+            section.control("nf", []);
+            for line in help.examples {
+                section.text([roman(format!("  {line}"))]);
+            }
+            section.control("fi", []);
+            section.to_writer(&mut page)?;
+        }
+    }
     if std::ptr::eq(root, command) {
         let mut environment = section("ENVIRONMENT", roman("It reads these variables:"));
         for (name, meaning) in ENVIRONMENT {
             environment.control("TP", []).text([bold(name)]).text([roman(meaning)]);
         }
         environment.to_writer(&mut page)?;
+    } else if needs_service(command.get_name()) {
+        let reads =
+            "The token comes from QSTASH_TOKEN, and the address from QSTASH_URL or QSTASH_REGION: see upstash-dlq(1).";
+        section("ENVIRONMENT", roman(reads)).to_writer(&mut page)?;
     }
     let others = root.get_subcommands().filter(|other| other.get_name() != command.get_name());
     let pages = others.map(|other| format!("upstash-dlq-{}(1)", other.get_name()));
@@ -93,29 +112,29 @@ const ENVIRONMENT: [(&str, &str); 6] = [
     ("TZ", "The time zone of --local."),
 ];
 
+/// Whether a command connects to the service.
+fn needs_service(command: &str) -> bool {
+    !matches!(command, "demo" | "emulator" | "completions" | "man")
+}
+
 fn section(title: &str, text: roff::Inline) -> Roff {
-    let mut section = Roff::new();
-    section.control("SH", [title]).text([text]);
+    let mut section = titled(title);
+    section.text([text]);
     section
 }
 
-/// The section that a paragraph of a help begins, and the rest of it.
-fn heading(paragraph: &str) -> Option<(&'static str, &str)> {
-    let exit = paragraph.strip_prefix("Exit status: ").map(|rest| ("EXIT STATUS", rest.trim_end_matches('.')));
-    exit.or_else(|| paragraph.strip_prefix("Examples:\n").map(|rest| ("EXAMPLES", rest)))
+fn titled(title: &str) -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", [title]);
+    section
 }
 
-/// Paragraphs of a help. Lines that are indented stay as they are: examples, tables, JSON.
+/// Paragraphs of a help. Lines that are indented stay as they are: tables, JSON.
 fn explained(paragraphs: &[&str]) -> Roff {
     let mut roff = Roff::new();
     for paragraph in paragraphs {
-        let (title, text) = heading(paragraph).map_or((None, *paragraph), |(title, rest)| (Some(title), rest));
-        if let Some(title) = title {
-            roff.control("SH", [title]);
-        }
         let mut verbatim = false;
-        // Each status has a line of its own.
-        for line in text.split(if title == Some("EXIT STATUS") { "; " } else { "\n" }) {
+        for line in paragraph.lines() {
             let indented = line.starts_with("  ");
             if indented != verbatim {
                 roff.control(if indented { "nf" } else { "fi" }, []);

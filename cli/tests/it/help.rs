@@ -7,7 +7,11 @@ use std::process::Stdio;
 const WIDTH: usize = 80;
 
 pub(crate) fn help(words: &[&str], columns: usize) -> String {
-    let output = command("").args(words).arg("--help").env("COLUMNS", columns.to_string()).output().unwrap();
+    shown_by("--help", words, columns)
+}
+
+fn shown_by(flag: &str, words: &[&str], columns: usize) -> String {
+    let output = command("").args(words).arg(flag).env("COLUMNS", columns.to_string()).output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{words:?}");
     text(&output.stdout)
 }
@@ -58,6 +62,37 @@ fn each_help_fits_80_columns_and_its_examples_are_whole() {
         seen += examples.len();
     }
     assert!(seen > 20, "{seen}");
+}
+
+/// `-h` leaves out the global options and what explains the others, and nothing else.
+#[test]
+fn the_short_help_has_each_option_and_the_examples() {
+    let options = |shown: &str| {
+        let of = |line: &str| line.split_whitespace().take(2).find(|word| word.starts_with("--")).map(str::to_owned);
+        shown
+            .lines()
+            .filter(|line| line.starts_with("  ") && !line.starts_with("        "))
+            .filter_map(of)
+            .collect::<BTreeSet<_>>()
+    };
+    for words in commands() {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let (short, whole) = (shown_by("-h", &words, WIDTH), help(&words, WIDTH));
+        let (own, global) = whole.split_once("Global options:\n").unwrap();
+        let global = global.split("\n\n").next().unwrap();
+        let example = |shown: &str| examples(shown).join("\n");
+        assert_eq!(example(&short), example(&whole), "{words:?}");
+        let (without_examples, _) = short.split_once("Examples:\n").unwrap_or((&short, ""));
+        assert_eq!(options(without_examples), options(own), "{words:?}");
+        assert!(options(global).len() > 8 && options(global).is_disjoint(&options(without_examples)), "{words:?}");
+        assert!(short.ends_with("--help explains each option, and has the global ones.\n"), "{words:?}: {short}");
+        assert!(short.lines().count() < whole.lines().count() * 3 / 4, "{words:?}: {short}");
+        assert!(
+            words
+                .last()
+                .is_none_or(|name| examples(&short).iter().all(|line| *name != "restart" || !line.contains("resume")))
+        );
+    }
 }
 
 /// An example names only options that there are.
