@@ -4,7 +4,7 @@
 
 use crate::engine::failure::{Cause, TransportFailure};
 use crate::engine::halt::Halt;
-use crate::engine::outcome::Totals;
+use crate::engine::totals::Totals;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::fmt;

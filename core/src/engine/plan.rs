@@ -5,7 +5,7 @@ use crate::engine::failure::Cause;
 use crate::engine::halt::Halt;
 use crate::engine::job::{Job, Next};
 use crate::engine::lanes::Lanes;
-use crate::engine::outcome::Totals;
+use crate::engine::totals::Totals;
 use core::fmt::Debug;
 use core::time::Duration;
 

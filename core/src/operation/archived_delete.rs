@@ -1,10 +1,10 @@
 //! Deletes runs that the caller has stored first.
 
 use crate::engine::operation::InvalidState;
-use crate::engine::outcome::Totals;
 use crate::engine::retry::{Attempts, RetryPolicy};
 use crate::engine::scheduler::Scheduler;
 use crate::engine::settings::MAX_LANES;
+use crate::engine::totals::Totals;
 use crate::model::time::UnixMillis;
 use crate::operation::bulk_config::BulkConfig;
 use crate::operation::delegate::delegate;

@@ -3,9 +3,9 @@
 use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::fingerprint::Fingerprint;
 use crate::checkpoint::format::Checkpoint;
-use crate::engine::outcome::Totals;
 use crate::engine::retry::RetryPolicy;
 use crate::engine::settings::{MAX_LANES, Settings};
+use crate::engine::totals::Totals;
 use crate::model::endpoint::Endpoint;
 use crate::model::time::UnixMillis;
 use crate::operation::archived_delete::{ArchivedDelete, ArchivedDeleteBuilder};

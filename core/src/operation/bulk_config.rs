@@ -1,8 +1,8 @@
 //! The settings of a bulk operation. To continue from a checkpoint it must be built with the same ones.
 
 use crate::checkpoint::fingerprint::Fingerprint;
-use crate::engine::outcome::Totals;
 use crate::engine::settings::Settings;
+use crate::engine::totals::Totals;
 use crate::model::time::UnixMillis;
 use crate::plan::chosen::ChosenScope;
 use crate::selection::filter::RelativeTimes;

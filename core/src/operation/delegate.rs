@@ -46,7 +46,7 @@ macro_rules! delegate {
                 $name
             }
 
-            fn totals(&self) -> crate::engine::outcome::Totals {
+            fn totals(&self) -> crate::engine::totals::Totals {
                 self.scheduler.totals()
             }
 

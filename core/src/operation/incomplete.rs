@@ -2,7 +2,7 @@
 
 use crate::checkpoint::format::Checkpoint;
 use crate::engine::halt::Halt;
-use crate::engine::outcome::Totals;
+use crate::engine::totals::Totals;
 use alloc::boxed::Box;
 use core::error::Error;
 use core::fmt;

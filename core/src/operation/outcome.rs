@@ -2,7 +2,7 @@
 
 use crate::checkpoint::format::Checkpoint;
 use crate::engine::halt::Halt;
-use crate::engine::outcome::{Ending, Totals};
+use crate::engine::totals::{Ending, Totals};
 use crate::operation::incomplete::Incomplete;
 use alloc::boxed::Box;
 use serde::{Deserialize, Serialize};

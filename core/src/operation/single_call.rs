@@ -1,10 +1,10 @@
 //! One call on one run, with its retries.
 
 use crate::engine::halt::Halt;
-use crate::engine::outcome::Totals;
 use crate::engine::retry::RetryPolicy;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::settings::Settings;
+use crate::engine::totals::Totals;
 use crate::model::endpoint::Endpoint;
 use crate::operation::delegate::delegate;
 use crate::plan::once::Once;

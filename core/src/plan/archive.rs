@@ -1,7 +1,7 @@
 //! What an archived delete hands to its caller, and how it ends.
 
 use crate::engine::halt::Halt;
-use crate::engine::outcome::{Ending, Totals};
+use crate::engine::totals::{Ending, Totals};
 use crate::model::message::DlqMessage;
 use alloc::vec::Vec;
 use serde::{Deserialize, Serialize};

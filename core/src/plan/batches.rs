@@ -3,8 +3,8 @@
 use crate::bugs::bug;
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
-use crate::engine::outcome::{Ending, Totals};
 use crate::engine::plan::{Drained, Plan};
+use crate::engine::totals::{Ending, Totals};
 use crate::job::batch::BatchJob;
 use crate::model::endpoint::Endpoint;
 use crate::selection::ids::Ids;

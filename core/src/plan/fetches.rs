@@ -2,8 +2,8 @@
 
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
-use crate::engine::outcome::{Totals, add_one};
 use crate::engine::plan::{Drained, Plan};
+use crate::engine::totals::{Totals, add_one};
 use crate::job::fetch::FetchJob;
 use crate::model::dlq_id::DlqId;
 use crate::model::message::DlqMessage;

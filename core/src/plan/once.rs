@@ -2,8 +2,8 @@
 
 use crate::engine::halt::Halt;
 use crate::engine::job::Next;
-use crate::engine::outcome::Totals;
 use crate::engine::plan::{Drained, Plan};
+use crate::engine::totals::Totals;
 use crate::job::call::CallJob;
 use crate::wire::call::Call;
 

@@ -6,10 +6,10 @@ use crate::engine::halt::Halt;
 use crate::engine::job::{Job, Next, Repeat};
 use crate::engine::lanes::Lane;
 use crate::engine::operation::InvalidState;
-use crate::engine::outcome::{Totals, add_one};
 use crate::engine::plan::Plan;
 use crate::engine::scheduler::Scheduler;
 use crate::engine::settlement::Settlement;
+use crate::engine::totals::{Totals, add_one};
 
 impl<P: Plan> Scheduler<P> {
     pub(crate) fn lanes(&self) -> impl Iterator<Item = &Lane<P::Job>> {
