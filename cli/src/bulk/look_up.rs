@@ -1,4 +1,4 @@
-//! Looks ids up one by one, and changes nothing.
+//! Looks ids up, each with a request of its own, on lanes. Changes nothing.
 
 use crate::bulk::context::BulkContext;
 use crate::bulk::preview::{self, Preview, SAMPLES};
@@ -6,10 +6,15 @@ use crate::drive::{self, Handler, Parallelism, Stopped};
 use crate::input::ids::IdList;
 use crate::output::progress::Progress;
 use crate::output::report::Report;
-use crate::output::runs;
+use crate::output::runs::{self, Row};
 use std::ops::ControlFlow;
 use upstash_dlq_core::operation::Fetched;
-use upstash_dlq_core::{Driven, GetMany, UnixMillis};
+use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::{DlqId, Driven, GetMany, UnixMillis};
+
+/// So many ids are looked up at a time until there are samples enough: runs come in any order, and the samples are the first of
+/// the list.
+const FEW: usize = 32;
 
 pub(crate) enum LookUpError {
     Stopped(Stopped),
@@ -25,42 +30,79 @@ pub(crate) fn each(
     report: &mut Report,
 ) -> Result<Preview, LookUpError> {
     let mut progress = Progress::new(bulk.terminal(), Some(list.total()), "looked up");
-    let mut found = LookedUp { preview: preview::of_ids(0), ids: 0, missing: 0, now: bulk.context.now.millis() };
+    let mut found =
+        LookedUp { preview: preview::of_ids(0), rows: Vec::new(), ids: 0, missing: 0, now: bulk.context.now.millis() };
     let mut requests = 0;
-    let result = loop {
-        let ids = match list.part(found.ids) {
-            Ok(Some(ids)) => ids,
-            Ok(None) => break Ok(()),
-            Err(sentence) => break Err(LookUpError::NoIds(sentence)),
-        };
-        let mut get = GetMany::builder(bulk.client.endpoint().clone(), ids)
-            .lanes(parallelism.lanes)
-            .max_requests_per_second(parallelism.rate)
-            .retry(bulk.policy, bulk.client.seed())
-            .build();
-        let driven = drive::run(&bulk.client, &mut get, &mut progress, &mut found);
-        requests += get.outcome_so_far().totals.requests;
-        match driven {
-            Driven::Done(outcome) => match outcome.halted {
-                None => {}
-                Some(halt) => break Err(LookUpError::Stopped(Stopped::Halted(halt))),
-            },
-            Driven::Stopped => break Err(LookUpError::Stopped(Stopped::Interrupted)),
+    let mut read = || -> Result<(), LookUpError> {
+        while let Some(ids) = list.part(found.ids).map_err(LookUpError::NoIds)? {
+            let mut rest = ids.as_slice();
+            while !rest.is_empty() {
+                let (part, later) = rest.split_at(if found.has_samples() { rest.len() } else { rest.len().min(FEW) });
+                rest = later;
+                if found.ids > 0 {
+                    // Each part is an operation of its own: the rate between them is kept here.
+                    bulk.pause();
+                }
+                look_up(bulk, part, parallelism, &mut progress, &mut found, &mut requests)
+                    .map_err(LookUpError::Stopped)?;
+                found.take_samples(part);
+            }
         }
+        Ok(())
     };
+    let result = read();
     progress.finish();
     report.set_requests_before(requests);
     report.missing = Some(found.missing);
     result.map(|()| found.preview)
 }
 
+fn look_up(
+    bulk: &BulkContext<'_>,
+    part: &[DlqId],
+    parallelism: Parallelism,
+    progress: &mut Progress,
+    found: &mut LookedUp,
+    requests: &mut u64,
+) -> Result<(), Stopped> {
+    // A part of a list is not empty.
+    let Ok(ids) = Ids::new(part.to_vec()) else { return Ok(()) };
+    let mut get = GetMany::builder(bulk.client.endpoint().clone(), ids)
+        .lanes(parallelism.lanes)
+        .max_requests_per_second(parallelism.rate)
+        .retry(bulk.policy, bulk.client.seed())
+        .build();
+    let driven = drive::run(&bulk.client, &mut get, progress, found);
+    *requests += get.outcome_so_far().totals.requests;
+    match driven {
+        Driven::Done(outcome) => outcome.halted.map_or(Ok(()), |halt| Err(Stopped::Halted(halt))),
+        Driven::Stopped => Err(Stopped::Interrupted),
+    }
+}
+
 /// What was found so far.
 struct LookedUp {
     preview: Preview,
+    /// The runs of this part, while samples are looked for.
+    rows: Vec<(DlqId, Row)>,
     /// How many ids were looked up.
     ids: u64,
     missing: u64,
     now: UnixMillis,
+}
+
+impl LookedUp {
+    fn has_samples(&self) -> bool {
+        self.preview.samples.len() >= SAMPLES
+    }
+
+    /// Takes the runs of this part as samples, in the order of the list.
+    fn take_samples(&mut self, part: &[DlqId]) {
+        let mut rows = std::mem::take(&mut self.rows);
+        rows.sort_by_key(|(id, _)| part.iter().position(|other| other == id));
+        let wanted = SAMPLES.saturating_sub(self.preview.samples.len());
+        self.preview.samples.extend(rows.into_iter().map(|(_, row)| row).take(wanted));
+    }
 }
 
 impl Handler<GetMany, Fetched> for LookedUp {
@@ -68,8 +110,8 @@ impl Handler<GetMany, Fetched> for LookedUp {
         match &fetched.message {
             Some(message) => {
                 self.preview.matching += 1;
-                if self.preview.samples.len() < SAMPLES {
-                    self.preview.samples.push(runs::row(message, self.now));
+                if !self.has_samples() {
+                    self.rows.push((fetched.id.clone(), runs::row(message, self.now)));
                 }
             }
             None => self.missing += 1,

@@ -215,8 +215,28 @@ fn a_dry_run_looks_each_id_up() {
         let report = json(&output);
         assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(1), Some("halted")), "{report}");
         assert_eq!(report["missing"].as_u64(), Some(1), "{report}");
+        // Beside it other lanes may have seen what is there.
+        server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, Some(Fault::ServerError(500))])));
+        let output = ask(&["a-0", "b-0", "c-0", "--max-attempts", "1", "--parallel", "3"]);
+        let report = json(&output);
+        assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(1), Some("halted")), "{report}");
+        assert!((2..=3).contains(&report["requests"].as_u64().unwrap()), "{report}");
         assert!(server.with_service(|s| (s.len(), s.deleted_total(), s.started().count())) == (3, 0, 0));
         assert!(server.with_service(|s| s.log().all(|request| request.method == http::Method::GET)));
+    }
+}
+
+/// Whichever response comes first, the samples are the first runs of the list.
+#[test]
+fn a_dry_run_of_ids_shows_the_first_of_the_list() {
+    let ids: Vec<String> = (0..60).map(|n| format!("run-{n:02}")).collect();
+    let server = serve(ids.iter().filter(|id| *id > &"run-30".to_owned()).cloned());
+    let asked: Vec<&str> = ids.iter().map(String::as_str).collect();
+    for _ in 0..5 {
+        let output = run(&server.url(), &[&["delete", "--dry-run", "--parallel", "8"], &asked[..]].concat());
+        let error = text(&output.stderr);
+        let shown: Vec<&str> = error.split_whitespace().filter(|word| word.starts_with("run-")).collect();
+        assert_eq!(shown, ["run-31", "run-32", "run-33", "run-34", "run-35"], "{error}");
     }
 }
 
