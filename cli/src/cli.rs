@@ -72,17 +72,21 @@ fn with_help(command: clap::Command, is_summary: bool) -> clap::Command {
     }
     let command = command.after_help(help.map_or_else(|| MORE.to_owned(), Help::summary));
     command.mut_args(|option| match option.get_help().map(ToString::to_string) {
-        _ if option.get_help_heading() == Some(GLOBAL) => option.hide(true),
+        _ if option.get_help_heading() == Some(GLOBAL) && !FIRST_NEEDED.contains(&option.get_id().as_str()) => {
+            option.hide(true)
+        }
         Some(said) => option.help(first_sentence(&said).to_owned()),
         None => option,
     })
 }
 
-/// Without what explains it.
+/// What a sentence says after a semicolon belongs to it: it is often a warning.
 fn first_sentence(text: &str) -> &str {
-    let end = [". ", "; "].into_iter().filter_map(|end| text.find(end)).min();
-    text.get(..end.unwrap_or(text.len())).unwrap_or(text)
+    text.split_once(". ").map_or(text, |(first, _)| first)
 }
+
+/// The global options that a summary has.
+const FIRST_NEEDED: [&str; 3] = ["url", "token_file", "json"];
 
 const GLOBAL: &str = "Global options";
 
@@ -97,7 +101,7 @@ pub(crate) struct Global {
     /// Read the token from FILE [env: QSTASH_TOKEN holds the token itself]
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub(crate) token_file: Option<PathBuf>,
-    /// Print JSON: one object at the end; list prints one message per line
+    /// Print JSON: one object at the end; list and get print one message per line
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     /// Print no progress and no notes
@@ -127,7 +131,8 @@ pub(crate) struct Global {
 }
 
 impl Cli {
-    /// What clap needs. With `is_summary`, each help is that of `-h`: a line for each option, no global ones, and examples.
+    /// What clap needs. With `is_summary`, each help is that of `-h`: a sentence for each option, three of the global ones, and
+    /// examples.
     pub(crate) fn parser(is_summary: bool) -> clap::Command {
         with_help(Self::command(), is_summary)
     }

@@ -28,9 +28,14 @@ use upstash_dlq_core::wire::{Restart, Resume};
 
 fn main() -> ExitCode {
     // `--color` counts also for the message that the command line was not understood.
-    let is_summary = std::env::args_os().any(|argument| argument == "-h");
-    let command = Cli::parser(is_summary).color(not_understood::colour(std::env::args_os()));
-    let parsed = command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches));
+    let parse = |is_summary| {
+        let command = Cli::parser(is_summary).color(not_understood::colour(std::env::args_os()));
+        command.try_get_matches().and_then(|matches| Cli::from_arg_matches(&matches))
+    };
+    let mut parsed = parse(false);
+    if parsed.as_ref().is_err_and(|asked| asked.kind() == ErrorKind::DisplayHelp) && asks_for_summary() {
+        parsed = parse(true);
+    }
     match parsed.map_err(not_understood::helpful) {
         Ok(mut cli) => {
             cli.global.json = cli.json();
@@ -50,6 +55,14 @@ fn main() -> ExitCode {
             ExitCode::from(ExitStatus::WrongUsage.code())
         }
     }
+}
+
+/// Whether the first word that asks for help is `-h`, also among other short options.
+fn asks_for_summary() -> bool {
+    let words = std::env::args().skip(1).take_while(|word| word != "--help" && word != "help");
+    words
+        .filter_map(|word| word.strip_prefix('-').map(str::to_owned))
+        .any(|letters| !letters.starts_with('-') && letters.contains('h'))
 }
 
 fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, CommandError> {

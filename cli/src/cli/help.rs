@@ -1,4 +1,4 @@
-//! What the help of each command says after its options: what it does, how it ends, examples. `-h` has the examples alone.
+//! What the help of each command says after its options: what it does, how it ends, examples. Of this, `-h` has the examples.
 
 /// What a help says after the options.
 pub(crate) struct Help {
@@ -11,7 +11,7 @@ pub(crate) struct Help {
 }
 
 impl Help {
-    /// That of a command, by its name. `None` if its options say it all.
+    /// The help of a command, by its name. `None` if its options say it all.
     pub(crate) fn of(command: &str) -> Option<&'static Self> {
         Some(match command {
             "upstash-dlq" => &ALL,
@@ -51,7 +51,7 @@ impl Help {
 }
 
 /// The end of each summary.
-pub(crate) const MORE: &str = "--help explains each option, and has the global ones.";
+pub(crate) const MORE: &str = "--help explains more: times, the exit status, the other global options.";
 
 /// How runs are selected.
 const SELECTION: &str = "\
@@ -90,7 +90,7 @@ const CHECK: Help = Help {
         "2 wrong usage, nothing was sent",
         "130 interrupted",
     ],
-    examples: &["upstash-dlq check", "upstash-dlq check --json | jq '.answers | map_values(.answer)'"],
+    examples: &["upstash-dlq check", "upstash-dlq check --json |", "  jq '.answers | map_values(.answer)'"],
 };
 
 const GET: Help = Help {
@@ -144,10 +144,14 @@ const DELETE: Help = Help {
     ],
     examples: &[
         "upstash-dlq delete 1752829295505-0",
-        "upstash-dlq delete --label nightly --label 'red & white' --dry-run",
-        "upstash-dlq delete --label nightly --archive nightly.ndjson",
-        "upstash-dlq delete --status 502 --from 7d --archive gateway.ndjson",
-        "upstash-dlq delete --from 2026-11-01 --to 2026-11-20 --shard 3/8 --yes",
+        "upstash-dlq delete --dry-run \\",
+        "  --label nightly --label 'red & white'",
+        "upstash-dlq delete --label nightly \\",
+        "  --archive nightly.ndjson",
+        "upstash-dlq delete --status 502 --from 7d \\",
+        "  --archive gateway.ndjson",
+        "upstash-dlq delete --shard 3/8 --yes \\",
+        "  --from 2026-11-01 --to 2026-11-20",
         "upstash-dlq delete --all --yes --json",
     ],
 };
@@ -166,7 +170,8 @@ const EMULATOR: Help = Help {
     exit: &[],
     examples: &[
         "upstash-dlq emulator",
-        "upstash-dlq emulator --listen 127.0.0.1:0 --runs 100 --fault flaky",
+        "upstash-dlq emulator --listen 127.0.0.1:0 \\",
+        "  --runs 100 --fault flaky",
         "upstash-dlq emulator --load nightly.ndjson",
     ],
 };
@@ -180,11 +185,14 @@ const LIST: Help = Help {
     ],
     exit: &["0 everything was listed", "1 failed", "2 wrong usage, nothing was sent", "130 interrupted"],
     examples: &[
-        "upstash-dlq list --from 12h --failure-function-state CALLBACK_FAIL",
+        "upstash-dlq list --from 12h \\",
+        "  --failure-function-state CALLBACK_FAIL",
         "upstash-dlq list --newest-first --limit 20",
         "upstash-dlq list -o ids --label nightly > ids",
-        "upstash-dlq list --status 502 --status 504 --error-text 'bad gateway'",
-        "upstash-dlq list --json | jq -c 'select(.responseStatus == 404)' |",
+        "upstash-dlq list --status 502 --status 504 \\",
+        "  --error-text 'bad gateway'",
+        "upstash-dlq list --json |",
+        "  jq -c 'select(.responseStatus == 404)' |",
         "  upstash-dlq delete --ids-from - --archive kept.ndjson",
     ],
 };
@@ -216,9 +224,12 @@ const RESUME: Help = Help {
     ],
     examples: &[
         "upstash-dlq resume 1752829295505-0",
-        "upstash-dlq resume --error-text 'rate limit' --from 12h --parallel 4",
-        "upstash-dlq resume --label nightly --from 12h --checkpoint position.json",
-        "upstash-dlq resume --all --set-retry-delay '1000 * (1 + retried)'",
+        "upstash-dlq resume --error-text 'rate limit' \\",
+        "  --from 12h --parallel 4",
+        "upstash-dlq resume --label nightly --from 12h \\",
+        "  --checkpoint position.json",
+        "upstash-dlq resume --all \\",
+        "  --set-retry-delay '1000 * (1 + retried)'",
         "upstash-dlq resume --all --yes \\",
         "  --set-flow-control-key slow --set-parallelism 3",
     ],
@@ -236,7 +247,8 @@ const RESTART: Help = Help {
     examples: &[
         "upstash-dlq restart 1752829295505-0",
         "upstash-dlq restart --status 503 --from 12h --dry-run",
-        "upstash-dlq restart --label nightly --from 12h --checkpoint position.json",
+        "upstash-dlq restart --label nightly --from 12h \\",
+        "  --checkpoint position.json",
         "upstash-dlq restart --all --set-retries 5 --yes",
     ],
 };

@@ -90,8 +90,7 @@ fn render(man: &Man, root: &clap::Command, command: &clap::Command) -> io::Resul
         }
         environment.to_writer(&mut page)?;
     } else if needs_service(command.get_name()) {
-        let reads =
-            "The token comes from QSTASH_TOKEN, and the address from QSTASH_URL or QSTASH_REGION: see upstash-dlq(1).";
+        let reads = "Unless an option says otherwise, the token comes from QSTASH_TOKEN, and the address from QSTASH_URL or QSTASH_REGION: see upstash-dlq(1).";
         section("ENVIRONMENT", roman(reads)).to_writer(&mut page)?;
     }
     let others = root.get_subcommands().filter(|other| other.get_name() != command.get_name());

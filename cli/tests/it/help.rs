@@ -49,8 +49,10 @@ fn each_help_fits_80_columns_and_its_examples_are_whole() {
             assert!(line.chars().count() <= WIDTH, "{words:?}: {line}");
         }
         let examples = examples(&shown);
-        // Clap breaks what is too long: then it is another text than on a wide terminal.
-        assert_eq!(examples, self::examples(&help(&words, 1_000)), "{words:?}");
+        // Clap breaks what is too long: then it is another text than on a wide terminal, and may be another command.
+        for columns in [60, 1_000] {
+            assert_eq!(examples, self::examples(&help(&words, columns)), "{words:?}, {columns} columns");
+        }
         let mut goes_on = false;
         for line in &examples {
             assert!(line.chars().count() <= WIDTH - 2, "{words:?}: {line}");
@@ -64,7 +66,7 @@ fn each_help_fits_80_columns_and_its_examples_are_whole() {
     assert!(seen > 20, "{seen}");
 }
 
-/// `-h` leaves out the global options and what explains the others, and nothing else.
+/// `-h` leaves out most global options, and all but the first sentence of the others, which says what is dangerous.
 #[test]
 fn the_short_help_has_each_option_and_the_examples() {
     let options = |shown: &str| {
@@ -79,13 +81,16 @@ fn the_short_help_has_each_option_and_the_examples() {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let (short, whole) = (shown_by("-h", &words, WIDTH), help(&words, WIDTH));
         let (own, global) = whole.split_once("Global options:\n").unwrap();
-        let global = global.split("\n\n").next().unwrap();
+        let global = options(global.split("\n\n").next().unwrap());
         let example = |shown: &str| examples(shown).join("\n");
         assert_eq!(example(&short), example(&whole), "{words:?}");
         let (without_examples, _) = short.split_once("Examples:\n").unwrap_or((&short, ""));
-        assert_eq!(options(without_examples), options(own), "{words:?}");
-        assert!(options(global).len() > 8 && options(global).is_disjoint(&options(without_examples)), "{words:?}");
-        assert!(short.ends_with("--help explains each option, and has the global ones.\n"), "{words:?}: {short}");
+        let shown = options(without_examples);
+        assert_eq!(shown.difference(&global).cloned().collect::<BTreeSet<_>>(), options(own), "{words:?}");
+        let few: BTreeSet<_> = shown.intersection(&global).map(String::as_str).collect();
+        assert_eq!(few, BTreeSet::from(["--url", "--token-file", "--json"]), "{words:?}");
+        assert!(short.contains("[OPTIONS]") && global.len() > 8, "{words:?}: {short}");
+        assert!(short.trim_end().ends_with("the other global options."), "{words:?}: {short}");
         assert!(short.lines().count() < whole.lines().count() * 3 / 4, "{words:?}: {short}");
         assert!(
             words
@@ -93,6 +98,22 @@ fn the_short_help_has_each_option_and_the_examples() {
                 .is_none_or(|name| examples(&short).iter().all(|line| *name != "restart" || !line.contains("resume")))
         );
     }
+}
+
+#[test]
+fn the_short_help_keeps_warnings_and_is_told_apart() {
+    let short = shown_by("-h", &["delete"], 200);
+    for warning in ["delete nothing", "may take it as a prefix", "if FILE exists, continue from there"] {
+        assert!(short.contains(warning), "{warning}: {short}");
+    }
+    let whole = help(&["delete"], 200);
+    for (words, expected) in [(["delete", "-yh"], &short), (["delete", "--help"], &whole), (["help", "delete"], &whole)]
+    {
+        let output = command("").args(words).env("COLUMNS", "200").output().unwrap();
+        assert_eq!(&text(&output.stdout), expected, "{words:?}");
+    }
+    let wrong = |args: &[&str]| text(&command("").args(args).output().unwrap().stderr);
+    assert_eq!(wrong(&["get", "--bogus", "--", "-h"]), wrong(&["get", "--bogus", "--", "x"]));
 }
 
 /// An example names only options that there are.
