@@ -99,7 +99,7 @@ mod list {
         IdsNarrowed,
         /// The first id of every batch but the first is left out.
         IdLeftOut,
-        /// An archived delete does not check listed runs against the filter.
+        /// Listed runs are not checked against the filter, neither for an archive nor to start them.
         MatchNotChecked,
         /// Listed runs are not held against the refinement.
         RefinementNotChecked,

@@ -77,7 +77,7 @@
 //! ## Look before you delete
 //!
 //! A [`Listing`] shows what a filter matches. [`Selection::until`] fixes the end of the window first, so that runs that fail while
-//! somebody reads the list are neither shown nor deleted. [`Selection::matches`] holds each run against the selection here, too, and
+//! somebody reads the list are neither shown nor deleted. [`Selection::check_listed`] holds each run against the selection here, too, and
 //! applies a refinement.
 //!
 //! ```
@@ -89,7 +89,7 @@
 //! # let send = |request: http::Request<()>| Ok::<_, Delivery>(service.handle(PRESENT, request.map(|()| Vec::new())));
 //! # let (now, sleep) = (|| std::time::Duration::ZERO, |_| ());
 //! # let endpoint = Endpoint::new(Endpoint::DEFAULT_URL, Token::new(LOCAL_TOKEN)?)?;
-//! use upstash_dlq_core::selection::Match;
+//! use upstash_dlq_core::selection::Listed;
 //! use upstash_dlq_core::wire::{List, ListPage};
 //! use upstash_dlq_core::{Event, Filter, Listing, Selection, UnixMillis, drive};
 //!
@@ -99,7 +99,8 @@
 //! let mut matching = 0;
 //! let mut observer = |_: &Listing, event: &Event<ListPage>| {
 //!     if let Event::Page(page) = event {
-//!         matching += page.messages.iter().filter(|run| selection.matches(run) == Match::Yes).count();
+//!         let is_selected = |run: &_| matches!(selection.check_listed(run, false), Listed::Selected { .. });
+//!         matching += page.messages.iter().filter(|run| is_selected(run)).count();
 //!     }
 //! };
 //! let driven = drive(&mut listing, send, now, sleep, &mut observer);

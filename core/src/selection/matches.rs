@@ -1,4 +1,4 @@
-//! Checks listed runs against the filter that was sent.
+//! Checks listed runs against the filter that was sent, and says what may be done with one.
 
 use crate::bugs::bug;
 use crate::model::message::DlqMessage;
@@ -27,7 +27,8 @@ pub enum Listed {
         /// The message lacks a field that the filter names: the service alone has compared it.
         is_unchecked: bool,
     },
-    /// The run is not selected: its message does not match the refinement, which the service does not know.
+    /// The run is not selected: its message does not match the refinement. The service was right to list it, since it does not
+    /// know the refinement.
     LeftOut,
     /// The service should not have listed the run: its message does not match the filter in this field. So the service does not
     /// keep to the filter, and nothing that it lists may be acted on.

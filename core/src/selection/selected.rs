@@ -87,11 +87,12 @@ impl Selection {
         }
     }
 
-    /// What may be done with a run that a listing of [`Self::filter`] shows. With `trust_server`, no run is a mismatch.
+    /// What may be done with a run that a listing of [`Self::filter`] shows. With `trust_server`, no run is a mismatch, unless ids
+    /// were given. [`Self::matches`] answers the simpler question whether a run is selected.
     ///
     /// ```
     /// use upstash_dlq_core::selection::{Listed, Refined, Refinement};
-    /// use upstash_dlq_core::{DlqMessage, Filter, Selection};
+    /// use upstash_dlq_core::{DlqMessage, Filter, Ids, Selection};
     /// let nightly = Filter::builder().label("nightly").build()?;
     /// let gateway = Refinement::builder().status(502).build()?;
     /// let selection = Selection::Refined(Refined::new(Some(nightly), gateway));
@@ -99,12 +100,15 @@ impl Selection {
     /// assert_eq!(check(r#"{"labels":["nightly"],"responseStatus":502}"#)?, Listed::Selected { is_unchecked: false });
     /// assert_eq!(check(r#"{"labels":["nightly"],"responseStatus":500}"#)?, Listed::LeftOut);
     /// assert_eq!(check(r#"{"labels":["weekly"],"responseStatus":502}"#)?, Listed::Mismatch("label"));
+    /// let ids = Selection::Ids(Ids::parse(["a"])?);
+    /// assert_eq!(ids.check_listed(&DlqMessage::parse(r#"{"dlqId":"b"}"#)?, true), Listed::Mismatch("dlqIds"));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn check_listed(&self, message: &DlqMessage, trust_server: bool) -> Listed {
         let met = self.matches_as_listed(message);
         let refinement = self.refinement().filter(|_| !bug!(RefinementNotChecked));
         match met {
+            Match::No(field) if matches!(self, Self::Ids(_)) => Listed::Mismatch(field),
             Match::No(field) if !trust_server && !bug!(MatchNotChecked) => Listed::Mismatch(field),
             _ if refinement.is_some_and(|refinement| !refinement.matches(message)) => Listed::LeftOut,
             _ => Listed::Selected { is_unchecked: matches!(met, Match::Unknown(_)) },

@@ -163,7 +163,8 @@ impl ResponseError {
         }
     }
 
-    /// Whether the service itself says that there is no such run. A 404 of a proxy, or one about the region, does not say so.
+    /// Whether the service itself says that there is no such run: a 404 in its form of an error, and not about the region. It means
+    /// this only as the response to a request about one run. A proxy that has the same form of an error is not told apart.
     ///
     /// ```
     /// use upstash_dlq_core::wire::ResponseError;
