@@ -27,6 +27,8 @@ pub(super) struct Pace {
     is_behind: bool,
     /// How many attempts at a request have failed since one succeeded.
     failed: BTreeMap<String, u32>,
+    /// When the last wait ends of those that a person does not settle, the server's and those before another attempt.
+    waits_until: u64,
 }
 
 impl Pace {
@@ -38,7 +40,7 @@ impl Pace {
     /// The process has waited for somebody who looked, and drives on. It does not know how long that took, so what was left of a
     /// wait is still to come.
     pub(super) fn drive_on_later(&mut self, now: u64) {
-        let rest = self.may_wait_until.saturating_sub(self.idle_since);
+        let rest = self.waits_until.saturating_sub(self.idle_since);
         self.begin(now);
         self.may_wait(now + rest);
     }
@@ -98,6 +100,10 @@ impl Pace {
             let longest = BASE_BACKOFF_MS.saturating_mul(2_u64.saturating_pow(*failed)).min(MAX_BACKOFF_MS);
             *failed += 1;
             self.may_wait(now + longest);
+            // What may have started runs is not sent again: there is no wait before it.
+            if request.method() != Method::POST || response.is_some_and(|response| response.status() == 429) {
+                self.waits_until = self.waits_until.max(now + longest);
+            }
         }
         // A listing is asked again after a while if it lags, or if a server has said of a deletion what is not true.
         self.is_behind |= is_odd && request.method() == Method::DELETE;
@@ -112,6 +118,7 @@ impl Pace {
         });
         if let Some(until) = seconds.map(|seconds| now + seconds * 1_000) {
             self.may_wait(until);
+            self.waits_until = self.waits_until.max(until);
             if self.asked.is_none_or(|(_, earlier)| earlier < until) {
                 self.asked = Some((now, until));
             }
