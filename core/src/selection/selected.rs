@@ -167,3 +167,26 @@ impl Selection {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// To trust the server is meant for filters that it understands in its own way. Ids are the caller's word.
+    #[test]
+    fn trust_excuses_a_filter_and_no_ids() {
+        let run = DlqMessage::parse(r#"{"dlqId":"b","labels":["weekly"]}"#).unwrap();
+        let nightly = Selection::Filter(Filter::builder().label("nightly").build().unwrap());
+        let ids = |id| Selection::Ids(Ids::parse([id]).unwrap());
+        let selected = Listed::Selected { is_unchecked: false };
+        for (selection, trusts, expected) in [
+            (&nightly, false, Listed::Mismatch("label")),
+            (&nightly, true, selected),
+            (&ids("a"), false, Listed::Mismatch("dlqIds")),
+            (&ids("a"), true, Listed::Mismatch("dlqIds")),
+            (&ids("b"), true, selected),
+        ] {
+            assert_eq!(selection.check_listed(&run, trusts), expected, "{selection:?}, {trusts}");
+        }
+    }
+}
