@@ -33,9 +33,9 @@ impl AsyncTransport for Network {
             pending::<()>().await;
         }
         let (number, fate) = self.world.on_sent(&self.process, &request);
-        let mut flight = Flight { network: self, request: &request, response: None };
+        let mut flight = Flight { network: self, request: &request, came_back: None };
         let result = self.deliver(number, fate, &request).await;
-        flight.response = Some((result.as_ref().ok().map(quick), fate.is_some()));
+        flight.came_back = Some((result.as_ref().map(quick).map_err(|failure| failure.delivery), fate.is_some()));
         if !self.process.life.is_alive() {
             pending::<()>().await;
         }
@@ -55,7 +55,7 @@ struct Flight<'a> {
     network: &'a Network,
     request: &'a Request<()>,
     /// What has come back, without its body, and whether something became of it. `None` if the client has given it up.
-    response: Option<(Option<Response<Vec<u8>>>, bool)>,
+    came_back: Option<(Result<Response<Vec<u8>>, Delivery>, bool)>,
 }
 
 /// A response without its body.
@@ -68,8 +68,13 @@ fn quick(response: &Response<Vec<u8>>) -> Response<Vec<u8>> {
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        let (response, is_odd) = self.response.take().unwrap_or((None, true));
-        self.network.world.on_landed(&self.network.process, self.request, response.as_ref(), is_odd);
+        let (result, is_odd) = self.came_back.take().unwrap_or((Err(Delivery::Unknown), true));
+        self.network.world.on_landed(
+            &self.network.process,
+            self.request,
+            result.as_ref().map_err(|lost| *lost),
+            is_odd,
+        );
     }
 }
 

@@ -320,15 +320,12 @@ impl History<'_> {
                 if !claim.is_verified || (is_by_ids && (self.server_lies() || self.server_denies())) {
                     return None;
                 }
-                let deletes = |item: &Item| matches!(item, Item::OtherDeletes { .. });
-                if self.has(Property::OffsetCursors)
-                    && self.schedule.is_refined()
-                    && self.schedule.items.iter().any(deletes)
-                {
-                    // A pass over runs that stay has many pages. Such cursors skip runs while others delete, unseen.
-                    return None;
-                }
-                let left = self.all_along().find(|index| !self.facts.went.contains(index));
+                let mut left = self.all_along().filter(|index| !self.facts.went.contains(index));
+                // A pass over runs that stay has many pages. Such cursors skip a run for each that others delete, unseen.
+                let others =
+                    self.schedule.items.iter().filter(|item| matches!(item, Item::OtherDeletes { .. })).count();
+                let skipped = if self.has(Property::OffsetCursors) && self.schedule.is_refined() { others } else { 0 };
+                let left = left.nth(skipped);
                 left.map(|left| format!("run {left} is still there"))
             }
             Work::Resume | Work::Restart | Work::ResumeListed => {

@@ -22,8 +22,8 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
-use upstash_dlq_core::Settlement;
 use upstash_dlq_core::operation::InDoubt;
+use upstash_dlq_core::{Delivery, Settlement};
 use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN, Service};
 
 /// A client that sends more does not come to an end.
@@ -305,12 +305,12 @@ impl World {
         &self,
         process: &Process,
         request: &Request<()>,
-        response: Option<&Response<Vec<u8>>>,
+        result: Result<&Response<Vec<u8>>, Delivery>,
         is_odd: bool,
     ) {
         let now = self.elapsed_ms();
         let mut state = self.lock();
-        state.paces.entry(process.number).or_default().on_landed(now, request, response, is_odd, &self.schedule);
+        state.paces.entry(process.number).or_default().on_landed(now, request, result, is_odd, &self.schedule);
         if let Some(in_flight) = state.in_flight.get_mut(&process.number) {
             *in_flight = in_flight.saturating_sub(1);
         }

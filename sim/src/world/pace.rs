@@ -3,6 +3,7 @@
 use crate::schedule::{Driving, Item, Property, Schedule, Work};
 use http::{Method, Request, Response};
 use std::collections::BTreeMap;
+use upstash_dlq_core::Delivery;
 
 /// The longest random wait of the clients before their second attempt, in milliseconds.
 pub(crate) const BASE_BACKOFF_MS: u64 = 100;
@@ -76,16 +77,17 @@ impl Pace {
         wrong
     }
 
-    /// Notes that a request has landed. `response` is `None` if it was lost.
+    /// Notes that a request has landed, with its response, or with what is known of a lost one.
     pub(super) fn on_landed(
         &mut self,
         now: u64,
         request: &Request<()>,
-        response: Option<&Response<Vec<u8>>>,
+        result: Result<&Response<Vec<u8>>, Delivery>,
         is_odd: bool,
         schedule: &Schedule,
     ) {
         self.idle_since = now;
+        let response = result.ok();
         let has_succeeded = response.is_some_and(|response| response.status().is_success());
         let is_page = has_succeeded && !is_odd;
         let is_final = response.is_some_and(|response| response.status().is_client_error() && response.status() != 429);
@@ -101,7 +103,11 @@ impl Pace {
             *failed += 1;
             self.may_wait(now + longest);
             // What may have started runs is not sent again: there is no wait before it.
-            if request.method() != Method::POST || response.is_some_and(|response| response.status() == 429) {
+            let may_have_started = match result {
+                Ok(response) => response.status() != 429,
+                Err(delivery) => delivery != Delivery::NotSent,
+            };
+            if request.method() != Method::POST || !may_have_started {
                 self.waits_until = self.waits_until.max(now + longest);
             }
         }
