@@ -57,12 +57,22 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether the first word that asks for help is `-h`, also among other short options.
+/// Whether the first word that asks for help is `-h`, alone or among the other flags of one letter.
 fn asks_for_summary() -> bool {
-    let words = std::env::args().skip(1).take_while(|word| word != "--help" && word != "help");
-    words
-        .filter_map(|word| word.strip_prefix('-').map(str::to_owned))
-        .any(|letters| !letters.starts_with('-') && letters.contains('h'))
+    let words: Vec<String> = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+    let command = words.iter().position(|word| !word.starts_with('-'));
+    let asked = words.iter().enumerate().find_map(|(at, word)| match word.as_str() {
+        "--help" => Some(false),
+        "help" if Some(at) == command => Some(false),
+        flags => {
+            flags.strip_prefix('-').filter(|flags| flags.contains('h') && flags.chars().all(is_flag)).map(|_| true)
+        }
+    });
+    asked == Some(true)
+}
+
+fn is_flag(letter: char) -> bool {
+    "hqvVy".contains(letter)
 }
 
 fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, CommandError> {

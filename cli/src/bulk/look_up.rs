@@ -12,9 +12,10 @@ use upstash_dlq_core::operation::Fetched;
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::{DlqId, Driven, GetMany, UnixMillis};
 
-/// So many ids are looked up at a time until there are samples enough: runs come in any order, and the samples are the first of
-/// the list.
+/// Until there are samples enough, ids are looked up a few at a time, and twice as many each time: runs come in any order, and the
+/// samples are the first of the list.
 const FEW: usize = 32;
+const MANY: usize = 1_024;
 
 pub(crate) enum LookUpError {
     Stopped(Stopped),
@@ -32,12 +33,13 @@ pub(crate) fn each(
     let mut progress = Progress::new(bulk.terminal(), Some(list.total()), "looked up");
     let mut found =
         LookedUp { preview: preview::of_ids(0), rows: Vec::new(), ids: 0, missing: 0, now: bulk.context.now.millis() };
-    let mut requests = 0;
+    let (mut requests, mut few) = (0, parallelism.lanes.get().saturating_mul(4).clamp(FEW, MANY));
     let mut read = || -> Result<(), LookUpError> {
         while let Some(ids) = list.part(found.ids).map_err(LookUpError::NoIds)? {
             let mut rest = ids.as_slice();
             while !rest.is_empty() {
-                let (part, later) = rest.split_at(if found.has_samples() { rest.len() } else { rest.len().min(FEW) });
+                let (part, later) = rest.split_at(if found.has_samples() { rest.len() } else { rest.len().min(few) });
+                few = (few * 2).min(MANY);
                 rest = later;
                 if found.ids > 0 {
                     // Each part is an operation of its own: the rate between them is kept here.
@@ -99,7 +101,7 @@ impl LookedUp {
     /// Takes the runs of this part as samples, in the order of the list.
     fn take_samples(&mut self, part: &[DlqId]) {
         let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_by_key(|(id, _)| part.iter().position(|other| other == id));
+        rows.sort_by_cached_key(|(id, _)| part.iter().position(|other| other == id));
         let wanted = SAMPLES.saturating_sub(self.preview.samples.len());
         self.preview.samples.extend(rows.into_iter().map(|(_, row)| row).take(wanted));
     }

@@ -51,7 +51,7 @@ impl Help {
 }
 
 /// The end of each summary.
-pub(crate) const MORE: &str = "--help explains more: times, the exit status, the other global options.";
+pub(crate) const MORE: &str = "--help explains more, and has the other global options.";
 
 /// How runs are selected.
 const SELECTION: &str = "\

@@ -66,7 +66,7 @@ fn each_help_fits_80_columns_and_its_examples_are_whole() {
     assert!(seen > 20, "{seen}");
 }
 
-/// `-h` leaves out most global options, and all but the first sentence of the others, which says what is dangerous.
+/// `-h` leaves out most global options, and all but the first sentence of the others.
 #[test]
 fn the_short_help_has_each_option_and_the_examples() {
     let options = |shown: &str| {
@@ -107,10 +107,22 @@ fn the_short_help_keeps_warnings_and_is_told_apart() {
         assert!(short.contains(warning), "{warning}: {short}");
     }
     let whole = help(&["delete"], 200);
-    for (words, expected) in [(["delete", "-yh"], &short), (["delete", "--help"], &whole), (["help", "delete"], &whole)]
-    {
+    for (words, expected) in [
+        (&["delete", "-yh"][..], &short),
+        (&["delete", "--label", "help", "-h"], &short),
+        (&["delete", "--help"], &whole),
+        (&["help", "delete"], &whole),
+        (&["delete", "--from", "-12h", "--help"], &whole),
+    ] {
         let output = command("").args(words).env("COLUMNS", "200").output().unwrap();
         assert_eq!(&text(&output.stdout), expected, "{words:?}");
+    }
+    #[cfg(unix)]
+    {
+        let bytes = std::os::unix::ffi::OsStrExt::from_bytes(&b"\xff"[..]);
+        let words = [std::ffi::OsStr::new("delete"), "--archive".as_ref(), bytes, "-h".as_ref()];
+        let output = command("").args(words).env("COLUMNS", "200").output().unwrap();
+        assert_eq!(text(&output.stdout), short, "{}", text(&output.stderr));
     }
     let wrong = |args: &[&str]| text(&command("").args(args).output().unwrap().stderr);
     assert_eq!(wrong(&["get", "--bogus", "--", "-h"]), wrong(&["get", "--bogus", "--", "x"]));

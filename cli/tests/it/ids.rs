@@ -236,6 +236,8 @@ fn a_dry_run_of_ids_shows_the_first_of_the_list() {
         let output = run(&server.url(), &[&["delete", "--dry-run", "--parallel", "8"], &asked[..]].concat());
         let error = text(&output.stderr);
         let shown: Vec<&str> = error.split_whitespace().filter(|word| word.starts_with("run-")).collect();
+        let counted = text(&output.stdout);
+        assert!(counted.starts_with("Dry run: 29 runs match, 31 of the ids were not found"), "{counted}");
         assert_eq!(shown, ["run-31", "run-32", "run-33", "run-34", "run-35"], "{error}");
     }
 }
