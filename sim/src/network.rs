@@ -35,7 +35,10 @@ impl AsyncTransport for Network {
         let (number, fate) = self.world.on_sent(&self.process, &request);
         let mut flight = Flight { network: self, request: &request, came_back: None };
         let result = self.deliver(number, fate, &request).await;
-        flight.came_back = Some((result.as_ref().map(quick).map_err(|failure| failure.delivery), fate.is_some()));
+        flight.came_back = Some(CameBack {
+            result: result.as_ref().map(quick).map_err(|failure| failure.delivery),
+            is_odd: fate.is_some(),
+        });
         if !self.process.life.is_alive() {
             pending::<()>().await;
         }
@@ -54,8 +57,15 @@ impl AsyncTransport for Network {
 struct Flight<'a> {
     network: &'a Network,
     request: &'a Request<()>,
-    /// What has come back, without its body, and whether something became of it. `None` if the client has given it up.
-    came_back: Option<(Result<Response<Vec<u8>>, Delivery>, bool)>,
+    /// `None` if the client has given it up.
+    came_back: Option<CameBack>,
+}
+
+struct CameBack {
+    /// The response, without its body.
+    result: Result<Response<Vec<u8>>, Delivery>,
+    /// Whether something became of the request.
+    is_odd: bool,
 }
 
 /// A response without its body.
@@ -68,7 +78,8 @@ fn quick(response: &Response<Vec<u8>>) -> Response<Vec<u8>> {
 
 impl Drop for Flight<'_> {
     fn drop(&mut self) {
-        let (result, is_odd) = self.came_back.take().unwrap_or((Err(Delivery::Unknown), true));
+        let given_up = CameBack { result: Err(Delivery::Unknown), is_odd: true };
+        let CameBack { result, is_odd } = self.came_back.take().unwrap_or(given_up);
         self.network.world.on_landed(
             &self.network.process,
             self.request,
