@@ -307,7 +307,7 @@ enum Tail {
     Torn(u64),
 }
 
-/// How long the file is and how it ends, if it is an archive: its first line is a message whose id can be used, and its
+/// How long the file is and how it ends, if it is an archive: its first line without zeros is a message whose id can be used, and its
 /// last line is one or the beginning of one. A power loss during the first append may have left less than an id: the file is an
 /// archive, too, if it holds nothing else. In doubt it is not an archive.
 fn inspect<D: Disk>(disk: &D, file: &D::File) -> Result<(u64, Tail), Problem> {
@@ -336,10 +336,18 @@ fn inspect<D: Disk>(disk: &D, file: &D::File) -> Result<(u64, Tail), Problem> {
     }
 }
 
+/// The first line without zeros. A sync that fails, and a loss of power after it, may leave zeros in lines whose runs were not
+/// deleted, while later lines are whole. No message has a zero in it.
 fn first_line<D: Disk>(disk: &D, file: &D::File) -> std::io::Result<Vec<u8>> {
+    let mut reader = BufReader::new(Reader { disk, file, offset: 0 }).take(MAX_LINE);
     let mut line = Vec::new();
-    BufReader::new(Reader { disk, file, offset: 0 }).take(MAX_LINE).read_until(b'\n', &mut line)?;
-    Ok(line)
+    loop {
+        reader.read_until(b'\n', &mut line)?;
+        if !(line.contains(&0) && line.ends_with(b"\n")) {
+            return Ok(line);
+        }
+        line.clear();
+    }
 }
 
 /// Where the text after the last newline begins. `None` if it is longer than any line.

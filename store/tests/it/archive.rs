@@ -166,6 +166,9 @@ fn what_is_no_archive_is_refused_and_left_alone() {
         "{\"dlqId\":7}\n",
         "\n",
         "x\n{",
+        "\u{0}\n",
+        "\u{0}x\nnotes\n",
+        "notes\n\u{0}\n{\"dlqId\":\"a\"}\n",
     ];
     let last = ["notes", "{\"dlqId\" \"a\"", "{{", "\u{0}x", "[", "{\"a\":1}}"].map(|end| line("a") + end);
     let cases = first
@@ -274,4 +277,18 @@ fn a_full_disk_and_one_that_cannot_sync_are_reported() {
     );
     let mut null = open(Path::new("/dev/null")).unwrap();
     assert!(matches!(null.append(&[message("a")]).unwrap_err().problem, Problem::Write(_)));
+}
+
+/// After a sync that failed and a loss of power, the first lines may be zeros while later ones are whole.
+#[test]
+fn zeros_in_front_of_whole_lines_are_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.ndjson");
+    for hole in ["\u{0}\u{0}\n", "{\"dlqId\":\"\u{0}\u{0}\n", "\u{0}\n\u{0}b\"}\n"] {
+        let before = hole.to_owned() + &line("a");
+        fs::write(&path, &before).unwrap();
+        let mut archive = open(&path).unwrap();
+        archive.append(&[message("b")]).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), before + &line("b"), "{hole:?}");
+    }
 }
