@@ -31,9 +31,15 @@ pub(crate) fn each(
     report: &mut Report,
 ) -> Result<Preview, LookUpError> {
     let mut progress = Progress::new(bulk.terminal(), Some(list.total()), "looked up");
-    let mut found =
-        LookedUp { preview: preview::of_ids(0), rows: Vec::new(), ids: 0, missing: 0, now: bulk.context.now.millis() };
-    let (mut requests, mut few) = (0, parallelism.lanes.get().saturating_mul(4).clamp(FEW, MANY));
+    let mut found = LookedUp {
+        preview: preview::of_ids(0),
+        rows: Vec::new(),
+        ids: 0,
+        missing: 0,
+        requests: 0,
+        now: bulk.context.now.millis(),
+    };
+    let mut few = parallelism.lanes.get().saturating_mul(4).clamp(FEW, MANY);
     let mut read = || -> Result<(), LookUpError> {
         while let Some(ids) = list.part(found.ids).map_err(LookUpError::NoIds)? {
             let mut rest = ids.as_slice();
@@ -45,8 +51,7 @@ pub(crate) fn each(
                     // Each part is an operation of its own: the rate between them is kept here.
                     bulk.pause();
                 }
-                look_up(bulk, part, parallelism, &mut progress, &mut found, &mut requests)
-                    .map_err(LookUpError::Stopped)?;
+                look_up(bulk, part, parallelism, &mut progress, &mut found).map_err(LookUpError::Stopped)?;
                 found.take_samples(part);
             }
         }
@@ -54,7 +59,7 @@ pub(crate) fn each(
     };
     let result = read();
     progress.finish();
-    report.set_requests_before(requests);
+    report.set_requests_before(found.requests);
     report.missing = Some(found.missing);
     result.map(|()| found.preview)
 }
@@ -65,7 +70,6 @@ fn look_up(
     parallelism: Parallelism,
     progress: &mut Progress,
     found: &mut LookedUp,
-    requests: &mut u64,
 ) -> Result<(), Stopped> {
     // A part of a list is not empty.
     let Ok(ids) = Ids::new(part.to_vec()) else { return Ok(()) };
@@ -74,8 +78,8 @@ fn look_up(
         .max_requests_per_second(parallelism.rate)
         .retry(bulk.policy, bulk.client.seed())
         .build();
-    let driven = drive::run(&bulk.client, &mut get, progress, found);
-    *requests += get.outcome_so_far().totals.requests;
+    let driven = drive::run(&bulk.client, &mut get, progress, &mut *found);
+    found.requests += get.outcome_so_far().totals.requests;
     match driven {
         Driven::Done(outcome) => outcome.halted.map_or(Ok(()), |halt| Err(Stopped::Halted(halt))),
         Driven::Stopped => Err(Stopped::Interrupted),
@@ -90,6 +94,7 @@ struct LookedUp {
     /// How many ids were looked up.
     ids: u64,
     missing: u64,
+    requests: u64,
     now: UnixMillis,
 }
 

@@ -66,6 +66,9 @@ const TIMES: &str = "A time <T> is RFC 3339 (2026-11-24T08:30:00Z), a date (UTC;
 /// The end of a selection without `--to`.
 const UNTIL_NOW: &str = "Without --to, runs that fail after the command starts are left alone.";
 
+const WRONG_USAGE: &str = "2 wrong usage, nothing was sent";
+const INTERRUPTED: &str = "130 interrupted";
+
 const ALL: Help = Help {
     paragraphs: &[
         "The token comes from QSTASH_TOKEN or --token-file, never from an argument. The address comes from QSTASH_URL or --url.",
@@ -73,10 +76,8 @@ const ALL: Help = Help {
   {\"error\": {\"code\": \"not_found\", \"message\": \"…\", \"http_status\": 404}}
 The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, rate_limited, server_error, unreadable_response, other_run, not_sent, no_response, unsettled, no_progress, unusable_message, too_large, output, interrupted, listen, failed and internal.",
     ],
-    exit: &[
-    ],
-    examples: &[
-    ],
+    exit: &[],
+    examples: &[],
 };
 
 const CHECK: Help = Help {
@@ -87,8 +88,8 @@ const CHECK: Help = Help {
     exit: &[
         "0 everything was asked, whatever the answers",
         "1 a request failed, which is told after the answers so far",
-        "2 wrong usage, nothing was sent",
-        "130 interrupted",
+        WRONG_USAGE,
+        INTERRUPTED,
     ],
     examples: &["upstash-dlq check", "upstash-dlq check --json |", "  jq '.answers | map_values(.answer)'"],
 };
@@ -97,12 +98,7 @@ const GET: Help = Help {
     paragraphs: &[
         "The runs are shown in the order of their ids, with --json as one message per line. An id that is not in the DLQ is named on standard error; the others are shown all the same.",
     ],
-    exit: &[
-        "0 every run was shown",
-        "1 failed, or a run is not there",
-        "2 wrong usage, nothing was sent",
-        "130 interrupted",
-    ],
+    exit: &["0 every run was shown", "1 failed, or a run is not there", WRONG_USAGE, INTERRUPTED],
     examples: &["upstash-dlq get 1752829295505-0", "upstash-dlq get 1752829295505-0 --json | jq .responseBody"],
 };
 
@@ -121,9 +117,9 @@ const CALLBACK: Help = Help {
     exit: &[
         "0 done",
         "1 failed, nothing was changed",
-        "2 wrong usage, nothing was sent",
+        WRONG_USAGE,
         "3 failed, but a callback was or may have been retried or canceled",
-        "130 interrupted",
+        INTERRUPTED,
     ],
     examples: &["upstash-dlq callback retry 1752829295505-0", "upstash-dlq callback cancel 1752829295505-0"],
 };
@@ -138,9 +134,9 @@ const DELETE: Help = Help {
     exit: &[
         "0 complete or dry run",
         "1 failed, nothing was changed",
-        "2 wrong usage, nothing was sent",
+        WRONG_USAGE,
         "3 failed, something was or may have been deleted",
-        "130 interrupted",
+        INTERRUPTED,
     ],
     examples: &[
         "upstash-dlq delete 1752829295505-0",
@@ -183,7 +179,7 @@ const LIST: Help = Help {
         "On a terminal, a table without --limit ends after one screen and says whether more runs match. A pipe, -o ids and -o json get every run.",
         "The service promises no order. --newest-first reads every run that matches, and shows the newest of them. It keeps --limit of them in memory, without --limit all.",
     ],
-    exit: &["0 everything was listed", "1 failed", "2 wrong usage, nothing was sent", "130 interrupted"],
+    exit: &["0 everything was listed", "1 failed", WRONG_USAGE, INTERRUPTED],
     examples: &[
         "upstash-dlq list --from 12h \\",
         "  --failure-function-state CALLBACK_FAIL",
@@ -203,7 +199,7 @@ const STATS: Help = Help {
         TIMES,
         "Runs that failed for the same reason have the same signature, such as e1-1qklxb1o, whatever ids, numbers and times their errors name. Give it to --error.",
     ],
-    exit: &["0 everything was counted", "1 failed", "2 wrong usage, nothing was sent", "130 interrupted"],
+    exit: &["0 everything was counted", "1 failed", WRONG_USAGE, INTERRUPTED],
     examples: &[
         "upstash-dlq stats --from 7d",
         "upstash-dlq stats --json | jq '.workflowUrl.values[0]'",
@@ -218,9 +214,9 @@ const RESUME: Help = Help {
     exit: &[
         "0 complete or dry run",
         "1 failed, nothing was resumed",
-        "2 wrong usage, nothing was sent",
+        WRONG_USAGE,
         "3 failed, something was or may have been resumed",
-        "130 interrupted",
+        INTERRUPTED,
     ],
     examples: &[
         "upstash-dlq resume 1752829295505-0",
@@ -240,9 +236,9 @@ const RESTART: Help = Help {
     exit: &[
         "0 complete or dry run",
         "1 failed, nothing was restarted",
-        "2 wrong usage, nothing was sent",
+        WRONG_USAGE,
         "3 failed, something was or may have been restarted",
-        "130 interrupted",
+        INTERRUPTED,
     ],
     examples: &[
         "upstash-dlq restart 1752829295505-0",
