@@ -170,7 +170,8 @@ impl IdListWriter {
         self.total += 1;
         self.bytes += id.as_str().len() as u64 + 1;
         self.fingerprint.add(id.as_str());
-        writeln!(self.file, "{id}").map_err(|error| uncopied(&error))?;
+        let written = self.file.write_all(id.as_str().as_bytes()).and_then(|()| self.file.write_all(b"\n"));
+        written.map_err(|error| uncopied(&error))?;
         Ok(true)
     }
 
