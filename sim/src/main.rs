@@ -211,11 +211,14 @@ fn find_bugs() -> bool {
     use upstash_dlq_sim::bugs::{Bug, find};
     std::panic::set_hook(Box::new(|_| {}));
     let begin = Instant::now();
-    let mut missed = 0;
+    let (mut missed, mut news) = (0, Vec::new());
     println!("| deliberate bug | found by | promise |\n|---|---|---|");
     for bug in Bug::ALL {
         match find(*bug) {
-            Some(found) => println!("| {} | {} | {} |", bug.what(), found.by, found.promise),
+            Some(found) => {
+                println!("| {} | {} | {} |", bug.what(), found.by, found.promise);
+                news.extend(found.news);
+            }
             None => {
                 missed += 1;
                 println!("| {} | **not found** | |", bug.what());
@@ -223,5 +226,9 @@ fn find_bugs() -> bool {
         }
     }
     println!("\n{} bugs, {missed} not found, {:.0} s", Bug::ALL.len(), begin.elapsed().as_secs_f64());
+    if !news.is_empty() {
+        println!("\nSome were found by another seed than the last time. sim/src/bugs.txt should have these lines:");
+        news.iter().for_each(|line| println!("{line}"));
+    }
     missed == 0
 }
