@@ -77,30 +77,7 @@
 //! }
 //! ```
 //!
-//! The emulator's crate has a suite that tests all of this on a transport. In a test of yours:
-//!
-//! ```no_run
-//! use upstash_dlq_core::client::Transport;
-//! use upstash_dlq_core::{Delivery, TransportFailure};
-//! use upstash_dlq_emulator::conformance::{Failure, Setup, check};
-//! # struct Mine;
-//! # impl Mine { fn new(_: std::time::Duration, _: usize) -> Self { Self } }
-//! # impl Transport for Mine {
-//! #     fn send(&self, _: http::Request<()>) -> Result<http::Response<Vec<u8>>, TransportFailure> {
-//! #         Err(Delivery::Unknown.into())
-//! #     }
-//! # }
-//! check(|setup: &Setup| {
-//!     let mine = Mine::new(setup.timeout, setup.max_body);
-//!     move |request| {
-//!         mine.send(request).map_err(|failure| match failure.delivery {
-//!             Delivery::NotSent => Failure::NotSent(failure.message),
-//!             Delivery::Unknown => Failure::Unknown(failure.message),
-//!         })
-//!     }
-//! })
-//! .assert_ok();
-//! ```
+//! The crate `upstash-dlq-emulator` has a suite, `conformance::check`, that tests all of this on a transport of yours.
 //!
 //! [`Delivery::NotSent`]: crate::engine::Delivery::NotSent
 //! [`Delivery::Unknown`]: crate::engine::Delivery::Unknown

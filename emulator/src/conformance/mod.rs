@@ -8,20 +8,31 @@
 //! [`check`] makes transports with your function and runs every check in [`CHECKS`], each against a server of its own on the
 //! loopback address. That takes some seconds, and no network. Configure your client without a proxy.
 //!
-//! ```no_run
+//! ```
 //! use upstash_dlq_emulator::conformance::{self, Failure, Setup};
-//! # struct Client;
+//! # use upstash_dlq_ureq::core::{Delivery, Endpoint, Token, TransportFailure};
+//! # struct Client(upstash_dlq_ureq::Client);
 //! # impl Client {
-//! #     fn new(_: std::time::Duration, _: usize) -> Self { Self }
-//! #     fn send(&self, _: http::Request<()>) -> Result<http::Response<Vec<u8>>, Error> { Err(Error) }
+//! #     fn new(setup: &Setup) -> Self {
+//! #         let token = Token::new(&*setup.token).unwrap();
+//! #         let endpoint = Endpoint::builder().allow_plain_http().build(&setup.url, token).unwrap();
+//! #         let client = upstash_dlq_ureq::Client::builder(endpoint).timeout(setup.timeout).max_body(setup.max_body);
+//! #         Self(client.build().unwrap())
+//! #     }
+//! #     fn send(&self, request: http::Request<()>) -> Result<http::Response<Vec<u8>>, Error> {
+//! #         self.0.send(request).map_err(Error)
+//! #     }
 //! # }
-//! # struct Error;
-//! # impl Error { fn is_connect(&self) -> bool { true } }
-//! # impl std::fmt::Display for Error { fn fmt(&self, _: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { Ok(()) } }
+//! # struct Error(TransportFailure);
+//! # impl Error { fn is_connect(&self) -> bool { self.0.delivery == Delivery::NotSent } }
+//! # impl std::fmt::Display for Error {
+//! #     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result { self.0.fmt(f) }
+//! # }
 //!
 //! // In a test:
 //! conformance::check(|setup: &Setup| {
-//!     let client = Client::new(setup.timeout, setup.max_body);
+//!     // Yours, with the timeout and the bound of `setup`.
+//!     let client = Client::new(setup);
 //!     move |request| {
 //!         client.send(request).map_err(|error| match error.is_connect() {
 //!             true => Failure::NotSent(error.to_string()),
@@ -193,13 +204,19 @@ const NAMES: [&str; ALL.len()] = {
 
 /// The suite, with bounds of your choice.
 ///
-/// ```no_run
+/// ```
 /// # use upstash_dlq_emulator::conformance::{Failure, Setup, Suite};
-/// # fn connect(_: &Setup) -> impl Fn(http::Request<()>) -> Result<http::Response<Vec<u8>>, Failure> + Sync + use<> {
-/// #     |_| Err(Failure::NotSent(String::new()))
+/// # use upstash_dlq_ureq::core::{Delivery, Endpoint, Token};
+/// # fn connect(setup: &Setup) -> impl Fn(http::Request<()>) -> Result<http::Response<Vec<u8>>, Failure> + Sync + use<> {
+/// #     let endpoint = Endpoint::builder().allow_plain_http().build(&setup.url, Token::new(&*setup.token).unwrap()).unwrap();
+/// #     let client = upstash_dlq_ureq::Client::builder(endpoint).timeout(setup.timeout).max_body(setup.max_body).build().unwrap();
+/// #     move |request| client.send(request).map_err(|failure| match failure.delivery {
+/// #         Delivery::NotSent => Failure::NotSent(failure.to_string()),
+/// #         Delivery::Unknown => Failure::Unknown(failure.to_string()),
+/// #     })
 /// # }
 /// // A transport whose bound is fixed.
-/// Suite::new().max_body(16 * 1024 * 1024).check(connect).assert_ok();
+/// Suite::new().max_body(4 * 1024 * 1024).check(connect).assert_ok();
 /// ```
 #[derive(Clone, Copy, Debug)]
 #[must_use]
