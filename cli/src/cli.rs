@@ -63,6 +63,19 @@ pub(crate) enum Command {
     },
 }
 
+/// Hides the global options that a command has no use for, from its help, its man page and completions.
+fn hide_unused(command: clap::Command, global: &[clap::Arg]) -> clap::Command {
+    let used: &[&str] = match command.get_name() {
+        "demo" => &["json", "quiet", "verbose", "timeout", "max_attempts", "max_body", "local", "color"],
+        "emulator" => &["json", "quiet", "color"],
+        "completions" | "man" => &["quiet", "color"],
+        _ => return command,
+    };
+    // An option of the command's own takes the place of the global one.
+    let unused = global.iter().filter(|option| !used.contains(&option.get_id().as_str()));
+    command.args(unused.map(|option| option.clone().hide(true)))
+}
+
 /// Gives a command, and those below it, the end of its help.
 fn with_help(command: clap::Command, is_summary: bool) -> clap::Command {
     let help = Help::of(command.get_name());
@@ -134,7 +147,9 @@ impl Cli {
     /// What clap needs. With `is_summary`, each help is that of `-h`: a sentence for each option, three of the global ones, and
     /// examples.
     pub(crate) fn parser(is_summary: bool) -> clap::Command {
-        with_help(Self::command(), is_summary)
+        let command = Self::command();
+        let global: Vec<clap::Arg> = command.get_arguments().filter(|option| option.is_global_set()).cloned().collect();
+        with_help(command.mut_subcommands(|below| hide_unused(below, &global)), is_summary)
     }
 
     /// Refuses global options that contradict each other. Clap sees only those on the same side of the subcommand.
