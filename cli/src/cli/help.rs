@@ -209,8 +209,11 @@ const STATS: Help = Help {
 
 const START_ONCE: &str = "Starting a run twice may do damage, so resume and restart make one pass and never repeat a request that may have been carried out. When a response is lost, the command stops and says where to look. Then run it again with --checkpoint and --settle applied (the runs have left the DLQ) or --settle not-applied (they are still there).";
 
+/// What resume and restart have in common.
+const START: &[&str] = &[SELECTION, TIMES, UNTIL_NOW, START_ONCE];
+
 const RESUME: Help = Help {
-    paragraphs: &[SELECTION, TIMES, UNTIL_NOW, START_ONCE],
+    paragraphs: START,
     exit: &[
         "0 complete or dry run",
         "1 failed, nothing was resumed",
@@ -232,7 +235,7 @@ const RESUME: Help = Help {
 };
 
 const RESTART: Help = Help {
-    paragraphs: &[SELECTION, TIMES, UNTIL_NOW, START_ONCE],
+    paragraphs: START,
     exit: &[
         "0 complete or dry run",
         "1 failed, nothing was restarted",
