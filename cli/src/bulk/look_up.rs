@@ -7,7 +7,11 @@ use crate::input::ids::IdList;
 use crate::output::progress::Progress;
 use crate::output::report::Report;
 use crate::output::runs::{self, Row};
+use crate::output::text::thousands;
+use crate::output::wording;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::ControlFlow;
+use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::Fetched;
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::{DlqId, Driven, GetMany, UnixMillis};
@@ -33,9 +37,11 @@ pub(crate) fn each(
     let mut progress = Progress::new(bulk.terminal(), Some(list.total()), "looked up");
     let mut found = LookedUp {
         preview: preview::of_ids(0),
-        rows: Vec::new(),
+        rows: BTreeMap::new(),
         ids: 0,
         missing: 0,
+        missing_ids: Vec::new(),
+        missing_here: BTreeSet::new(),
         requests: 0,
         now: bulk.context.now.millis(),
     };
@@ -61,7 +67,7 @@ pub(crate) fn each(
     progress.finish();
     report.set_requests_before(found.requests);
     report.missing = Some(found.missing);
-    result.map(|()| found.preview)
+    result.map(|()| Preview { notes: found.notes(bulk), ..found.preview })
 }
 
 fn look_up(
@@ -90,10 +96,14 @@ fn look_up(
 struct LookedUp {
     preview: Preview,
     /// The runs of this part, while samples are looked for.
-    rows: Vec<(DlqId, Row)>,
+    rows: BTreeMap<DlqId, Row>,
     /// How many ids were looked up.
     ids: u64,
     missing: u64,
+    /// The first few missing ids of the list.
+    missing_ids: Vec<DlqId>,
+    /// The missing ids of this part, while the first few are looked for.
+    missing_here: BTreeSet<DlqId>,
     requests: u64,
     now: UnixMillis,
 }
@@ -103,12 +113,31 @@ impl LookedUp {
         self.preview.samples.len() >= SAMPLES
     }
 
-    /// Takes the runs of this part as samples, in the order of the list.
+    /// Names ids that are missing, and says what they mean to a resume or restart.
+    fn notes(&self, bulk: &BulkContext<'_>) -> Vec<String> {
+        if self.missing == 0 {
+            return Vec::new();
+        }
+        let names: Vec<String> = self.missing_ids.iter().map(|id| Escaped(id.as_str()).to_string()).collect();
+        let more = self.missing.saturating_sub(names.len() as u64);
+        let more = if more > 0 { format!(" and {} more", thousands(more)) } else { String::new() };
+        let mut notes = vec![format!("not found: {}{more}", names.join(", "))];
+        if bulk.verb != wording::DELETE && self.preview.matching > 0 {
+            notes.push(format!(
+                "warning: the service refuses a request to {} runs if one of them is not found: take those ids out",
+                bulk.verb.infinitive
+            ));
+        }
+        notes
+    }
+
+    /// Takes the first runs and the first missing ids of this part, in the order of the list.
     fn take_samples(&mut self, part: &[DlqId]) {
-        let mut rows = std::mem::take(&mut self.rows);
-        rows.sort_by_cached_key(|(id, _)| part.iter().position(|other| other == id));
+        let (mut rows, missing) = (std::mem::take(&mut self.rows), std::mem::take(&mut self.missing_here));
         let wanted = SAMPLES.saturating_sub(self.preview.samples.len());
-        self.preview.samples.extend(rows.into_iter().map(|(_, row)| row).take(wanted));
+        self.preview.samples.extend(part.iter().filter_map(|id| rows.remove(id)).take(wanted));
+        let wanted = SAMPLES.saturating_sub(self.missing_ids.len());
+        self.missing_ids.extend(part.iter().filter(|id| missing.contains(id)).take(wanted).cloned());
     }
 }
 
@@ -118,10 +147,15 @@ impl Handler<GetMany, Fetched> for LookedUp {
             Some(message) => {
                 self.preview.matching += 1;
                 if !self.has_samples() {
-                    self.rows.push((fetched.id.clone(), runs::row(message, self.now)));
+                    self.rows.insert(fetched.id.clone(), runs::row(message, self.now));
                 }
             }
-            None => self.missing += 1,
+            None => {
+                self.missing += 1;
+                if self.missing_ids.len() < SAMPLES {
+                    self.missing_here.insert(fetched.id.clone());
+                }
+            }
         }
         self.ids += 1;
         progress.on_page(self.ids);

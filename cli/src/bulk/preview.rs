@@ -8,7 +8,7 @@ use crate::output::terminal::Terminal;
 use crate::output::text::thousands;
 use std::ops::ControlFlow;
 use upstash_dlq_core::model::Escaped;
-use upstash_dlq_core::selection::Match;
+use upstash_dlq_core::selection::Listed;
 use upstash_dlq_core::wire::List;
 use upstash_dlq_core::{DlqMessage, RetryPolicy, Selection, UnixMillis};
 use upstash_dlq_ureq::Client;
@@ -28,11 +28,13 @@ pub(crate) struct Preview {
     pub(crate) mismatch: Option<String>,
     /// How many lack a field that the filter names.
     pub(crate) unchecked: u64,
+    /// What else is to be said of them.
+    pub(crate) notes: Vec<String>,
 }
 
 /// A preview of given ids: counts them without asking the server.
 pub(crate) fn of_ids(ids: u64) -> Preview {
-    Preview { matching: ids, whole: true, samples: Vec::new(), mismatch: None, unchecked: 0 }
+    Preview { matching: ids, whole: true, samples: Vec::new(), mismatch: None, unchecked: 0, notes: Vec::new() }
 }
 
 /// Counts until more than `limit` are found. `now` is what ages count from. Returns the number of requests in any case.
@@ -67,23 +69,18 @@ pub(crate) fn count(
 impl Preview {
     /// Counts a listed run if it is selected, and checks it against the filter that was sent.
     fn add(&mut self, selection: &Selection, message: &DlqMessage, now: UnixMillis) {
-        let listed = selection.matches_as_listed(message);
-        let is_selected = selection.refinement().is_none_or(|refinement| refinement.matches(message));
-        if is_selected {
+        // A run that does not match is told of, and counts all the same: with --trust-server it would be acted on.
+        if let Listed::Mismatch(field) = selection.check_listed(message, false) {
+            self.mismatch.get_or_insert_with(|| {
+                let id = message.dlq_id().map_or_else(|| "without an id".into(), |id| Escaped(id.as_str()).to_string());
+                format!("the server lists a run that does not match the filter: {id} differs in {field}")
+            });
+        }
+        if let Listed::Selected { is_unchecked } = selection.check_listed(message, true) {
             self.matching += 1;
+            self.unchecked += u64::from(is_unchecked);
             if self.samples.len() < SAMPLES {
                 self.samples.push(runs::row(message, now));
-            }
-        }
-        match listed {
-            Match::Yes => {}
-            Match::Unknown(_) => self.unchecked += u64::from(is_selected),
-            Match::No(field) => {
-                self.mismatch.get_or_insert_with(|| {
-                    let id =
-                        message.dlq_id().map_or_else(|| "without an id".into(), |id| Escaped(id.as_str()).to_string());
-                    format!("the server lists a run that does not match the filter: {id} differs in {field}")
-                });
             }
         }
     }
@@ -92,7 +89,8 @@ impl Preview {
     pub(crate) fn doubts(&self) -> Vec<String> {
         let unchecked = (self.unchecked > 0)
             .then(|| format!("{} of them lack a field that the filter names", thousands(self.unchecked)));
-        self.mismatch.iter().map(|mismatch| format!("warning: {mismatch}")).chain(unchecked).collect()
+        let mismatch = self.mismatch.iter().map(|mismatch| format!("warning: {mismatch}"));
+        mismatch.chain(unchecked).chain(self.notes.iter().cloned()).collect()
     }
 
     /// `more than 1,000 runs match (--dry-run counts them all)`

@@ -201,6 +201,9 @@ fn a_dry_run_looks_each_id_up() {
         assert_eq!((report["outcome"].as_str(), report["reason"].is_null()), (Some("dry-run"), true));
         let error = text(&output.stderr);
         assert!(error.contains("a-0") && error.contains("c-0") && !error.contains("b-0"), "{error}");
+        assert!(error.contains("not found: nobody-0, nobody-1\n"), "{error}");
+        // What an operation that starts runs would meet.
+        assert_eq!(error.contains("take those ids out"), subcommand != "delete", "{error}");
         let shown = text(&run(&server.url(), &[subcommand, "--dry-run", "a-0", "nobody-0"]).stdout);
         assert!(shown.starts_with("Dry run: 1 run matches, 1 of the ids was not found, nothing was "), "{shown}");
         // Filters are listed.
@@ -235,7 +238,9 @@ fn a_dry_run_of_ids_shows_the_first_of_the_list() {
     for _ in 0..5 {
         let output = run(&server.url(), &[&["delete", "--dry-run", "--parallel", "8"], &asked[..]].concat());
         let error = text(&output.stderr);
-        let shown: Vec<&str> = error.split_whitespace().filter(|word| word.starts_with("run-")).collect();
+        let (table, missing) = error.split_once("not found: ").unwrap();
+        assert_eq!(missing.trim_end(), "run-00, run-01, run-02, run-03, run-04 and 26 more", "{error}");
+        let shown: Vec<&str> = table.split_whitespace().filter(|word| word.starts_with("run-")).collect();
         let counted = text(&output.stdout);
         assert!(counted.starts_with("Dry run: 29 runs match, 31 of the ids were not found"), "{counted}");
         assert_eq!(shown, ["run-31", "run-32", "run-33", "run-34", "run-35"], "{error}");
