@@ -191,6 +191,21 @@ mod tests {
         }
     }
 
+    /// A ticket serves once. Whoever has left the queue, or has taken, takes nothing with it any more.
+    #[test]
+    fn a_ticket_serves_once() {
+        let mut budget = ResponseBudget::new(10);
+        let gone = budget.wait(1);
+        budget.leave(gone);
+        budget.leave(gone);
+        budget.give_back(1, 7);
+        assert!(!budget.try_take(gone, 1) && budget.held == 0, "its operation is forgotten");
+        let (first, second) = (budget.wait(1), budget.wait(1));
+        budget.leave(first);
+        assert!(!budget.try_take(first, 1) && budget.try_take(second, 1) && !budget.try_take(second, 1));
+        assert_eq!(budget.held, 1);
+    }
+
     #[test]
     fn what_is_not_kept_waiting_lets_others_wait() {
         let mut budget = ResponseBudget::new(10);

@@ -194,6 +194,21 @@ mod tests {
         assert_eq!(attempts.fail(Some(wait)), Err(GiveUp::TooLong { wait }));
     }
 
+    #[test]
+    fn each_bound_is_set_by_itself() {
+        let seconds = Duration::from_secs;
+        let policy = RetryPolicy::new().max_attempts(NonZeroU32::MAX).base(seconds(2)).max_backoff(seconds(3));
+        let policy = policy.max_wait(seconds(10));
+        assert_eq!((policy.base, policy.max_backoff, policy.max_wait), (seconds(2), seconds(3), seconds(10)));
+        let mut attempts = Attempts::new(policy, 7);
+        let waits: Vec<Duration> = (0..200).map(|_| attempts.fail(None).unwrap()).collect();
+        assert!(waits[0] <= seconds(2) && waits.iter().all(|wait| *wait <= seconds(3)), "{waits:?}");
+        assert!(waits.iter().any(|wait| *wait > seconds(2)), "{waits:?}");
+        assert_eq!(attempts.fail(Some(seconds(10))), Ok(seconds(10)));
+        let wait = seconds(10) + Duration::from_nanos(1);
+        assert_eq!(attempts.fail(Some(wait)), Err(GiveUp::TooLong { wait }));
+    }
+
     /// The first numbers of the seed 1234567, as published with the generator.
     #[test]
     fn the_generator_is_the_known_one() {

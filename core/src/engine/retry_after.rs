@@ -98,6 +98,7 @@ fn days_from_civil(year: i64, month: i64, day: i64) -> i64 {
 mod tests {
     use super::*;
     use alloc::string::String;
+    use http::{HeaderName, HeaderValue};
     use proptest::prelude::*;
 
     proptest! {
@@ -156,7 +157,17 @@ mod tests {
             "Sun, 06 Nov 1994 08:49:37:00 GMT",
             "Sun, 06 Nov 1994 08 GMT",
             "Sun, 06 Nov",
+            "Sun, 06 Nov 1994",
+            "Sun, 06",
+            "Sun,",
             "Sun Nov",
+            "Sun",
+            "Sun Nov 6",
+            "Sun Nov 6 08:49:37",
+            "Sun, 06 Nov 1994 x8:49:37 GMT",
+            "Sun, 06 Nov 1994 08:x9:37 GMT",
+            "Sun, 06 Nov 1994 08:49:x7 GMT",
+            "Sun, 06 Nov 1994 08:49: GMT",
             "Sun Nov  6 1994 08:49:37",
             "Sun, 99 Nov 1994 08:49:37 GMT",
             "x, 1 Jan 99999 0:0:0 GMT",
@@ -191,5 +202,28 @@ mod tests {
         assert_eq!(wait(&both, true), Some(3), "the daily quota is not used up");
         assert_eq!(wait(&[NOW, ("retry-after", "2"), ("ratelimit-reset", "784119999")], true), Some(2));
         assert_eq!(wait(&[NOW, ("ratelimit-reset", "-9223372036854775808")], true), None);
+    }
+
+    /// A header that cannot be read asks for no wait, and hides none that another one asks for.
+    #[test]
+    fn headers_that_cannot_be_read() {
+        const NOW: (&str, &[u8]) = ("date", b"Sun, 06 Nov 1994 08:49:37 GMT");
+        const RESET: (&str, &[u8]) = ("ratelimit-reset", b"784111780");
+        let wait = |pairs: &[(&'static str, &[u8])]| {
+            let pairs = pairs.iter().map(|(name, value)| (HeaderName::from_static(name), value));
+            let headers = pairs.map(|(name, value)| (name, HeaderValue::from_bytes(value).unwrap())).collect();
+            requested_wait(&headers, true).map(|wait| wait.as_secs())
+        };
+        assert_eq!(wait(&[NOW, RESET]), Some(3));
+        for unreadable in [&b"\xff7"[..], b"", b" ", b"soon", b"1.5"] {
+            assert_eq!(wait(&[NOW, ("retry-after", unreadable)]), None, "{unreadable:?}");
+            assert_eq!(wait(&[NOW, RESET, ("retry-after", unreadable)]), Some(3), "{unreadable:?}");
+            assert_eq!(wait(&[NOW, ("ratelimit-reset", unreadable)]), None, "{unreadable:?}");
+            assert_eq!(wait(&[NOW, RESET, ("burst-ratelimit-reset", unreadable)]), Some(3), "{unreadable:?}");
+            // Nobody knows how much is left, so the limit may be used up.
+            assert_eq!(wait(&[NOW, RESET, ("ratelimit-remaining", unreadable)]), Some(3), "{unreadable:?}");
+            // Without the server's own time, a time says nothing.
+            assert_eq!(wait(&[("date", unreadable), RESET]), None, "{unreadable:?}");
+        }
     }
 }

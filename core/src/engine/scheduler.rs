@@ -321,3 +321,6 @@ impl<P: Plan> Scheduler<P> {
         self.done.clone().unwrap_or_else(|| self.plan.outcome(self.totals(), Some(halt())))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -311,6 +311,7 @@ mod tests {
             (r#"{"error":["a",1]}"#, "", r#"["a",1]"#),
             (r#"{"error":17,"message":"m"}"#, "17", "m"),
             (r#"{"stack":"E: m\n at f"}"#, "", "E: m\n at f"),
+            (r#"{"stack":["E: m",1]}"#, "", r#"["E: m",1]"#),
             (r#"{"detail":"d"}"#, "", r#"{"detail":"d"}"#),
             (r#"{"error":"E""#, "", r#"{"error":"E""#),
             (r#""quoted \"text\"""#, "", "quoted \"text\""),
@@ -362,6 +363,12 @@ mod tests {
         };
         assert_eq!(text("a\r\n\tb  c".into()).as_deref(), Some("a b c"));
         assert_eq!(text("ä".repeat(900)).map(|text| text.chars().count()), Some(300));
+        // However long its characters and its words are.
+        for word in ["a", "🦀", "🦀🦀🦀", &"ä".repeat(299), &"🦀".repeat(301)] {
+            let shown = text(format!("{word} \n ").repeat(900)).unwrap();
+            let whole = format!("{word} ").repeat(900);
+            assert!(shown.chars().count() == 300 && whole.starts_with(&shown), "{shown}");
+        }
         assert_eq!(text("<p></p>".into()), None);
         assert_eq!(DlqMessage::parse("{}").unwrap().failure_text(), None);
     }

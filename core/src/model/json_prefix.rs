@@ -206,6 +206,11 @@ mod tests {
             (r#""\u00e4\u00e4""#, 3, "ä", false),
             (r#""\"#, 9, "\u{fffd}", false),
             (r#""\ä""#, 9, "\u{fffd}ä", true),
+            (r#""\b\f\r\t""#, 9, "\u{8}\u{c}\r\t", true),
+            (r#""\x41""#, 9, "\u{fffd}41", true),
+            (r#""\ud83e\u0041""#, 99, "\u{fffd}A", true),
+            (r#""\udd80""#, 99, "\u{fffd}", true),
+            (r#""\u00"#, 99, "\u{fffd}00", false),
             (r#""""#, 9, "", true),
             ("", 9, "", false),
         ] {
@@ -245,6 +250,12 @@ mod tests {
             (r#"{"a":1 2}"#, End::Invalid),
             ("{a:1}", End::Invalid),
             (r#"{"\ä":1}"#, End::Whole),
+            (r#"{"a\"#, End::Cut),
+            (r#"{"a":"b\"#, End::Cut),
+            (r#"{"a":["b"#, End::Cut),
+            (r#"{"a":{"b\"#, End::Cut),
+            (r#"{"a":[1,{"b":2}"#, End::Cut),
+            (r#"{"a":1]"#, End::Invalid),
         ] {
             assert_eq!(read(json).1, end, "{json}");
         }

@@ -172,6 +172,15 @@ impl Selection {
 mod tests {
     use super::*;
 
+    /// Narrowed to a filter, ids would select what nobody has named.
+    #[test]
+    fn ids_take_no_filter() {
+        let filter = || Filter::builder().label("nightly").build().unwrap();
+        let error = Selection::Ids(Ids::parse(["a"]).unwrap()).with_filter(filter()).unwrap_err();
+        assert_eq!((error.field(), error.problem()), ("dlqIds", "ids have no filter"));
+        assert_eq!(Selection::Everything.with_filter(filter()), Ok(Selection::Filter(filter())));
+    }
+
     /// To trust the server is meant for filters that it understands in its own way. Ids are the caller's word.
     #[test]
     fn trust_excuses_a_filter_and_no_ids() {

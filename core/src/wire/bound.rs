@@ -31,10 +31,8 @@ impl ResponseBound {
         request.extensions().get().copied().unwrap_or_default()
     }
 
-    /// Notes the bound in the request. That of a page is not noted: it would cost every page an allocation.
-    pub(crate) fn note(self, request: &mut Request<()>) {
-        if self == Self::Message {
-            request.extensions_mut().insert(self);
-        }
+    /// Notes in the request that its response is one message. A page is not noted: it would cost every page an allocation.
+    pub(crate) fn note_message(request: &mut Request<()>) {
+        request.extensions_mut().insert(Self::Message);
     }
 }

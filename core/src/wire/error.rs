@@ -226,6 +226,7 @@ mod tests {
         assert_eq!(ErrorBody::parse(br#"{"error":"no such filter"}"#), ErrorBody::Message("no such filter".into()));
         assert_eq!(ErrorBody::parse(br#"{"message":"x"}"#), ErrorBody::Text(r#"{"message":"x"}"#.into()));
         assert_eq!(ErrorBody::parse(b" \n"), ErrorBody::Empty);
+        assert_eq!(ErrorBody::parse(br#"{"error":""}"#), ErrorBody::Empty);
         assert_eq!(ErrorBody::parse(b"\xff<html>"), ErrorBody::Text("\u{fffd}<html>".into()));
         assert!(ErrorBody::parse(&[b'x'; 100_000]).as_str().len() <= KEPT);
         assert!(ErrorBody::parse("ä".repeat(9_999).as_bytes()).as_str().len() <= KEPT);

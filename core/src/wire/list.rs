@@ -109,7 +109,7 @@ impl List {
         let target = prefix.page(count.into(), self.cursor.as_ref(), endpoint.query_overhead());
         let mut request = request::build(endpoint, Method::GET, target, None)?;
         if count == 1 {
-            ResponseBound::Message.note(&mut request);
+            ResponseBound::note_message(&mut request);
         }
         Ok(request)
     }

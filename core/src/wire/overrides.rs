@@ -287,6 +287,8 @@ mod tests {
             new().failure_callback("ftp://x"),
             new().failure_callback("https://"),
             new().failure_callback("https://a b"),
+            new().failure_callback("https://größe.example"),
+            new().failure_callback(alloc::format!("https://{}", "x".repeat(4_089))),
             new().flow_control(FlowControl::key("k")),
             new().flow_control(FlowControl::key("").parallelism(1)),
             new().flow_control(FlowControl::key("k").parallelism(0)),
@@ -296,5 +298,18 @@ mod tests {
         for builder in refused {
             assert!(builder.clone().build().is_err(), "{builder:?}");
         }
+        assert!(new().failure_callback(alloc::format!("https://{}", "x".repeat(4_088))).build().is_ok());
+    }
+
+    /// The labels are one header, and have its length together.
+    #[test]
+    fn labels_have_one_length_together() {
+        let labels = |last: usize| {
+            let long = (0..3).fold(Overrides::builder(), |builder, _| builder.label("x".repeat(1_023)));
+            long.label("x".repeat(last)).build()
+        };
+        assert_eq!(labels(1_024).unwrap().pairs().map(|(_, value)| value.len()).sum::<usize>(), 4_096);
+        let error = labels(1_025).unwrap_err();
+        assert_eq!(error.to_string(), "label: is longer than 4,096 bytes, which no header should be");
     }
 }

@@ -112,3 +112,28 @@ pub(crate) fn ids_that_fit(used: usize, ids: &[DlqId]) -> usize {
     }
     fit
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// In a path, `+` is a plus and no space.
+    #[test]
+    fn a_segment_is_one_segment_for_every_parser() {
+        for (segment, encoded) in
+            [("a b", "/a%20b"), ("a+b", "/a%2Bb"), ("a/b?c#d", "/a%2Fb%3Fc%23d"), ("ä%2f", "/%C3%A4%252f")]
+        {
+            let mut path = String::new();
+            push_segment(&mut path, segment);
+            assert_eq!(path, encoded);
+        }
+    }
+
+    #[test]
+    fn a_pair_follows_what_is_there() {
+        let mut url = String::from("/p");
+        push_pair(&mut url, "a", "1 2");
+        push_pair(&mut url, "b", "&=");
+        assert_eq!(url, "/p?a=1+2&b=%26%3D");
+    }
+}

@@ -142,7 +142,7 @@ impl Call for GetMessage {
 
     fn to_request(&self, endpoint: &Endpoint) -> Result<Request<()>, http::Error> {
         let mut request = build(endpoint, Method::GET, "", &self.0, None)?;
-        ResponseBound::Message.note(&mut request);
+        ResponseBound::note_message(&mut request);
         Ok(request)
     }
 

@@ -6,7 +6,7 @@ use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
-use upstash_dlq_core::drive::{NextStep, drive, next_step, report};
+use upstash_dlq_core::drive::{NextStep, drive, drive_async, next_step, report};
 use upstash_dlq_core::engine::RequestId;
 use upstash_dlq_core::wire::List;
 use upstash_dlq_core::{
@@ -236,4 +236,32 @@ fn the_loop_gives_a_batch_back_to_its_caller() {
     let driven = drive(&mut archived, send, || HOUR, |_| panic!("there is nothing to wait for"), &mut ());
     assert_eq!((driven, archived.totals().requests), (Driven::Stopped, 1));
     assert_eq!(archived.stored(0), Ok(()));
+}
+
+/// The loop with futures does the same.
+#[tokio::test]
+async fn the_loop_with_futures_ends_where_the_other_does() {
+    let waits = |_| -> std::future::Ready<()> { panic!("there is nothing to wait for") };
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
+    let page = async |_| Ok::<_, TransportFailure>(Response::new(r#"{"deleted":2,"cursor":"c"}"#));
+    let driven = drive_async(&mut delete, page, || HOUR, waits, &mut Once).await;
+    assert_eq!((&driven, delete.totals().requests), (&Driven::Stopped, 1), "its observer broke");
+    let mut archived = BulkDelete::builder(endpoint(), Selection::Everything).build_archived();
+    let page = async |_| Ok::<_, TransportFailure>(Response::new(r#"{"messages":[{"dlqId":"a-0"}]}"#));
+    let driven = drive_async(&mut archived, page, || HOUR, waits, &mut ()).await;
+    assert_eq!((driven, archived.totals().requests), (Driven::Stopped, 1), "it waits for its caller");
+    assert_eq!(archived.stored(0), Ok(()));
+}
+
+/// A request has one response. Whoever reports another has lost track, so the loop ends, and nothing is counted twice.
+#[test]
+fn a_response_that_is_reported_twice_ends_the_loop() {
+    let mut delete = BulkDelete::builder(endpoint(), Selection::Everything).build();
+    let NextStep::Send(id, _) = next_step(&mut delete, HOUR, &mut ()) else { panic!() };
+    let page = || Ok::<_, Delivery>(Response::new(r#"{"deleted":2,"cursor":"c"}"#));
+    assert!(report(&mut delete, id, page(), &mut ()).is_continue());
+    let totals = delete.totals();
+    assert!(report(&mut delete, id, page(), &mut ()).is_break());
+    assert!(report(&mut delete, id, Err::<Response<&str>, _>(Delivery::Unknown), &mut ()).is_break());
+    assert_eq!((delete.totals(), totals.affected), (totals, 2));
 }

@@ -280,3 +280,16 @@ fn large_messages_that_wait_to_be_stored_keep_the_lanes_from_looking() {
     // Sixteen lanes have begun with one each, and six of them went on before seven messages waited.
     assert_eq!(asked, 22, "seven of 5 MiB are more than 32 MiB");
 }
+
+/// What stands in place of a message is handed over as it is, and has no fields.
+#[test]
+fn what_is_no_message_has_no_fields() {
+    let mut listing = Listing::builder(endpoint(), List::everything()).build();
+    let Step::Send(id, _) = listing.poll(Duration::ZERO) else { panic!() };
+    let event = listing.respond(id, &Response::new(r#"{"messages":[7,[ ],null,"dlqId"]}"#)).unwrap();
+    let Event::Page(page) = event else { panic!("{event:?}") };
+    assert!(page.messages.iter().map(|message| message.as_json()).eq(["7", "[]", "null", "\"dlqId\""]));
+    for message in page.messages {
+        assert!(message.dlq_id().is_none() && message.get("dlqId").is_none() && message.labels().is_empty());
+    }
+}

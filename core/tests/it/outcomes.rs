@@ -4,11 +4,12 @@ use crate::one_lane::Respond;
 use crate::world::endpoint;
 use http::Response;
 use std::time::Duration;
-use upstash_dlq_core::engine::{RequestId, StoreFailure};
-use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::engine::{InvalidState, RequestId, StoreFailure};
+use upstash_dlq_core::selection::{Ids, Refined, Refinement};
 use upstash_dlq_core::wire::{DeleteOne, Overrides, RestartOne};
 use upstash_dlq_core::{
-    BulkDelete, Checkpoint, Delivery, DlqId, Halt, Operation, Outcome, Selection, SingleCall, Step, Totals,
+    BulkDelete, Checkpoint, Delivery, DlqId, Filter, Halt, Operation, Outcome, Selection, Settlement, SingleCall, Step,
+    Totals,
 };
 
 fn sent<O: Operation>(operation: &mut O) -> RequestId {
@@ -58,6 +59,39 @@ fn only_what_can_go_on_has_a_checkpoint() {
     let Step::Done(outcome) = complete.poll(Duration::ZERO) else { panic!("the end was expected") };
     assert_eq!((&outcome.halted, outcome.totals.requests), (&None, 1));
     assert_eq!(outcome.checkpoint(), None);
+}
+
+/// Whatever a bulk operation acts on, it is stopped in the same way: what was taken back counts for nothing, and nothing follows.
+#[test]
+fn each_kind_of_selection_stops_alike() {
+    let filter = Filter::builder().label("x").build().unwrap();
+    let refined = Refined::new(None, Refinement::builder().status(500).build().unwrap());
+    let ids = Ids::parse(["a", "b"]).unwrap();
+    for selection in [Selection::Ids(ids), Selection::Filter(filter), Selection::Refined(refined)] {
+        let mut delete = BulkDelete::builder(endpoint(), selection.clone()).build();
+        assert_eq!((delete.selection(), delete.concurrency()), (&selection, 1));
+        let id = sent(&mut delete);
+        assert_eq!((delete.in_flight(), delete.totals().requests, delete.outcome_so_far().totals.requests), (1, 1, 1));
+        delete.cancel_unsent(id).unwrap();
+        assert_eq!(
+            (delete.in_flight(), delete.totals(), delete.cancel_unsent(id)),
+            (0, Totals::default(), Err(InvalidState))
+        );
+        assert_eq!((delete.in_doubt(), delete.all_in_doubt()), (None, (0, 0)));
+        assert_eq!(delete.settle(Settlement::Applied), Err(InvalidState), "nothing is in doubt");
+        assert_eq!(delete.outcome_halted(Halt::NoProgress).halted, Some(Halt::NoProgress));
+        assert_eq!(delete.halt(), None, "it was only asked");
+        // A request whose connection was lost has been sent, as far as anybody knows.
+        sent(&mut delete);
+        delete.connection_lost();
+        assert_eq!((delete.in_flight(), delete.totals().requests), (0, 1));
+        delete.halt_for(Halt::Stopped);
+        delete.halt_for(Halt::NoProgress);
+        assert_eq!(delete.halt(), Some(&Halt::Stopped), "the first reason counts");
+        let Step::Done(outcome) = delete.poll(Duration::ZERO) else { panic!("the end was expected") };
+        assert_eq!((outcome.halted.clone(), outcome.totals.requests), (Some(Halt::Stopped), 1));
+        assert_eq!(delete.outcome_halted(Halt::NoProgress), outcome, "it had ended by then");
+    }
 }
 
 /// Whoever drives an operation reads what it has done, whichever operation it is.

@@ -5,11 +5,14 @@ use crate::world::{NOW, TOKEN, World, endpoint, lanes, policy, runs_at};
 use http::{Method, Response};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
-use upstash_dlq_core::operation::BulkBuilder;
+use upstash_dlq_core::checkpoint::CheckpointError;
+use upstash_dlq_core::engine::InvalidState;
+use upstash_dlq_core::operation::{BulkBuilder, InDoubt};
 use upstash_dlq_core::selection::{Refined, Refinement};
 use upstash_dlq_core::wire::{BulkOperation, Delete, Resume};
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, Halt, Operation, Outcome, Selection, Step, TransportFailure, UnixMillis,
+    BulkDelete, BulkResume, Checkpoint, Filter, Halt, Operation, Outcome, Selection, Settlement, Step,
+    TransportFailure, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, Ignored, Service};
 
@@ -149,6 +152,54 @@ fn a_request_in_doubt_says_how_many_runs_it_asked_for() {
     assert!(matches!(resume.halt(), Some(Halt::InDoubt { asked: 3, .. })), "{:?}", resume.halt());
 }
 
+/// The caller says what became of a request in doubt. Then the rest is started, and the request's own runs if they were not.
+#[test]
+fn a_request_that_was_settled_is_not_in_doubt() {
+    let ids: Vec<String> = (0..60).map(|n| format!("r{n}")).collect();
+    let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+    let query = |ids: &[&str]| ids.iter().map(|id| format!("dlqIds={id}")).collect::<Vec<_>>().join("&");
+    let started = |n: usize| {
+        let runs: Vec<String> = (0..n).map(|n| format!(r#"{{"workflowRunId":"w{n}"}}"#)).collect();
+        Response::new(format!(r#"{{"workflowRuns":[{}]}}"#, runs.join(",")))
+    };
+    for (settlement, affected, unconfirmed) in [(Settlement::Applied, 10, 1), (Settlement::NotApplied, 60, 0)] {
+        let mut resume = BulkResume::builder(endpoint(), failed_with_500()).retry(policy(), 1).build();
+        assert_eq!(resume.in_doubt(), None);
+        assert_eq!(resume.settle(settlement), Err(InvalidState));
+        let Step::Send(id, _) = resume.poll(Duration::ZERO) else { panic!() };
+        resume.on_response(id, Response::new(listing(&ids).as_bytes())).unwrap();
+        let Step::Send(id, request) = resume.poll(Duration::ZERO) else { panic!() };
+        assert_eq!(request.uri().query(), Some(&*query(&ids[..50])));
+        resume.on_failure(id, TransportFailure::unknown("reset")).unwrap();
+        let Some(InDoubt::Ids(named)) = resume.in_doubt() else { panic!("it is in doubt") };
+        assert!(named.iter().map(|id| id.as_str()).eq(ids[..50].iter().copied()));
+        assert_eq!((resume.all_in_doubt(), resume.totals().unconfirmed), ((1, 50), 1));
+        resume.settle(settlement).unwrap();
+        assert_eq!((resume.all_in_doubt(), resume.settle(settlement)), ((0, 0), Err(InvalidState)));
+        let left = if settlement == Settlement::Applied { &ids[50..] } else { &ids[..] };
+        for batch in if left.len() > 50 { vec![&left[..50], &left[50..]] } else { vec![left] } {
+            let Step::Send(id, request) = resume.poll(Duration::ZERO) else { panic!() };
+            assert_eq!(request.uri().query(), Some(&*query(batch)));
+            resume.respond(id, &started(batch.len())).unwrap();
+        }
+        let Step::Done(outcome) = resume.poll(Duration::ZERO) else { panic!() };
+        assert_eq!((outcome.halted, outcome.totals.affected), (None, affected));
+        assert_eq!(outcome.totals.unconfirmed, unconfirmed, "what nobody has seen stays unconfirmed");
+    }
+}
+
+/// What starts runs by a refinement would start those again that are still listed. So its file is refused, and says what to do.
+#[test]
+fn what_starts_runs_by_a_refinement_cannot_go_on() {
+    let resume = || BulkResume::builder(endpoint(), failed_with_500());
+    let error = resume().resume_from(resume().build().checkpoint()).unwrap_err();
+    assert_eq!(error, CheckpointError::NotResumable);
+    assert_eq!(
+        error.to_string(),
+        "a resume or restart by a refinement cannot be continued: list the runs, and start them by their ids"
+    );
+}
+
 /// Runs an operation against a server that begins to ignore dates once the windows are listed to their ends.
 fn run_while_dates_become_ignored<O: BulkOperation>(builder: BulkBuilder<O>, name: &'static str) -> (World, Outcome) {
     let config = Config::default().newest_first(name == "fromDate");
@@ -244,4 +295,22 @@ fn the_rest_is_looked_at_where_a_lane_waits_as_dates_turn_out_to_be_ignored() {
     operation.respond(id, &page(&[run(16, 500)], "")).unwrap();
     let Step::Send(_, request) = operation.poll(Duration::ZERO) else { panic!() };
     assert_eq!((request.method(), request.uri().query()), (&Method::DELETE, Some("dlqIds=r16")));
+}
+
+/// Windows of a millisecond each cannot be cut, however many lanes have nothing to do. Each run is listed once, and looked for once
+/// more.
+#[test]
+fn a_millisecond_is_not_cut() {
+    let mut service = Service::new(Config::default().token(TOKEN));
+    // The first pages have a gap between two times, which proves that the server keeps to dates.
+    let runs = runs_at((0..1_200).map(|n| if n == 0 { NOW } else { NOW + 2 + n % 4 }));
+    runs.into_iter().for_each(|run| service.insert(run.response_status(500)));
+    let mut world = World::new(service, 7);
+    let dates = Filter::builder().from(UnixMillis::new(NOW)).to(UnixMillis::new(NOW + 5)).build().unwrap();
+    let refined = Refined::new(Some(dates), Refinement::builder().status(500).build().unwrap());
+    let delete = BulkDelete::builder(endpoint(), Selection::Refined(refined)).page_size(NonZeroU32::new(10).unwrap());
+    let mut delete = delete.retry(policy(), 1).lanes(lanes(16), UnixMillis::new(NOW)).build();
+    let outcome = world.run(&mut delete, 10_000, |_, _| {}).unwrap();
+    assert!(outcome.verified && outcome.halted.is_none() && world.service.is_empty(), "{outcome:?}");
+    assert!(world.most_in_flight > 3 && world.requests < 200, "{} requests for 1,200 runs", world.requests);
 }

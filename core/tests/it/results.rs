@@ -27,7 +27,7 @@ fn once() -> RetryPolicy {
 }
 
 /// Every halt there is.
-fn halts() -> Vec<Halt> {
+pub(crate) fn halts() -> Vec<Halt> {
     let response = Response::builder().status(503).body(br#"{"error":"busy"}"#).unwrap();
     let error = ResponseError::from_response(&response).unwrap();
     let lost = Cause::Transport(TransportFailure::unknown(io::Error::from(io::ErrorKind::ConnectionReset)));

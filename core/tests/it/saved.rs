@@ -4,10 +4,12 @@ use crate::fuzz::forge::sealed_again;
 use crate::one_lane::Respond;
 use std::num::NonZeroUsize;
 use std::time::Duration;
-use upstash_dlq_core::checkpoint::{Fingerprint, FingerprintBuilder};
+use upstash_dlq_core::checkpoint::{CheckpointError, Fingerprint, FingerprintBuilder};
+use upstash_dlq_core::operation::Bulk;
 use upstash_dlq_core::selection::{Ids, Refined, Refinement, RelativeTimes};
+use upstash_dlq_core::wire::{BulkOperation, Delete, Restart, Resume};
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, Endpoint, Filter, Operation, Selection, Step, Token, UnixMillis,
+    BulkDelete, BulkResume, Checkpoint, Endpoint, Filter, Operation, Selection, Step, Token, Totals, UnixMillis,
 };
 
 fn endpoint() -> Endpoint {
@@ -33,6 +35,12 @@ fn a_checkpoint_tells_its_window_and_its_list() {
     let listed = BulkResume::builder(endpoint(), ids()).listed(dates(3_000, 4_000), "0a1b").build().checkpoint();
     assert_eq!(listed.window(), (Some(UnixMillis::new(3_000)), Some(UnixMillis::new(4_000))));
     assert_eq!((listed.is_of_ids(), listed.id_list()), (true, Some("0a1b")));
+    let refined = |filter| Refined::new(filter, Refinement::builder().status(500).build().unwrap());
+    for (filter, window) in [(None, (None, None)), (dates(1_000, 2_000).filter().cloned(), delete.window())] {
+        let refined = BulkDelete::builder(endpoint(), Selection::Refined(refined(filter))).build().checkpoint();
+        assert_eq!((refined.window(), refined.is_of_ids(), refined.id_list()), (window, false, None));
+        assert_eq!(refined.ids_before(), 0);
+    }
 }
 
 #[test]
@@ -54,6 +62,57 @@ fn the_fingerprint_of_a_list_is_of_each_value_in_its_order() {
     let other = BulkDelete::builder(endpoint(), selection).fingerprint(of(&["a"])).build().checkpoint().to_json();
     assert_ne!(of(&["a"]).to_string(), fingerprint);
     assert!(!other.contains(&fingerprint), "{other}");
+}
+
+/// Ids that a listing has found belong to that listing and to its list, whatever is done with them.
+fn listed_ids_go_on_with_their_list<O: BulkOperation>() {
+    let words = Fingerprint::from_selection(&endpoint(), &Selection::Everything);
+    let ids = || Selection::Ids(Ids::parse(["a", "b"]).unwrap());
+    let given = || Bulk::<O>::builder(endpoint(), ids()).fingerprint(words.clone());
+    let listed = |from, digest| given().listed(dates(from, 2_000), digest);
+    let saved = || listed(1_000, "d1").build().checkpoint();
+    let goes_on = listed(1_000, "d1").resume_from(saved()).unwrap();
+    assert_eq!(goes_on.listed(), Some(&dates(1_000, 2_000)));
+    let part = listed(1_000, "d1").part(40, Totals::default());
+    for other in [listed(1_000, "d2"), listed(1_001, "d1"), given(), part] {
+        assert_eq!(other.resume_from(saved()).unwrap_err(), CheckpointError::OtherSelection);
+    }
+    let of_given = given().build().checkpoint();
+    assert_eq!(listed(1_000, "d1").resume_from(of_given.clone()).unwrap_err(), CheckpointError::OtherSelection);
+    assert_eq!(given().resume_from(of_given).unwrap().listed(), None);
+}
+
+#[test]
+fn each_operation_goes_on_with_its_list() {
+    listed_ids_go_on_with_their_list::<Delete>();
+    listed_ids_go_on_with_their_list::<Resume>();
+    listed_ids_go_on_with_their_list::<Restart>();
+}
+
+/// Each condition of a refinement counts, so that no file goes on with another one.
+#[test]
+fn the_fingerprint_of_a_refinement_is_of_each_condition() {
+    let by = Refinement::builder;
+    let signature = |text: &str| text.parse().unwrap();
+    let refinements = [
+        by().status(500),
+        by().status(502),
+        by().status(500).status(502),
+        by().signature(signature("e1-4k7q0zbd")),
+        by().signature(signature("e1-4k7q0zbe")),
+        by().error_text("timeout"),
+        by().error_text("refused"),
+        by().status(500).error_text("timeout"),
+    ];
+    let of = |selection: Selection| Fingerprint::from_selection(&endpoint(), &selection).to_string();
+    let mut all: Vec<String> = refinements
+        .into_iter()
+        .map(|refinement| of(Selection::Refined(Refined::new(None, refinement.build().unwrap()))))
+        .collect();
+    all.push(of(Selection::Everything));
+    for (at, one) in all.iter().enumerate() {
+        assert!(!all[at + 1..].contains(one), "two of {all:?} are the same");
+    }
 }
 
 /// A delete on four lanes, cut into windows of which some have a request in flight.

@@ -314,6 +314,14 @@ fn one_message_that_is_too_large_is_asked_for_twice() {
     assert_eq!(halted, Halt::TooLarge { what: Oversized::Response, bound: MESSAGE as u64 });
     assert_eq!(queue.requests, 2);
 
+    // What cannot be stored is not deleted, and neither is what waits with it for the batch to be full.
+    let mut queue = Queue::new(&[10, MESSAGE]);
+    let delete = BulkDelete::builder(endpoint(), Selection::Ids(Ids::parse(["r1", "r0"]).unwrap())).retry(twice, 1);
+    let outcome = run(&mut queue, &mut delete.build_archived(), true, |_, _| {});
+    let what = Oversized::Run { id: DlqId::new("r1").unwrap() };
+    assert_eq!(outcome.halted, Some(Halt::TooLarge { what, bound: MESSAGE as u64 }));
+    assert_eq!((queue.requests, queue.runs.len(), outcome.archived), (2, 2, 0));
+
     // A proxy has broken off, and the next response is right.
     let mut call = SingleCall::builder(endpoint(), GetMessage(id())).build();
     let Step::Send(sent, _) = call.poll(Duration::ZERO) else { panic!() };

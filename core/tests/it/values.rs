@@ -85,6 +85,27 @@ fn ids_select_the_runs_with_these_ids() {
     assert_eq!(Selection::Everything.matches(&message("c")), Match::Yes);
 }
 
+/// The service knows nothing of a refinement, so a listing may show what is not selected.
+#[test]
+fn a_refinement_leaves_out_what_its_filter_lists() {
+    let run = |label: &str, status: u16| {
+        let json = format!(r#"{{"dlqId":"a","labels":["{label}"],"responseStatus":{status}}}"#);
+        DlqMessage::parse(&json).unwrap()
+    };
+    let nightly = Filter::builder().label("nightly").build().unwrap();
+    let refined = |filter| Selection::Refined(Refined::new(filter, Refinement::builder().status(502).build().unwrap()));
+    let (beside, alone) = (refined(Some(nightly)), refined(None));
+    for (run, as_listed, of_both, of_one) in [
+        (run("nightly", 502), Match::Yes, Match::Yes, Match::Yes),
+        (run("nightly", 500), Match::Yes, Match::No("refinement"), Match::No("refinement")),
+        (run("weekly", 502), Match::No("label"), Match::No("label"), Match::Yes),
+        (run("weekly", 500), Match::No("label"), Match::No("label"), Match::No("refinement")),
+    ] {
+        assert_eq!((beside.matches_as_listed(&run), beside.matches(&run)), (as_listed, of_both), "{run:?}");
+        assert_eq!((alone.matches_as_listed(&run), alone.matches(&run)), (Match::Yes, of_one), "{run:?}");
+    }
+}
+
 #[test]
 fn an_upper_end_is_given_once() {
     let at = UnixMillis::new;
@@ -136,6 +157,30 @@ fn a_message_shows_none_of_its_data() {
     assert!(shown.contains("Endpoint") && shown.contains("https://h/p") && !shown.contains("s3cret"), "{shown}");
 }
 
+/// With a name that nobody can read, the fields may not be what their names say.
+#[test]
+fn an_object_with_an_unreadable_name_has_no_fields() {
+    let object = r#"{"state":"NEW","dlqId":"x","responseStatus":500,"\ud800":1}"#;
+    let message = DlqMessage::parse(object).unwrap();
+    assert_eq!((message.dlq_id(), message.response_status(), message.get("dlqId")), (None, None, None));
+    assert_eq!(message.as_json(), object, "the text stays");
+    let message = DlqMessage::parse(&format!(r#"{{"failureCallbackInfo":{object}}}"#)).unwrap();
+    let info = message.failure_callback_info().unwrap();
+    assert_eq!((info.state(), info.response_status(), info.response_body()), (None, None, None));
+}
+
+#[test]
+fn a_callback_may_lack_each_of_its_fields() {
+    let other_types = r#"{"state":7,"responseStatus":"500","responseBody":[],"responseHeaders":["a"]}"#;
+    for object in ["{}", other_types] {
+        let message = DlqMessage::parse(&format!(r#"{{"failureCallbackInfo":{object}}}"#)).unwrap();
+        let info = message.failure_callback_info().unwrap();
+        assert_eq!((info.state(), info.response_status(), info.response_body()), (None, None, None), "{object}");
+        assert!(info.response_headers().is_empty(), "{object}");
+    }
+    assert!(DlqMessage::parse(r#"{"failureCallbackInfo":["state"]}"#).unwrap().failure_callback_info().is_none());
+}
+
 /// What is no message says so, and does not steer a terminal.
 #[test]
 fn an_error_of_a_message_says_what_it_is_not() {
@@ -184,6 +229,10 @@ fn a_request_names_its_host_once() {
     let own = http::Request::get("http://me.invalid/").header("host", "other.invalid").body(()).unwrap();
     let request = into_origin_form(own);
     assert_eq!(request.headers().get_all("host").iter().collect::<Vec<_>>(), ["other.invalid"]);
+    // A proxy is asked for a connection by the authority alone.
+    let request = into_origin_form(http::Request::connect("me.invalid:81").body(()).unwrap());
+    assert_eq!(request.uri(), "me.invalid:81");
+    assert_eq!(request.headers()["host"], "me.invalid:81");
     let relative = into_origin_form(http::Request::get("/x").body(()).unwrap());
     assert_eq!((relative.uri().path(), relative.headers().len()), ("/x", 0));
 }
