@@ -71,7 +71,8 @@ impl<'a, O: Paged> Pages<'a, O> {
         }
         let mut one = OnePage { hooks: &mut self.hooks, ready: &mut self.ready, is_stopped: false };
         let driven = self.client.drive(&mut self.operation, &mut one, &mut self.span);
-        let goes_on = matches!(driven, Driven::Stopped) && !one.is_stopped;
+        // It goes on after a page. What has stopped without one waits for something that nobody does.
+        let goes_on = matches!(driven, Driven::Stopped) && !one.is_stopped && !one.ready.is_empty();
         self.is_fetching = false;
         if !goes_on || self.hooks.before_hand_over(&self.operation).is_err() {
             self.end(driven);
@@ -135,6 +136,12 @@ impl<O: Operation<Page: Clone>> Observer<O> for OnePage<'_, '_, O> {
             }
             _ => flow,
         }
+    }
+
+    fn before_wait(&mut self, operation: &mut O) -> ControlFlow<(), bool> {
+        let flow = self.hooks.before_wait(operation);
+        self.is_stopped |= flow.is_break();
+        flow
     }
 
     fn while_waiting(&mut self) -> ControlFlow<()> {

@@ -1,8 +1,13 @@
 //! A listing whose operation is taken back.
 
 use std::collections::BTreeSet;
+use std::ops::ControlFlow;
+use upstash_dlq_core::operation::ArchivePage;
 use upstash_dlq_core::wire::{List, ListPage};
-use upstash_dlq_core::{DlqMessage, Driven, Endpoint, Event, Listing, Operation, Token};
+use upstash_dlq_core::{
+    ArchivedDelete, BulkDelete, DlqMessage, Driven, Endpoint, Event, Halt, Listing, Observer, Operation, Selection,
+    Token,
+};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_ureq::Client;
 
@@ -55,4 +60,41 @@ fn pages_show_how_their_operation_stands() {
         assert!(pages.next().is_some_and(|page| page.is_ok()));
         assert_eq!(pages.operation().totals().pages, page);
     }
+}
+
+/// What stores after several pages does so in `before_wait`, which pages ask for, too.
+#[test]
+fn pages_let_an_observer_store_before_a_wait() {
+    struct Keeper(Vec<u64>);
+    impl Observer<ArchivedDelete> for Keeper {
+        fn on_event(&mut self, _: &mut ArchivedDelete, event: &Event<ArchivePage>) -> ControlFlow<()> {
+            if let Event::Page(ArchivePage { batch: Some(batch), .. }) = event {
+                self.0.push(batch.number);
+            }
+            ControlFlow::Continue(())
+        }
+
+        fn before_wait(&mut self, operation: &mut ArchivedDelete) -> ControlFlow<(), bool> {
+            let numbers = std::mem::take(&mut self.0);
+            numbers.iter().for_each(|number| operation.stored(*number).unwrap());
+            ControlFlow::Continue(!numbers.is_empty())
+        }
+    }
+    let (server, client) = serve(250);
+    let archived = || BulkDelete::builder(client.endpoint().clone(), Selection::Everything).archived();
+    let mut pages = client.prepare(archived()).observe(Keeper(Vec::new())).pages();
+    assert!(pages.by_ref().all(|page| page.is_ok()));
+    let outcome = pages.outcome();
+    assert_eq!((outcome.halted, outcome.archived, outcome.verified), (None, 250, true));
+    assert_eq!(server.with_service(|service| service.len()), 0);
+}
+
+/// Nobody stores what is to be deleted: the pages end with an error, and not as if all were done.
+#[test]
+fn pages_that_wait_for_nobody_end_with_an_error() {
+    let (server, client) = serve(250);
+    let archived = BulkDelete::builder(client.endpoint().clone(), Selection::Everything).archived();
+    let last = client.prepare(archived).pages().last();
+    assert!(matches!(last, Some(Err(Halt::Stopped))), "{last:?}");
+    assert_eq!(server.with_service(|service| service.len()), 250);
 }
