@@ -52,8 +52,6 @@ pub struct Config {
     pub faults: FaultPlan,
     /// Whether unknown query names are refused.
     pub strict_query: bool,
-    /// Whether `fromDate` and `toDate` are ignored, as a broken server might do.
-    pub ignore_dates: bool,
     /// Parts of the query that are ignored, as a broken server might do.
     pub ignored: Vec<Ignored>,
     /// Whether a cursor is valid only for the filters and the method that it was given out for. Other requests with it are
@@ -80,10 +78,24 @@ pub struct Ignored {
 setters! {
     Config {
         cursors: CursorKind, split_commas: bool, max_count: u32, delete_max_count: Option<u32>, rate_limit: Option<RateLimit>,
-        faults: FaultPlan, strict_query: bool, ignore_dates: bool, ignored: Vec<Ignored>, bound_cursors: bool,
+        faults: FaultPlan, strict_query: bool, ignored: Vec<Ignored>, bound_cursors: bool,
         newest_first: bool, listing_lag: u32, started_runs_stay: bool,
     }
     into { token: String }
+}
+
+impl Config {
+    /// Whether `fromDate` and `toDate` are ignored in every request, as a broken server might do: two entries of
+    /// [`Self::ignored`].
+    #[must_use]
+    pub fn ignore_dates(mut self, yes: bool) -> Self {
+        let dates = ["fromDate", "toDate"].map(|name| Ignored::new(None, name));
+        self.ignored.retain(|ignored| !dates.contains(ignored));
+        if yes {
+            self.ignored.extend(dates);
+        }
+        self
+    }
 }
 
 impl RateLimit {
@@ -111,7 +123,6 @@ impl Default for Config {
             rate_limit: None,
             faults: FaultPlan::none(),
             strict_query: true,
-            ignore_dates: false,
             ignored: Vec::new(),
             bound_cursors: false,
             newest_first: false,

@@ -90,7 +90,7 @@ pub struct FaultPlan {
 }
 
 /// The names that [`FaultPlan::profile`] knows.
-pub const PROFILES: [&str; 5] = ["none", "flaky", "rate-limited", "lost-answers", "garbage"];
+pub const PROFILES: [&str; 5] = ["none", "flaky", "rate-limited", "lost-responses", "garbage"];
 
 impl FaultPlan {
     /// No faults.
@@ -128,7 +128,7 @@ impl FaultPlan {
                 (10, Fault::CutBody),
             ],
             "rate-limited" => vec![(300, busy)],
-            "lost-answers" => vec![(300, Fault::LostResponse)],
+            "lost-responses" => vec![(300, Fault::LostResponse)],
             "garbage" => {
                 vec![(80, Fault::Html), (80, Fault::CutBody), (80, Fault::NoDeleted), (60, Fault::NegativeDeleted)]
             }

@@ -31,7 +31,12 @@ impl Service {
             self.log.pop_front();
         }
         let target = without_token(request.uri());
-        self.log.push_back(LoggedRequest { method: request.method().clone(), target, status: response.status() });
+        self.log.push_back(LoggedRequest {
+            method: request.method().clone(),
+            target,
+            status: response.status(),
+            wire: response.extensions().get().copied(),
+        });
         response
     }
 
@@ -110,10 +115,9 @@ impl Service {
             messages: matches!(route, Some(Route::Messages)),
         };
         let passed_over = |name: &str| {
-            let dates = self.config.ignore_dates && matches!(name, "fromDate" | "toDate");
             let concerns =
                 |ignored: &Ignored| ignored.name == name && ignored.method.as_ref().is_none_or(|m| m == method);
-            dates || self.config.ignored.iter().any(concerns)
+            self.config.ignored.iter().any(concerns)
         };
         let query = Query::parse(request.uri().query().unwrap_or_default(), &rules, passed_over);
         let query = query.and_then(|query| self.unbound(method, query));

@@ -1,7 +1,7 @@
 //! The dead-letter queue as a pure model: its runs, its pages and its counts. It has no clock and does no I/O.
 
 use crate::config::{Config, CursorKind};
-use crate::fault::FaultPlan;
+use crate::fault::{FaultPlan, Wire};
 use crate::query::Query;
 use crate::response::Refusal;
 use crate::run::Run;
@@ -18,8 +18,11 @@ pub struct LoggedRequest {
     pub method: Method,
     /// Path and query, without a token.
     pub target: String,
-    /// The response's status.
+    /// The status of the response that was made. Where [`Self::wire`] is set, the client may never have seen it, and 200 does not
+    /// say that the request was carried out.
     pub status: StatusCode,
+    /// What was done to the connection besides, if a fault asked for it.
+    pub wire: Option<Wire>,
 }
 
 /// In the DLQ's order.

@@ -155,12 +155,11 @@ const DELETE: Help = Help {
 const EMULATOR: Help = Help {
     paragraphs: &[
         "Faults of --fault, in parts of all requests:
-  none          no faults
-  flaky         requests and responses are lost, cut short or refused (10%)
-  rate-limited  429 Too Many Requests (30%)
-  lost-answers  the request is carried out, and its response is lost (30%);
-                lost-responses is the same
-  garbage       responses that are not what the service documents (30%)",
+  none            no faults
+  flaky           requests and responses are lost, cut short or refused (10%)
+  rate-limited    429 Too Many Requests (30%)
+  lost-responses  the request is carried out, and its response is lost (30%)
+  garbage         responses that are not what the service documents (30%)",
         "The first line it prints says where it listens. The next ones are for a shell's eval: they set QSTASH_URL, and QSTASH_TOKEN unless --token is given.",
     ],
     exit: &[],

@@ -177,7 +177,7 @@ pub(crate) fn service(runs: usize, config: Config) -> Service {
 }
 
 pub(crate) fn faults() -> impl Strategy<Value = FaultPlan> {
-    (prop::sample::select(vec!["none", "flaky", "lost-answers", "garbage"]), any::<u64>())
+    (prop::sample::select(vec!["none", "flaky", "lost-responses", "garbage"]), any::<u64>())
         .prop_map(|(profile, seed)| FaultPlan::profile(profile, seed).unwrap())
 }
 

@@ -11,7 +11,7 @@ pub(crate) fn against_the_emulator_whatever_goes_wrong<D: Driver>() {
     for (profile, cursors) in [
         ("none", CursorKind::Key),
         ("flaky", CursorKind::Offset),
-        ("lost-answers", CursorKind::Key),
+        ("lost-responses", CursorKind::Key),
         ("garbage", CursorKind::Offset),
     ] {
         let faults = FaultPlan::profile(profile, 7).unwrap();
