@@ -1,5 +1,5 @@
 //! `cargo run --release --manifest-path bench/Cargo.toml` measures everything and writes `bench/results/`.
-//! With a name (`micro`, `cpu`, `lanes`, `careful`, `fixed`, `memory`, `startup`) it measures that part and prints it.
+//! With the name of a part, which `bench/README.md` has, it measures that one; with `--write PART` it also writes its section.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a benchmark reports by panicking")]
 
 mod clients;

@@ -58,11 +58,8 @@ pub(crate) fn write_part(name: &str) {
     let path = root().join("bench/results/RESULTS.md");
     let results = std::fs::read_to_string(&path).unwrap();
     let is_section = |at: &str| results.find(&format!("\n## {at}\n")).map(|at| at + 1);
-    let start = is_section(title).or_else(|| is_section("Memory")).unwrap();
-    let end = match is_section(title) {
-        Some(start) => results[start + 1..].find("\n## ").map_or(results.len(), |at| start + at + 2),
-        None => start,
-    };
+    let start = is_section(title).expect("run it once without arguments");
+    let end = results[start + 1..].find("\n## ").map_or(results.len(), |at| start + at + 2);
     let (before, after) = (&results[..start], &results[end..]);
     std::fs::write(&path, format!("{before}{text}\n{after}")).unwrap();
     print!("{text}");

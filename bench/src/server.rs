@@ -192,21 +192,9 @@ fn respond_to(method: &str, path: &str, query: &str, dlq: &Mutex<Dlq>, response:
             let cursor = next.map(|next| next.to_string()).unwrap_or_default();
             body.push_str(&format!("],\"cursor\":\"{cursor}\"}}"));
         }
-        ("POST", path) if path.ends_with("/resume") => {
-            body.push_str("{\"workflowRuns\":[");
-            let (_, next) = dlq.page(&Query::parse(query), true, |n, time| {
-                if !body.ends_with('[') {
-                    body.push(',');
-                }
-                body.push_str(&format!("{{\"workflowRunId\":\"wfr_{n:016x}\",\"workflowCreatedAt\":{time}}}"));
-            });
-            let cursor = next.map(|next| next.to_string()).unwrap_or_default();
-            body.push_str(&format!("],\"cursor\":\"{cursor}\"}}"));
-        }
         _ => {
-            let query_text = query;
-            if query_text.contains("dlqIds=") {
-                let ids = query_text.split('&').filter_map(|pair| pair.strip_prefix("dlqIds="));
+            if query.contains("dlqIds=") {
+                let ids = query.split('&').filter_map(|pair| pair.strip_prefix("dlqIds="));
                 let deleted = ids.filter(|id| dlq.delete(id)).count();
                 body = format!("{{\"deleted\":{deleted}}}");
                 dlq.requests += 1;

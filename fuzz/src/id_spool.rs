@@ -9,7 +9,7 @@ use upstash_dlq_store::{Access, CheckpointFile, Disk, Entry, Kind};
 
 /// Two bytes of where to begin and how many, then a list: what was written is read back, and nothing else is.
 ///
-/// After a byte of 0 the rest stands for the file itself: whatever it holds, the list is refused, or its ids are those lines.
+/// After a byte of 0 the rest stands for the file itself: whatever it holds, it is read, and refused, since its digest is another.
 pub fn id_spool(data: &[u8]) {
     let Some((&[before, count, kind], rest)) = data.split_first_chunk() else { return };
     let disk = Memory::default();

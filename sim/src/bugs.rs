@@ -14,7 +14,7 @@ const SEEDS: Range<u64> = 0..100_000;
 const STATES: u64 = 20_000;
 
 /// What found each bug the last time: its name, and a seed or the word `search`. This is tried first, because some bugs show in
-/// one of ten thousand schedules.
+/// one of fifty thousand schedules.
 const KNOWN: &str = include_str!("bugs.txt");
 
 /// What has found a bug.

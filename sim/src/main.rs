@@ -35,7 +35,7 @@ struct Args {
     #[arg(long, value_name = "N", requires = "seed")]
     draw: Option<u32>,
 
-    /// Try the orders of events of small cases: four runs (twelve for a listing), two lanes, three faults, one crash
+    /// Try the orders of events of small cases: four runs (twelve where windows of time are tried), two lanes, three faults, one crash
     #[arg(long)]
     search: bool,
 

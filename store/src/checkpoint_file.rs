@@ -124,9 +124,9 @@ impl<D: Disk> CheckpointFile<D> {
     /// sees the old or the new one, complete, also after a crash.
     ///
     /// # Errors
-    /// Returns [`Problem::Write`] if it cannot be written, synced or put in place: then the old one is still there.
-    /// Returns [`Problem::Moved`] for the lock file if somebody removed it, since another process could hold the
-    /// checkpoint by now.
+    /// Returns [`Problem::Write`] if it cannot be written, synced or put in place. The file then holds the old checkpoint or, if only
+    /// the sync of the folder failed, the new one. Returns [`Problem::Moved`] or [`Problem::Unverifiable`] for the lock file if it
+    /// was removed or cannot be looked at, since another process could hold the checkpoint by now.
     pub fn write(&self, checkpoint: &str) -> Result<(), StoreError> {
         self.check_lock()?;
         self.replace(checkpoint).map_err(|error| {

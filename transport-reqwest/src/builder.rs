@@ -91,15 +91,17 @@ impl ClientBuilder {
     }
 
     /// Sets how many bytes of response bodies all lanes may hold at once, together. The default is 64 MiB. Responses up to 1 MiB do
-    /// not count. An operation that holds nothing may always read one response, however long. A request that reads waits for the
-    /// others; the wait counts as time of the request. See [`core::client::budget`](upstash_dlq_core::client::budget).
+    /// not count. An operation that holds nothing may always read one response, however long. A request that reads is not sent
+    /// while another of its operation waits for bytes; that wait does not count. If its own response has to wait for bytes, that
+    /// counts as time of the request. See [`core::client::budget`](upstash_dlq_core::client::budget).
     pub fn body_budget(self, bytes: usize) -> Self {
         Self { settings: Settings { body_budget: bytes, ..self.settings }, ..self }
     }
 
     /// Uses a TLS, proxy or pool configuration of your own. Redirects, retries, the referer, accepted encodings, all timeouts
     /// and the time that connections may idle stay as this client sets them. A loopback endpoint is never reached through a
-    /// proxy. Leave out default headers and a cookie store: they cannot be taken out again.
+    /// proxy. Leave out default headers and a cookie store: they cannot be taken out again. The proxy of the environment is not
+    /// checked: reqwest ignores one that it cannot read, and connects directly. Set `proxy(…)` or `no_proxy()`.
     pub fn http(self, http: reqwest::ClientBuilder) -> Self {
         Self { http: Http::Builder(Box::new(http)), ..self }
     }
@@ -120,7 +122,8 @@ impl ClientBuilder {
     /// - No `read_timeout` below the timeout here.
     /// - `pool_idle_timeout` of a few seconds, below that of the servers and proxies on the way. The default is 90 s. A
     ///   request on a connection that has just died is `Unknown`.
-    /// - `no_proxy()` for a loopback endpoint: a proxy would see the token in the clear.
+    /// - `no_proxy()` for a loopback endpoint: a proxy would see the token in the clear. Otherwise `proxy(…)` or `no_proxy()`:
+    ///   reqwest ignores a proxy of the environment that it cannot read, and connects directly.
     /// - No `default_headers`, and no cookie store: they would go out with each request.
     /// - `no_gzip()`, `no_brotli()`, `no_deflate()` and `no_zstd()`, if any crate of the build enables those features. The
     ///   bound of [`Self::max_body`] counts decoded bytes otherwise.
@@ -137,7 +140,7 @@ impl ClientBuilder {
     /// - if the HTTP client cannot be set up,
     /// - if the endpoint is `https` and no TLS feature is enabled (for a builder or a client of your own: by no crate of the
     ///   build),
-    /// - if the proxy of the environment cannot be used,
+    /// - if the proxy of the environment cannot be used (not checked with [`Self::http`] or [`Self::client`]),
     /// - if a ready client follows redirects.
     pub fn build(self) -> Result<Client, BuildError> {
         let endpoint = self.settings.endpoint.clone();

@@ -130,7 +130,7 @@ impl Client {
     /// let mut ids = server.with_service(|service| service.runs().take(2).map(|run| run.dlq_id.clone()).collect::<Vec<_>>());
     /// ids.push("nobody".to_owned());
     /// let outcome = client.get_many(Ids::parse(ids)?).lanes(3).run().await.into_result()?;
-    /// assert_eq!((outcome.found, outcome.absent), (2, 1));
+    /// assert_eq!((outcome.found, outcome.totals.missing), (2, 1));
     /// # Ok(())
     /// # }
     /// ```

@@ -273,8 +273,8 @@
 //! ## Proxies
 //!
 //! A proxy comes from the environment as reqwest reads it (`HTTPS_PROXY`, `HTTP_PROXY`, `ALL_PROXY`, `NO_PROXY`). [`ClientBuilder::http`]
-//! sets another. No proxy is used to this very machine. One of the environment that cannot be used is an error when the client is
-//! built, and is never passed over. SOCKS needs the feature `socks-proxy`.
+//! sets another. No proxy is used to this very machine. One of the environment that cannot be used is an error when our own
+//! HTTP client is built; with one of yours it is not checked. SOCKS needs the feature `socks-proxy`.
 //!
 //! ## HTTP of your own
 //!
@@ -286,7 +286,8 @@
 //!
 //! The feature `tracing` adds a span for each operation and each request, and counters as events with the target
 //! `upstash_dlq::metrics`: `monotonic_counter.upstash_dlq_requests`, `…_responses` (with `status`), `…_retries`, `…_affected` (runs),
-//! `…_unsent` and `…_unknown` (requests). A span names method, path and status. It never holds a token.
+//! `…_unsent` and `…_unknown` (requests). A request's span has `method` and `path`, and an event in it has `status`. None holds a
+//! token.
 //!
 //! [`core::Incomplete`]: upstash_dlq_core::Incomplete
 //! [`core::client::cancellation`]: upstash_dlq_core::client::cancellation

@@ -95,8 +95,9 @@ impl ClientBuilder {
     }
 
     /// Sets how many bytes of response bodies all lanes may hold at once, together. The default is 64 MiB. Responses up to 1 MiB do
-    /// not count. An operation that holds nothing may always read one response, however long. A request that reads waits for the
-    /// others; the wait counts as time of the request. See [`core::client::budget`](upstash_dlq_core::client::budget).
+    /// not count. An operation that holds nothing may always read one response, however long. A request that reads is not sent
+    /// while another of its operation waits for bytes; that wait does not count. If its own response has to wait for bytes, that
+    /// counts as time of the request. See [`core::client::budget`](upstash_dlq_core::client::budget).
     pub fn body_budget(self, bytes: usize) -> Self {
         Self { settings: Settings { body_budget: bytes, ..self.settings }, ..self }
     }
@@ -190,7 +191,7 @@ fn own_agent(settings: &Settings, config: Config, configured: bool) -> Result<ur
         match config.proxy() {
             Some(proxy) if !proxy.is_from_env() => {
                 if !proxy::is_usable(proxy) {
-                    return Err(proxy::unusable("the configuration"));
+                    return Err(proxy::unusable("the configuration", false));
                 }
             }
             // Taken out on purpose.
@@ -212,7 +213,7 @@ fn check_agent(settings: &Settings, config: &Config) -> Result<(), BuildError> {
     if endpoint.is_loopback() || proxy::is_usable(proxy) || is_exempt() {
         Ok(())
     } else {
-        Err(proxy::unusable("the agent"))
+        Err(proxy::unusable("the agent", proxy.is_from_env()))
     }
 }
 

@@ -275,7 +275,8 @@
 //!
 //! The feature `tracing` adds a span for each operation and each request, and counters as events with the target
 //! `upstash_dlq::metrics`: `monotonic_counter.upstash_dlq_requests`, `…_responses` (with `status`), `…_retries`, `…_affected` (runs),
-//! `…_unsent` and `…_unknown` (requests). A span names method, path and status. It never holds a token.
+//! `…_unsent` and `…_unknown` (requests). A request's span has `method` and `path`, and an event in it has `status`. None holds a
+//! token.
 //!
 //! [`core::Incomplete`]: upstash_dlq_core::Incomplete
 //! [`core::client::cancellation`]: upstash_dlq_core::client::cancellation

@@ -196,10 +196,12 @@ impl<'a, O: BulkOperation> Prepared<'a, BulkBuilder<O>> {
     /// A selection with a time that is relative to now is another one in the next process. Say so to the builder
     /// ([`BulkBuilder::relative_times`], [`BulkBuilder::fingerprint`]), and run that with [`Client::prepare`].
     ///
+    /// A resume or restart by a refinement cannot be continued, so a store is an invalid setting of it.
+    ///
     /// There is an example [on the crate page](crate#go-on-after-a-crash).
     pub fn checkpoint(mut self, store: impl CheckpointStore + Send + 'a) -> Self {
         self.hooks.storage = Some(Box::new(Checkpoints(store)));
-        self
+        self.set(Setup::with_checkpoint_store)
     }
 }
 

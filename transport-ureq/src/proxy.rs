@@ -14,7 +14,7 @@ pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
     let Some((name, value)) = VARIABLES.into_iter().find_map(set) else { return Ok(()) };
     let usable = Proxy::new(&value).is_ok_and(|proxy| is_usable(&proxy));
-    if usable || is_exempt(base_url) { Ok(()) } else { Err(unusable(name)) }
+    if usable || is_exempt(base_url) { Ok(()) } else { Err(unusable(name, true)) }
 }
 
 /// Whether the enabled features support it.
@@ -35,10 +35,9 @@ pub(crate) fn is_exempt_from(proxy: &Proxy, base_url: &str) -> bool {
     base_url.parse::<Uri>().is_ok_and(|uri| proxy.is_no_proxy(&uri))
 }
 
-/// The value may hold a password, so the message gives only the name.
-pub(crate) fn unusable(name: &str) -> BuildError {
+/// The value may hold a password, so the message gives only the name. `NO_PROXY` counts for a proxy of the environment alone.
+pub(crate) fn unusable(name: &str, is_from_env: bool) -> BuildError {
     let socks = if cfg!(feature = "socks-proxy") { "" } else { "; SOCKS proxies need the feature socks-proxy" };
-    BuildError::new(format!(
-        "{name} holds a proxy that cannot be used here{socks}: set one with http://, or exempt the host with NO_PROXY"
-    ))
+    let or_exempt = if is_from_env { ", or exempt the host with NO_PROXY" } else { "" };
+    BuildError::new(format!("{name} holds a proxy that cannot be used here{socks}: set one with http://{or_exempt}"))
 }

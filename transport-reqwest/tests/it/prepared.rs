@@ -120,7 +120,7 @@ fn many_runs_are_fetched_and_one_may_be_absent() {
     let wanted = Ids::new(wanted).unwrap();
     for lanes in [1, 8] {
         let outcome = block_on(client.get_many(wanted.clone()).lanes(lanes).run()).into_result().unwrap();
-        assert_eq!((outcome.found, outcome.absent), (30, 1));
+        assert_eq!((outcome.found, outcome.totals.missing), (30, 1));
         let mut items = client.get_many(wanted.clone()).lanes(lanes).items();
         let fetched: Vec<_> = block_on((&mut items).try_collect()).unwrap();
         assert_eq!(fetched.iter().filter(|fetched| fetched.message.is_some()).count(), 30);
