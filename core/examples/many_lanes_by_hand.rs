@@ -2,6 +2,7 @@
 //! thread alone has the operation. The emulator's model stands for the network: put a client of your own into `send`.
 
 use std::error::Error;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Mutex, PoisonError, mpsc};
 use std::time::{Duration, Instant};
 use upstash_dlq_core::drive::{NextStep, next_step, report};
@@ -18,7 +19,6 @@ fn main() -> Result<(), Box<dyn Error>> {
     let endpoint = Endpoint::new(Endpoint::DEFAULT_URL, Token::new(LOCAL_TOKEN)?)?;
     let delete = BulkDelete::builder(endpoint, Selection::Everything).lanes(8.try_into()?, UnixMillis::new(NOW));
     let mut delete = delete.build();
-
     delete.connection_lost(); // every driver begins with it
     let (start, mut most_in_flight) = (Instant::now(), 0);
     let driven = std::thread::scope(|scope| {
@@ -28,7 +28,8 @@ fn main() -> Result<(), Box<dyn Error>> {
                 NextStep::Send(id, request) => {
                     let (service, responses) = (&service, responses.clone());
                     scope.spawn(move || {
-                        let _ = responses.send((id, send(service, request)));
+                        let sent = catch_unwind(AssertUnwindSafe(|| send(service, request)));
+                        let _ = responses.send((id, sent.unwrap_or(Err(Delivery::Unknown))));
                     });
                     continue;
                 }
@@ -54,6 +55,5 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 fn send(service: &Mutex<Service>, request: Request<()>) -> Result<Response<Vec<u8>>, Delivery> {
-    let mut service = service.lock().unwrap_or_else(PoisonError::into_inner);
-    Ok(service.handle(NOW, request.map(|()| Vec::new())))
+    Ok(service.lock().unwrap_or_else(PoisonError::into_inner).handle(NOW, request.map(|()| Vec::new())))
 }

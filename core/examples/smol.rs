@@ -1,6 +1,6 @@
 //! A transport over smol, without a tokio runtime: hyper's HTTP/1.1 on smol's `TcpStream`, driven by `drive_async`.
 //!
-//! Time and size are bounded. A failure counts as "not sent" only where no connection was made.
+//! Time and size are bounded. A failure counts as "not sent" only before the request is handed to the connection.
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::client::conn::http1;

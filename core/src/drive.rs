@@ -65,7 +65,9 @@ pub trait Observer<O: Operation> {
         ControlFlow::Continue(false)
     }
 
-    /// Called repeatedly while the driver only waits, if the driver supports it. On `Break`, nothing more is sent.
+    /// Called repeatedly while the driver only waits. On `Break`, nothing more is sent. The clients of `upstash-dlq-ureq` and
+    /// `upstash-dlq-reqwest` call it. [`drive`] and [`drive_async`] do not: to stop them during a wait, return from `sleep` early,
+    /// and break in [`Self::before_send`].
     fn while_waiting(&mut self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

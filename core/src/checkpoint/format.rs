@@ -58,7 +58,7 @@ pub(crate) struct Saved {
     pub(crate) page_size: NonZeroU32,
     pub(crate) max: Option<NonZeroU64>,
     pub(crate) verify: bool,
-    /// Without the requests in flight, which are saved with their lanes.
+    /// Without the requests in flight, which are saved with their lanes. Those of a refinement have no lanes here, and count.
     pub(crate) totals: Totals,
     pub(crate) progress: Progress,
 }
@@ -216,7 +216,7 @@ impl Checkpoint {
         }
     }
 
-    /// Whether the operation acts on ids. Otherwise it acts on a filter or everything.
+    /// Whether the operation acts on ids. Otherwise it acts on a filter, a refinement or everything.
     pub fn is_of_ids(&self) -> bool {
         matches!(self.0.progress, Progress::Batches(_))
     }

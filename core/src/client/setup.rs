@@ -154,6 +154,17 @@ impl<'a, O: BulkOperation> Setup<'a, BulkBuilder<O>> {
         }
     }
 
+    /// Says that checkpoints are kept in a store. That is an invalid setting of an operation that cannot be continued.
+    pub fn with_checkpoint_store(self) -> Self {
+        if self.builder.is_resumable() {
+            return self;
+        }
+        self.refuse(
+            "checkpoint",
+            "a resume or restart by a refinement cannot be continued: list the runs, and start them by their ids",
+        )
+    }
+
     /// See [`BulkBuilder::resume_from`].
     pub fn resume_from(mut self, checkpoint: Checkpoint) -> Self {
         self.resume_from = Some(checkpoint);

@@ -85,10 +85,11 @@ pub trait ArchiveStore {
     /// After an error, none of these runs is deleted, and nothing is sent any more.
     fn append(&mut self, messages: &[DlqMessage]) -> StoreResult;
 
-    /// Called once after the last deletion. Checks that everything is still kept. By default it does nothing.
+    /// Called once when the operation ends, complete or not, if at least one run was kept. Checks that everything is still kept. By
+    /// default it does nothing.
     ///
     /// # Errors
-    /// An error halts the operation, although its runs are deleted.
+    /// An error halts the operation. Runs that were kept may be deleted already.
     fn finish(&mut self) -> StoreResult {
         Ok(())
     }

@@ -185,7 +185,7 @@ impl Exchange {
 
     /// Ends the wait.
     pub(crate) fn wake(&mut self) {
-        if let State::BackoffFor(_) | State::BackoffUntil(_) = self.state {
+        if let State::BackoffUntil(_) = self.state {
             self.state = State::Ready;
         }
     }

@@ -8,7 +8,7 @@ use crate::model::text::Escaped;
 use crate::selection::matches::{FieldName, field_name};
 use crate::wire::error::ResponseError;
 use alloc::boxed::Box;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use core::error::Error;
 use core::fmt;
 use core::time::Duration;
@@ -33,7 +33,8 @@ use serde::{Deserialize, Serialize};
 #[serde(tag = "kind", content = "detail", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Halt {
-    /// The server refused the request, or redirected it. Sending it again would not change that.
+    /// The server refused the request, redirected it, or sent another run than the one asked for. Sending it again would not change
+    /// that.
     Refused {
         /// What the server responded.
         error: ResponseError,
@@ -63,16 +64,16 @@ pub enum Halt {
     NoProgress,
     /// The maximum is used up, but not all of its requests are confirmed. It is unknown whether as many runs are gone.
     MaximumUnconfirmed,
-    /// It is unknown whether a request started runs. It is not sent again before the caller has settled it: see
-    /// [`Bulk::settle`](crate::operation::Bulk::settle).
+    /// It is unknown whether a request that must not be repeated was carried out. A bulk operation goes on once it is settled:
+    /// see [`Bulk::settle`](crate::operation::Bulk::settle). A single call has ended: look, then make it again if it was not
+    /// carried out.
     InDoubt {
         /// How many runs the request asked for.
         asked: u64,
         /// Why the result is unknown.
         cause: Cause,
     },
-    /// The server sent a message without a usable id, or with another id than the one asked for. It cannot be archived and
-    /// deleted by its id.
+    /// The server sent a message without an id that can be used in a request. Its run cannot be acted on, or told from others.
     UnusableMessage,
     /// The server listed a run that does not match the filter. That run and the rest of its page were left alone.
     Mismatch {
@@ -82,8 +83,9 @@ pub enum Halt {
         #[serde(deserialize_with = "field_name")]
         field: FieldName,
     },
-    /// The server returned runs from outside the dates it was asked for, after windows of time had been listed in parallel.
-    /// It is unknown which runs are missing. A listing on one lane does not depend on dates.
+    /// Windows of time were listed in parallel, but runs cannot be told apart by their dates: the server returned some from outside
+    /// the dates it was asked for, or more than 65,536 without a time. It is unknown which runs are missing. A listing on one lane
+    /// does not depend on dates.
     DatesIgnored,
     /// A response that only reads is larger than its bound, and cannot be asked for in smaller parts.
     TooLarge {
@@ -100,7 +102,8 @@ pub enum Halt {
     Stopped,
     /// The caller stopped a single call, and it is unknown whether an attempt was carried out.
     StoppedUnconfirmed,
-    /// What had to be stored first could not be stored, so the request that depends on it was not sent.
+    /// A store failed. While the operation runs, the request that depends on it is not sent, and nothing after it. At the end,
+    /// everything may be done already: see the totals.
     StoreFailed(StoreFailure),
     /// A setting of the operation cannot be used. Nothing was sent.
     InvalidSetting {
@@ -217,13 +220,15 @@ impl fmt::Display for Halt {
                 f.write_str("the maximum is used up, but the result of some requests is unknown: check what is left, then begin anew, without a checkpoint")
             }
             Self::InDoubt { asked, cause } => {
-                let (runs, them) = match asked {
-                    1 => ("1 run was".to_string(), "it"),
-                    _ => (alloc::format!("up to {asked} runs were"), "them"),
-                };
+                if *asked == 1 {
+                    return write!(
+                        f,
+                        "{cause}; it is unknown whether the request was carried out, and it is not sent again: look, then settle it, or make the call again"
+                    );
+                }
                 write!(
                     f,
-                    "{cause}; it is unknown whether {runs} started, and sending the request again could start {them} twice: check, then settle it"
+                    "{cause}; it is unknown whether up to {asked} runs were started, and sending the request again could start them twice: check, then settle it"
                 )
             }
             Self::UnusableMessage => f.write_str("the server sent a run without a usable id"),
@@ -232,7 +237,7 @@ impl fmt::Display for Halt {
                 "the server listed a run that does not match the filter: {} differs in {field}, so it was left alone",
                 Escaped(id.as_str())
             ),
-            Self::DatesIgnored => f.write_str("the server returns runs from outside the dates it was asked for: list again with one request at a time"),
+            Self::DatesIgnored => f.write_str("runs cannot be told apart by their dates (some are from outside those asked for, or too many have no time): list again with one request at a time"),
             Self::TooLarge { what, bound } => {
                 write!(f, "{what} is larger than {}, the most that is read", ByteSize(*bound))
             }

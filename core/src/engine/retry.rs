@@ -29,7 +29,7 @@ pub struct RetryPolicy {
 }
 
 impl RetryPolicy {
-    /// 6 attempts, 500 ms, 20 s, 60 s.
+    /// 6 attempts, a `base` of 500 ms, a `max_backoff` of 20 s and a `max_wait` of 60 s.
     #[must_use]
     pub const fn new() -> Self {
         Self {
@@ -76,7 +76,7 @@ impl Default for RetryPolicy {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum RetryClass {
     /// The request was not carried out, and may be sent again.
-    NotDone { wait: Option<Duration> },
+    NotDone,
     /// The same, because too many requests were sent: a 429. All lanes wait.
     RateLimited { wait: Option<Duration> },
     /// The request may have been carried out.

@@ -126,6 +126,14 @@ impl<O: BulkOperation> Job for ChosenJob<O> {
         }
     }
 
+    fn missing(&self, page: &ChosenPart<O>) -> u64 {
+        match (self, page) {
+            (Self::Fetch(job), ChosenPart::Fetched(message)) => job.missing(message),
+            // What is acted on was looked at before.
+            _ => 0,
+        }
+    }
+
     fn affected(page: &ChosenPart<O>) -> u64 {
         match page {
             ChosenPart::Acted(page) => page.affected(),

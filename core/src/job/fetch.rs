@@ -47,6 +47,10 @@ impl Job for FetchJob {
         self.0.repeat()
     }
 
+    fn missing(&self, page: &Option<DlqMessage>) -> u64 {
+        u64::from(page.is_none())
+    }
+
     fn oversized(&self) -> Oversized {
         Oversized::Run { id: self.id().clone() }
     }

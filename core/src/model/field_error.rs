@@ -21,7 +21,7 @@ impl FieldError {
         Self { field, value: None, problem }
     }
 
-    /// The field's name in the API.
+    /// The name of the field in the API, or of what was given (`filter`, `refinement`, `shard`, `period`).
     pub fn field(&self) -> &'static str {
         self.field
     }

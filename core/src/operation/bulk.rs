@@ -43,7 +43,8 @@ use http::Response;
 ///
 /// With a refinement ([`Selection::Refined`]), no request names it: the operation lists, checks each run here, and acts on the
 /// ids of those that match. A *delete* does both at the same time, in passes, on lanes that share windows of time. A *resume* or
-/// *restart* lists everything first, in one pass, and starts the runs in batches of ids.
+/// *restart* lists everything first, in one pass, and starts the runs in batches of ids. Pages of the listing are events, too, with
+/// nothing acted on and no cursor.
 #[derive(Clone, Debug)]
 pub struct Bulk<O: BulkOperation> {
     config: BulkConfig,
@@ -292,7 +293,7 @@ impl<O: BulkOperation> Bulk<O> {
     #[expect(clippy::useless_conversion, reason = "two of the three plans end so already")]
     pub fn outcome_so_far(&self) -> Outcome {
         let ending = either!(&self.plan, scheduler => scheduler.outcome_so_far().into());
-        Outcome::from_ending(ending, || self.checkpoint())
+        Outcome::from_ending(ending, || self.is_resumable().then(|| self.checkpoint()))
     }
 
     /// Where to look to find out whether the request in doubt was carried out. `None` if no request is in doubt.
@@ -345,7 +346,13 @@ impl<O: BulkOperation> Bulk<O> {
         either!(&mut self.plan, scheduler => scheduler.settle(settlement))
     }
 
-    /// Everything that a later process needs to continue from here, requests in flight included. May be taken at any time.
+    /// Whether a checkpoint leads on. What started runs of a listing cannot be told from what is still to be listed.
+    fn is_resumable(&self) -> bool {
+        is_resumable::<O>(&self.config.selection)
+    }
+
+    /// Everything that a later process needs to continue from here, requests in flight included. May be taken at any time. That of a
+    /// resume or restart by a refinement tells how it stands, and cannot be continued ([`CheckpointError::NotResumable`]).
     pub fn checkpoint(&self) -> Checkpoint {
         let BulkConfig { selection, page_size, max, verify, .. } = &self.config;
         let progress = match &self.plan {
@@ -433,13 +440,18 @@ fn left_behind(request: SavedRequest) -> LeftBehind {
     }
 }
 
+/// Whether an operation with this selection can be continued.
+pub(crate) fn is_resumable<O: BulkOperation>(selection: &Selection) -> bool {
+    O::RETRY_SAFE || !matches!(selection, Selection::Refined(_))
+}
+
 impl<O: BulkOperation> Operation for Bulk<O> {
     type Page = O::Page;
     type Outcome = Outcome;
 
     fn poll(&mut self, now: Duration) -> Step<Outcome> {
         let step = either!(&mut self.plan, scheduler => scheduler.poll(now).map(Into::into));
-        step.map(|ending| Outcome::from_ending(ending, || self.checkpoint()))
+        step.map(|ending| Outcome::from_ending(ending, || self.is_resumable().then(|| self.checkpoint())))
     }
 
     fn on_response(&mut self, id: RequestId, response: Response<&[u8]>) -> Result<Event<O::Page>, InvalidState> {
@@ -489,7 +501,7 @@ impl<O: BulkOperation> Operation for Bulk<O> {
     #[expect(clippy::useless_conversion, reason = "two of the three plans end so already")]
     fn outcome_halted(&self, halt: Halt) -> Outcome {
         let ending = either!(&self.plan, scheduler => scheduler.outcome_halted(halt).into());
-        Outcome::from_ending(ending, || self.checkpoint())
+        Outcome::from_ending(ending, || self.is_resumable().then(|| self.checkpoint()))
     }
 
     fn concurrency(&self) -> usize {

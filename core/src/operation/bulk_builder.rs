@@ -9,7 +9,7 @@ use crate::engine::totals::Totals;
 use crate::model::endpoint::Endpoint;
 use crate::model::time::UnixMillis;
 use crate::operation::archived_delete::{ArchivedDelete, ArchivedDeleteBuilder};
-use crate::operation::bulk::Bulk;
+use crate::operation::bulk::{Bulk, is_resumable};
 use crate::operation::bulk_config::BulkConfig;
 use crate::selection::filter::RelativeTimes;
 use crate::selection::selected::Selection;
@@ -88,7 +88,8 @@ impl<O: BulkOperation> BulkBuilder<O> {
         self
     }
 
-    /// Sets how many runs one request may act on (`count`), at most [`BulkOperation::MAX_PAGE_SIZE`]. Has no effect on ids.
+    /// Sets how many runs one request may act on (`count`), at most [`BulkOperation::MAX_PAGE_SIZE`]. Has no effect on ids. With a
+    /// refinement, it is how many runs a page of the listing shows; what matches is acted on in batches of ids.
     ///
     /// ```
     /// # use upstash_dlq_core::{Endpoint, Token};
@@ -223,9 +224,15 @@ impl<O: BulkOperation> BulkBuilder<O> {
     ///
     /// # Errors
     /// Returns a [`CheckpointError`] if the checkpoint belongs to another operation, endpoint, selection or overrides, or if it
-    /// was taken with another page size, maximum or verification. Nothing is sent then.
+    /// was taken with another page size, maximum or verification, or if it is of a resume or restart by a refinement
+    /// ([`CheckpointError::NotResumable`]). Nothing is sent then.
     pub fn resume_from(self, checkpoint: Checkpoint) -> Result<Bulk<O>, CheckpointError> {
         Bulk::resume(self.config, checkpoint)
+    }
+
+    /// Whether a checkpoint of the operation leads on.
+    pub(crate) fn is_resumable(&self) -> bool {
+        is_resumable::<O>(&self.config.selection)
     }
 }
 
@@ -248,7 +255,8 @@ impl BulkBuilder<Delete> {
         self
     }
 
-    /// Sets whether an archived delete trusts that all runs the server lists match the filter. Otherwise a listed run that
+    /// Sets whether a delete that lists first (with an archive, or by a refinement) trusts that all runs the server lists match the
+    /// filter. Otherwise a listed run that
     /// does not match halts the operation ([`Halt::Mismatch`](crate::Halt::Mismatch)). The default is no. It is meant for a
     /// service that normalises the values that are compared.
     pub fn trust_server(mut self, trust_server: bool) -> Self {

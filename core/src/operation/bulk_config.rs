@@ -22,7 +22,7 @@ pub(crate) struct BulkConfig {
     pub(crate) page_size: NonZeroU32,
     pub(crate) max: Option<NonZeroU64>,
     pub(crate) verify: bool,
-    /// Whether an archived delete trusts the server that all runs it lists match.
+    /// Whether a delete that lists first trusts the server that all runs it lists match.
     pub(crate) trust_server: bool,
     pub(crate) overrides: Overrides,
     /// How many ids of the same list earlier parts have handled.

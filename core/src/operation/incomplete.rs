@@ -55,7 +55,8 @@ impl Incomplete {
         *self.halt
     }
 
-    /// What another process needs to continue. `None` if the operation keeps no checkpoint, or has sent nothing.
+    /// What another process needs to continue. `None` if the operation keeps no checkpoint, cannot be continued, or
+    /// has sent nothing.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_deref()
     }

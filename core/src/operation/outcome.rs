@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 pub struct Outcome {
     /// What was done.
     pub totals: Totals,
-    /// For a delete by filter or of everything: a whole pass found nothing left. By ids: every request got its response. Always
-    /// false for a resume or restart by filter or of everything, after a maximum was reached, and without a verification pass.
+    /// For a delete by filter, by a refinement or of everything: a whole pass found nothing left. With `verify(false)` only the
+    /// first pass can show that. By ids: no id was left out, and each request had its response or was settled as applied. Always
+    /// false for a resume or restart that is not by ids, for such a delete whose maximum was reached, and after a halt.
     pub verified: bool,
     /// `None` if the operation is complete. Otherwise, why it is not: [`Self::checkpoint`] then holds what another process needs
     /// to continue.
@@ -30,8 +31,7 @@ pub struct Outcome {
 pub struct Completed {
     /// What was done.
     pub totals: Totals,
-    /// For a delete by filter or of everything: a whole pass found nothing left. By ids: every request got its response. Always
-    /// false for a resume or restart by filter or of everything, after a maximum was reached, and without a verification pass.
+    /// See [`Outcome::verified`].
     pub verified: bool,
 }
 
@@ -66,16 +66,17 @@ impl Outcome {
     }
 
     /// Adds the checkpoint if the operation is not complete.
-    pub(crate) fn from_ending(ending: Ending, checkpoint: impl FnOnce() -> Checkpoint) -> Self {
+    pub(crate) fn from_ending(ending: Ending, checkpoint: impl FnOnce() -> Option<Checkpoint>) -> Self {
         let Ending { totals, verified, halted } = ending;
         // An operation that has not begun has nothing to continue. A checkpoint of it could replace a better one.
         let has_begun = totals.requests > 0
             || !matches!(halted, Some(Halt::InvalidSetting { .. } | Halt::StoreFailed(_) | Halt::Stopped));
-        let checkpoint = (halted.is_some() && has_begun).then(|| Box::new(checkpoint()));
+        let checkpoint = if halted.is_some() && has_begun { checkpoint().map(Box::new) } else { None };
         Self { totals, verified, halted, checkpoint }
     }
 
-    /// What another process needs to continue. `None` if the operation is complete, or has sent nothing.
+    /// What another process needs to continue. `None` if the operation is complete, has sent nothing, or cannot be continued: a
+    /// resume or restart by a refinement.
     pub fn checkpoint(&self) -> Option<&Checkpoint> {
         self.checkpoint.as_deref()
     }

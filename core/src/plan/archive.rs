@@ -37,15 +37,13 @@ pub struct ArchivePage {
 #[must_use = "only this tells whether all of it was done"]
 #[non_exhaustive]
 pub struct ArchiveOutcome {
-    /// What was done. `pages` counts the responses to listings and to deletions.
+    /// What was done. `pages` counts the responses to listings, fetches and deletions.
     pub totals: Totals,
     /// How many messages the caller has stored.
     pub archived: u64,
-    /// How many of the given ids were not in the DLQ.
-    pub absent: u64,
     /// How many of the runs lacked a field that the filter speaks of, so that it could not be checked.
     pub unchecked: u64,
-    /// For a filter or everything: the last listing showed nothing left. For ids: every request got its response.
+    /// For a filter, a refinement or everything: the last listing showed nothing left. For ids: every request got its response.
     pub verified: bool,
     /// `None` if the operation is complete. Otherwise, why it is not.
     pub halted: Option<Halt>,

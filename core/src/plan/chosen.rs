@@ -69,7 +69,6 @@ pub(crate) struct Chosen<O: BulkOperation> {
     /// Whether nobody knows what requests of an earlier process did, which count against the maximum.
     are_any_lost: bool,
     archived: u64,
-    absent: u64,
     unchecked: u64,
     /// Whether this pass has shown runs that match and were not asked for.
     has_found: bool,
@@ -142,7 +141,6 @@ impl<O: BulkOperation> Chosen<O> {
             asked: BTreeSet::new(),
             are_any_lost: false,
             archived: 0,
-            absent: 0,
             unchecked: 0,
             has_found: false,
             is_stale: false,
@@ -257,10 +255,8 @@ impl<O: BulkOperation> Chosen<O> {
                     *next = Next::More;
                 }
             }
-            Ok(_) if self.is_stuck() && *next == Next::Halt(Halt::NoProgress) => *next = Next::Halt(Halt::StillListed),
-            Ok(_) if self.is_stuck() && !O::RETRY_SAFE && *next == Next::More => {
-                *next = Next::Halt(Halt::StillListed);
-            }
+            Ok(_) if self.is_stuck() && *next == Next::Halt(Halt::NoProgress) => *next = Next::Halt(Self::stuck()),
+            Ok(_) if self.is_stuck() && !O::RETRY_SAFE && *next == Next::More => *next = Next::Halt(Self::stuck()),
             Ok(_) => {}
             Err(halt) => *next = Next::Halt(halt),
         }
@@ -288,6 +284,11 @@ impl<O: BulkOperation> Chosen<O> {
     /// Whether the listing keeps showing runs that were asked for, and nothing else.
     fn is_stuck(&self) -> bool {
         self.stale_pages >= MAX_EMPTY_PAGES
+    }
+
+    /// Why it then halts. What starts runs has asked for none of them yet.
+    fn stuck() -> Halt {
+        if O::RETRY_SAFE { Halt::StillListed } else { Halt::NoProgress }
     }
 
     /// Chooses runs of a page.
@@ -340,7 +341,7 @@ impl<O: BulkOperation> Chosen<O> {
                 *next = Next::Halt(Halt::UnusableMessage);
                 return None;
             }
-            None => add_one(&mut self.absent),
+            None => {}
         }
         if is_over || self.choice.is_full(BATCH) { self.hand_over() } else { None }
     }
@@ -464,7 +465,6 @@ impl<O: BulkOperation> Plan for Chosen<O> {
         ArchiveOutcome {
             totals,
             archived: self.archived,
-            absent: self.absent,
             unchecked: self.unchecked,
             verified: self.is_verified && halted.is_none(),
             halted,

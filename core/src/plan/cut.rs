@@ -96,14 +96,12 @@ impl<O: BulkOperation> Cut<O> {
         self.queue.push_back(self.whole);
     }
 
-    /// Begins another pass if the operation had halted after too many passes that proved nothing. Returns whether it did.
-    pub(crate) fn begin_pass_if_barren(&mut self) -> bool {
-        let is_barren = O::RETRY_SAFE && self.pass.barren >= self.scope.max_passes;
-        if is_barren {
+    /// Begins another pass if the operation had halted after too many passes that proved nothing.
+    pub(crate) fn begin_pass_if_barren(&mut self) {
+        if O::RETRY_SAFE && self.pass.barren >= self.scope.max_passes {
             self.pass.barren = 0;
             self.begin_pass();
         }
-        is_barren
     }
 
     /// The windows that wait for a lane.

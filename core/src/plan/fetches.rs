@@ -16,7 +16,6 @@ pub(crate) struct Fetches {
     /// How many of the ids were requested.
     begun: usize,
     found: u64,
-    absent: u64,
 }
 
 /// One run of a list of ids, or that it is not in the DLQ.
@@ -36,9 +35,7 @@ pub struct Fetched {
 pub struct GetManyOutcome {
     /// How many of the runs are in the DLQ.
     pub found: u64,
-    /// How many of the ids are not in the DLQ.
-    pub absent: u64,
-    /// Counts of what was sent. No run is affected.
+    /// Counts of what was sent. No run is affected, and `missing` is how many of the ids are not in the DLQ.
     pub totals: Totals,
     /// `None` if every id was asked for. Otherwise, why not.
     pub halted: Option<Halt>,
@@ -46,7 +43,7 @@ pub struct GetManyOutcome {
 
 impl Fetches {
     pub(crate) fn new(ids: Ids) -> Self {
-        Self { ids, begun: 0, found: 0, absent: 0 }
+        Self { ids, begun: 0, found: 0 }
     }
 }
 
@@ -69,7 +66,9 @@ impl Plan for Fetches {
         if message.as_ref().is_some_and(|message| message.dlq_id().as_ref() != Some(job.id())) {
             *next = Next::Halt(Halt::UnusableMessage);
         }
-        add_one(if message.is_some() { &mut self.found } else { &mut self.absent });
+        if message.is_some() {
+            add_one(&mut self.found);
+        }
         Fetched { id: job.id().clone(), message }
     }
 
@@ -78,6 +77,6 @@ impl Plan for Fetches {
     }
 
     fn outcome(&self, totals: Totals, halted: Option<Halt>) -> GetManyOutcome {
-        GetManyOutcome { found: self.found, absent: self.absent, totals, halted }
+        GetManyOutcome { found: self.found, totals, halted }
     }
 }

@@ -126,7 +126,8 @@ pub struct ListingOutcome {
     pub listed: u64,
     /// Counts of what was sent. A listing affects no run.
     pub totals: Totals,
-    /// Whether the server ignored the dates of a window. Everything was then listed in one lane, or the listing halted.
+    /// Whether dates could not be used: the server ignored those of a window, or showed too many runs without a time. Everything was
+    /// then listed in one lane, or the listing halted.
     pub dates_ignored: bool,
     /// `None` if everything was listed. Otherwise, why it was not.
     pub halted: Option<Halt>,

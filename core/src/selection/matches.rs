@@ -120,7 +120,7 @@ impl Filter {
 /// A name of its own, because serde would borrow a `&str` from what it reads.
 pub(crate) type FieldName = &'static str;
 
-/// The fields that [`Match`] names.
+/// The fields of a filter, which a mismatch names.
 const FIELDS: [&str; 9] = [
     "label",
     "workflowUrl",

@@ -350,7 +350,7 @@ fn a_batch_of_ids_is_bounded() {
         let (batches, outcome) = archive_ids(&ids(n), len);
         assert_eq!(batches, expected, "{n} messages of {len} bytes");
         assert!(outcome.verified && outcome.halted.is_none(), "{outcome:?}");
-        assert_eq!((outcome.archived, outcome.absent), (n as u64, 0));
+        assert_eq!((outcome.archived, outcome.totals.missing), (n as u64, 0));
     }
 }
 
@@ -359,12 +359,12 @@ fn a_batch_of_ids_is_bounded() {
 fn an_archive_of_ids_tells_which_were_there() {
     let ids = || of_ids(["gone-1", "a", "gone-2", "b", "c"].map(str::to_owned));
     let (batches, outcome) = archive_ids(&ids(), 100);
-    assert_eq!((batches, outcome.archived, outcome.absent, outcome.verified), (vec![3], 3, 2, true));
+    assert_eq!((batches, outcome.archived, outcome.totals.missing, outcome.verified), (vec![3], 3, 2, true));
     let (batches, outcome) = archive_ids(&ids().max(NonZeroU64::new(4)), 100);
-    assert_eq!((batches, outcome.archived, outcome.absent, outcome.verified), (vec![2], 2, 2, false));
+    assert_eq!((batches, outcome.archived, outcome.totals.missing, outcome.verified), (vec![2], 2, 2, false));
     assert!(outcome.halted.is_none(), "{outcome:?}");
     let (batches, outcome) = archive_ids(&of_ids(["gone".into()]), 100);
-    assert_eq!((batches.len(), outcome.archived, outcome.absent, outcome.verified), (0, 0, 1, true));
+    assert_eq!((batches.len(), outcome.archived, outcome.totals.missing, outcome.verified), (0, 0, 1, true));
 }
 
 /// Fetches until a batch is there. Returns the ids that were asked for, and the number of the batch.
@@ -397,7 +397,7 @@ fn ids_that_were_not_stored_are_fetched_again() {
     for expected in [&["a", "gone", "b"][..], &["a", "b"]] {
         let (asked, number) = next_batch(&mut archived);
         assert_eq!(asked, expected, "what is not there is not asked for again");
-        assert_eq!(archived.outcome_so_far().absent, 1);
+        assert_eq!(archived.outcome_so_far().totals.missing, 1);
         archived.not_stored(number).unwrap();
     }
     assert_eq!(archived.outcome_so_far().archived, 100);

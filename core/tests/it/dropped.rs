@@ -190,7 +190,7 @@ proptest! {
             }
         });
         let Driven::Done(outcome) = driven else { panic!("nobody stops it") };
-        prop_assert_eq!(fetched.len() as u64, outcome.found + outcome.absent);
+        prop_assert_eq!(fetched.len() as u64, outcome.found + outcome.totals.missing);
         prop_assert!(outcome.halted.is_some() || fetched.len() == 20);
     }
 

@@ -167,7 +167,7 @@ proptest! {
         if outcome.verified {
             prop_assert!(matching.iter().all(|run| !service.contains(&run.dlq_id)));
         }
-        prop_assert_eq!(outcome.absent, u64::from(kind % 3 == 2 && max.is_none_or(|max| max > 40)));
+        prop_assert_eq!(outcome.totals.missing, u64::from(kind % 3 == 2 && max.is_none_or(|max| max > 40)));
     }
 
     /// With a person who looks before they settle, each run is started once, and all of them are.
@@ -306,7 +306,7 @@ fn a_message_without_a_usable_id_halts_before_its_page_is_deleted() {
         let ArchiveStep::Send(_) = operation.poll() else { panic!() };
         operation.on_response(&Response::builder().status(status).body(body).unwrap()).unwrap();
         let ArchiveStep::Done(outcome) = operation.poll() else { panic!("{body}") };
-        assert!(outcome.halted.is_some() && outcome.absent == 0, "{body}");
+        assert!(outcome.halted.is_some() && outcome.totals.missing == 0, "{body}");
     }
 }
 

@@ -239,7 +239,7 @@ fn a_listing_that_goes_round_starts_nothing() {
     odd.is_round = true;
     let resume = BulkResume::builder(endpoint(), refined(500)).page_size(NonZeroU32::new(10).unwrap());
     let outcome = odd.run(&mut resume.build(), |_, _| ());
-    assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::StillListed), 0));
+    assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::NoProgress), 0), "it has asked for nothing");
 }
 
 /// A cursor that comes again is no progress, and neither are empty pages, whatever else is new.

@@ -6,12 +6,13 @@ use http::{Method, Response};
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::checkpoint::CheckpointError;
+use upstash_dlq_core::client::setup::Setup;
 use upstash_dlq_core::engine::InvalidState;
 use upstash_dlq_core::operation::{BulkBuilder, InDoubt};
 use upstash_dlq_core::selection::{Refined, Refinement};
 use upstash_dlq_core::wire::{BulkOperation, Delete, Resume};
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, Filter, Halt, Operation, Outcome, Selection, Settlement, Step,
+    BulkDelete, BulkResume, Checkpoint, Delivery, Filter, Halt, Operation, Outcome, Selection, Settlement, Step,
     TransportFailure, UnixMillis,
 };
 use upstash_dlq_emulator::{Config, Ignored, Service};
@@ -198,6 +199,19 @@ fn what_starts_runs_by_a_refinement_cannot_go_on() {
         error.to_string(),
         "a resume or restart by a refinement cannot be continued: list the runs, and start them by their ids"
     );
+    // So it hands out no checkpoint, and takes no store for one. A delete does both.
+    let mut stopped = resume().build();
+    let Step::Send(id, _) = stopped.poll(Duration::ZERO) else { panic!() };
+    stopped.on_failure(id, Delivery::Unknown.into()).unwrap();
+    assert!(stopped.outcome_halted(Halt::Stopped).checkpoint().is_none());
+    let refused = Setup::new(resume()).with_checkpoint_store().begin(Ok(None)).unwrap_err();
+    assert!(matches!(refused.halt(), Some(Halt::InvalidSetting { setting, .. }) if setting == "checkpoint"));
+    let delete = || BulkDelete::builder(endpoint(), failed_with_500());
+    let mut stopped = delete().build();
+    let Step::Send(id, _) = stopped.poll(Duration::ZERO) else { panic!() };
+    stopped.on_failure(id, Delivery::Unknown.into()).unwrap();
+    assert!(stopped.outcome_halted(Halt::Stopped).checkpoint().is_some());
+    assert!(Setup::new(delete()).with_checkpoint_store().begin(Ok(None)).is_ok());
 }
 
 /// Runs an operation against a server that begins to ignore dates once the windows are listed to their ends.

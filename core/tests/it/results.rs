@@ -187,10 +187,10 @@ fn each_halt_is_a_sentence() {
         "the server keeps returning the same pages (no progress)",
         "the maximum is used up, but the result of some requests is unknown: check what is left, then begin anew, without a checkpoint",
         "an earlier process ended before the response arrived; it is unknown whether up to 50 runs were started, and sending the request again could start them twice: check, then settle it",
-        "an earlier process did not learn the result of a request; it is unknown whether 1 run was started, and sending the request again could start it twice: check, then settle it",
+        "an earlier process did not learn the result of a request; it is unknown whether the request was carried out, and it is not sent again: look, then settle it, or make the call again",
         "the server sent a run without a usable id",
         "the server listed a run that does not match the filter: a differs in toDate, so it was left alone",
-        "the server returns runs from outside the dates it was asked for: list again with one request at a time",
+        "runs cannot be told apart by their dates (some are from outside those asked for, or too many have no time): list again with one request at a time",
         "the message of the run a is larger than 64 MiB, the most that is read",
         "the response is larger than 1 byte, the most that is read",
         "the server still lists runs that it was asked to delete",
@@ -419,7 +419,7 @@ fn many_gets_that_stop_short_are_incomplete() {
     let mut get = GetMany::builder(endpoint(), ids).max_requests_per_second(rate).retry(once(), 1).build();
     let Step::Send(id, _) = get.poll(Duration::ZERO) else { panic!() };
     get.respond(id, &Response::new(r#"{"dlqId":"a"}"#)).unwrap();
-    assert_eq!((get.outcome_so_far().found, get.outcome_so_far().absent), (1, 0));
+    assert_eq!((get.outcome_so_far().found, get.outcome_so_far().totals.missing), (1, 0));
     let second = Duration::from_secs(1);
     assert!(matches!(get.poll(Duration::ZERO), Step::WaitUntil(at) if at == second));
     let Step::Send(id, _) = get.poll(second) else { panic!() };
@@ -530,7 +530,7 @@ proptest! {
         let once: BTreeSet<_> = told.iter().cloned().collect();
         prop_assert_eq!(once.len(), told.len());
         prop_assert!(!unusable || outcome.halted.is_some());
-        if let GetManyOutcome { halted: None, found, absent: missing, .. } = outcome {
+        if let GetManyOutcome { halted: None, found, totals: Totals { missing, .. }, .. } = outcome {
             prop_assert_eq!(told.len(), ids.len());
             prop_assert_eq!((found, missing), (present.len() as u64, absent as u64));
         }

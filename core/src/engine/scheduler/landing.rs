@@ -54,11 +54,9 @@ impl<P: Plan> Scheduler<P> {
         let asked = self.land(id)?;
         let class = match failure.delivery {
             Delivery::NotSent if bug!(NotSentTakenAsUnknown) => RetryClass::Unknown { wait: None },
-            Delivery::NotSent => RetryClass::NotDone { wait: None },
-            Delivery::Unknown if bug!(TooLargeTakenAsNotSent) && failure.larger_than.is_some() => {
-                RetryClass::NotDone { wait: None }
-            }
-            Delivery::Unknown if bug!(UnknownTakenAsNotSent) => RetryClass::NotDone { wait: None },
+            Delivery::NotSent => RetryClass::NotDone,
+            Delivery::Unknown if bug!(TooLargeTakenAsNotSent) && failure.larger_than.is_some() => RetryClass::NotDone,
+            Delivery::Unknown if bug!(UnknownTakenAsNotSent) => RetryClass::NotDone,
             Delivery::Unknown => {
                 add_one(&mut self.totals.requests);
                 RetryClass::Unknown { wait: None }
@@ -153,7 +151,7 @@ impl<P: Plan> Scheduler<P> {
                 Event::Retry(Retried { cause: Cause::Response(error), after: Duration::ZERO })
             }
             RetryClass::Final => self.stop(id.lane, Halt::Refused { error, may_have_changed }),
-            RetryClass::NotDone { .. } | RetryClass::RateLimited { .. } | RetryClass::Unknown { .. } => {
+            RetryClass::NotDone | RetryClass::RateLimited { .. } | RetryClass::Unknown { .. } => {
                 self.retry(id, asked, class, Cause::Response(error))
             }
         }
@@ -162,7 +160,7 @@ impl<P: Plan> Scheduler<P> {
     fn retry(&mut self, id: RequestId, asked: u64, class: RetryClass, cause: Cause) -> Event<P::Page> {
         let Some(lane) = self.slots.get_mut(id.lane).and_then(Option::as_mut) else { return Event::Ended };
         let wait = match class {
-            RetryClass::NotDone { wait } | RetryClass::RateLimited { wait } => wait,
+            RetryClass::RateLimited { wait } => wait,
             RetryClass::Unknown { wait } => {
                 let repeat = lane.job.repeat();
                 if repeat != Repeat::Reads && !bug!(UnconfirmedNotCounted) {
@@ -179,7 +177,7 @@ impl<P: Plan> Scheduler<P> {
                 }
                 wait
             }
-            RetryClass::Final => None,
+            RetryClass::NotDone | RetryClass::Final => None,
         };
         let after = match lane.exchange.fail(wait, &cause) {
             Ok(after) => after,
