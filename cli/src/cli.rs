@@ -41,7 +41,7 @@ pub(crate) enum Command {
     /// Ask a real service how it behaves where its documentation leaves that open; changes nothing
     Check,
     /// Show everything about failed runs, by their ids
-    Get(Get),
+    Get(RunIds),
     /// Resume failed runs at the step that failed; each becomes a new run
     Resume(Start),
     /// Restart failed runs from their first step; each becomes a new run
@@ -63,7 +63,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Hides the global options that a command has no use for, from its help, its man page and completions.
+/// Hides the global options that a command has no use for, from its help and its man page. Completions offer them all the same.
 fn hide_unused(command: clap::Command, global: &[clap::Arg]) -> clap::Command {
     let used: &[&str] = match command.get_name() {
         "demo" => &["json", "quiet", "verbose", "timeout", "max_attempts", "max_body", "local", "color"],
@@ -114,7 +114,7 @@ pub(crate) struct Global {
     /// Read the token from FILE [env: QSTASH_TOKEN holds the token itself]
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub(crate) token_file: Option<PathBuf>,
-    /// Print JSON: one object at the end; list and get print one message per line
+    /// Print JSON, an object per line: the messages of list and get, the runs of resume and restart, and at the end the report
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     /// Print no progress and no notes
@@ -201,7 +201,8 @@ pub(crate) struct Delete {
     /// Delete at most N runs
     #[arg(long, value_name = "N", value_parser = whole::<NonZeroU64>)]
     pub(crate) max: Option<NonZeroU64>,
-    /// Delete N runs with each request; does not apply to ids
+    /// Delete N runs with each request; does not apply to ids. With a refinement or --archive: list N runs with each request, at
+    /// most 100
     #[arg(long, value_name = "N", default_value = "100", value_parser = whole::<NonZeroU32>)]
     pub(crate) page_size: NonZeroU32,
     /// Stop after one pass. Otherwise the delete is repeated until a whole pass finds nothing left. Does not apply to ids
@@ -214,8 +215,8 @@ pub(crate) struct Delete {
     /// each run is fetched with a request of its own. If interrupted, run the same command again to continue
     #[arg(long, value_name = "FILE")]
     pub(crate) archive: Option<PathBuf>,
-    /// Trust that the runs the server lists match the filter. Otherwise a listed run that does not match stops --archive and
-    /// fails --dry-run
+    /// Trust that the runs the server lists match the filter. Otherwise a listed run that does not match stops --archive, --status,
+    /// --error and --error-text, and fails --dry-run
     #[arg(long)]
     pub(crate) trust_server: bool,
     /// Delete N windows of time in parallel, once the first pages show that there is enough to do, or N batches of ids
@@ -312,7 +313,7 @@ pub(crate) struct Stats {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct Get {
+pub(crate) struct RunIds {
     /// Ids of runs in the DLQ
     #[arg(value_name = "ID", required = true)]
     pub(crate) ids: Vec<String>,
@@ -321,9 +322,9 @@ pub(crate) struct Get {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Callback {
     /// Retry the failure callbacks of runs after they have failed
-    Retry(Get),
+    Retry(RunIds),
     /// Cancel the failure callbacks of runs while they are in progress
-    Cancel(Get),
+    Cancel(RunIds),
 }
 
 #[derive(Debug, Args)]
@@ -346,7 +347,8 @@ pub(crate) struct Start {
     /// are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
-    /// Send N batches of ids in parallel. Unless ids are given, list the runs first to get theirs
+    /// Send N batches of ids in parallel. Unless ids are given, N above 1 lists the runs first to get theirs; a refinement always
+    /// does
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send at most N requests per second
@@ -466,16 +468,17 @@ pub(crate) struct Demo {
     pub(crate) runs: u32,
 }
 
-/// The emulator says *answers* where everything else says *responses*: both are taken.
+/// `lost-answers` is an earlier name.
 fn fault_profile() -> impl TypedValueParser<Value = String> {
     let profile = |name: &'static str| match name {
-        LOST_ANSWERS => PossibleValue::new(name).alias("lost-responses"),
+        LOST_RESPONSES => PossibleValue::new(name).alias(LOST_ANSWERS),
         _ => PossibleValue::new(name),
     };
     let parser = PossibleValuesParser::new(upstash_dlq_emulator::PROFILES.map(profile));
-    parser.map(|name| if name == "lost-responses" { LOST_ANSWERS.to_owned() } else { name })
+    parser.map(|name| if name == LOST_ANSWERS { LOST_RESPONSES.to_owned() } else { name })
 }
 
+const LOST_RESPONSES: &str = "lost-responses";
 const LOST_ANSWERS: &str = "lost-answers";
 
 #[derive(Debug, Args)]

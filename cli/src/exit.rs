@@ -69,7 +69,7 @@ pub(crate) enum CommandError {
 /// A failure as it is printed. With `--json` the fields are printed under these names.
 #[derive(Debug, Serialize)]
 pub(crate) struct Failure {
-    /// One of those in the help of `--json`.
+    /// One of those in docs/json.md.
     pub(crate) code: &'static str,
     pub(crate) message: String,
     pub(crate) http_status: Option<u16>,

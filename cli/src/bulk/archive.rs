@@ -75,12 +75,11 @@ pub(crate) fn run(
         build(selection).lanes(parallelism.lanes, Now::from_clock().millis()).max_requests_per_second(parallelism.rate)
     };
     let mut operation = build(selection).build_archived();
-    let (mut archived, mut absent, mut unchecked) = (0, 0, 0);
+    let (mut archived, mut unchecked) = (0, 0);
     let stop = loop {
         let stop = archive_and_delete(bulk, &mut operation, &mut file, &mut progress);
         let so_far = operation.outcome_so_far();
         archived += so_far.archived;
-        absent += so_far.absent;
         unchecked += so_far.unchecked;
         report.set_totals(so_far.totals);
         let whole = matches!(&stop, Stop::Done(outcome) if outcome.halted.is_none() && outcome.verified);
@@ -97,7 +96,9 @@ pub(crate) fn run(
     };
     progress.finish();
     report.archived = Some(archived);
-    report.missing = list.as_ref().map(|_| absent);
+    // The totals of a part go on from those of the parts before it.
+    let missing = operation.outcome_so_far().totals.missing;
+    report.missing = list.as_ref().map(|_| missing);
     match stop {
         Stop::Interrupted => {
             let path = shown(path);
@@ -115,9 +116,9 @@ pub(crate) fn run(
                 return report.end(Ending::Halted, Exit::Failure, Some(sentence));
             }
             report.verified = outcome.verified;
-            let absent = match absent {
+            let absent = match missing {
                 0 => String::new(),
-                absent => format!(", {}", text::absent(absent)),
+                missing => format!(", {}", text::absent(missing)),
             };
             let unchecked = match unchecked {
                 0 => String::new(),
@@ -198,6 +199,7 @@ impl Handler<ArchivedDelete, ArchivePage> for Keeper<'_> {
         for number in self.written.drain(..) {
             // The batch waits for this, so it is no invalid state.
             if operation.stored(number).is_err() {
+                self.broken = Some("internal: a batch was stored twice".to_owned());
                 return ControlFlow::Break(());
             }
         }

@@ -26,7 +26,7 @@ pub(crate) fn run(
         Resolved::Ids(mut list) => match look_up::each(bulk, &mut list, parallelism, &mut report) {
             Ok(preview) => Ok(preview),
             Err(LookUpError::Stopped(stopped)) => Err(stopped),
-            Err(LookUpError::NoIds(sentence)) => return report.end(Ending::Halted, Exit::Failure, Some(sentence)),
+            Err(LookUpError::Unreadable(sentence)) => return report.end(Ending::Halted, Exit::Failure, Some(sentence)),
         },
         Resolved::Matching(selection) => {
             show_window(bulk, &selection);

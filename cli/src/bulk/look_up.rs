@@ -24,7 +24,7 @@ const MANY: usize = 1_024;
 pub(crate) enum LookUpError {
     Stopped(Stopped),
     /// The list cannot be read.
-    NoIds(String),
+    Unreadable(String),
 }
 
 /// Looks each id up. The report counts missing ids and requests.
@@ -47,7 +47,7 @@ pub(crate) fn each(
     };
     let mut few = parallelism.lanes.get().saturating_mul(4).clamp(FEW, MANY);
     let mut read = || -> Result<(), LookUpError> {
-        while let Some(ids) = list.part(found.ids).map_err(LookUpError::NoIds)? {
+        while let Some(ids) = list.part(found.ids).map_err(LookUpError::Unreadable)? {
             let mut rest = ids.as_slice();
             while !rest.is_empty() {
                 let (part, later) = rest.split_at(if found.has_samples() { rest.len() } else { rest.len().min(few) });

@@ -37,10 +37,12 @@ pub(crate) fn conclude<O: BulkOperation>(
             let sentence = match &halt {
                 Halt::InDoubt { .. } => settle::how_to(operation, &halt, bulk, file.is_some()),
                 Halt::Refused { error, .. } if is_by_ids(operation) && error.is_run_missing() => {
+                    report.is_dead_end = true;
                     one_is_missing(&wording::halt(&halt, bulk.client.endpoint()), ids, file.is_some())
                 }
                 _ => wording::halt(&halt, bulk.client.endpoint()),
             };
+            report.is_dead_end |= halt == Halt::MaximumUnconfirmed;
             save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
         }
         None => {

@@ -47,9 +47,6 @@ pub(crate) fn count(
     parallelism: Parallelism,
     terminal: Terminal,
 ) -> (u64, Result<Preview, Stopped>) {
-    if let Selection::Ids(ids) = selection {
-        return (0, Ok(of_ids(ids.len() as u64)));
-    }
     let list = List::for_selection(selection);
     let mut preview = of_ids(0);
     // Before a question counting is short, and its lines stay above the question.

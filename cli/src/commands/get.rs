@@ -1,6 +1,6 @@
 //! `upstash-dlq get`: runs by their ids, each of them whole.
 
-use crate::cli::Get;
+use crate::cli::RunIds;
 use crate::context::Context;
 use crate::drive::{self, Handler, Stopped};
 use crate::exit::{CommandError, ExitStatus};
@@ -29,7 +29,7 @@ const LANES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(7);
 /// How many ids one operation gets. As many messages are in memory at most: those that came before their turn wait.
 const PART: usize = 32;
 
-pub(crate) fn run(context: &Context<'_>, args: &Get) -> Result<ExitStatus, CommandError> {
+pub(crate) fn run(context: &Context<'_>, args: &RunIds) -> Result<ExitStatus, CommandError> {
     let ids = ids::few(&args.ids).map_err(CommandError::usage)?;
     let client = context.client().map_err(CommandError::usage)?;
     let mut printer = Printer { context, printed: false, missing: false };

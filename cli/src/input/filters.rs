@@ -16,16 +16,27 @@ impl Filters {
 
     /// The first filter that was given, for an error that names it.
     pub(crate) fn first_given(&self) -> Option<&'static str> {
+        let Self {
+            label,
+            workflow_url,
+            workflow_run_id,
+            workflow_created_at,
+            from,
+            to,
+            failure_function_state,
+            caller_ip,
+            flow_control_key,
+        } = self;
         [
-            (!self.label.is_empty(), "--label"),
-            (!self.workflow_url.is_empty(), "--workflow-url"),
-            (self.workflow_run_id.is_some(), "--workflow-run-id"),
-            (self.workflow_created_at.is_some(), "--workflow-created-at"),
-            (self.from.is_some(), "--from"),
-            (self.to.is_some(), "--to"),
-            (!self.failure_function_state.is_empty(), "--failure-function-state"),
-            (!self.caller_ip.is_empty(), "--caller-ip"),
-            (!self.flow_control_key.is_empty(), "--flow-control-key"),
+            (!label.is_empty(), "--label"),
+            (!workflow_url.is_empty(), "--workflow-url"),
+            (workflow_run_id.is_some(), "--workflow-run-id"),
+            (workflow_created_at.is_some(), "--workflow-created-at"),
+            (from.is_some(), "--from"),
+            (to.is_some(), "--to"),
+            (!failure_function_state.is_empty(), "--failure-function-state"),
+            (!caller_ip.is_empty(), "--caller-ip"),
+            (!flow_control_key.is_empty(), "--flow-control-key"),
         ]
         .into_iter()
         .find_map(|(given, flag)| given.then_some(flag))
@@ -39,16 +50,27 @@ impl Filters {
         fn one<'a>(name: &'static str, value: &'a Option<String>) -> Vec<(&'static str, &'a str)> {
             value.iter().map(|value| (name, value.as_str())).collect()
         }
+        let Self {
+            label,
+            workflow_url,
+            workflow_run_id,
+            workflow_created_at,
+            from,
+            to,
+            failure_function_state,
+            caller_ip,
+            flow_control_key,
+        } = self;
         [
-            many("label", &self.label),
-            many("workflow-url", &self.workflow_url),
-            one("workflow-run-id", &self.workflow_run_id),
-            one("workflow-created-at", &self.workflow_created_at),
-            one("from", &self.from),
-            one("to", &self.to),
-            many("failure-function-state", &self.failure_function_state),
-            many("caller-ip", &self.caller_ip),
-            many("flow-control-key", &self.flow_control_key),
+            many("label", label),
+            many("workflow-url", workflow_url),
+            one("workflow-run-id", workflow_run_id),
+            one("workflow-created-at", workflow_created_at),
+            one("from", from),
+            one("to", to),
+            many("failure-function-state", failure_function_state),
+            many("caller-ip", caller_ip),
+            many("flow-control-key", flow_control_key),
         ]
         .concat()
     }
@@ -78,26 +100,37 @@ impl Filters {
     }
 
     pub(crate) fn build(&self, now: Now) -> Result<Filter, String> {
+        let Self {
+            label,
+            workflow_url,
+            workflow_run_id,
+            workflow_created_at,
+            from,
+            to,
+            failure_function_state,
+            caller_ip,
+            flow_control_key,
+        } = self;
         let mut filter = Filter::builder();
         let time = |flag: &str, text: &Option<String>, end| {
             text.as_deref().map(|text| time::parse_time(text, end, now).map_err(|e| format!("{flag}: {e}"))).transpose()
         };
-        let from = time("--from", &self.from, End::Lower)?;
+        let from = time("--from", from, End::Lower)?;
         // Fixed at the start, so that runs that fail during the delete are left alone.
-        let to = time("--to", &self.to, End::Upper)?.unwrap_or(now.millis());
+        let to = time("--to", to, End::Upper)?.unwrap_or(now.millis());
         if from.is_some_and(|from| from > to) {
             return Err(self.swapped());
         }
         filter = from.into_iter().fold(filter, FilterBuilder::from).to(to);
-        if let Some(at) = time("--workflow-created-at", &self.workflow_created_at, End::Lower)? {
+        if let Some(at) = time("--workflow-created-at", workflow_created_at, End::Lower)? {
             filter = filter.workflow_created_at(at);
         }
-        filter = self.label.iter().fold(filter, FilterBuilder::label);
-        filter = self.workflow_url.iter().fold(filter, FilterBuilder::workflow_url);
-        filter = self.workflow_run_id.iter().fold(filter, FilterBuilder::workflow_run_id);
-        filter = self.failure_function_state.iter().fold(filter, |f, s| f.failure_function_state(&s.as_str().into()));
-        filter = self.caller_ip.iter().fold(filter, FilterBuilder::caller_ip);
-        filter = self.flow_control_key.iter().fold(filter, FilterBuilder::flow_control_key);
+        filter = label.iter().fold(filter, FilterBuilder::label);
+        filter = workflow_url.iter().fold(filter, FilterBuilder::workflow_url);
+        filter = workflow_run_id.iter().fold(filter, FilterBuilder::workflow_run_id);
+        filter = failure_function_state.iter().fold(filter, |f, s| f.failure_function_state(&s.as_str().into()));
+        filter = caller_ip.iter().fold(filter, FilterBuilder::caller_ip);
+        filter = flow_control_key.iter().fold(filter, FilterBuilder::flow_control_key);
         filter.build().map_err(|error| flag::selection(&error))
     }
 

@@ -98,7 +98,9 @@ impl IdList {
 
     /// The ids after the first `before`, as many as one part holds. `None` if there are none.
     pub(crate) fn part(&mut self, before: u64) -> Result<Option<Ids>, String> {
-        let ids = self.read(before).map_err(|error| format!("--ids-from: the copy cannot be read: {error}"))?;
+        let ids = self.read(before).map_err(|error| {
+            format!("the copy of the list of ids cannot be read: {error}; run the same command again")
+        })?;
         if ids.is_empty() {
             return Ok(None);
         }
@@ -184,7 +186,10 @@ impl IdListWriter {
 }
 
 fn uncopied(error: &io::Error) -> String {
-    format!("--ids-from: cannot be copied to {}: {error}", shown(&std::env::temp_dir()))
+    format!(
+        "the list of ids cannot be kept in {}: {error}; make room there, or set TMPDIR to another folder",
+        shown(&std::env::temp_dir())
+    )
 }
 
 /// A file's lines, each as long as an id or a message may be.

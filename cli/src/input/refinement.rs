@@ -15,9 +15,10 @@ impl Refinements {
 
     /// The refinements as they were given. A checkpoint is recognised by them.
     pub(crate) fn as_given(&self) -> Vec<(&'static str, String)> {
-        let status = self.status.iter().map(|status| ("status", status.to_string()));
-        let error = self.error.iter().map(|signature| ("error", signature.to_string()));
-        status.chain(error).chain(self.error_text.iter().map(|text| ("error-text", text.clone()))).collect()
+        let Self { status, error, error_text } = self;
+        let status = status.iter().map(|status| ("status", status.to_string()));
+        let error = error.iter().map(|signature| ("error", signature.to_string()));
+        status.chain(error).chain(error_text.iter().map(|text| ("error-text", text.clone()))).collect()
     }
 
     /// `None` if nothing was given.

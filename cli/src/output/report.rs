@@ -3,7 +3,7 @@
 use crate::exit::{CommandError, Exit, ExitStatus, Failure};
 use crate::output::speed::{per_second, shown_rate};
 use crate::output::terminal::{Lost, Terminal, print_line};
-use crate::output::text::{requests, runs, thousands};
+use crate::output::text::{absent, requests, runs, thousands};
 use crate::output::wording::VerbText;
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -48,6 +48,9 @@ pub(crate) struct Report {
     /// How to continue after an interrupt without a checkpoint.
     #[serde(skip)]
     pub(crate) how_on: Option<String>,
+    /// Whether the checkpoint only leads to the same end again.
+    #[serde(skip)]
+    pub(crate) is_dead_end: bool,
     /// After a dry run, the maximum.
     #[serde(skip)]
     pub(crate) at_most: Option<u64>,
@@ -114,6 +117,7 @@ impl Report {
             missing: None,
             archived: None,
             how_on: None,
+            is_dead_end: false,
             at_most: None,
             unsettled: false,
             note: None,
@@ -257,6 +261,9 @@ impl Report {
     fn advice(&self) -> Option<String> {
         match &self.checkpoint {
             _ if self.outcome == Ending::DryRun => None,
+            Some(path) if self.is_dead_end => {
+                Some(format!("{} is kept, and leads nowhere: remove it, or give another file", Escaped(path)))
+            }
             Some(path) => {
                 let how = if self.unsettled { " with --settle" } else { "" };
                 let path = Escaped(path);
@@ -294,11 +301,8 @@ impl Report {
             (Ending::DryRun, matching) => {
                 let matching = matching.unwrap_or(0);
                 let matches = if matching == 1 { "matches" } else { "match" };
-                let missing = match self.missing {
-                    None | Some(0) => String::new(),
-                    Some(1) => ", 1 of the ids was not found".into(),
-                    Some(missing) => format!(", {} of the ids were not found", thousands(missing)),
-                };
+                let missing = self.missing.filter(|missing| *missing > 0);
+                let missing = missing.map_or(String::new(), |missing| format!(", {}", absent(missing)));
                 let bound = match self.at_most.filter(|at_most| *at_most < matching) {
                     Some(at_most) => format!("; at most {} of them would be {};", thousands(at_most), verb.done),
                     None => ",".into(),

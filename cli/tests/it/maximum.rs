@@ -18,3 +18,26 @@ fn a_maximum_that_nobody_confirmed_is_a_halt() {
         assert_eq!(server.with_service(|s| s.len()), 50);
     }
 }
+
+/// Where a checkpoint leads nowhere, nobody is told to continue from it.
+#[test]
+fn a_checkpoint_that_leads_nowhere_is_told_as_that() {
+    let server = emulator(50);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let file = file.to_str().unwrap();
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(500))])));
+    let maximum = &["delete", "--all", "--yes", "--max", "10", "--checkpoint", file][..];
+    let missing = &["resume", "--yes", "nobody-0", "nobody-1", "--checkpoint", file];
+    for args in [maximum, maximum] {
+        let error = text(&run(&server.url(), args).stderr);
+        assert!(error.contains("look at what is left with list or stats, then begin anew"), "{error}");
+        assert!(error.contains("is kept, and leads nowhere: remove it, or give another file"), "{error}");
+        assert!(!error.contains("to continue"), "{error}");
+    }
+    std::fs::remove_file(file).unwrap();
+    for _ in 0..2 {
+        let error = text(&run(&server.url(), missing).stderr);
+        assert!(error.contains("leads nowhere") && !error.contains("to continue"), "{error}");
+    }
+}
