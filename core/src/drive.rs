@@ -67,7 +67,7 @@ pub trait Observer<O: Operation> {
 
     /// Called repeatedly while the driver only waits. On `Break`, nothing more is sent. The clients of `upstash-dlq-ureq` and
     /// `upstash-dlq-reqwest` call it. [`drive`] and [`drive_async`] do not: to stop them during a wait, return from `sleep` early,
-    /// and break in [`Self::before_send`].
+    /// and break in [`Self::before_wait`].
     fn while_waiting(&mut self) -> ControlFlow<()> {
         ControlFlow::Continue(())
     }

@@ -1,6 +1,7 @@
 //! What an application has set for an operation, and how the operation begins. For clients, which put their own methods around
 //! it.
 
+use crate::checkpoint::error::CheckpointError;
 use crate::checkpoint::format::Checkpoint;
 use crate::engine::halt::{Halt, StoreFailure};
 use crate::engine::operation::Operation;
@@ -154,15 +155,13 @@ impl<'a, O: BulkOperation> Setup<'a, BulkBuilder<O>> {
         }
     }
 
-    /// Says that checkpoints are kept in a store. That is an invalid setting of an operation that cannot be continued.
-    pub fn with_checkpoint_store(self) -> Self {
+    /// Remembers that a store of checkpoints is set, which cannot be used with an operation that cannot be continued
+    /// ([`CheckpointError::NotResumable`]).
+    pub fn refuse_checkpoint_unless_resumable(self) -> Self {
         if self.builder.is_resumable() {
             return self;
         }
-        self.refuse(
-            "checkpoint",
-            "a resume or restart by a refinement cannot be continued: list the runs, and start them by their ids",
-        )
+        self.refuse("checkpoint", &CheckpointError::NotResumable.to_string())
     }
 
     /// See [`BulkBuilder::resume_from`].

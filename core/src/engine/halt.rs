@@ -62,7 +62,8 @@ pub enum Halt {
     /// The server keeps returning the same pages: a cursor came again, 1,000 pages in a row were empty, or passes only
     /// repeated.
     NoProgress,
-    /// The maximum is used up, but not all of its requests are confirmed. It is unknown whether as many runs are gone.
+    /// The maximum is used up, but not all of its requests are confirmed. It is unknown whether as many runs are gone. Check what is
+    /// left, then begin anew: a checkpoint leads to the same halt.
     MaximumUnconfirmed,
     /// It is unknown whether a request that must not be repeated was carried out. A bulk operation goes on once it is settled:
     /// see [`Bulk::settle`](crate::operation::Bulk::settle). A single call has ended: look, then make it again if it was not
@@ -217,13 +218,13 @@ impl fmt::Display for Halt {
             }
             Self::NoProgress => f.write_str("the server keeps returning the same pages (no progress)"),
             Self::MaximumUnconfirmed => {
-                f.write_str("the maximum is used up, but the result of some requests is unknown: check what is left, then begin anew, without a checkpoint")
+                f.write_str("the maximum is used up, but the result of some requests is unknown")
             }
             Self::InDoubt { asked, cause } => {
                 if *asked == 1 {
                     return write!(
                         f,
-                        "{cause}; it is unknown whether the request was carried out, and it is not sent again: look, then settle it, or make the call again"
+                        "{cause}; it is unknown whether the request was carried out, and sending it again could do it twice: check, then settle it, or make the call again only if it was not carried out"
                     );
                 }
                 write!(
@@ -237,7 +238,7 @@ impl fmt::Display for Halt {
                 "the server listed a run that does not match the filter: {} differs in {field}, so it was left alone",
                 Escaped(id.as_str())
             ),
-            Self::DatesIgnored => f.write_str("runs cannot be told apart by their dates (some are from outside those asked for, or too many have no time): list again with one request at a time"),
+            Self::DatesIgnored => f.write_str("runs cannot be told apart by their dates (some are from outside those asked for, or too many have no time)"),
             Self::TooLarge { what, bound } => {
                 write!(f, "{what} is larger than {}, the most that is read", ByteSize(*bound))
             }

@@ -293,7 +293,7 @@ impl<O: BulkOperation> Bulk<O> {
     #[expect(clippy::useless_conversion, reason = "two of the three plans end so already")]
     pub fn outcome_so_far(&self) -> Outcome {
         let ending = either!(&self.plan, scheduler => scheduler.outcome_so_far().into());
-        Outcome::from_ending(ending, || self.is_resumable().then(|| self.checkpoint()))
+        Outcome::from_ending(ending, || self.checkpoint_if_resumable())
     }
 
     /// Where to look to find out whether the request in doubt was carried out. `None` if no request is in doubt.
@@ -346,9 +346,17 @@ impl<O: BulkOperation> Bulk<O> {
         either!(&mut self.plan, scheduler => scheduler.settle(settlement))
     }
 
-    /// Whether a checkpoint leads on. What started runs of a listing cannot be told from what is still to be listed.
-    fn is_resumable(&self) -> bool {
-        is_resumable::<O>(&self.config.selection)
+    /// Whether a resume or restart was given the same cursors again. Whoever continues it comes to the same halt, and nothing is
+    /// sent.
+    pub fn is_in_circles(&self) -> bool {
+        match &self.plan {
+            Kind::Windows(scheduler) => !O::RETRY_SAFE && scheduler.lanes().any(|lane| lane.job.place.in_circles),
+            Kind::Batches(_) | Kind::Chosen(_) => false,
+        }
+    }
+
+    fn checkpoint_if_resumable(&self) -> Option<Checkpoint> {
+        is_resumable::<O>(&self.config.selection).then(|| self.checkpoint())
     }
 
     /// Everything that a later process needs to continue from here, requests in flight included. May be taken at any time. That of a
@@ -440,7 +448,8 @@ fn left_behind(request: SavedRequest) -> LeftBehind {
     }
 }
 
-/// Whether an operation with this selection can be continued.
+/// Whether an operation with this selection can be continued. A resume or restart by a refinement would start runs again that are
+/// still listed.
 pub(crate) fn is_resumable<O: BulkOperation>(selection: &Selection) -> bool {
     O::RETRY_SAFE || !matches!(selection, Selection::Refined(_))
 }
@@ -451,7 +460,7 @@ impl<O: BulkOperation> Operation for Bulk<O> {
 
     fn poll(&mut self, now: Duration) -> Step<Outcome> {
         let step = either!(&mut self.plan, scheduler => scheduler.poll(now).map(Into::into));
-        step.map(|ending| Outcome::from_ending(ending, || self.is_resumable().then(|| self.checkpoint())))
+        step.map(|ending| Outcome::from_ending(ending, || self.checkpoint_if_resumable()))
     }
 
     fn on_response(&mut self, id: RequestId, response: Response<&[u8]>) -> Result<Event<O::Page>, InvalidState> {
@@ -501,7 +510,7 @@ impl<O: BulkOperation> Operation for Bulk<O> {
     #[expect(clippy::useless_conversion, reason = "two of the three plans end so already")]
     fn outcome_halted(&self, halt: Halt) -> Outcome {
         let ending = either!(&self.plan, scheduler => scheduler.outcome_halted(halt).into());
-        Outcome::from_ending(ending, || self.is_resumable().then(|| self.checkpoint()))
+        Outcome::from_ending(ending, || self.checkpoint_if_resumable())
     }
 
     fn concurrency(&self) -> usize {

@@ -18,8 +18,7 @@ pub struct Outcome {
     /// first pass can show that. By ids: no id was left out, and each request had its response or was settled as applied. Always
     /// false for a resume or restart that is not by ids, for such a delete whose maximum was reached, and after a halt.
     pub verified: bool,
-    /// `None` if the operation is complete. Otherwise, why it is not: [`Self::checkpoint`] then holds what another process needs
-    /// to continue.
+    /// `None` if the operation is complete. Otherwise, why it is not. [`Self::checkpoint`] says whether another process can continue.
     pub halted: Option<Halt>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     checkpoint: Option<Box<Checkpoint>>,

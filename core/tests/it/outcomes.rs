@@ -119,7 +119,7 @@ fn a_call_in_doubt_is_of_one_run() {
     call.on_failure(id, Delivery::Unknown.into()).unwrap();
     let Step::Done(Err(halt)) = call.poll(Duration::ZERO) else { panic!("the end was expected") };
     assert!(matches!(halt, Halt::InDoubt { asked: 1, .. }), "{halt:?}");
-    assert!(halt.to_string().contains("look, then settle it, or make the call again"), "{halt}");
+    assert!(halt.to_string().contains("make the call again only if it was not carried out"), "{halt}");
 }
 
 /// A request by ids that was sent once tells how many of them were not there. After a lost response it tells nothing, also in the

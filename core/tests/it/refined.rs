@@ -204,14 +204,14 @@ fn what_starts_runs_by_a_refinement_cannot_go_on() {
     let Step::Send(id, _) = stopped.poll(Duration::ZERO) else { panic!() };
     stopped.on_failure(id, Delivery::Unknown.into()).unwrap();
     assert!(stopped.outcome_halted(Halt::Stopped).checkpoint().is_none());
-    let refused = Setup::new(resume()).with_checkpoint_store().begin(Ok(None)).unwrap_err();
+    let refused = Setup::new(resume()).refuse_checkpoint_unless_resumable().begin(Ok(None)).unwrap_err();
     assert!(matches!(refused.halt(), Some(Halt::InvalidSetting { setting, .. }) if setting == "checkpoint"));
     let delete = || BulkDelete::builder(endpoint(), failed_with_500());
     let mut stopped = delete().build();
     let Step::Send(id, _) = stopped.poll(Duration::ZERO) else { panic!() };
     stopped.on_failure(id, Delivery::Unknown.into()).unwrap();
     assert!(stopped.outcome_halted(Halt::Stopped).checkpoint().is_some());
-    assert!(Setup::new(delete()).with_checkpoint_store().begin(Ok(None)).is_ok());
+    assert!(Setup::new(delete()).refuse_checkpoint_unless_resumable().begin(Ok(None)).is_ok());
 }
 
 /// Runs an operation against a server that begins to ignore dates once the windows are listed to their ends.
