@@ -114,7 +114,7 @@ pub(crate) struct Global {
     /// Read the token from FILE [env: QSTASH_TOKEN holds the token itself]
     #[arg(long, global = true, value_name = "FILE", help_heading = GLOBAL)]
     pub(crate) token_file: Option<PathBuf>,
-    /// Print JSON, an object per line: the messages of list and get, the runs of resume and restart, and at the end the report
+    /// Print results and errors as JSON, one object per line. delete, resume and restart end with a report
     #[arg(long, global = true, help_heading = GLOBAL)]
     pub(crate) json: bool,
     /// Print no progress and no notes
@@ -144,7 +144,7 @@ pub(crate) struct Global {
 }
 
 impl Cli {
-    /// What clap needs. With `is_summary`, each help is that of `-h`: a sentence for each option, three of the global ones, and
+    /// What clap needs. With `is_summary`, each help is that of `-h`: a sentence for each option, up to three of the global ones, and
     /// examples.
     pub(crate) fn parser(is_summary: bool) -> clap::Command {
         let command = Self::command();
@@ -215,8 +215,8 @@ pub(crate) struct Delete {
     /// each run is fetched with a request of its own. If interrupted, run the same command again to continue
     #[arg(long, value_name = "FILE")]
     pub(crate) archive: Option<PathBuf>,
-    /// Trust that the runs the server lists match the filter. Otherwise a listed run that does not match stops --archive, --status,
-    /// --error and --error-text, and fails --dry-run
+    /// Trust that the runs the server lists match the filter. Otherwise a listed run that does not match stops a delete with
+    /// --archive, --status, --error or --error-text, and fails --dry-run
     #[arg(long)]
     pub(crate) trust_server: bool,
     /// Delete N windows of time in parallel, once the first pages show that there is enough to do, or N batches of ids
@@ -347,8 +347,7 @@ pub(crate) struct Start {
     /// are still there
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
-    /// Send N batches of ids in parallel. Unless ids are given, N above 1 lists the runs first to get theirs; a refinement always
-    /// does
+    /// Send N batches of ids in parallel. Unless ids are given, the runs are listed first if N is above 1, or with a refinement
     #[arg(long, value_name = "N", default_value = "1", value_parser = parse_lanes)]
     pub(crate) parallel: NonZeroUsize,
     /// Send at most N requests per second

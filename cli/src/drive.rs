@@ -155,7 +155,7 @@ pub(crate) fn each_page(
         .build();
     let driven = run(client, &mut listing, progress, EachPage { on_page, listed: 0 });
     let so_far = listing.outcome_so_far();
-    if so_far.dates_ignored {
+    if so_far.dates_ignored && so_far.halted.is_none() {
         terminal.note("the server ignores the dates in the request: continuing with one request at a time");
     }
     let result = match driven {

@@ -25,7 +25,7 @@ pub struct FoundBug {
     /// The promise that the bug breaks.
     pub promise: String,
     /// The line that `bugs.txt` should have for it, if it has another one.
-    pub news: Option<String>,
+    pub new_line: Option<String>,
 }
 
 /// Switches a bug on, and looks for a schedule or a search that breaks a promise.
@@ -42,7 +42,7 @@ pub fn find(bug: Bug) -> Option<FoundBug> {
     };
     Bug::choose(None);
     let (what, mut found) = found?;
-    found.news = (known != Some(what.as_str())).then(|| format!("{bug:?} {what}"));
+    found.new_line = (known != Some(what.as_str())).then(|| format!("{bug:?} {what}"));
     Some(found)
 }
 
@@ -63,14 +63,14 @@ fn by_schedule(bug: Bug, seeds: Range<u64>) -> Option<(String, FoundBug)> {
     Bug::choose(Some(bug));
     is_kept.then(|| {
         let promise = violations.first().map(|violation| name(violation)).unwrap_or_default();
-        (seed.to_string(), FoundBug { by: format!("seed {seed}"), promise, news: None })
+        (seed.to_string(), FoundBug { by: format!("seed {seed}"), promise, new_line: None })
     })
 }
 
 fn by_search() -> Option<(String, FoundBug)> {
     search::all(3, 1, 1).into_iter().find_map(|case| {
         let violation = case.search(STATES).violation?;
-        let found = FoundBug { by: format!("search: {case}"), promise: name(&violation), news: None };
+        let found = FoundBug { by: format!("search: {case}"), promise: name(&violation), new_line: None };
         Some(("search".to_owned(), found))
     })
 }

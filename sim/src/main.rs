@@ -211,13 +211,13 @@ fn find_bugs() -> bool {
     use upstash_dlq_sim::bugs::{Bug, find};
     std::panic::set_hook(Box::new(|_| {}));
     let begin = Instant::now();
-    let (mut missed, mut news) = (0, Vec::new());
+    let (mut missed, mut new_lines) = (0, Vec::new());
     println!("| deliberate bug | found by | promise |\n|---|---|---|");
     for bug in Bug::ALL {
         match find(*bug) {
             Some(found) => {
                 println!("| {} | {} | {} |", bug.what(), found.by, found.promise);
-                news.extend(found.news);
+                new_lines.extend(found.new_line);
             }
             None => {
                 missed += 1;
@@ -226,9 +226,11 @@ fn find_bugs() -> bool {
         }
     }
     println!("\n{} bugs, {missed} not found, {:.0} s", Bug::ALL.len(), begin.elapsed().as_secs_f64());
-    if !news.is_empty() {
-        println!("\nSome were found by another seed than the last time. sim/src/bugs.txt should have these lines:");
-        news.iter().for_each(|line| println!("{line}"));
+    if !new_lines.is_empty() {
+        println!(
+            "\nsim/src/bugs.txt does not have these lines yet. Put each in, in place of the one with the same name:"
+        );
+        new_lines.iter().for_each(|line| println!("{line}"));
     }
     missed == 0
 }

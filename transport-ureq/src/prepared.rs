@@ -201,7 +201,7 @@ impl<'a, O: BulkOperation> Prepared<'a, BulkBuilder<O>> {
     /// There is an example [on the crate page](crate#go-on-after-a-crash).
     pub fn checkpoint(mut self, store: impl CheckpointStore + Send + 'a) -> Self {
         self.hooks.storage = Some(Box::new(Checkpoints(store)));
-        self.set(Setup::with_checkpoint_store)
+        self.set(Setup::refuse_checkpoint_unless_resumable)
     }
 }
 

@@ -103,7 +103,7 @@ fn ask(bulk: &BulkContext<'_>, preview: &Preview, mut report: Report) -> Result<
     }
     Terminal::show(&preview.sample_lines(Stream::Error));
     // Part of the question, like the runs themselves: printed also with --quiet.
-    Terminal::show(&preview.doubts());
+    Terminal::show(&preview.remarks());
     let question = question(bulk, preview);
     let asked = Instant::now();
     let said = interrupt::while_asking(checkpoint_file::tidy, || bulk.asker.as_ref()?.ask(&question));

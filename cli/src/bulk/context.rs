@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{RetryPolicy, Selection, Totals, UnixMillis};
+use upstash_dlq_core::{Halt, RetryPolicy, Selection, Totals, UnixMillis};
 use upstash_dlq_ureq::Client;
 
 pub(crate) struct BulkContext<'a> {
@@ -106,7 +106,13 @@ impl<'a> BulkContext<'a> {
         match stopped {
             Stopped::Halted(halt) => {
                 report.note_halt(&halt);
-                let reason = wording::halt(&halt, self.client.endpoint());
+                let reason = match halt {
+                    // One lane would follow the service's cursor, and trust it with what is started.
+                    Halt::DatesIgnored if self.verb != wording::DELETE => {
+                        format!("{halt}: list them with `upstash-dlq list -o ids`, and give those to --ids-from")
+                    }
+                    _ => wording::halt(&halt, self.client.endpoint()),
+                };
                 report.end(Ending::Halted, Exit::Failure, Some(format!("{reason}; {nothing} was {done}")))
             }
             Stopped::Interrupted => {

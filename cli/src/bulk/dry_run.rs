@@ -42,7 +42,7 @@ pub(crate) fn run(
         Err(stopped) => return bulk.stopped_before(report, stopped),
     };
     let samples = preview.sample_lines(Stream::Error);
-    samples.iter().chain(&preview.doubts()).for_each(|line| bulk.terminal().note(line));
+    samples.iter().chain(&preview.remarks()).for_each(|line| bulk.terminal().note(line));
     report.matching = Some(preview.matching);
     report.at_most = bulk.max.map(NonZeroU64::get);
     match preview.mismatch.filter(|_| !trust_server) {

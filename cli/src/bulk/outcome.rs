@@ -34,15 +34,14 @@ pub(crate) fn conclude<O: BulkOperation>(
         Some(halt) => {
             report.unsettled = operation.in_doubt().is_some();
             report.note_halt(&halt);
+            let is_missing =
+                matches!(&halt, Halt::Refused { error, .. } if is_by_ids(operation) && error.is_run_missing());
+            report.is_dead_end = is_missing || halt == Halt::MaximumUnconfirmed || operation.is_in_circles();
             let sentence = match &halt {
                 Halt::InDoubt { .. } => settle::how_to(operation, &halt, bulk, file.is_some()),
-                Halt::Refused { error, .. } if is_by_ids(operation) && error.is_run_missing() => {
-                    report.is_dead_end = true;
-                    one_is_missing(&wording::halt(&halt, bulk.client.endpoint()), ids, file.is_some())
-                }
+                _ if is_missing => one_is_missing(&wording::halt(&halt, bulk.client.endpoint()), ids),
                 _ => wording::halt(&halt, bulk.client.endpoint()),
             };
-            report.is_dead_end |= halt == Halt::MaximumUnconfirmed;
             save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
         }
         None => {
@@ -62,15 +61,14 @@ fn is_by_ids<O: BulkOperation>(operation: &Bulk<O>) -> bool {
 
 /// What to do after a start that was refused as a whole because of one run. The service does not say which. `ids` is how many
 /// were given; otherwise they were listed before.
-fn one_is_missing(sentence: &str, ids: Option<u64>, has_checkpoint: bool) -> String {
-    let file = if has_checkpoint { " with another --checkpoint file" } else { "" };
+fn one_is_missing(sentence: &str, ids: Option<u64>) -> String {
     match ids {
         Some(1) => format!("{sentence}; the id is not in the DLQ, so nothing was started"),
         Some(_) => format!(
-            "{sentence}; at least one of these ids is not in the DLQ, so the service started none of the runs of that request; `upstash-dlq get ID…` names it; take it out and run again{file}"
+            "{sentence}; at least one of these ids is not in the DLQ, so the service started none of the runs of that request; `upstash-dlq get ID…` names it; take it out and run again"
         ),
         None => format!(
-            "{sentence}; at least one of the listed runs has left the DLQ, so the service started none of the runs of that request; run again{file}, which lists anew"
+            "{sentence}; at least one of the listed runs has left the DLQ, so the service started none of the runs of that request; run again, which lists anew"
         ),
     }
 }

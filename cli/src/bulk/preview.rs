@@ -82,8 +82,8 @@ impl Preview {
         }
     }
 
-    /// Warnings about the runs that were listed.
-    pub(crate) fn doubts(&self) -> Vec<String> {
+    /// What is to be said of the runs, warnings first.
+    pub(crate) fn remarks(&self) -> Vec<String> {
         let unchecked = (self.unchecked > 0)
             .then(|| format!("{} of them lack a field that the filter names", thousands(self.unchecked)));
         let mismatch = self.mismatch.iter().map(|mismatch| format!("warning: {mismatch}"));

@@ -14,32 +14,9 @@ impl Filters {
         self.first_given().is_none()
     }
 
-    /// The first filter that was given, for an error that names it.
+    /// The name of the first filter that was given, for an error.
     pub(crate) fn first_given(&self) -> Option<&'static str> {
-        let Self {
-            label,
-            workflow_url,
-            workflow_run_id,
-            workflow_created_at,
-            from,
-            to,
-            failure_function_state,
-            caller_ip,
-            flow_control_key,
-        } = self;
-        [
-            (!label.is_empty(), "--label"),
-            (!workflow_url.is_empty(), "--workflow-url"),
-            (workflow_run_id.is_some(), "--workflow-run-id"),
-            (workflow_created_at.is_some(), "--workflow-created-at"),
-            (from.is_some(), "--from"),
-            (to.is_some(), "--to"),
-            (!failure_function_state.is_empty(), "--failure-function-state"),
-            (!caller_ip.is_empty(), "--caller-ip"),
-            (!flow_control_key.is_empty(), "--flow-control-key"),
-        ]
-        .into_iter()
-        .find_map(|(given, flag)| given.then_some(flag))
+        self.as_given().first().map(|(name, _)| *name)
     }
 
     /// The filters as they were given. A checkpoint is recognised by them.

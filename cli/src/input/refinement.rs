@@ -5,12 +5,9 @@ use crate::input::flag;
 use upstash_dlq_core::selection::{Refinement, RefinementBuilder};
 
 impl Refinements {
-    /// The first flag that was given.
+    /// The name of the first refinement that was given, for an error.
     pub(crate) fn first_given(&self) -> Option<&'static str> {
-        let Self { status, error, error_text } = self;
-        [(!status.is_empty(), "--status"), (!error.is_empty(), "--error"), (error_text.is_some(), "--error-text")]
-            .into_iter()
-            .find_map(|(given, flag)| given.then_some(flag))
+        self.as_given().first().map(|(name, _)| *name)
     }
 
     /// The refinements as they were given. A checkpoint is recognised by them.

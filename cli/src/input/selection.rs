@@ -39,14 +39,14 @@ impl SelectionArgs {
         let refinement = self.refinements.build()?;
         match (ids_given, self.filters.first_given(), self.refinements.first_given(), self.all) {
             (true, Some(flag), _, _) => Err(format!(
-                "{ids_flag} and {flag} cannot be combined: the service would ignore the filter; give one of them"
+                "{ids_flag} and --{flag} cannot be combined: the service would ignore the filter; give one of them"
             )),
             (true, None, Some(flag), _) => {
-                Err(format!("{ids_flag} and {flag} cannot be combined: all given ids are acted on; give one of them"))
+                Err(format!("{ids_flag} and --{flag} cannot be combined: all given ids are acted on; give one of them"))
             }
             (true, None, None, true) => Err(format!("{ids_flag} and --all cannot be combined: give one of them")),
             (false, Some(flag), _, true) | (false, None, Some(flag), true) => {
-                Err(format!("--all and {flag} cannot be combined: leave out --all to select what matches"))
+                Err(format!("--all and --{flag} cannot be combined: leave out --all to select what matches"))
             }
             (false, None, None, false) => {
                 Err("nothing is selected: give ids, a filter such as --label, or --all for every run".into())

@@ -97,13 +97,11 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
             format!("{halt}; check QSTASH_TOKEN or --token-file")
         }
         Halt::TooLarge { .. } => format!("{halt}; --max-body raises that"),
-        Halt::MaximumUnconfirmed => "the maximum is used up, but the result of some requests is unknown: look at what is left with list or stats, then begin anew".into(),
+        Halt::MaximumUnconfirmed => format!("{halt}: look at what is left with list or stats, then begin anew"),
         Halt::Mismatch { field, .. } if *field != "dlqIds" => {
             format!("{halt}; look at it with get; --trust-server goes on all the same")
         }
-        Halt::DatesIgnored => {
-            "runs cannot be told apart by their dates (some are from outside those asked for, or too many have no time): run the command again with --parallel 1".into()
-        }
+        Halt::DatesIgnored => format!("{halt}: run the command again with --parallel 1"),
         Halt::StillListed => format!("{halt}: wait a little, then run the same command again"),
         Halt::UnusableMessage => format!("{halt}: list --json shows it; act on the others by their ids"),
         Halt::InDoubt { asked: 1, cause } => {
