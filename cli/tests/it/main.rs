@@ -1,5 +1,6 @@
 //! The command as a real process, in one binary: a module a subject.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
+#![cfg_attr(not(unix), allow(unused_imports, dead_code, reason = "some tests send signals, or open a terminal"))]
 
 mod check;
 mod command;
@@ -45,6 +46,7 @@ mod starting;
 mod tls;
 mod triage;
 mod two_processes;
+#[cfg(unix)]
 mod unreachable;
 mod verbose;
 mod wording;
