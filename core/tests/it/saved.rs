@@ -43,6 +43,21 @@ fn a_checkpoint_tells_its_window_and_its_list() {
     }
 }
 
+/// A process may be killed after its delete has ended, and before the checkpoint is removed.
+#[test]
+fn a_checkpoint_of_a_delete_that_is_complete_has_nothing_left_to_do() {
+    let builder = || BulkDelete::builder(endpoint(), Selection::Everything);
+    let mut delete = builder().build();
+    for deleted in [3, 0] {
+        let Step::Send(id, _) = delete.poll(Duration::ZERO) else { panic!("a request was expected") };
+        delete.respond(id, &http::Response::new(format!("{{\"deleted\":{deleted}}}").as_str())).unwrap();
+    }
+    let Step::Done(outcome) = delete.poll(Duration::ZERO) else { panic!("it has ended") };
+    assert!(outcome.verified);
+    let mut later = builder().resume_from(delete.checkpoint()).unwrap();
+    assert!(matches!(later.poll(Duration::ZERO), Step::Done(again) if again == outcome));
+}
+
 #[test]
 fn the_fingerprint_of_a_list_is_of_each_value_in_its_order() {
     let of = |values: &[&str]| {
