@@ -256,9 +256,8 @@ impl BulkBuilder<Delete> {
     }
 
     /// Sets whether a delete that lists first (with an archive, or by a refinement) trusts that all runs the server lists match the
-    /// filter. Otherwise a listed run that
-    /// does not match halts the operation ([`Halt::Mismatch`](crate::Halt::Mismatch)). The default is no. It is meant for a
-    /// service that normalises the values that are compared.
+    /// filter. Otherwise a listed run that does not match halts the operation ([`Halt::Mismatch`](crate::Halt::Mismatch)). The
+    /// default is no. It is meant for a service that normalises the values that are compared.
     pub fn trust_server(mut self, trust_server: bool) -> Self {
         self.config.trust_server = trust_server;
         self

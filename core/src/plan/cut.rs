@@ -2,8 +2,8 @@
 //!
 //! A delete begins with the whole window. Each page that is not the last of its window allows more lanes: the window is cut where
 //! runs lie, and a lane that is done takes a part of the window of another one, if that probably has more than two pages left. A
-//! cut forgets the window's cursor, which is safe for a delete only. When all windows are empty, another pass over the whole begins, until a pass finds nothing left. A resume
-//! or restart has one window and makes one pass, so it does not depend on dates.
+//! cut forgets the window's cursor, which is safe for a delete only. When all windows are empty, another pass over the whole
+//! begins, until a pass finds nothing left. A resume or restart has one window and makes one pass, so it does not depend on dates.
 
 use crate::bugs::bug;
 use crate::engine::failure::Cause;
