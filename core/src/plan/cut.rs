@@ -92,7 +92,7 @@ impl<O: BulkOperation> Cut<O> {
 
     /// Begins a pass over the whole.
     pub(crate) fn begin_pass(&mut self) {
-        self.pass = Pass { barren: self.pass.barren, finished: self.pass.finished, ..Pass::default() };
+        self.pass = Pass { barren: self.pass.barren, ..Pass::default() };
         self.queue.push_back(self.whole);
     }
 

@@ -85,3 +85,33 @@ impl Window {
         selection.clone().with_filter(filter.build()?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each part begins where the one before it ends. The ends are open where those of the window are, and nowhere else.
+    #[test]
+    fn the_parts_of_a_window_cover_it_once() {
+        let ends = [(false, false), (true, false), (false, true), (true, true)];
+        for (open_below, open_above) in ends {
+            for (lo, hi) in [(0, 0), (0, 6), (-9, 99), (i64::MIN, 5), (0, i64::MAX), (i64::MIN, i64::MAX)] {
+                let whole = Window { lo, hi, open_below, open_above };
+                assert_eq!(whole.split(1), [whole]);
+                for count in 0..9 {
+                    let parts = whole.split(count);
+                    assert!((1..=count.max(1)).contains(&parts.len()), "{whole:?} in {count} parts: {parts:?}");
+                    let (first, last) = (parts[0], parts[parts.len() - 1]);
+                    assert_eq!((first.open_below, last.open_above), (open_below, open_above));
+                    assert!(first.lo == lo || open_below, "{parts:?}");
+                    assert_eq!(last.hi, hi);
+                    assert!(parts.iter().all(|part| part.lo <= part.hi && part.lies_in(&whole)), "{parts:?}");
+                    for pair in parts.windows(2) {
+                        assert_eq!(pair[0].hi + 1, pair[1].lo, "{parts:?}");
+                        assert!(!pair[0].open_above && !pair[1].open_below, "{parts:?}");
+                    }
+                }
+            }
+        }
+    }
+}

@@ -116,6 +116,7 @@ pub(crate) fn ids_that_fit(used: usize, ids: &[DlqId]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use alloc::vec::Vec;
 
     /// In a path, `+` is a plus and no space.
     #[test]
@@ -127,6 +128,26 @@ mod tests {
             push_segment(&mut path, segment);
             assert_eq!(path, encoded);
         }
+    }
+
+    /// The buffer of a page is filled exactly, by what the caller adds.
+    #[test]
+    fn a_page_is_written_in_one_allocation() {
+        let prefix = Prefix::new(String::from("/p"), None, 50);
+        for (cursor, target) in [(None, "/p?count=50"), (Some("a b/"), "/p?count=50&cursor=a+b%2F")] {
+            let page = prefix.page(50, cursor.map(|cursor| Cursor::parse(cursor).unwrap()).as_ref(), 7);
+            assert_eq!((page.as_str(), page.capacity()), (target, target.len() + 7));
+        }
+    }
+
+    /// A URL is as long as it may be, and no longer.
+    #[test]
+    fn ids_fill_a_url_to_its_limit() {
+        let ids: Vec<DlqId> = ["12345", "12345678"].into_iter().map(|id| DlqId::new(id).unwrap()).collect();
+        let both = "&dlqIds=12345&dlqIds=12345678".len();
+        assert_eq!(ids_that_fit(MAX_ID_URL_LEN - both, &ids), 2);
+        assert_eq!(ids_that_fit(MAX_ID_URL_LEN - both + 1, &ids), 1);
+        assert_eq!(ids_that_fit(MAX_ID_URL_LEN, &ids), 1, "one fits always");
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod builders;
 mod cancellation;
 mod cases;
 mod checkpoints;
+mod chosen;
 mod corpus;
 mod cutting;
 mod driving;

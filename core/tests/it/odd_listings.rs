@@ -14,7 +14,7 @@ const MINUTE: i64 = 60_000;
 
 /// A DLQ whose service is odd in one way.
 #[derive(Default)]
-struct Odd {
+pub(crate) struct Odd {
     runs: Vec<Run>,
     /// By how much a run enters the DLQ later than it says. Dates look at when it entered.
     delay: i64,
@@ -26,8 +26,11 @@ struct Odd {
     hides_timeless: bool,
     /// What was deleted is listed until this time.
     lags_until: Duration,
-    clock: Duration,
+    pub(crate) clock: Duration,
     requests: u64,
+    /// The methods and queries of all requests.
+    pub(crate) log: Vec<(Method, String)>,
+    pub(crate) most_in_flight: usize,
 }
 
 struct Run {
@@ -37,14 +40,19 @@ struct Run {
 }
 
 impl Odd {
-    fn new(times: impl IntoIterator<Item = Option<i64>>) -> Self {
+    pub(crate) fn new(times: impl IntoIterator<Item = Option<i64>>) -> Self {
         let runs = times.into_iter().enumerate();
         let runs = runs.map(|(n, at)| Run { id: format!("r-{n}"), at, is_deleted: false }).collect();
         Self { runs, ..Self::default() }
     }
 
-    fn respond(&mut self, request: &Request<()>) -> String {
+    pub(crate) fn len(&self) -> u64 {
+        self.runs.len() as u64
+    }
+
+    pub(crate) fn respond(&mut self, request: &Request<()>) -> String {
         self.requests += 1;
+        self.log.push((request.method().clone(), request.uri().query().unwrap_or_default().to_owned()));
         let pairs: Vec<(String, String)> =
             form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect();
         let value = |name: &str| pairs.iter().find(|(key, _)| key == name).map(|(_, value)| value.parse().unwrap());
@@ -85,7 +93,11 @@ impl Odd {
     }
 
     /// Runs to its end, with the responses of all lanes in rounds of 20 ms.
-    fn run<O: Operation>(&mut self, operation: &mut O, mut on_page: impl FnMut(&mut O, O::Page)) -> O::Outcome {
+    pub(crate) fn run<O: Operation>(
+        &mut self,
+        operation: &mut O,
+        mut on_page: impl FnMut(&mut O, O::Page),
+    ) -> O::Outcome {
         for _ in 0..1_000_000 {
             let mut sent = Vec::new();
             let mut until = self.clock + Duration::from_millis(20);
@@ -101,6 +113,7 @@ impl Odd {
                 }
             }
             self.clock = until;
+            self.most_in_flight = self.most_in_flight.max(sent.len());
             for (id, body) in sent {
                 if let Event::Page(page) = operation.respond(id, &Response::new(body.as_str())).unwrap() {
                     on_page(operation, page);
@@ -111,11 +124,14 @@ impl Odd {
     }
 }
 
-fn refined(status: u16) -> Selection {
+pub(crate) fn refined(status: u16) -> Selection {
     Selection::Refined(Refined::new(None, Refinement::builder().status(status).build().unwrap()))
 }
 
-fn delete(selection: Selection, n: usize) -> upstash_dlq_core::operation::BulkBuilder<upstash_dlq_core::wire::Delete> {
+pub(crate) fn delete(
+    selection: Selection,
+    n: usize,
+) -> upstash_dlq_core::operation::BulkBuilder<upstash_dlq_core::wire::Delete> {
     let delete = BulkDelete::builder(endpoint(), selection).page_size(NonZeroU32::new(10).unwrap());
     delete.lanes(lanes(n), UnixMillis::new(NOW))
 }

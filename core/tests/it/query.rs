@@ -370,3 +370,15 @@ fn a_page_of_millions_is_refused() {
     let error = List::everything().parse(&page(10_001)).unwrap_err().to_string();
     assert!(error.contains("more than 10,000 messages"), "{error}");
 }
+
+/// The bound counts both dates at their longest, since a window of the filter has both.
+#[test]
+fn a_filter_may_be_as_long_as_it_says_and_no_longer() {
+    let dates = format!("fromDate={0}&toDate={0}", i64::MIN);
+    let left = Filter::MAX_ENCODED_LEN - dates.len() - "&label=".len() - "&".len();
+    assert!(Filter::builder().label("x".repeat(left)).build().is_ok());
+    // Encoded, a space is as long as a letter, and a percent sign three times as long.
+    assert!(Filter::builder().label(format!("x{}x", " ".repeat(left - 2))).build().is_ok());
+    assert!(Filter::builder().label("x".repeat(left + 1)).build().is_err());
+    assert!(Filter::builder().label(format!("%{}", "x".repeat(left - 2))).build().is_err());
+}

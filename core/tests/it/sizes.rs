@@ -256,6 +256,23 @@ fn the_page_size_grows_back() {
     assert_eq!(queue.counts.last(), Some(&5));
 }
 
+/// A pass begins with the size that the pass before it has found.
+#[test]
+fn another_pass_does_not_begin_with_pages_that_are_too_large() {
+    let mut queue = Queue::new(&[1_000; 8]);
+    let filter = Filter::builder().from(UnixMillis::new(0)).build().unwrap();
+    let delete = BulkDelete::builder(endpoint(), Selection::Filter(filter)).page_size(NonZeroU32::new(20).unwrap());
+    let mut delete = delete.retry(once(), 1).lanes(NonZeroUsize::MIN, UnixMillis::new(8 * APART)).build_archived();
+    let outcome = run(&mut queue, &mut delete, true, |delete, event| {
+        if let Event::Page(page) = event {
+            page.batch.into_iter().for_each(|batch| delete.stored(batch.number).unwrap());
+        }
+    });
+    assert_eq!((outcome.halted, outcome.totals.affected, outcome.verified), (None, 8, true));
+    assert!(queue.counts.starts_with(&[20, 10, 5, 2, 1]), "{:?}", queue.counts);
+    assert_eq!(queue.counts.iter().filter(|count| **count > 2).count(), 3, "{:?}", queue.counts);
+}
+
 /// Which message it is: its number, the cursor before it, and the window that is listed.
 #[test]
 fn a_message_that_is_too_large_is_named_by_its_place() {

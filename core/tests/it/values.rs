@@ -1,11 +1,12 @@
 //! Values that callers give: which are refused, and how an error says so.
 
 use crate::world::endpoint;
+use http::Response;
 use std::error::Error;
 use upstash_dlq_core::client::transport::into_origin_form;
 use upstash_dlq_core::model::{Cursor, EndpointError, FailureFunctionState, FieldError, Period};
 use upstash_dlq_core::selection::{Ids, Match, Refined, Refinement, Shard};
-use upstash_dlq_core::wire::{Call, List, Overrides, RestartOne};
+use upstash_dlq_core::wire::{BulkOperation, BulkPage, Call, Delete, List, Overrides, Restart, RestartOne, Resume};
 use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Selection, Token, UnixMillis};
 
 #[test]
@@ -259,4 +260,17 @@ fn a_shard_is_written_as_it_is_read() {
     for text in ["0/8", "9/8", "3", "3/", "/8", "a/8", "3/8/9", "-1/8"] {
         assert!(text.parse::<Shard>().unwrap_err().to_string().contains("is not one of N parts"), "{text}");
     }
+}
+
+/// Code over any bulk operation asks the page itself what was started.
+#[test]
+fn a_page_of_any_operation_says_what_was_started() {
+    fn started<O: BulkOperation>(body: &str) -> Vec<String> {
+        let page = O::parse(&Response::new(body)).unwrap();
+        page.started().iter().map(|run| run.workflow_run_id.clone()).collect()
+    }
+    let body = r#"{"workflowRuns":[{"workflowRunId":"w1"},{"workflowRunId":"w2"}],"deleted":2}"#;
+    assert_eq!(started::<Resume>(body), ["w1", "w2"]);
+    assert_eq!(started::<Restart>(body), ["w1", "w2"]);
+    assert!(started::<Delete>(body).is_empty());
 }
