@@ -125,6 +125,17 @@ fn the_lanes_of_a_listing_share_a_crowded_window() {
     assert!(odd.most_in_flight >= 12, "{}", odd.most_in_flight);
 }
 
+/// Windows are cut only where the server has shown that it keeps to dates.
+#[test]
+fn a_listing_is_not_cut_before_its_server_is_probed() {
+    let mut odd = minutes(1_000);
+    odd.ignores_dates = true;
+    let outcome = odd.run(&mut delete(refined(418), 16).build(), |_, _| ());
+    assert_eq!((outcome.halted, outcome.verified), (None, true));
+    // A hundred pages, the probe, and an empty page.
+    assert_eq!((odd.most_in_flight, odd.log.len()), (1, 102));
+}
+
 fn listing(list: List) -> Listing {
     Listing::builder(endpoint(), list.page_size(10)).lanes(lanes(4), UnixMillis::new(NOW)).build()
 }

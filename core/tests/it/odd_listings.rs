@@ -22,6 +22,7 @@ pub(crate) struct Odd {
     is_endless: bool,
     /// The pages go round and round, each time from another run on.
     is_round: bool,
+    pub(crate) ignores_dates: bool,
     /// Runs without a time are in no window that is narrower than a day.
     hides_timeless: bool,
     /// What was deleted is listed until this time.
@@ -62,7 +63,8 @@ impl Odd {
             let deleted = there.map(|run| run.is_deleted = true).count();
             return format!("{{\"deleted\":{deleted}}}");
         }
-        let (from, to) = (value("fromDate").unwrap_or(i64::MIN), value("toDate").unwrap_or(i64::MAX));
+        let date = |name, open| value(name).filter(|_| !self.ignores_dates).unwrap_or(open);
+        let (from, to) = (date("fromDate", i64::MIN), date("toDate", i64::MAX));
         let (count, after): (i64, i64) = (value("count").unwrap(), value("cursor").unwrap_or(-1));
         let start = if self.is_endless { -1 } else { after };
         if self.is_round {
