@@ -200,3 +200,24 @@ impl Exchange {
         self.begin_next();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A window whose request is to be repeated is not cut: nobody would hear of the first attempt any more.
+    #[test]
+    fn a_request_that_is_to_be_repeated_is_at_no_page_boundary() {
+        let mut exchange = Exchange::new(RetryPolicy::default(), 1);
+        assert!(exchange.is_at_page_boundary());
+        exchange.send(1, 10);
+        assert!(!exchange.is_at_page_boundary());
+        assert_eq!(exchange.land(1), Ok(10));
+        assert!(exchange.fail(None, &Cause::ProcessEnded).is_ok());
+        assert!(exchange.is_ready() && !exchange.is_at_page_boundary(), "an attempt has failed");
+        exchange.begin_next();
+        assert!(exchange.is_at_page_boundary());
+        exchange.clear_backoff();
+        assert!(exchange.is_ready() && !exchange.is_at_page_boundary(), "all lanes wait");
+    }
+}

@@ -50,3 +50,22 @@ impl PageSize {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_size_grows_to_its_most_and_no_further() {
+        let mut size = PageSize::new(20);
+        assert!(size.shrink(1_000));
+        assert_eq!((size.get(), size.at_most(4).get(), size.at_most(0).get()), (10, 4, 1));
+        let mut less = size.at_most(15);
+        less.grow_after(251);
+        assert_eq!(less.get(), 10, "a page was more than a quarter of the bound");
+        less.grow_after(250);
+        assert_eq!(less.get(), 15);
+        less.set(99);
+        assert_eq!(less.get(), 15);
+    }
+}

@@ -70,7 +70,7 @@ fn a_batch_that_is_given_up_is_found_again_and_counted_once() {
         let mut odd = minutes(5);
         let mut batches = 0;
         let outcome = odd.run(&mut operation, |operation, page| {
-            for batch in page.batch {
+            if let Some(batch) = page.batch {
                 batches += 1;
                 if batches == 1 { operation.not_stored(batch.number) } else { operation.stored(batch.number) }.unwrap();
             }
