@@ -140,3 +140,18 @@ pub(crate) fn uuid(bytes: &[u8]) -> Option<usize> {
     let ends = bytes.get(LENGTH).is_none_or(|next| class(*next) & WORD == 0);
     (ends && text.iter().enumerate().all(fits)).then_some(LENGTH)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use alloc::format;
+    use alloc::string::String;
+
+    #[test]
+    fn a_token_is_long_to_the_byte() {
+        let text: String = "aB3dE+".chars().cycle().take(LONG).collect();
+        assert_eq!(token(text.as_bytes()), Some(LONG));
+        assert_eq!(token(&text.as_bytes()[1..]), None);
+        assert_eq!(token(format!("{text}.").as_bytes()), Some(LONG), "a full stop after it is no part of it");
+    }
+}
