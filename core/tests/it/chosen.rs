@@ -121,7 +121,7 @@ fn the_lanes_of_a_listing_share_a_crowded_window() {
     let outcome = odd.run(&mut delete(refined(500), 16).build(), |_, _| ());
     assert_eq!((outcome.halted, outcome.totals.affected), (None, 4_000));
     // One lane would need 400 rounds of 20 ms for the pages alone.
-    assert!(odd.clock < Duration::from_millis(20 * 200), "{:?}", odd.clock);
+    assert!(odd.clock < Duration::from_millis(20 * 100), "{:?}", odd.clock);
     assert!(odd.most_in_flight >= 12, "{}", odd.most_in_flight);
 }
 
