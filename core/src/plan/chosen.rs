@@ -76,6 +76,8 @@ pub(crate) struct Chosen<O: BulkOperation> {
     is_stale: bool,
     /// How many pages showed only such runs since the server last acted on something.
     stale_pages: u32,
+    /// Whether the listing was left because of that. Then this pass has not looked at everything.
+    is_given_up: bool,
     /// Counts the attempts at a listing that shows nothing but such runs.
     looks: Attempts,
     /// How many batches in a row acted on nothing, by what the server says.
@@ -145,6 +147,7 @@ impl<O: BulkOperation> Chosen<O> {
             has_found: false,
             is_stale: false,
             stale_pages: 0,
+            is_given_up: false,
             looks,
             barren: 0,
             is_verified: false,
@@ -178,7 +181,7 @@ impl<O: BulkOperation> Chosen<O> {
         if let Source::Listing(listing) = &mut self.source {
             listing.begin_pass(page_size);
         }
-        (self.has_found, self.is_stale, self.stale_pages) = (false, false, 0);
+        (self.has_found, self.is_stale, self.stale_pages, self.is_given_up) = (false, false, 0, false);
     }
 
     /// Begins to act on the batch, which the caller has stored.
@@ -255,8 +258,11 @@ impl<O: BulkOperation> Chosen<O> {
                     *next = Next::More;
                 }
             }
-            Ok(_) if self.is_stuck() && *next == Next::Halt(Halt::NoProgress) => *next = Next::Halt(Self::stuck()),
-            Ok(_) if self.is_stuck() && !O::RETRY_SAFE && *next == Next::More => *next = Next::Halt(Self::stuck()),
+            Ok(_) if self.is_stuck() && *next == Next::Halt(Halt::NoProgress) => *next = Next::Halt(self.stuck()),
+            // This may be the last page of its window. Other windows have more.
+            Ok(_) if self.is_stuck() && !O::RETRY_SAFE && !matches!(next, Next::Halt(_)) => {
+                *next = Next::Halt(self.stuck());
+            }
             Ok(_) => {}
             Err(halt) => *next = Next::Halt(halt),
         }
@@ -267,7 +273,8 @@ impl<O: BulkOperation> Chosen<O> {
             let _ = self.hand_over();
         }
         // A pass that shows nothing new any more is of no use. Another one looks again, after a wait.
-        let is_of_use = self.left != Some(0) && !self.is_stuck();
+        self.is_given_up |= self.is_stuck();
+        let is_of_use = self.left != Some(0) && !self.is_given_up;
         let has_room = self.has_room();
         if let Source::Listing(listing) = &mut self.source {
             listing.after_page(job, next, has_room);
@@ -286,9 +293,9 @@ impl<O: BulkOperation> Chosen<O> {
         self.stale_pages >= MAX_EMPTY_PAGES
     }
 
-    /// Why it then halts. What starts runs has asked for none of them yet.
-    fn stuck() -> Halt {
-        if O::RETRY_SAFE { Halt::StillListed } else { Halt::NoProgress }
+    /// Why it then halts. What starts runs has asked for none of them yet, and neither has a delete whose batch is not full.
+    fn stuck(&self) -> Halt {
+        if O::RETRY_SAFE && self.choice.is_empty() { Halt::StillListed } else { Halt::NoProgress }
     }
 
     /// Chooses runs of a page.
@@ -446,7 +453,7 @@ impl<O: BulkOperation> Plan for Chosen<O> {
             // What starts runs makes one pass, because a second one could start the same runs again. So it proves nothing.
             return Drained::Done;
         }
-        if listing.is_cut_short() || (self.has_found && self.scope.verify) {
+        if listing.is_cut_short() || (self.has_found && (self.scope.verify || self.is_given_up)) {
             self.begin_pass();
             return Drained::Again;
         }

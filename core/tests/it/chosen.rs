@@ -5,12 +5,13 @@ use crate::odd_listings::{Odd, delete, refined};
 use crate::one_lane::Respond;
 use crate::world::{NOW, endpoint, lanes};
 use http::{Method, Request, Response};
+use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::engine::RequestId;
 use upstash_dlq_core::selection::Ids;
 use upstash_dlq_core::wire::List;
-use upstash_dlq_core::{Filter, GetMany, Listing, Operation, Selection, Step, UnixMillis};
+use upstash_dlq_core::{BulkResume, Filter, GetMany, Halt, Listing, Operation, Selection, Step, UnixMillis};
 
 const MINUTE: i64 = 60_000;
 const DAY: i64 = 1_440 * MINUTE;
@@ -93,6 +94,76 @@ fn messages_of_several_lanes_are_stored_together() {
         batches.extend(page.batch.map(|batch| batch.messages.len()));
     }
     assert_eq!(batches, [5]);
+}
+
+/// Runs to its end. Every request is answered before the next poll.
+fn run<O: Operation>(operation: &mut O, mut respond: impl FnMut(&Request<()>) -> String) -> O::Outcome {
+    let mut clock = Duration::ZERO;
+    for _ in 0..100_000 {
+        match operation.poll(clock) {
+            Step::Send(id, request) => drop(operation.respond(id, &Response::new(respond(&request).as_str())).unwrap()),
+            Step::WaitUntil(time) => clock = time,
+            Step::AwaitResponse => panic!("every request has its response"),
+            Step::Done(outcome) => return outcome,
+        }
+    }
+    panic!("it goes on for ever");
+}
+
+fn query(request: &Request<()>) -> BTreeMap<String, String> {
+    form_urlencoded::parse(request.uri().query().unwrap_or_default().as_bytes()).into_owned().collect()
+}
+
+/// A thousand pages show nothing but runs that were chosen before. The pass is given up, and does not count as one that has looked at
+/// everything.
+#[test]
+fn a_pass_that_is_given_up_is_followed_by_another_also_without_verification() {
+    let page = |ids: &[&str], cursor: Option<u32>| {
+        let runs: Vec<String> = ids.iter().map(|id| format!("{{\"dlqId\":\"{id}\",\"responseStatus\":500}}")).collect();
+        let cursor = cursor.map(|cursor| format!(",\"cursor\":\"{cursor}\"")).unwrap_or_default();
+        format!("{{\"messages\":[{}]{cursor}}}", runs.join(","))
+    };
+    for verify in [true, false] {
+        let (mut deleted, mut pages) = (0, 0);
+        let outcome = run(&mut delete(refined(500), 1).verify(verify).build(), |request| {
+            if request.method() == Method::DELETE {
+                let count = request.uri().query().unwrap().split('&').count();
+                deleted += count;
+                return format!("{{\"deleted\":{count}}}");
+            }
+            pages += 1;
+            match (deleted, pages) {
+                (0, 1) => page(&["a", "b"], Some(pages)),
+                (0, _) => page(&[if pages % 2 == 0 { "a" } else { "b" }], Some(pages)),
+                (2, _) => page(&["behind-them"], None),
+                _ => page(&[], None),
+            }
+        });
+        assert_eq!((outcome.halted, outcome.totals.affected, outcome.verified), (None, 3, verify), "{pages} pages");
+    }
+}
+
+/// The page with which a listing is given up is the last one of its window. Other windows are not at their end, so nothing is started.
+#[test]
+fn a_start_whose_listing_is_given_up_at_the_end_of_a_window_starts_nothing() {
+    let resume = BulkResume::builder(endpoint(), refined(500)).page_size(NonZeroU32::new(1).unwrap());
+    let (mut requests, mut stale) = (0, 0);
+    let outcome = run(&mut resume.lanes(lanes(4), UnixMillis::new(NOW)).build(), |request| {
+        assert_eq!(request.method(), Method::GET, "it starts runs");
+        requests += 1;
+        let query = query(request);
+        let end = |name| query.get(name).map(|at| at.parse::<i64>().unwrap());
+        let (id, at) = match (end("fromDate").or(end("toDate")), requests) {
+            // The probe.
+            (Some(_), 9) => return "{\"messages\":[]}".to_owned(),
+            (Some(end), _) => (format!("w-{end}"), end),
+            (None, _) => (format!("r-{requests}"), NOW - 40 * DAY - requests * DAY),
+        };
+        stale += i32::from(requests > 9 && query.contains_key("cursor"));
+        let cursor = if stale == 1_000 { String::new() } else { format!(",\"cursor\":\"{requests}\"") };
+        format!("{{\"messages\":[{{\"dlqId\":\"{id}\",\"createdAt\":{at},\"responseStatus\":500}}]{cursor}}}")
+    });
+    assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::NoProgress), 0), "{stale} {requests}");
 }
 
 /// Not more lanes are wanted than there is work for.

@@ -214,13 +214,13 @@ fn runs_without_an_id_are_no_page_that_comes_again() {
     assert_eq!((outcome.halted, listed), (None, 2_100));
 }
 
-/// The same page for ever, each time with a cursor that is new, and nothing on it that is to be deleted.
+/// The same page for ever, each time with a cursor that is new, and nothing on it that is to be deleted, or less than a batch.
 #[test]
 fn a_page_that_comes_for_ever_is_no_progress() {
-    for runs in [1, 300] {
+    for (runs, status) in [(1, 418), (300, 418), (1, 500), (300, 500)] {
         let mut odd = Odd::new((0..runs).map(|n| Some(NOW - n * MINUTE)));
         odd.is_endless = true;
-        let outcome = odd.run(&mut delete(refined(418), 4).build(), |_, _| ());
+        let outcome = odd.run(&mut delete(refined(status), 4).build(), |_, _| ());
         assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::NoProgress), 0));
         let list = List::everything().page_size(10);
         let mut listing = Listing::builder(endpoint(), list).lanes(lanes(4), UnixMillis::new(NOW)).build();
