@@ -87,6 +87,8 @@ mod list {
         CursorRefusedForEver,
         /// A cursor that comes round again is followed.
         CyclesFollowed,
+        /// A checkpoint does not hold the cursors that a resume has sent.
+        CursorsNotSaved,
         /// Empty pages are followed for ever.
         EmptyPagesFollowed,
         /// The cursor of a window is kept when the window is cut.

@@ -7,7 +7,7 @@ use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Prop
 use crate::schedule::{Target, Touched, Words, Work};
 
 /// Which way of drawing this is. With another one, a seed is another history.
-pub const DRAW: u32 = 4;
+pub const DRAW: u32 = 5;
 
 impl Schedule {
     /// Draws everything from the seed.

@@ -200,7 +200,9 @@ impl Network {
             let text = String::from_utf8_lossy(&body).into_owned();
             let cursor = cursor_in(&text);
             let other = match (&cursor, &asked) {
-                (Some(_), Some((_, asked))) if has(Property::LoopingCursors) => Some(asked.clone().into_owned()),
+                (Some(_), Some((_, asked))) if has(Property::LoopingCursors) && loops(asked) => {
+                    Some(asked.clone().into_owned())
+                }
                 (None, _) if has(Property::EndlessCursors) && !query.contains("dlqIds=") => {
                     Some(format!("fresh-{}", self.world.elapsed_ms()))
                 }
@@ -255,6 +257,11 @@ fn with_status(mut response: Response<Vec<u8>>, status: u16) -> Response<Vec<u8>
 /// The field of a page that holds this cursor.
 fn field(cursor: &str) -> String {
     format!("\"cursor\":{}", serde_json::Value::from(cursor))
+}
+
+/// Whether a service with looping cursors returns this one again. Others lead on, so that a loop may begin at any page.
+fn loops(cursor: &str) -> bool {
+    cursor.bytes().last().is_some_and(|last| last % 2 == 1)
 }
 
 /// The cursor of a page that the emulator has written.

@@ -195,12 +195,6 @@ impl Halt {
             _ => None,
         }
     }
-
-    /// So many passes in a row deleted nothing and proved nothing. The reason is what kept their results unknown, if
-    /// that is known.
-    pub(crate) fn barren(passes: u32, last: Option<Cause>) -> Self {
-        last.map_or(Self::NoProgress, |last| Self::GaveUp { attempts: passes, last, may_have_changed: true })
-    }
 }
 
 impl fmt::Display for Halt {

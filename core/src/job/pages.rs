@@ -36,9 +36,6 @@ pub(crate) struct PagesJob<O> {
     prefix: Prefix,
     page_size: u64,
     overrides: Overrides,
-    /// Hashes of the cursors so far, for operations that must not send one twice. The cycle detector, which a checkpoint
-    /// can hold, finds a cycle only after one turn of it.
-    cursors: BTreeSet<u64>,
     operation: PhantomData<O>,
 }
 
@@ -53,12 +50,15 @@ pub(crate) struct Place {
     /// A cursor came again, and no request may be repeated. So there is no request left to send.
     pub(crate) in_circles: bool,
     cycle: CycleDetector,
+    /// Hashes of the cursors so far, for operations that must not send one twice. The cycle detector finds a cycle only after
+    /// one turn of it.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    cursors: BTreeSet<u64>,
 }
 
 impl<O: BulkOperation> PagesJob<O> {
     pub(crate) fn new(prefix: Prefix, page_size: u64, overrides: Overrides, window: Window, place: Place) -> Self {
-        let (cursors, operation) = (BTreeSet::new(), PhantomData);
-        Self { window, place, full: false, acted: 0, prefix, page_size, overrides, cursors, operation }
+        Self { window, place, full: false, acted: 0, prefix, page_size, overrides, operation: PhantomData }
     }
 }
 
@@ -66,6 +66,11 @@ impl Place {
     /// Starts the window over.
     fn restart(&mut self) {
         *self = Self { cursor_refused: self.cursor_refused, ..Self::default() };
+    }
+
+    /// As if it had not kept the cursors that were sent.
+    pub(crate) fn without_cursors(self) -> Self {
+        Self { cursors: BTreeSet::new(), ..self }
     }
 }
 
@@ -105,7 +110,7 @@ impl<O: BulkOperation> Job for PagesJob<O> {
         };
         place.cursor = Some(cursor.clone());
         let repeats =
-            place.cycle.sees_again(cursor) || (!O::RETRY_SAFE && !self.cursors.insert(hash_of(cursor.as_str())));
+            place.cycle.sees_again(cursor) || (!O::RETRY_SAFE && !place.cursors.insert(hash_of(cursor.as_str())));
         let repeats = repeats && !bug!(CyclesFollowed);
         if repeats && O::RETRY_SAFE {
             place.restart();

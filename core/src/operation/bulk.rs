@@ -228,7 +228,8 @@ impl<O: BulkOperation> Bulk<O> {
         scheduler.resume_totals(totals);
         for lane in saved.lanes {
             let in_circles = lane.place.in_circles && starts_runs;
-            let job = scheduler.plan.job(lane.window, lane.place);
+            let place = if bug!(CursorsNotSaved) { lane.place.without_cursors() } else { lane.place };
+            let job = scheduler.plan.job(lane.window, place);
             let job = job.map_err(|halt| CheckpointError::Damaged(halt.to_string()))?;
             scheduler.resume_lane(job, left_behind(lane.request), false);
             if in_circles {

@@ -34,8 +34,9 @@ pub(crate) struct Cut<O> {
     pub(crate) pass: Pass,
     queue: VecDeque<Window>,
     densest: Densest,
-    /// Why the last unconfirmed request stayed so. It is the reason of a halt if passes only repeat.
-    last_unknown: Option<Cause>,
+    /// Why the last unconfirmed request stayed so. It is the reason of a halt if passes only repeat. A request that an earlier
+    /// process left is the first of them.
+    last_unknown: Cause,
     is_verified: bool,
     operation: core::marker::PhantomData<O>,
 }
@@ -84,7 +85,7 @@ impl<O: BulkOperation> Cut<O> {
             pass,
             queue,
             densest: Densest::default(),
-            last_unknown: None,
+            last_unknown: Cause::ProcessEnded,
             is_verified: false,
             operation,
         }
@@ -190,7 +191,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
         if !bug!(BudgetNotCharged) {
             self.budget.charge(asked);
         }
-        self.last_unknown = Some(cause.clone());
+        self.last_unknown = cause.clone();
     }
 
     fn on_not_applied(&mut self, asked: u64) {
@@ -224,7 +225,8 @@ impl<O: BulkOperation> Plan for Cut<O> {
             self.pass.barren = self.pass.barren.saturating_add(1);
         }
         if self.pass.barren >= self.scope.max_passes {
-            return Drained::Halt(Halt::barren(self.pass.barren, self.last_unknown.take()));
+            let (attempts, last) = (self.pass.barren, self.last_unknown.clone());
+            return Drained::Halt(Halt::GaveUp { attempts, last, may_have_changed: true });
         }
         self.begin_pass();
         Drained::Again

@@ -181,6 +181,30 @@ fn going_on_after_no_progress_asks_again_or_never_repeats() {
     }
 }
 
+/// Each page is sent by a process of its own. A cursor that an earlier one has sent comes again, and is not sent a second time.
+#[test]
+fn a_cursor_that_an_earlier_process_has_sent_is_not_sent_again() {
+    fn repeats<O: BulkOperation>(pages: u32, repeated: u32) {
+        let builder = Bulk::<O>::builder(endpoint(), Selection::Everything);
+        let mut bulk = builder.clone().build();
+        for number in 1..=pages {
+            let (id, _) = sent(&mut bulk, Duration::ZERO);
+            let cursor = if number == pages { repeated } else { number };
+            bulk.respond(id, &page(1, &format!("c{cursor}"))).unwrap();
+            bulk = builder.clone().resume_from(reread(&bulk)).unwrap();
+        }
+        let outcome = done(&mut bulk, Duration::ZERO);
+        assert_eq!(outcome.halted, Some(Halt::NoProgress), "{pages} pages, then c{repeated}");
+        assert_eq!(outcome.totals.affected, u64::from(pages));
+    }
+    for pages in 2..12 {
+        for repeated in 1..pages {
+            repeats::<Resume>(pages, repeated);
+            repeats::<Restart>(pages, repeated);
+        }
+    }
+}
+
 /// Each page and each batch is asked for with the same settings.
 #[test]
 fn every_request_has_the_overrides() {

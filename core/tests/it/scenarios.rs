@@ -337,6 +337,20 @@ fn passes_that_prove_nothing_do_not_go_on_for_ever() {
     assert!(!outcome.verified, "{outcome:?}");
 }
 
+/// The reason of an unknown result is not in a checkpoint. That an earlier process ended is a reason, too.
+#[test]
+fn passes_that_prove_nothing_end_also_if_each_is_of_two_processes() {
+    let delete = delete().retry(attempts(4), 1);
+    let mut bulk = delete.clone().one();
+    for _ in 0..4 {
+        exchange(&mut bulk, 502, "");
+        bulk = delete.clone().resume_from(bulk.checkpoint()).unwrap().one();
+        exchange(&mut bulk, 200, "{\"deleted\":0}");
+    }
+    let expected = Halt::GaveUp { attempts: 4, last: Cause::ProcessEnded, may_have_changed: true };
+    assert_eq!(end(&mut bulk).halted, Some(expected));
+}
+
 #[test]
 fn ids_are_done_when_every_request_got_its_response() {
     let mut bulk = by_ids(&["a", "b", "a"]).one();
