@@ -58,7 +58,6 @@ pub(crate) fn run(
         Ok(confirmed) => confirmed,
         Err(report) => return *report,
     };
-    report.archived = Some(0);
     let mut file = match found.open() {
         Ok(file) => file,
         Err(sentence) if requests == 0 => return report.wrong_usage(sentence),
@@ -77,9 +76,8 @@ pub(crate) fn run(
     let mut operation = build(selection).build_archived();
     let (mut archived, mut unchecked) = (0, 0);
     let stop = loop {
-        let stop = archive_and_delete(bulk, &mut operation, &mut file, &mut progress);
+        let stop = archive_and_delete(bulk, &mut operation, &mut file, &mut progress, &mut archived);
         let so_far = operation.outcome_so_far();
-        archived += so_far.archived;
         unchecked += so_far.unchecked;
         report.set_totals(so_far.totals);
         let whole = matches!(&stop, Stop::Done(outcome) if outcome.halted.is_none() && outcome.verified);
@@ -138,9 +136,15 @@ fn archive_and_delete(
     operation: &mut ArchivedDelete,
     file: &mut ArchiveFile,
     progress: &mut Progress,
+    archived: &mut u64,
 ) -> Stop {
-    let mut keeper = Keeper { file, written: Vec::new(), broken: None };
-    match (drive::run(&bulk.client, operation, progress, &mut keeper), keeper.broken) {
+    let mut keeper = Keeper { file, written: Vec::new(), archived, broken: None };
+    let driven = drive::run(&bulk.client, operation, progress, &mut keeper);
+    // What came after the last wait is in the file, too, though nothing deletes it any more.
+    if keeper.broken.is_none() {
+        let _ = keeper.sync();
+    }
+    match (driven, keeper.broken) {
         (Driven::Done(outcome), _) => Stop::Done(outcome),
         (Driven::Stopped, Some(sentence)) => Stop::Broken(sentence),
         (Driven::Stopped, None) => Stop::Interrupted,
@@ -150,8 +154,10 @@ fn archive_and_delete(
 /// Puts each batch on disk before it is deleted. Batches that arrive at the same time share one sync.
 struct Keeper<'a> {
     file: &'a mut ArchiveFile,
-    /// The batches that are written and not yet synced.
-    written: Vec<u64>,
+    /// The batches that are written and not yet synced, and how many messages they have.
+    written: Vec<(u64, usize)>,
+    /// How many messages are on disk.
+    archived: &'a mut u64,
     /// Why the archive cannot be written.
     broken: Option<String>,
 }
@@ -165,6 +171,20 @@ impl Keeper<'_> {
             },
             ControlFlow::Continue,
         )
+    }
+
+    /// Returns the batches that are on disk from now on.
+    fn sync(&mut self) -> ControlFlow<(), Vec<u64>> {
+        if self.written.is_empty() {
+            return ControlFlow::Continue(Vec::new());
+        }
+        let synced = self.file.sync();
+        self.unless_broken(synced)?;
+        let count = |(number, messages)| {
+            *self.archived += messages as u64;
+            number
+        };
+        ControlFlow::Continue(self.written.drain(..).map(count).collect())
     }
 }
 
@@ -184,25 +204,21 @@ impl Handler<ArchivedDelete, ArchivePage> for Keeper<'_> {
         if let Some(batch) = &page.batch {
             let written = self.file.write(&batch.messages);
             self.unless_broken(written)?;
-            self.written.push(batch.number);
+            self.written.push((batch.number, batch.messages.len()));
         }
         progress.on_page(operation.totals().affected);
         ControlFlow::Continue(())
     }
 
     fn before_wait(&mut self, operation: &mut ArchivedDelete) -> ControlFlow<(), bool> {
-        if self.written.is_empty() {
-            return ControlFlow::Continue(false);
-        }
-        let synced = self.file.sync();
-        self.unless_broken(synced)?;
-        for number in self.written.drain(..) {
+        let numbers = self.sync()?;
+        for number in &numbers {
             // The batch waits for this, so it is no invalid state.
-            if operation.stored(number).is_err() {
+            if operation.stored(*number).is_err() {
                 self.broken = Some("internal: a batch was stored twice".to_owned());
                 return ControlFlow::Break(());
             }
         }
-        ControlFlow::Continue(true)
+        ControlFlow::Continue(!numbers.is_empty())
     }
 }

@@ -81,40 +81,49 @@ fn stopped(
     broken: Option<Broken>,
     mut report: Report,
 ) -> Report {
+    report.unsettled = operation.in_doubt().is_some();
+    // What may have been started has to be looked at, however the command ended.
+    let halt = operation.outcome_so_far().halted.filter(|_| report.unsettled);
+    let doubt = halt.map(|halt| settle::how_to(operation, &halt, bulk, file.is_some()));
+    let with_doubt = |sentence: &str| match &doubt {
+        Some(doubt) => format!("{sentence}; {doubt}"),
+        None => sentence.to_owned(),
+    };
     match broken {
-        // A reader that has gone wanted no more.
         Some(Broken::Output(Lost::NoReader)) => {
             let runs = runs(operation.totals().affected);
-            bulk.terminal().note(&format!("stopped after {runs}: standard output was closed"));
+            let sentence = format!("stopped after {runs}: standard output was closed");
+            if doubt.is_some() {
+                return save(bulk, operation, file, report).end(
+                    Ending::Halted,
+                    Exit::Failure,
+                    Some(with_doubt(&sentence)),
+                );
+            }
+            // A reader that has gone wanted no more.
+            bulk.terminal().note(&sentence);
             save(bulk, operation, file, report).end(Ending::Halted, Exit::Success, None)
         }
         Some(Broken::Output(Lost::Unwritable(sentence))) => {
             report.output_lost = true;
-            let reason = Some(format!("{sentence}; nothing further was sent"));
+            let reason = Some(with_doubt(&format!("{sentence}; nothing further was sent")));
             save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, reason)
         }
         // The position on disk is older than what has happened. It stays as it is.
         Some(Broken::Checkpoint(sentence)) => {
-            let reason = Some(format!("{sentence}; the next request was not sent"));
+            let reason = Some(with_doubt(&format!("{sentence}; the next request was not sent")));
+            report.checkpoint = file.and_then(kept);
             report.end(Ending::Halted, Exit::Failure, reason)
         }
         None => {
-            report.unsettled = operation.in_doubt().is_some();
-            let reason = match operation.outcome_so_far().halted {
-                // What may have been started has to be looked at, however the command ended.
-                Some(halt) if report.unsettled => {
-                    format!("interrupted; {}", settle::how_to(operation, &halt, bulk, file.is_some()))
-                }
-                _ => {
-                    report.how_on = Some(if bulk.verb == wording::DELETE {
-                        bulk.again(report.to())
-                    } else {
-                        "the remaining runs are still in the DLQ".to_owned()
-                    });
-                    "interrupted".into()
-                }
-            };
-            let reason = Some(reason);
+            if doubt.is_none() {
+                report.how_on = Some(if bulk.verb == wording::DELETE {
+                    bulk.again(report.to())
+                } else {
+                    "the remaining runs are still in the DLQ".to_owned()
+                });
+            }
+            let reason = Some(with_doubt("interrupted"));
             save(bulk, operation, file, report).end(Ending::Cancelled, Exit::Interrupted, reason)
         }
     }
@@ -128,12 +137,17 @@ pub(crate) fn save(
     mut report: Report,
 ) -> Report {
     if let Some(file) = file {
-        match file.write(&operation.checkpoint().to_json()) {
-            Ok(()) => report.checkpoint = Some(file.path().display().to_string()),
-            Err(sentence) => bulk.terminal().error(&sentence),
+        if let Err(sentence) = file.write(&operation.checkpoint().to_json()) {
+            bulk.terminal().error(&sentence);
         }
+        report.checkpoint = kept(file);
     }
     report
+}
+
+/// The path of the file, if it holds a position. It may be an older one, if the last could not be written.
+fn kept(file: &CheckpointFile) -> Option<String> {
+    Some(file.path()).filter(|path| path.is_file()).map(|path| path.display().to_string())
 }
 
 /// What there is to say after a complete run.

@@ -26,7 +26,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Delete) -> Result<ExitStatus, Co
 }
 
 fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
-    let report = Report::new(DELETE, resolved.window()).with_missing(resolved.missing());
+    let mut report = Report::new(DELETE, resolved.window()).with_missing(resolved.missing());
+    report.archived = args.archive.as_ref().map(|_| 0);
     let bulk = match BulkContext::new(context, &args.selection, DELETE, args.yes || args.dry_run, args.max, args.rate) {
         Ok(bulk) => bulk,
         Err(sentence) => return report.wrong_usage(sentence),

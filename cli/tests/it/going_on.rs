@@ -159,3 +159,40 @@ fn an_archive_outlasts_a_listing_that_lags() {
         assert!(server.with_service(|service| service.is_empty()));
     }
 }
+
+/// A lane halts while the page of another is on its way. What that brings is in the file, and in the count.
+#[test]
+fn the_count_of_an_archive_is_that_of_its_file() {
+    let slow = Some(Fault::Slow { ms: 300 });
+    for position in 3..12 {
+        let server = serve(2_000, Config::default());
+        let mut script = vec![None; position];
+        script.extend([slow, Some(Fault::Html), slow, slow]);
+        server.with_service(|service| service.set_faults(FaultPlan::script(script)));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kept.ndjson");
+        let args =
+            ["delete", "--all", "--yes", "--json", "--parallel", "4", "--page-size", "50", "--max-attempts", "1"];
+        let output = run(&server.url(), &[&args[..], &["--archive", file.to_str().unwrap()]].concat());
+        assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        let lines = std::fs::read_to_string(&file).unwrap().lines().count() as u64;
+        assert_eq!(json(&output)["archived"].as_u64(), Some(lines), "a fault after {position} requests");
+    }
+}
+
+/// Also where nothing was stored, because it ended before.
+#[test]
+fn an_archive_that_was_not_begun_is_counted() {
+    let server = serve(5, Config::default());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.ndjson");
+    let file = file.to_str().unwrap();
+    let missing = folder.path().join("missing/kept.ndjson");
+    for file in [file, missing.to_str().unwrap()] {
+        let delete = ["delete", "--all", "--json"];
+        let output =
+            command(&server.url()).args(delete).args(["--archive", file]).stdin(Stdio::null()).output().unwrap();
+        let archived = json(&output)["archived"].as_u64();
+        assert_eq!((output.status.code(), archived), (Some(2), Some(0)), "{}", text(&output.stderr));
+    }
+}

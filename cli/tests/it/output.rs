@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::process::{Output, Stdio};
-use upstash_dlq_emulator::LOCAL_TOKEN;
+use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN};
 
 use crate::common::{command, emulator, json, run, text};
 
@@ -211,6 +211,30 @@ fn a_resume_whose_reader_has_gone_stops_without_a_word_of_error() {
     let output = with_output(&server.url(), &args, closed_pipe());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(server.with_service(|s| s.len()), 900);
+}
+
+/// The response of another lane is lost meanwhile. The reader that has gone does not keep that from being said.
+#[test]
+fn a_resume_in_doubt_says_so_also_if_nobody_reads_it() {
+    let mut outputs = vec![(closed_pipe(), "standard output was closed; ")];
+    #[cfg(target_os = "linux")]
+    outputs.extend(unwritable().map(|out| (out, "nothing further was sent; ")));
+    for (out, stopped) in outputs {
+        let server = emulator(1_000);
+        let lost = FaultPlan::script(vec![None, Some(Fault::LostResponse)]).only(http::Method::POST);
+        server.with_service(|service| service.set_faults(lost));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("position");
+        let args = ["resume", "--all", "--yes", "--json", "--parallel", "4", "--checkpoint", file.to_str().unwrap()];
+        let output = with_output(&server.url(), &args, out);
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{error}");
+        for part in [stopped, "unknown whether up to 50 runs were started", "`upstash-dlq get ", "again with --settle"]
+        {
+            assert!(error.contains(part), "{part}: {error}");
+        }
+        assert!(file.exists());
+    }
 }
 
 #[cfg(target_os = "linux")]
