@@ -160,7 +160,7 @@ const EMULATOR: Help = Help {
   rate-limited    429 Too Many Requests (30%)
   lost-responses  the request is carried out, and its response is lost (30%)
   garbage         responses that are not what the service documents (30%)",
-        "The first line it prints says where it listens. The next ones are for a shell's eval: they set QSTASH_URL, and QSTASH_TOKEN unless --token is given.",
+        "The first line it prints says where it listens. The next ones are for a shell's eval: they set QSTASH_URL, and QSTASH_TOKEN unless --token is given. They clear QSTASH_REGION, which would lead to another service.",
     ],
     exit: &[],
     examples: &[

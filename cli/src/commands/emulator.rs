@@ -28,7 +28,8 @@ pub(crate) fn run(context: &Context<'_>, args: &Emulator) -> Result<ExitStatus, 
     // For a shell's eval. A token that was given is not repeated.
     let token = if args.token.is_none() { format!(" QSTASH_TOKEN={LOCAL_TOKEN}") } else { String::new() };
     let here = from_here(server.addr());
-    match print_line(&format!("listening on {url}\nexport QSTASH_URL=http://{here}{token}")) {
+    // A region that is set would lead past the emulator.
+    match print_line(&format!("listening on {url}\nexport QSTASH_URL=http://{here}{token} QSTASH_REGION=")) {
         // It serves even if nobody reads the address.
         Ok(()) | Err(Lost::NoReader) => server.wait(),
         Err(lost @ Lost::Unwritable(_)) => return Err(lost.into()),

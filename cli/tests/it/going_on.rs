@@ -180,6 +180,24 @@ fn the_count_of_an_archive_is_that_of_its_file() {
     }
 }
 
+/// The last position cannot be written, because somebody has taken the lock away. The one before it is kept, and the report names it.
+#[test]
+fn a_report_names_the_checkpoint_that_is_kept() {
+    let server = serve(2_000, Config::default());
+    server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::Slow { ms: 200 }); 40])));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["delete", "--all", "--yes", "--json", "--page-size", "50", "--checkpoint", file.to_str().unwrap()];
+    let child = command(&server.url()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while server.with_service(|service| service.requests_total()) < 2 {
+        std::thread::yield_now();
+    }
+    std::fs::remove_file(folder.path().join(".position.lock")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert_eq!(json(&output)["checkpoint"].as_str(), file.to_str(), "{}", text(&output.stderr));
+}
+
 /// Also where nothing was stored, because it ended before.
 #[test]
 fn an_archive_that_was_not_begun_is_counted() {

@@ -259,11 +259,18 @@ fn the_emulator_speaks_to_eval_and_outlives_its_reader() {
     let exports = lines.next().unwrap();
     drop(lines);
     let script = format!("{exports}; printf '%s %s' \"$QSTASH_URL\" \"$QSTASH_TOKEN\"");
-    let shell = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
-    assert_eq!(text(&shell.stdout), format!("{url} {LOCAL_TOKEN}"));
+    let told = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+    // A region that the shell has set leads to no other service.
+    let other = emulator(1);
+    let script = format!("{exports}; exec {} list --json", env!("CARGO_BIN_EXE_upstash-dlq"));
+    let of_region = [("QSTASH_REGION", "US_EAST_1"), ("US_EAST_1_QSTASH_URL", &other.url())];
+    let listed = std::process::Command::new("sh").args(["-c", &script]).envs(of_region).output().unwrap();
     let output = run(&url, &["delete", "--all", "--yes", "--json"]);
     child.kill().unwrap();
     child.wait().unwrap();
+    assert_eq!(text(&told.stdout), format!("{url} {LOCAL_TOKEN}"));
+    assert_eq!(text(&listed.stdout).lines().count(), 3, "{}", text(&listed.stderr));
+    assert_eq!(other.connections(), 0);
     assert_eq!(json(&output)["deleted"].as_u64(), Some(3));
 }
 
