@@ -4,13 +4,13 @@ use crate::client::Client;
 use crate::failure::innermost;
 use crate::proxy;
 use crate::ready;
-use crate::settings::{IDLE, NEVER, Settings};
 use crate::tls;
-use crate::transport::{Origin, ReqwestTransport};
+use crate::transport::{NEVER, Origin, ReqwestTransport};
 use std::fmt;
 use std::time::Duration;
 use upstash_dlq_core::Endpoint;
 use upstash_dlq_core::client::BuildError;
+use upstash_dlq_core::client::http_settings::{HttpSettings, IDLE_TIMEOUT};
 
 /// Collects the settings of a [`Client`] that are not the default.
 ///
@@ -37,7 +37,7 @@ use upstash_dlq_core::client::BuildError;
 /// ```
 #[must_use]
 pub struct ClientBuilder {
-    settings: Settings,
+    settings: HttpSettings,
     http: Http,
 }
 
@@ -64,38 +64,43 @@ impl Client {
 
 impl ClientBuilder {
     fn new(endpoint: Endpoint) -> Self {
-        Self { settings: Settings::new(endpoint), http: Http::Ours }
+        Self { settings: HttpSettings::new(endpoint), http: Http::Ours }
     }
 
     /// Sets how long one whole request may take, name lookup and body included. The default is 30 s.
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { settings: Settings { timeout, ..self.settings }, ..self }
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
     }
 
     /// Sets how long making a connection may take, at most nine tenths of [`Self::timeout`]. The default is 10 s.
-    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
-        Self { settings: Settings { connect_timeout, ..self.settings }, ..self }
+    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.settings.connect_timeout = connect_timeout;
+        self
     }
 
     /// Sets how long a response's body may be, in bytes. The default is 16 MiB ([`MAX_BODY`](crate::MAX_BODY)). A longer one
     /// is a failure whose message names the bound. A listing then asks for fewer messages at once, down to one.
-    pub fn max_body(self, bytes: usize) -> Self {
-        Self { settings: Settings { max_body: bytes, ..self.settings }, ..self }
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.settings.max_body = bytes;
+        self
     }
 
     /// Sets how long the body of a response with one message may be, in bytes: of a run that is got by its id, or of a listed page
     /// of one. The default is 64 MiB ([`MAX_MESSAGE_BODY`](upstash_dlq_core::client::MAX_MESSAGE_BODY)). If [`Self::max_body`] is
     /// larger, that holds.
-    pub fn max_message_body(self, bytes: usize) -> Self {
-        Self { settings: Settings { max_message_body: bytes, ..self.settings }, ..self }
+    pub fn max_message_body(mut self, bytes: usize) -> Self {
+        self.settings.max_message_body = bytes;
+        self
     }
 
     /// Sets how many bytes of response bodies all lanes may hold at once, together. The default is 64 MiB. Responses up to 1 MiB do
     /// not count. An operation that holds nothing may always read one response, however long. A request that reads is not sent
     /// while another of its operation waits for bytes; that wait does not count. If its own response has to wait for bytes, that
     /// counts as time of the request. See [`core::client::budget`](upstash_dlq_core::client::budget).
-    pub fn body_budget(self, bytes: usize) -> Self {
-        Self { settings: Settings { body_budget: bytes, ..self.settings }, ..self }
+    pub fn body_budget(mut self, bytes: usize) -> Self {
+        self.settings.body_budget = bytes;
+        self
     }
 
     /// Uses a TLS, proxy or pool configuration of your own. Redirects, retries, the referer, accepted encodings, all timeouts
@@ -175,8 +180,8 @@ impl ClientBuilder {
     }
 }
 
-fn own_client(settings: &Settings, http: reqwest::ClientBuilder) -> Result<reqwest::Client, BuildError> {
-    let Settings { endpoint, timeout, connect_timeout, .. } = settings;
+fn own_client(settings: &HttpSettings, http: reqwest::ClientBuilder) -> Result<reqwest::Client, BuildError> {
+    let HttpSettings { endpoint, timeout, connect_timeout, .. } = settings;
     // If both would end at once, this one must end first, because it knows that nothing was sent.
     let connect_timeout = (*connect_timeout).min(timeout.saturating_sub(*timeout / 10)).min(NEVER);
     let mut http = http
@@ -188,7 +193,7 @@ fn own_client(settings: &Settings, http: reqwest::ClientBuilder) -> Result<reqwe
         .no_brotli()
         .no_deflate()
         .no_zstd()
-        .pool_idle_timeout(IDLE)
+        .pool_idle_timeout(IDLE_TIMEOUT)
         .connect_timeout(connect_timeout);
     if endpoint.is_loopback() {
         // A proxy would see the token in the clear, and could not reach this machine anyway.

@@ -310,7 +310,6 @@ mod proxy;
 mod ready;
 mod run;
 mod running;
-mod settings;
 mod storage;
 mod timer;
 mod tls;

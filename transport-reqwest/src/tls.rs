@@ -1,21 +1,21 @@
 //! Whether this build of reqwest has TLS. Without it, reqwest sends a request to an https URL in the clear to a proxy, if there
 //! is one.
 
-use crate::settings::Settings;
 use upstash_dlq_core::client::BuildError;
+use upstash_dlq_core::client::http_settings::HttpSettings;
 
 /// Whether a feature of ours enables it.
 const IS_OURS: bool = cfg!(any(feature = "rustls", feature = "native-tls"));
 
 /// # Errors
 /// Returns a [`BuildError`] if our own client is to do without TLS what takes it.
-pub(crate) fn check_ours(settings: &Settings) -> Result<(), BuildError> {
+pub(crate) fn check_ours(settings: &HttpSettings) -> Result<(), BuildError> {
     if settings.is_https() && !IS_OURS { Err(missing()) } else { Ok(()) }
 }
 
 /// # Errors
 /// Returns a [`BuildError`] if a client of the user's cannot have TLS either: no crate of the build enables it.
-pub(crate) fn check_theirs(settings: &Settings) -> Result<(), BuildError> {
+pub(crate) fn check_theirs(settings: &HttpSettings) -> Result<(), BuildError> {
     if settings.is_https() && !IS_OURS && !is_enabled() { Err(missing()) } else { Ok(()) }
 }
 

@@ -3,20 +3,24 @@
 use crate::budget::{Budget, OperationNumber};
 use crate::failure::{Conduct, classify, refused_url};
 use crate::ready;
-use crate::settings::{NEVER, Settings};
 use http::{Method, Request, Response};
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 use upstash_dlq_core::client::budget::{FREE_BODY, room_for};
+use upstash_dlq_core::client::http_settings::HttpSettings;
 use upstash_dlq_core::client::{AsyncTransport, response_too_large};
 use upstash_dlq_core::wire::ResponseBound;
 use upstash_dlq_core::{Delivery, TransportFailure};
+
+/// The timeouts of a given builder cannot be removed, so they are set to a time that is never reached.
+pub(crate) const NEVER: Duration = Duration::from_secs(10 * 365 * 86_400);
 
 /// Our own HTTP, over reqwest. [`ClientBuilder::build_transport`](crate::ClientBuilder::build_transport) makes one, for a
 /// middleware to wrap. Needs a tokio runtime with I/O and time. Clones share the connections.
 #[derive(Clone)]
 pub struct ReqwestTransport {
-    settings: Settings,
+    settings: HttpSettings,
     http: reqwest::Client,
     origin: Origin,
     budget: Budget,
@@ -34,7 +38,7 @@ pub(crate) enum Origin {
 }
 
 impl ReqwestTransport {
-    pub(crate) fn new(settings: Settings, http: reqwest::Client, origin: Origin) -> Self {
+    pub(crate) fn new(settings: HttpSettings, http: reqwest::Client, origin: Origin) -> Self {
         let budget = Budget::new(settings.body_budget);
         Self { settings, http, origin, budget }
     }
@@ -164,7 +168,7 @@ mod tests {
         let endpoint = Endpoint::new(&url, Token::new("t0ken").unwrap()).unwrap();
         let http =
             reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::limited(1)).build().unwrap();
-        let transport = ReqwestTransport::new(Settings::new(endpoint), http, Origin::Ready(Conduct::Unknown));
+        let transport = ReqwestTransport::new(HttpSettings::new(endpoint), http, Origin::Ready(Conduct::Unknown));
         let request = Request::post(format!("{url}/x")).header("content-length", 0).body(()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let result = runtime.block_on(transport.send(request)).map(|response| response.status().as_u16());

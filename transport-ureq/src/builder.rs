@@ -4,12 +4,13 @@ use crate::client::Client;
 use crate::connect::Marking;
 use crate::proxy;
 use crate::resolver::{CachingResolver, Names};
-use crate::settings::{Settings, settled};
+use crate::settings::settled;
 use crate::transport::UreqTransport;
 use std::fmt;
 use std::time::Duration;
 use upstash_dlq_core::Endpoint;
 use upstash_dlq_core::client::BuildError;
+use upstash_dlq_core::client::http_settings::HttpSettings;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
 use ureq::unversioned::resolver::DefaultResolver;
@@ -45,7 +46,7 @@ const OUTPUT_BUFFER: usize = 80 * 1024;
 /// ```
 #[must_use]
 pub struct ClientBuilder {
-    settings: Settings,
+    settings: HttpSettings,
     agent: Option<ureq::Agent>,
     config: ConfigBuilder<AgentScope>,
     configured: bool,
@@ -68,38 +69,43 @@ impl Client {
 
 impl ClientBuilder {
     fn new(endpoint: Endpoint) -> Self {
-        Self { settings: Settings::new(endpoint), agent: None, config: defaults(), configured: false }
+        Self { settings: HttpSettings::new(endpoint), agent: None, config: defaults(), configured: false }
     }
 
     /// Sets how long one whole request may take, name lookup and body included. The default is 30 s.
-    pub fn timeout(self, timeout: Duration) -> Self {
-        Self { settings: Settings { timeout, ..self.settings }, ..self }
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.settings.timeout = timeout;
+        self
     }
 
     /// Sets how long making a connection may take. The default is 10 s.
-    pub fn connect_timeout(self, connect_timeout: Duration) -> Self {
-        Self { settings: Settings { connect_timeout, ..self.settings }, ..self }
+    pub fn connect_timeout(mut self, connect_timeout: Duration) -> Self {
+        self.settings.connect_timeout = connect_timeout;
+        self
     }
 
     /// Sets how long a response's body may be, in bytes. The default is 16 MiB ([`MAX_BODY`](crate::MAX_BODY)). A longer one
     /// is a failure whose message names the bound. A listing then asks for fewer messages at once, down to one.
-    pub fn max_body(self, bytes: usize) -> Self {
-        Self { settings: Settings { max_body: bytes, ..self.settings }, ..self }
+    pub fn max_body(mut self, bytes: usize) -> Self {
+        self.settings.max_body = bytes;
+        self
     }
 
     /// Sets how long the body of a response with one message may be, in bytes: of a run that is got by its id, or of a listed page
     /// of one. The default is 64 MiB ([`MAX_MESSAGE_BODY`](upstash_dlq_core::client::MAX_MESSAGE_BODY)). If [`Self::max_body`] is
     /// larger, that holds.
-    pub fn max_message_body(self, bytes: usize) -> Self {
-        Self { settings: Settings { max_message_body: bytes, ..self.settings }, ..self }
+    pub fn max_message_body(mut self, bytes: usize) -> Self {
+        self.settings.max_message_body = bytes;
+        self
     }
 
     /// Sets how many bytes of response bodies all lanes may hold at once, together. The default is 64 MiB. Responses up to 1 MiB do
     /// not count. An operation that holds nothing may always read one response, however long. A request that reads is not sent
     /// while another of its operation waits for bytes; that wait does not count. If its own response has to wait for bytes, that
     /// counts as time of the request. See [`core::client::budget`](upstash_dlq_core::client::budget).
-    pub fn body_budget(self, bytes: usize) -> Self {
-        Self { settings: Settings { body_budget: bytes, ..self.settings }, ..self }
+    pub fn body_budget(mut self, bytes: usize) -> Self {
+        self.settings.body_budget = bytes;
+        self
     }
 
     /// Changes the TLS, proxy or pool configuration:
@@ -180,7 +186,7 @@ fn defaults() -> ConfigBuilder<AgentScope> {
     config
 }
 
-fn own_agent(settings: &Settings, config: Config, configured: bool) -> Result<ureq::Agent, BuildError> {
+fn own_agent(settings: &HttpSettings, config: Config, configured: bool) -> Result<ureq::Agent, BuildError> {
     if cfg!(not(any(feature = "rustls", feature = "native-tls"))) && settings.is_https() {
         return Err(BuildError::new(
             "https needs TLS: enable the feature rustls, platform-verifier or native-tls of upstash-dlq-ureq",
@@ -205,7 +211,7 @@ fn own_agent(settings: &Settings, config: Config, configured: bool) -> Result<ur
 }
 
 /// ureq passes over a proxy that it cannot use, or panics.
-fn check_agent(settings: &Settings, config: &Config) -> Result<(), BuildError> {
+fn check_agent(settings: &HttpSettings, config: &Config) -> Result<(), BuildError> {
     check_tls(settings, config)?;
     let endpoint = &settings.endpoint;
     let Some(proxy) = config.proxy() else { return Ok(()) };
@@ -220,12 +226,12 @@ fn check_agent(settings: &Settings, config: &Config) -> Result<(), BuildError> {
 /// ureq panics if a feature is missing that the configuration needs. Without any TLS feature it has no connector for TLS, and
 /// says so for each request.
 #[cfg(any(feature = "rustls", feature = "native-tls"))]
-fn check_tls(settings: &Settings, config: &Config) -> Result<(), BuildError> {
+fn check_tls(settings: &HttpSettings, config: &Config) -> Result<(), BuildError> {
     if settings.is_https() { crate::tls::check(config.tls_config()) } else { Ok(()) }
 }
 
 #[cfg(not(any(feature = "rustls", feature = "native-tls")))]
-fn check_tls(_: &Settings, _: &Config) -> Result<(), BuildError> {
+fn check_tls(_: &HttpSettings, _: &Config) -> Result<(), BuildError> {
     Ok(())
 }
 

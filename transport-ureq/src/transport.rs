@@ -2,13 +2,14 @@
 
 use crate::budget::{Budget, Held, OperationNumber};
 use crate::failure::classify;
-use crate::settings::{Settings, settled};
+use crate::settings::settled;
 use http::{Method, Request, Response};
 use std::fmt;
 use std::io::Read;
 use std::sync::Arc;
 use std::time::Instant;
 use upstash_dlq_core::client::budget::{FREE_BODY, room_for};
+use upstash_dlq_core::client::http_settings::HttpSettings;
 use upstash_dlq_core::client::{Transport, response_too_large};
 use upstash_dlq_core::wire::ResponseBound;
 use upstash_dlq_core::{Delivery, TransportFailure};
@@ -17,7 +18,7 @@ use upstash_dlq_core::{Delivery, TransportFailure};
 /// middleware to wrap. Clones share the connections.
 #[derive(Clone)]
 pub struct UreqTransport {
-    settings: Settings,
+    settings: HttpSettings,
     agent: ureq::Agent,
     /// Whether the agent was built here, with all settings in it.
     is_ours: bool,
@@ -25,7 +26,7 @@ pub struct UreqTransport {
 }
 
 impl UreqTransport {
-    pub(crate) fn new(settings: Settings, agent: ureq::Agent, is_ours: bool) -> Self {
+    pub(crate) fn new(settings: HttpSettings, agent: ureq::Agent, is_ours: bool) -> Self {
         let budget = Budget::new(settings.body_budget);
         Self { settings, agent, is_ours, budget }
     }

@@ -7,6 +7,7 @@ mod body_limit;
 pub mod budget;
 mod build_error;
 pub mod cancellation;
+pub mod http_settings;
 pub mod setup;
 pub mod store;
 pub mod transport;
