@@ -1,4 +1,4 @@
-//! One lane's work, a page at a time: bulk pages, batches of ids, listings, archives and single calls.
+//! One lane's work, a page at a time: bulk pages, batches of ids, listings, runs that are fetched by their ids, and single calls.
 //!
 //! Floor 4: a job knows nothing about retries, time, other lanes or a maximum.
 

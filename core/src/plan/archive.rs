@@ -1,4 +1,5 @@
-//! What an archived delete hands to its caller, and how it ends.
+//! What an archived delete hands to its caller, and how it ends. Every other operation on runs that were listed ends in the same way,
+//! with nothing archived.
 
 use crate::engine::halt::Halt;
 use crate::engine::totals::{Ending, Totals};

@@ -1,9 +1,10 @@
 //! The windows of a bulk operation by filter.
 //!
-//! A delete begins with the whole window. Each page that is not the last of its window allows more lanes: the window is cut where
-//! runs lie, and a lane that is done takes a part of the window of another one, if that probably has more than two pages left. A
-//! cut forgets the window's cursor, which is safe for a delete only. When all windows are empty, another pass over the whole
-//! begins, until a pass finds nothing left. A resume or restart has one window and makes one pass, so it does not depend on dates.
+//! A delete begins with the whole window. Each page that acted on runs and is not the last of its window allows more lanes: the
+//! window is cut where runs lie, and a lane that is done takes a part of the window of another one, if that probably has more than
+//! two pages left. A cut forgets the window's cursor, which is safe for a delete only. When all windows are empty, another pass over
+//! the whole begins, until a pass finds nothing left. A resume or restart has one window and makes one pass, so it does not depend
+//! on dates.
 
 use crate::bugs::bug;
 use crate::engine::failure::Cause;
@@ -62,7 +63,7 @@ pub(crate) struct Pass {
     unconfirmed: bool,
     /// How many passes in a row affected nothing and proved nothing.
     barren: u32,
-    /// How many pages were not the last of their window.
+    /// How many pages acted on runs and were not the last of their window.
     full_pages: u64,
     /// Whether the last page of a resume or restart has arrived. It must not begin again.
     pub(crate) finished: bool,

@@ -2,12 +2,12 @@
 
 use crate::selection::window::Window;
 
-/// How many lanes each page allows that is not the last of its window. So a short operation needs no further requests.
+/// How many lanes each page allows after which its window goes on. So a short operation needs no further requests.
 const OPENED_BY_A_PAGE: u64 = 6;
 
-/// How many lanes may be open after so many pages that were not the last of their windows.
-pub(super) fn lanes_after(full_pages: u64, limit: usize) -> usize {
-    limit.min(usize::try_from(full_pages.saturating_mul(OPENED_BY_A_PAGE)).unwrap_or(usize::MAX))
+/// How many lanes may be open after so many pages after which their windows went on.
+pub(super) fn lanes_after(pages: u64, limit: usize) -> usize {
+    limit.min(usize::try_from(pages.saturating_mul(OPENED_BY_A_PAGE)).unwrap_or(usize::MAX))
 }
 
 /// The densest window that is done. It tells how many runs others probably have left.

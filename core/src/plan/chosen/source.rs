@@ -37,7 +37,7 @@ pub(super) struct ListingSource {
     cuts: bool,
     densest: Densest,
     /// How many pages of this pass were not the last of their window.
-    full_pages: u64,
+    pages_with_more: u64,
     /// How many lanes have begun to list, and have more.
     open: usize,
     /// Lanes that go on once fewer batches are outstanding.
@@ -63,7 +63,7 @@ impl ListingSource {
             windows,
             cuts,
             densest: Densest::default(),
-            full_pages: 0,
+            pages_with_more: 0,
             open: 0,
             parked: Vec::new(),
             is_closed: false,
@@ -135,7 +135,7 @@ impl ListingSource {
         if page.cursor.is_none() {
             self.densest.learn(&job.window, job.listed(), self.list.page_size);
         } else {
-            self.full_pages = self.full_pages.saturating_add(1);
+            self.pages_with_more = self.pages_with_more.saturating_add(1);
         }
         if *next == Next::Halt(Halt::DatesIgnored) && (may_pass_again || bug!(CutShortStarted)) {
             // What the lanes have found is of use all the same. The next pass has one lane, and looks at the rest.
@@ -182,7 +182,7 @@ impl ListingSource {
     /// A cut window starts over, without the runs that were deleted. What is listed again is known, but costs its pages once more.
     fn cut<O: BulkOperation>(&mut self, lanes: &mut Lanes<'_, ChosenJob<O>>, outstanding: usize) {
         let looking = self.open + self.queued();
-        let allowed = density::lanes_after(self.full_pages, lanes.limit);
+        let allowed = density::lanes_after(self.pages_with_more, lanes.limit);
         let idle = allowed.saturating_sub(looking.saturating_add(outstanding));
         if idle == 0 || self.queued() > 0 {
             return;
