@@ -1,9 +1,8 @@
 //! `check` against services that behave in every way the contract leaves open: its answers are true, and it changes nothing.
 
-use crate::common::{NEWEST, command, emulator, json, run, text};
+use crate::common::{NEWEST, canned, command, emulator, json, run, text};
 use http::Method;
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
 use upstash_dlq_emulator::{
     Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, RateLimit, Run, Server, ServerOptions, Service, sample,
 };
@@ -223,19 +222,9 @@ fn a_busy_service_is_not_asked_more_often() {
 /// Headers are text of others, too.
 #[test]
 fn headers_that_tell_limits_are_shown_and_steer_nothing() {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines();
-            while lines.next().is_some_and(|line| !line.unwrap().is_empty()) {}
-            let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 29\r\n";
-            let limits = "Burst-RateLimit-Limit: 100\r\nretry-after: 7\u{202e}8\r\n";
-            let body = "{\"messages\": [],\"cursor\": \"\"}";
-            stream.write_all(format!("{head}{limits}\r\n{body}").as_bytes()).unwrap();
-        }
-    });
+    let head = "HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: 29\r\n";
+    let limits = "Burst-RateLimit-Limit: 100\r\nretry-after: 7\u{202e}8\r\n";
+    let (url, _) = canned(format!("{head}{limits}\r\n{{\"messages\": [],\"cursor\": \"\"}}"));
     let told = json(&run(&url, &["check", "--json"]));
     assert_eq!(told["answers"]["rate_limit_headers"]["answer"], "yes");
     assert_eq!(told["rate_limits"]["burst-ratelimit-limit"], "100");

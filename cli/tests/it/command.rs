@@ -4,32 +4,9 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::mpsc;
 use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN};
 
-use crate::common::{command, emulator, json, run, stderr_after, text};
-
-/// A server that responds to every request with the same bytes; tells how many came.
-fn canned(response: &'static str) -> (String, mpsc::Receiver<String>) {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let (heard, requests) = mpsc::channel();
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut line = String::new();
-            reader.read_line(&mut line).unwrap();
-            heard.send(line).unwrap();
-            let mut header = String::new();
-            while reader.read_line(&mut header).unwrap() > 2 {
-                header.clear();
-            }
-            stream.write_all(response.as_bytes()).unwrap();
-        }
-    });
-    (url, requests)
-}
+use crate::common::{canned, command, emulator, json, run, stderr_after, text};
 
 #[test]
 fn deletes_exactly_what_matches_and_says_so() {

@@ -1,7 +1,9 @@
 //! What the tests of the command share.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::mpsc::{self, Receiver};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 
 pub(crate) const NEWEST: i64 = 1_764_000_000_000;
@@ -23,6 +25,31 @@ pub(crate) fn command(url: &str) -> Command {
 
 pub(crate) fn run(url: &str, args: &[&str]) -> Output {
     command(url).args(args).output().unwrap()
+}
+
+/// A server that responds to every request with the same bytes. Also returns the first line of each request.
+pub(crate) fn canned(response: impl Into<String>) -> (String, Receiver<String>) {
+    let response = response.into();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    let (heard, requests) = mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            let mut lines = BufReader::new(stream.try_clone().unwrap()).lines().map_while(Result::ok);
+            let first = lines.next().unwrap_or_default();
+            lines.find(String::is_empty);
+            // Nobody has to listen, neither here nor there.
+            let _ = heard.send(first);
+            let _ = stream.write_all(response.as_bytes());
+        }
+    });
+    (url, requests)
+}
+
+/// A whole response that says yes.
+pub(crate) fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
 }
 
 pub(crate) fn text(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Output, Stdio};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, Run, Server, ServerOptions, Service};
 
-use crate::common::{command, emulator, json, run, text};
+use crate::common::{canned, command, emulator, json, run, text};
 
 fn serve(ids: impl Iterator<Item = String>) -> Server {
     let mut service = Service::new(Config::default());
@@ -254,19 +254,7 @@ fn a_404_that_speaks_of_the_region_or_is_no_word_of_the_services_is_no_proof() {
         "HTTP/1.1 404 Not Found\r\ncontent-length: 6\r\n\r\n<html>",
         "HTTP/1.1 200 OK\r\ncontent-length: 17\r\n\r\n{\"dlqId\":\"b-0\"}  ",
     ] {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
-        std::thread::spawn(move || {
-            for stream in listener.incoming() {
-                let mut stream = stream.unwrap();
-                let mut reader = std::io::BufReader::new(stream.try_clone().unwrap());
-                let mut line = String::new();
-                while std::io::BufRead::read_line(&mut reader, &mut line).unwrap() > 2 {
-                    line.clear();
-                }
-                stream.write_all(response.as_bytes()).unwrap();
-            }
-        });
+        let (url, _) = canned(response);
         let output = run(&url, &["delete", "a-0", "--dry-run", "--json"]);
         let report = json(&output);
         assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(1), Some("halted")), "{report}");

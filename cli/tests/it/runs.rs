@@ -6,7 +6,7 @@ use std::process::Stdio;
 use std::time::{SystemTime, UNIX_EPOCH};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOptions, Service, StartedBy};
 
-use crate::common::{command, emulator, json, run, text};
+use crate::common::{canned, command, emulator, json, run, text};
 
 fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
@@ -169,7 +169,7 @@ fn a_list_of_lines_is_the_servers_text_and_keeps_to_its_limit() {
 
 #[test]
 fn a_wrong_region_is_told_with_its_flag() {
-    let server =
+    let (server, _) =
         canned("HTTP/1.1 404 Not Found\r\ncontent-length: 43\r\n\r\n{\"error\":\"user not found in this region..\"}");
     for args in [
         &["list"][..],
@@ -184,23 +184,6 @@ fn a_wrong_region_is_told_with_its_flag() {
         let error = text(&output.stderr);
         assert!(output.status.code() == Some(1) && error.contains("--region"), "{args:?}: {error}");
     }
-}
-
-fn canned(response: &'static str) -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut line = String::new();
-            while reader.read_line(&mut line).unwrap() > 2 {
-                line.clear();
-            }
-            std::io::Write::write_all(&mut stream, response.as_bytes()).unwrap();
-        }
-    });
-    url
 }
 
 #[test]

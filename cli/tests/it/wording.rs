@@ -1,34 +1,12 @@
 //! What the command says, and in which form, when something is wrong.
 #![cfg(unix)]
 
-use crate::common::{command, emulator, json, run, stderr_after, text};
+use crate::common::{canned, command, emulator, json, ok, run, stderr_after, text};
 use serde_json::Value;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::Read;
 use std::net::TcpListener;
 use std::process::{Command, Stdio};
 use upstash_dlq_emulator::{Fault, FaultPlan, Run};
-
-/// A server that responds to everything with the same bytes.
-fn canned(response: String) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    std::thread::spawn(move || {
-        for stream in listener.incoming() {
-            let mut stream = stream.unwrap();
-            let mut reader = BufReader::new(stream.try_clone().unwrap());
-            let mut line = String::new();
-            while reader.read_line(&mut line).unwrap_or(0) > 2 {
-                line.clear();
-            }
-            let _ = stream.write_all(response.as_bytes());
-        }
-    });
-    url
-}
-
-fn ok(body: &str) -> String {
-    format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len())
-}
 
 fn nobody() -> String {
     let addr = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
@@ -58,10 +36,9 @@ fn other_commands_tell_a_failure_as_one_line_of_json() {
     busy.with_service(|s| {
         s.set_faults(FaultPlan::script(vec![Some(Fault::TooManyRequests { retry_after_s: None })]));
     });
-    let redirect =
-        canned("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".into());
-    let unreadable = canned(ok("<html>"));
-    let other = canned(ok("{\"dlqId\":\"y\"}"));
+    let redirect = canned("HTTP/1.1 302 Found\r\nlocation: /x\r\ncontent-length: 0\r\nconnection: close\r\n\r\n").0;
+    let unreadable = canned(ok("<html>")).0;
+    let other = canned(ok("{\"dlqId\":\"y\"}")).0;
     let cases: &[Case<'_>] = &[
         (&url, &["get", "x"], 1, "not_found", Some(404)),
         (&url, &["callback", "cancel", "x"], 1, "not_found", Some(404)),
@@ -170,7 +147,7 @@ fn everything_has_an_end_in_time() {
 
 #[test]
 fn a_server_that_leads_in_circles() {
-    let url = canned(ok("{\"messages\":[],\"cursor\":\"again\"}"));
+    let url = canned(ok("{\"messages\":[],\"cursor\":\"again\"}")).0;
     let output = run(&url, &["list"]);
     let shown = text(&output.stderr);
     assert!(output.status.code() == Some(1) && shown.contains("the server keeps returning the same pages"), "{shown}");
@@ -247,7 +224,7 @@ fn one_run_is_shown_whole_line_by_line() {
 
 #[test]
 fn another_run_than_the_one_asked_for_is_not_shown() {
-    let url = canned(ok("{\"dlqId\":\"y\",\"workflowUrl\":\"https://y.example\"}"));
+    let url = canned(ok("{\"dlqId\":\"y\",\"workflowUrl\":\"https://y.example\"}")).0;
     let output = run(&url, &["get", "x"]);
     let error = text(&output.stderr);
     assert_eq!((output.status.code(), text(&output.stdout).as_str()), (Some(1), ""), "{error}");
@@ -346,7 +323,7 @@ fn stats_leave_nothing_out() {
             _ => format!(r#"{{"dlqId":"a-{n}","label":"l-{n}","createdAt":1764000000000}}"#),
         })
         .collect();
-    let url = canned(ok(&format!(r#"{{"messages":[{}]}}"#, messages.join(","))));
+    let url = canned(ok(&format!(r#"{{"messages":[{}]}}"#, messages.join(",")))).0;
     let output = run(&url, &["stats"]);
     let shown = text(&output.stdout);
     let lines: Vec<&str> = shown.lines().map(str::trim).collect();
