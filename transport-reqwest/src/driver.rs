@@ -42,8 +42,9 @@ pub(crate) struct Driver<'a, O: Operation> {
     start: Instant,
     timer: Timer,
     stop: Option<BoxFuture<'a, ()>>,
-    /// The store. One that has failed is dropped.
+    /// The store. One that has failed is called no more.
     storage: Option<BoxStorage<'a, O>>,
+    failed_storage: Option<BoxStorage<'a, O>>,
     /// What comes after the call of the store that is awaited.
     after: Option<After<O>>,
     in_flight: FuturesUnordered<BoxFuture<'static, Landed>>,
@@ -81,6 +82,7 @@ impl<'a, O: Operation> Driver<'a, O> {
             timer: Timer::default(),
             stop: None,
             storage: None,
+            failed_storage: None,
             after: None,
             in_flight: FuturesUnordered::new(),
             landed: VecDeque::new(),
@@ -110,7 +112,7 @@ impl<'a, O: Operation> Driver<'a, O> {
 
     /// Nothing more is sent, and the store is not called again.
     fn store_failed(&mut self, failure: StoreFailure) {
-        self.storage = None;
+        self.failed_storage = self.storage.take();
         self.end(Driven::Stopped);
         self.reason = Some(Halt::StoreFailed(failure));
     }
@@ -145,15 +147,23 @@ impl<'a, O: Operation> Driver<'a, O> {
 
     /// Gives the operation back. What is in flight is lost, and what was not sent is not.
     pub(crate) fn leave(self, operation: &mut O) {
-        match (self.after, &self.storage) {
+        let storage = self.storage.or(self.failed_storage);
+        let give_up = |operation: &mut O, page: &O::Page| {
+            if let Some(storage) = &storage {
+                storage.page_given_up(operation, page);
+            }
+        };
+        match self.after {
             // The request is in flight, so this is no invalid state.
-            (Some(After::Send(id, _)), _) => drop(operation.cancel_unsent(id)),
-            (Some(After::Tell(Event::Page(page))), Some(storage)) => storage.page_given_up(operation, &page),
+            Some(After::Send(id, _)) => drop(operation.cancel_unsent(id)),
+            Some(After::Tell(Event::Page(page))) => give_up(operation, &page),
             _ => {}
         }
         // What has landed is known, although nobody hears of it.
         for (id, result) in self.landed {
-            let _ = take_result(operation, id, result);
+            if let Ok(Event::Page(page)) = take_result(operation, id, result) {
+                give_up(operation, &page);
+            }
         }
         operation.connection_lost();
     }
@@ -301,6 +311,9 @@ impl<'a, O: Operation> Driver<'a, O> {
         };
         #[cfg(feature = "tracing")]
         self.span.on_event(operation, &event);
+        if let (Event::Page(page), Some(failed)) = (&event, &self.failed_storage) {
+            failed.page_given_up(operation, page);
+        }
         if let (Event::Page(page), Some(storage)) = (&event, &mut self.storage) {
             if storage.on_page(page) == Call::Begun {
                 self.after = Some(After::Tell(event));
@@ -362,6 +375,9 @@ impl<'a, O: Operation> Driver<'a, O> {
                 return self.tell(event, operation, observer);
             }
             (After::Tell(event), Some(failure)) => {
+                if let (Event::Page(page), Some(storage)) = (&event, &self.storage) {
+                    storage.page_given_up(operation, page);
+                }
                 self.store_failed(failure);
                 // A page that could not be stored is told to the observer, and not handed over.
                 let _ = self.tell(event, operation, observer);

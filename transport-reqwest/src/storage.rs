@@ -36,7 +36,7 @@ pub(crate) trait Storage<O: Operation>: Send {
         Call::Nothing
     }
 
-    /// What is in the page is not stored after all, because the operation is taken back meanwhile.
+    /// What is in the page is not stored after all, because the operation is taken back meanwhile, or the store has failed.
     fn page_given_up(&self, _operation: &mut O, _page: &O::Page) {}
 
     /// Called after [`Self::on_page`] has stored what is in the page.

@@ -15,15 +15,17 @@ use upstash_dlq_core::{ArchivedDelete, Checkpoint, Driven, Event, Halt, Observer
 pub(crate) struct Hooks<'a, O: Operation> {
     pub(crate) observer: Option<Box<dyn Observer<O> + Send + 'a>>,
     pub(crate) is_stopped: Option<Box<dyn FnMut() -> bool + Send + 'a>>,
-    /// Dropped when it fails, so that it is not called again.
+    /// Put aside when it fails, so that it is not called again.
     pub(crate) storage: Option<Box<dyn Storage<O> + Send + 'a>>,
+    /// The storage that has failed.
+    pub(crate) failed: Option<Box<dyn Storage<O> + Send + 'a>>,
     /// Why the store failed.
     pub(crate) failure: Option<StoreFailure>,
 }
 
 impl<O: Operation> Default for Hooks<'_, O> {
     fn default() -> Self {
-        Self { observer: None, is_stopped: None, storage: None, failure: None }
+        Self { observer: None, is_stopped: None, storage: None, failed: None, failure: None }
     }
 }
 
@@ -40,6 +42,9 @@ pub(crate) trait Storage<O: Operation> {
     fn on_page(&mut self, _operation: &mut O, _page: &O::Page) -> StoreResult {
         Ok(())
     }
+
+    /// What is in the page is not stored, because the store has failed.
+    fn page_given_up(&self, _operation: &mut O, _page: &O::Page) {}
 
     /// Called before pages are handed to a caller who may stop there.
     fn before_hand_over(&mut self, _operation: &O) -> StoreResult {
@@ -62,7 +67,10 @@ impl<O: Operation> Hooks<'_, O> {
                 self.storage = Some(storage);
                 Ok(Some(value))
             }
-            Err(error) => Err(Halt::StoreFailed(self.fail(error))),
+            Err(error) => {
+                self.failed = Some(storage);
+                Err(Halt::StoreFailed(self.fail(error)))
+            }
         }
     }
 
@@ -150,7 +158,13 @@ impl<O: Operation> Observer<O> for Hooks<'_, O> {
 
     fn on_event(&mut self, operation: &mut O, event: &Event<O::Page>) -> ControlFlow<()> {
         let stored = match event {
-            Event::Page(page) => self.store(|storage| storage.on_page(operation, page)),
+            Event::Page(page) => {
+                let stored = self.store(|storage| storage.on_page(operation, page));
+                if let Some(failed) = &self.failed {
+                    failed.page_given_up(operation, page);
+                }
+                stored
+            }
             _ => Ok(None),
         };
         // The observer hears of the event in any case.
@@ -215,6 +229,13 @@ impl<S: ArchiveStore> Storage<ArchivedDelete> for Archive<S> {
             operation.stored(batch.number)?;
         }
         Ok(())
+    }
+
+    fn page_given_up(&self, operation: &mut ArchivedDelete, page: &ArchivePage) {
+        if let Some(batch) = &page.batch {
+            // The batch waits to be stored, so this is no invalid state.
+            let _ = operation.not_stored(batch.number);
+        }
     }
 
     fn end(&mut self, _operation: &ArchivedDelete, outcome: &ArchiveOutcome) -> StoreResult {

@@ -115,22 +115,48 @@ impl Observer<ArchivedDelete> for Keep {
     }
 }
 
-/// A batch that its store did not keep is listed, or fetched, again.
+/// A batch that its store did not keep is listed, or fetched, again. So are those of other lanes that have landed meanwhile.
 #[test]
 fn an_archived_delete_is_taken_back_while_its_store_keeps_a_batch() {
-    for with_ids in [false, true] {
-        let (model, client) = serve(150);
-        let selection = if with_ids { by_ids(&model, 150) } else { Selection::Everything };
+    for (with_ids, lanes) in [(false, 1), (true, 1), (false, 4), (true, 4)] {
+        let (model, client) = serve(600);
+        let selection = if with_ids { by_ids(&model, 600) } else { Selection::Everything };
         block_on(async {
-            let hanging = |_: Vec<DlqMessage>| std::future::pending::<StoreResult>();
-            let mut pages = client.delete(selection).archive(hanging).pages();
+            // The first pages are stored, so that windows are listed side by side.
+            let mut left = 5;
+            let hanging = move |_: Vec<DlqMessage>| {
+                left -= 1;
+                async move { if left > 0 { Ok(()) } else { std::future::pending::<StoreResult>().await } }
+            };
+            let mut pages = client.delete(selection).page_size(10).lanes(lanes).archive(hanging).pages();
             while let Ok(Some(page)) = tokio::time::timeout(Duration::from_secs(60), pages.next()).await {
-                assert!(page.unwrap().batch.is_none());
+                page.unwrap();
             }
             let (mut delete, mut keep) = (pages.into_operation(), Keep(Vec::new()));
             let driven = client.run(&mut delete, &mut keep).await;
-            let Driven::Done(outcome) = driven else { panic!("it is stuck") };
-            assert_eq!((outcome.halted, outcome.archived, keep.0.len()), (None, 150, 150), "{with_ids}");
+            let Driven::Done(outcome) = driven else { panic!("it is stuck: {with_ids}, {lanes} lanes") };
+            assert_eq!((outcome.halted, outcome.archived), (None, 600), "{with_ids}, {lanes} lanes");
+            assert_eq!(model.with_service(|service| service.len()), 0);
+        });
+    }
+}
+
+/// The disk is full for a moment. Whoever takes the operation back goes on, and each run is stored before it goes.
+#[test]
+fn an_archived_delete_goes_on_after_its_store_has_failed() {
+    for (with_ids, lanes) in [(false, 1), (true, 1), (false, 4), (true, 4)] {
+        let (model, client) = serve(600);
+        let selection = if with_ids { by_ids(&model, 600) } else { Selection::Everything };
+        block_on(async {
+            let full = |_: Vec<DlqMessage>| async { StoreResult::Err("the disk is full".into()) };
+            let mut pages = client.delete(selection).page_size(10).lanes(lanes).archive(full).pages();
+            while let Some(page) = pages.next().await {
+                assert!(page.is_err() || page.is_ok_and(|page| page.batch.is_none()));
+            }
+            let (mut delete, mut keep) = (pages.into_operation(), Keep(Vec::new()));
+            let driven = client.run(&mut delete, &mut keep).await;
+            let Driven::Done(outcome) = driven else { panic!("it is stuck: {with_ids}, {lanes} lanes") };
+            assert_eq!((outcome.halted, outcome.archived, keep.0.len()), (None, 600, 600), "{with_ids}, {lanes} lanes");
             assert_eq!(model.with_service(|service| service.len()), 0);
         });
     }

@@ -5,9 +5,11 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use upstash_dlq_core::client::{ArchiveStore, CheckpointStore, StoreResult};
+use upstash_dlq_core::operation::ArchivePage;
 use upstash_dlq_core::wire::{Overrides, ResumeOne};
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Endpoint, Event, Halt, Observer, Operation, Selection, Token,
+    ArchivedDelete, BulkDelete, BulkResume, Checkpoint, DlqId, DlqMessage, Driven, Endpoint, Event, Halt, Ids,
+    Observer, Operation, Selection, Token,
 };
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_ureq::Client;
@@ -118,6 +120,37 @@ fn an_archive_that_panics_deletes_nothing() {
 }
 
 /// Whatever else has happened: if what was kept is gone, that is said.
+/// Stores each batch by itself.
+struct Keep(usize);
+
+impl Observer<ArchivedDelete> for Keep {
+    fn on_event(&mut self, delete: &mut ArchivedDelete, event: &Event<ArchivePage>) -> ControlFlow<()> {
+        if let Event::Page(ArchivePage { batch: Some(batch), .. }) = event {
+            self.0 += batch.messages.len();
+            delete.stored(batch.number).unwrap();
+        }
+        ControlFlow::Continue(())
+    }
+}
+
+/// The disk is full for a moment. Whoever takes the operation back goes on, and each run is stored before it goes.
+#[test]
+fn an_archived_delete_goes_on_after_its_store_has_failed() {
+    for (with_ids, lanes) in [(false, 1), (true, 1), (false, 4), (true, 4)] {
+        let (server, client) = serve(600, vec![]);
+        let ids = server.with_service(|service| service.runs().map(|run| run.dlq_id.clone()).collect::<Vec<_>>());
+        let selection = if with_ids { Selection::Ids(Ids::parse(ids).unwrap()) } else { Selection::Everything };
+        let full = |_: &[DlqMessage]| Err("the disk is full");
+        let mut pages = client.delete(selection).page_size(10).lanes(lanes).archive(full).pages();
+        assert!(pages.by_ref().any(|page| matches!(page, Err(Halt::StoreFailed(_)))));
+        let (mut delete, mut keep) = (pages.into_operation(), Keep(0));
+        let driven = client.run(&mut delete, &mut keep);
+        let Driven::Done(outcome) = driven else { panic!("it is stuck: {with_ids}, {lanes} lanes") };
+        assert_eq!((outcome.halted, outcome.archived, keep.0), (None, 600, 600), "{with_ids}, {lanes} lanes");
+        assert!(server.with_service(|service| service.is_empty()));
+    }
+}
+
 #[test]
 fn the_failure_of_a_store_is_said_beside_any_other() {
     let (_server, client) = serve(200, vec![None, None, Some(Fault::Redirect)]);
