@@ -100,6 +100,9 @@ pub(crate) struct WindowLane {
     pub(crate) window: Window,
     pub(crate) place: Place,
     pub(crate) request: SavedRequest,
+    /// Whether an attempt at the request may have been carried out.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub(crate) doubtful: bool,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -41,11 +41,11 @@ pub enum Halt {
         /// Whether an earlier attempt at the same request may have been carried out.
         may_have_changed: bool,
     },
-    /// Every attempt at one request failed.
+    /// Every attempt at one request failed. Or so many passes of a delete in a row deleted nothing, and each left a request unknown.
     GaveUp {
-        /// How often the request was sent.
+        /// How often the request was sent, or how many passes there were.
         attempts: u32,
-        /// What happened at the last attempt.
+        /// What happened at the last attempt, or why the last unknown request is unknown.
         last: Cause,
         /// Whether any of the attempts may have been carried out.
         may_have_changed: bool,

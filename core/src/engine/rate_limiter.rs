@@ -44,7 +44,8 @@ impl RateLimiter {
 
     /// Allows at most so many requests a second. The lowest limit counts.
     fn limit_to(&mut self, per_second: NonZeroU32) {
-        let interval = Duration::from_secs(1).checked_div(per_second.get()).unwrap_or(Duration::from_secs(1));
+        // Rounded up: otherwise one more would fit into a second.
+        let interval = Duration::from_nanos(1_000_000_000_u64.div_ceil(u64::from(per_second.get())));
         self.interval = self.interval.max(interval);
     }
 

@@ -231,7 +231,7 @@ impl<O: BulkOperation> Bulk<O> {
             let place = if bug!(CursorsNotSaved) { lane.place.without_cursors() } else { lane.place };
             let job = scheduler.plan.job(lane.window, place);
             let job = job.map_err(|halt| CheckpointError::Damaged(halt.to_string()))?;
-            scheduler.resume_lane(job, left_behind(lane.request), false);
+            scheduler.resume_lane(job, left_behind(lane.request), lane.doubtful);
             if in_circles {
                 scheduler.halt(Halt::NoProgress);
             }
@@ -368,12 +368,18 @@ impl<O: BulkOperation> Bulk<O> {
             Kind::Windows(scheduler) => {
                 let open = scheduler.lanes().map(|lane| {
                     let Lane { job: PagesJob { window, place, .. }, .. } = lane;
-                    WindowLane { window: *window, place: place.clone(), request: saved_request(lane) }
+                    WindowLane {
+                        window: *window,
+                        place: place.clone(),
+                        request: saved_request(lane),
+                        doubtful: lane.exchange.may_have_changed(),
+                    }
                 });
                 let queued = scheduler.plan.queue().map(|window| WindowLane {
                     window,
                     place: Place::default(),
                     request: SavedRequest::None,
+                    doubtful: false,
                 });
                 Progress::Windows(SavedWindows {
                     whole: scheduler.plan.whole,

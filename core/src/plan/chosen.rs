@@ -293,9 +293,11 @@ impl<O: BulkOperation> Chosen<O> {
         self.stale_pages >= MAX_EMPTY_PAGES
     }
 
-    /// Why it then halts. What starts runs has asked for none of them yet, and neither has a delete whose batch is not full.
+    /// Why it then halts. What starts runs has asked for none of them yet. A delete has asked for all of them once nothing waits for
+    /// its batch, and no batch is outstanding.
     fn stuck(&self) -> Halt {
-        if O::RETRY_SAFE && self.choice.is_empty() { Halt::StillListed } else { Halt::NoProgress }
+        let has_asked = O::RETRY_SAFE && self.choice.is_empty() && self.handed_over.len() == 0;
+        if has_asked { Halt::StillListed } else { Halt::NoProgress }
     }
 
     /// Chooses runs of a page.

@@ -35,8 +35,7 @@ pub(crate) struct Cut<O> {
     pub(crate) pass: Pass,
     queue: VecDeque<Window>,
     densest: Densest,
-    /// Why the last unconfirmed request stayed so. It is the reason of a halt if passes only repeat. A request that an earlier
-    /// process left is the first of them.
+    /// Why the last unconfirmed request stayed so. It is the reason of a halt if passes only repeat. A checkpoint does not hold it.
     last_unknown: Cause,
     is_verified: bool,
     operation: core::marker::PhantomData<O>,
@@ -86,7 +85,7 @@ impl<O: BulkOperation> Cut<O> {
             pass,
             queue,
             densest: Densest::default(),
-            last_unknown: Cause::ProcessEnded,
+            last_unknown: Cause::LeftInDoubt,
             is_verified: false,
             operation,
         }

@@ -143,6 +143,18 @@ fn a_pass_that_is_given_up_is_followed_by_another_also_without_verification() {
     }
 }
 
+/// One run comes again and again while its batch waits to be stored. Nothing was asked to be deleted.
+#[test]
+fn a_listing_that_stays_while_nothing_is_stored_is_no_progress() {
+    let mut pages = 0;
+    let outcome = run(&mut delete(refined(500), 2).build_archived(), |request| {
+        assert_eq!(request.method(), Method::GET);
+        pages += 1;
+        format!("{{\"messages\":[{{\"dlqId\":\"a\",\"responseStatus\":500}}],\"cursor\":\"{pages}\"}}")
+    });
+    assert_eq!((outcome.halted, outcome.totals.affected), (Some(Halt::NoProgress), 0), "{pages} pages");
+}
+
 /// The page with which a listing is given up is the last one of its window. Other windows are not at their end, so nothing is started.
 #[test]
 fn a_start_whose_listing_is_given_up_at_the_end_of_a_window_starts_nothing() {

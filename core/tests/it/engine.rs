@@ -258,6 +258,27 @@ fn what_is_finished_does_not_wait_for_the_rate() {
     assert_eq!(done(&mut bulk, SECOND).halted, Some(Halt::MaximumUnconfirmed));
 }
 
+/// Not one more fits into a second than is allowed, whatever the number.
+#[test]
+fn a_second_has_no_more_requests_than_its_rate() {
+    for rate in [1, 3, 7, 11, 60, 999, 3_000_000_000] {
+        let builder = on_lanes::<Delete>(Selection::Everything, 1).max_requests_per_second(NonZeroU32::new(rate));
+        let (mut bulk, mut clock, mut sent) = (builder.build(), Duration::ZERO, Vec::new());
+        while sent.len() < 1_500 {
+            match bulk.poll(clock) {
+                Step::Send(id, _) => {
+                    sent.push(clock);
+                    bulk.respond(id, &page(1, &format!("c{}", sent.len()))).unwrap();
+                }
+                Step::WaitUntil(at) => clock = at,
+                other => panic!("{other:?}"),
+            }
+        }
+        let rate = usize::try_from(rate).unwrap();
+        assert!(sent.iter().zip(sent.iter().skip(rate)).all(|(one, next)| *next >= *one + SECOND), "{rate} a second");
+    }
+}
+
 /// Any number is a number of lanes, and none makes anything overflow or take all memory.
 #[test]
 fn any_number_of_lanes_is_accepted() {

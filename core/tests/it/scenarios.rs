@@ -337,7 +337,18 @@ fn passes_that_prove_nothing_do_not_go_on_for_ever() {
     assert!(!outcome.verified, "{outcome:?}");
 }
 
-/// The reason of an unknown result is not in a checkpoint. That an earlier process ended is a reason, too.
+/// What an attempt of an earlier process may have done counts in the halt of a later one.
+#[test]
+fn an_attempt_of_an_earlier_process_may_have_changed_something() {
+    let mut bulk = delete().one();
+    exchange(&mut bulk, 502, "");
+    bulk = delete().resume_from(bulk.checkpoint()).unwrap().one();
+    exchange(&mut bulk, 401, "");
+    let halted = end(&mut bulk).halted.unwrap();
+    assert!(matches!(halted, Halt::Refused { may_have_changed: true, .. }), "{halted:?}");
+}
+
+/// The reason of an unknown result is not in a checkpoint. That an earlier process did not learn it is a reason, too.
 #[test]
 fn passes_that_prove_nothing_end_also_if_each_is_of_two_processes() {
     let delete = delete().retry(attempts(4), 1);
@@ -347,7 +358,7 @@ fn passes_that_prove_nothing_end_also_if_each_is_of_two_processes() {
         bulk = delete.clone().resume_from(bulk.checkpoint()).unwrap().one();
         exchange(&mut bulk, 200, "{\"deleted\":0}");
     }
-    let expected = Halt::GaveUp { attempts: 4, last: Cause::ProcessEnded, may_have_changed: true };
+    let expected = Halt::GaveUp { attempts: 4, last: Cause::LeftInDoubt, may_have_changed: true };
     assert_eq!(end(&mut bulk).halted, Some(expected));
 }
 
