@@ -100,7 +100,12 @@ pub(crate) fn run(
     match stop {
         Stop::Interrupted => {
             let path = shown(path);
-            report.how_on = Some(format!("{}: it appends to {path}{}", wording::AGAIN, bulk.since(report.to())));
+            report.how_on = Some(format!(
+                "{}: it appends to {path}{}{}",
+                wording::AGAIN,
+                bulk.since(report.to()),
+                bulk.what_is_left(Some(report.runs()).filter(|_| report.is_exact()))
+            ));
             report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into()))
         }
         Stop::Broken(sentence) => report.end(Ending::Halted, Exit::Failure, Some(sentence)),

@@ -39,7 +39,7 @@ pub(crate) fn confirm(
     look(bulk, selection, ids, report).map_err(|mut ended| {
         if ended.outcome == Ending::Complete {
             // Nothing is left to continue with.
-            file.remove().unwrap_or_else(|sentence| bulk.terminal().note(&sentence));
+            file.remove().unwrap_or_else(|sentence| bulk.terminal().error(&sentence));
         } else {
             ended.checkpoint = Some(file.path().display().to_string());
         }
@@ -85,6 +85,9 @@ fn look(
             Err(stopped) => return Err(Box::new(bulk.stopped_before(report, stopped))),
         };
         report = ask(bulk, &preview, report)?;
+        if requests > 0 {
+            bulk.pause();
+        }
         expected = preview.whole.then_some(preview.matching);
     }
     if let (Some(expected), Some(max)) = (&mut expected, bulk.max) {

@@ -83,8 +83,18 @@ impl<'a> BulkContext<'a> {
 
     /// How to continue a delete without a checkpoint. Where the end of the window was the present moment, the same command would
     /// also take what failed since: it says which `--to` leaves that alone.
-    pub(crate) fn again(&self, to: Option<UnixMillis>) -> String {
-        wording::AGAIN.to_owned() + &self.since(to)
+    pub(crate) fn again(&self, to: Option<UnixMillis>, done: Option<u64>) -> String {
+        wording::AGAIN.to_owned() + &self.since(to) + &self.what_is_left(done)
+    }
+
+    /// `; --max=60 keeps to the maximum`, which the same command would take anew. `done` is how many runs count against it, if
+    /// that is known.
+    pub(crate) fn what_is_left(&self, done: Option<u64>) -> String {
+        match (self.max, done) {
+            (None, _) => String::new(),
+            (Some(max), Some(done)) => format!("; --max={} keeps to the maximum", max.get().saturating_sub(done)),
+            (Some(_), None) => "; its --max counts from the beginning".to_owned(),
+        }
     }
 
     /// `; --to=2026-11-24T08:30:00Z leaves alone what failed since`, unless the command line has an end of its own.

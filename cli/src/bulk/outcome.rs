@@ -42,12 +42,14 @@ pub(crate) fn conclude<O: BulkOperation>(
                 _ if is_missing => one_is_missing(&wording::halt(&halt, bulk.client.endpoint()), ids),
                 _ => wording::halt(&halt, bulk.client.endpoint()),
             };
-            save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
+            save(operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
         }
         None => {
             report.note = note(bulk.verb, ids, bulk.max, &report);
-            if let Some(Err(sentence)) = file.map(CheckpointFile::remove) {
-                bulk.terminal().note(&sentence);
+            if let Some((file, Err(sentence))) = file.map(|file| (file, file.remove())) {
+                bulk.terminal().error(&sentence);
+                report.checkpoint = kept(file);
+                report.is_dead_end = true;
             }
             report.end(Ending::Complete, Exit::Success, None)
         }
@@ -94,52 +96,43 @@ fn stopped(
             let runs = runs(operation.totals().affected);
             let sentence = format!("stopped after {runs}: standard output was closed");
             if doubt.is_some() {
-                return save(bulk, operation, file, report).end(
-                    Ending::Halted,
-                    Exit::Failure,
-                    Some(with_doubt(&sentence)),
-                );
+                return save(operation, file, report).end(Ending::Halted, Exit::Failure, Some(with_doubt(&sentence)));
             }
             // A reader that has gone wanted no more.
             bulk.terminal().note(&sentence);
-            save(bulk, operation, file, report).end(Ending::Halted, Exit::Success, None)
+            save(operation, file, report).end(Ending::Halted, Exit::Success, None)
         }
         Some(Broken::Output(Lost::Unwritable(sentence))) => {
             report.output_lost = true;
             let reason = Some(with_doubt(&format!("{sentence}; nothing further was sent")));
-            save(bulk, operation, file, report).end(Ending::Halted, Exit::Failure, reason)
+            save(operation, file, report).end(Ending::Halted, Exit::Failure, reason)
         }
         // The position on disk is older than what has happened. It stays as it is.
         Some(Broken::Checkpoint(sentence)) => {
             let reason = Some(with_doubt(&format!("{sentence}; the next request was not sent")));
             report.checkpoint = file.and_then(kept);
+            report.is_earlier = true;
             report.end(Ending::Halted, Exit::Failure, reason)
         }
         None => {
             if doubt.is_none() {
                 report.how_on = Some(if bulk.verb == wording::DELETE {
-                    bulk.again(report.to())
+                    bulk.again(report.to(), Some(report.runs()).filter(|_| report.is_exact()))
                 } else {
                     "the remaining runs are still in the DLQ".to_owned()
                 });
             }
             let reason = Some(with_doubt("interrupted"));
-            save(bulk, operation, file, report).end(Ending::Cancelled, Exit::Interrupted, reason)
+            save(operation, file, report).end(Ending::Cancelled, Exit::Interrupted, reason)
         }
     }
 }
 
 /// Saves the position at the end of a command that did not complete.
-pub(crate) fn save(
-    bulk: &BulkContext<'_>,
-    operation: &Bulk<impl BulkOperation>,
-    file: Option<&CheckpointFile>,
-    mut report: Report,
-) -> Report {
+pub(crate) fn save(operation: &Bulk<impl BulkOperation>, file: Option<&CheckpointFile>, mut report: Report) -> Report {
     if let Some(file) = file {
-        if let Err(sentence) = file.write(&operation.checkpoint().to_json()) {
-            bulk.terminal().error(&sentence);
-        }
+        report.unsaved = file.write(&operation.checkpoint().to_json()).err();
+        report.is_earlier = report.unsaved.is_some();
         report.checkpoint = kept(file);
     }
     report
@@ -161,7 +154,10 @@ fn note(verb: VerbText, ids: Option<u64>, max: Option<NonZeroU64>, report: &Repo
             missing => format!("at least {}", absent(missing)),
         },
         None if max.is_some_and(|max| report.runs() >= max.get()) => "the maximum was reached".into(),
-        None if report.runs() == 0 && report.is_exact() => "nothing matched".into(),
+        // A delete that looked at everything is verified then. Another one has spent its maximum on listed runs that were gone.
+        None if report.runs() == 0 && report.is_exact() && (verb != wording::DELETE || report.verified) => {
+            "nothing matched".into()
+        }
         None if verb != wording::DELETE => return None,
         None if report.verified => "the verification pass found nothing left".into(),
         None => "not verified".into(),

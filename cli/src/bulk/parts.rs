@@ -98,7 +98,7 @@ where
                 Err(sentence) => {
                     progress.finish();
                     report.set_totals(operation.totals());
-                    return save(bulk, &operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence));
+                    return save(&operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence));
                 }
             }
         }

@@ -4,7 +4,9 @@ use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
 use crate::interrupt;
 use crate::output::suggestion::Suggestion;
+use crate::output::time::Zone;
 use crate::output::wording;
+use upstash_dlq_core::engine::Cause;
 use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::{Bulk, InDoubt};
 use upstash_dlq_core::wire::BulkOperation;
@@ -12,14 +14,22 @@ use upstash_dlq_core::{Halt, Settlement, UnixMillis};
 
 /// Tells the operation what happened, and saves that before anything further is sent. An operation that has not begun has
 /// nothing to settle.
+///
+/// A request that an earlier process left in flight was shown to nobody. Whoever gives the option cannot mean that one: the same
+/// command was run again, or the process was killed while it went on after a settlement. So the option is left out, and the command
+/// halts and shows the request.
 pub(crate) fn apply(
     settlement: Option<Settlement>,
     operation: Option<&mut Bulk<impl BulkOperation>>,
     file: Option<&CheckpointFile>,
 ) -> Result<(), String> {
     let Some(settlement) = settlement else { return Ok(()) };
-    let operation = operation.and_then(|operation| operation.settle(settlement).ok().map(|()| operation));
-    let operation = operation.ok_or("--settle: there is no request to settle: leave it out")?;
+    let nothing = || "--settle: there is no request to settle: leave it out".to_owned();
+    let operation = operation.ok_or_else(nothing)?;
+    if let Some(Halt::InDoubt { cause: Cause::ProcessEnded, .. }) = operation.outcome_so_far().halted {
+        return Ok(());
+    }
+    operation.settle(settlement).map_err(|_| nothing())?;
     file.map_or(Ok(()), |file| file.write(&operation.checkpoint().to_json()))
 }
 
@@ -28,7 +38,7 @@ pub(crate) fn apply(
 pub(crate) fn announce<O: BulkOperation>(bulk: &BulkContext<'_>, has_checkpoint: bool, to: Option<UnixMillis>) {
     if O::RETRY_SAFE {
         let done = bulk.verb.done;
-        let again = if has_checkpoint { wording::AGAIN.to_owned() } else { bulk.again(to) };
+        let again = if has_checkpoint { wording::AGAIN.to_owned() } else { bulk.again(to, None) };
         interrupt::say_if_left(format!("some of the runs that were asked for may have been {done}; {again}"));
         return;
     }
@@ -74,7 +84,7 @@ pub(crate) fn how_to(
                 // The window of the lane whose response was lost.
                 let times = of_lane.filter().map_or((None, None), |filter| (filter.from(), filter.to()));
                 for (name, at) in [("from", times.0), ("to", times.1)] {
-                    list = at.into_iter().fold(list, |list, at| list.option(name, &at.to_string()));
+                    list = at.into_iter().fold(list, |list, at| list.option(name, &Zone::Utc.moment(at)));
                 }
             }
             list.option("limit", &asked.to_string()).end()

@@ -28,7 +28,11 @@ pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, 
             }
             Err(CommandError::Failed(failure)) if ids.len() > 1 => {
                 let goes_on = is_about_one_run(&failure);
-                let failure = named(failure, id, if goes_on { 0 } else { ids.len() - at - 1 }, done);
+                let failure = match failure.status {
+                    // Before this one was sent.
+                    ExitStatus::Interrupted => ended(failure, None, ids.len() - at, done),
+                    _ => ended(failure, Some(id), if goes_on { 0 } else { ids.len() - at - 1 }, done),
+                };
                 if !goes_on {
                     return Err(CommandError::Failed(failure));
                 }
@@ -47,15 +51,16 @@ fn is_about_one_run(failure: &Failure) -> bool {
     failure.status == ExitStatus::Unchanged && matches!(failure.code, "not_found" | "refused")
 }
 
-/// The failure with its id, and with what was not asked for after it. `done` says that something was changed before.
-fn named(failure: Failure, id: &DlqId, left: usize, done: bool) -> Failure {
+/// The failure with its id, if it is about one, and with what was not sent. `done` says that something was changed before.
+fn ended(failure: Failure, id: Option<&DlqId>, left: usize, done: bool) -> Failure {
     let not_sent = match left {
         0 => String::new(),
         1 => "; the last id was not sent".to_owned(),
         left => format!("; the last {} ids were not sent", thousands(left as u64)),
     };
-    let (shown, said) = (Escaped(id.as_str()).to_string(), &failure.message);
-    let name = if said.starts_with(&shown) { String::new() } else { format!("{shown}: ") };
+    let said = &failure.message;
+    let name = id.map(|id| Escaped(id.as_str()).to_string()).filter(|id| !said.starts_with(id));
+    let name = name.map_or_else(String::new, |id| format!("{id}: "));
     let message = format!("{name}{said}{not_sent}");
     let status = if failure.status == ExitStatus::Unchanged { ExitStatus::failure(done) } else { failure.status };
     Failure { message, status, ..failure }
@@ -63,11 +68,15 @@ fn named(failure: Failure, id: &DlqId, left: usize, done: bool) -> Failure {
 
 /// Makes the call for one run. Returns the line to print.
 fn one(context: &Context<'_>, client: &Client, args: &Callback, id: &DlqId) -> Result<String, CommandError> {
+    let what = match args {
+        Callback::Retry(_) => "sent again",
+        Callback::Cancel(_) => "canceled",
+    };
+    let wait = context.wait_for_late_requests();
+    let then = look(context, id).map_or(String::new(), |look| format!(". Then {look}"));
+    interrupt::say_if_left(format!("it is unknown whether the failure callback was {what}. {wait}{then}"));
     let (json, sentence) = match args {
         Callback::Retry(_) => {
-            let wait = context.wait_for_late_requests();
-            let look = look(context, id).map_or(String::new(), |look| format!(". Then {look}"));
-            interrupt::say_if_left(format!("it is unknown whether the failure callback was sent again. {wait}{look}"));
             let run = call(context, client, id, RetryCallback(id.clone()))?;
             let run_id = Escaped(&run.workflow_run_id).to_string();
             (runs::started(&run), format!("The failure callback is being retried, for run {run_id}."))

@@ -48,7 +48,8 @@ fn prepare(context: &Context<'_>, args: &Start) -> Result<(Resolved, Overrides),
 
 fn start<V: Starts>(context: &Context<'_>, args: &Start, resolved: Resolved, overrides: Overrides) -> Report {
     let verb = VerbText::of::<V>();
-    let report = Report::new(verb, resolved.window()).with_missing(resolved.missing());
+    let mut report = Report::new(verb, resolved.window()).with_missing(resolved.missing());
+    report.settles = args.settle.is_some();
     let bulk = match BulkContext::new(context, &args.selection, verb, args.yes || args.dry_run, args.max, args.rate) {
         Ok(bulk) => BulkContext { in_order: args.parallel.get() == 1, ..bulk },
         Err(sentence) => return report.wrong_usage(sentence),

@@ -4,7 +4,7 @@ use crate::exit::{CommandError, Exit, ExitStatus, Failure};
 use crate::output::speed::{per_second, shown_rate};
 use crate::output::terminal::{Lost, Terminal, print_line};
 use crate::output::text::{absent, requests, runs, thousands};
-use crate::output::wording::VerbText;
+use crate::output::wording::{DELETE, VerbText};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use std::time::{Duration, Instant};
@@ -57,6 +57,15 @@ pub(crate) struct Report {
     /// Whether a request has to be settled before anything further is sent.
     #[serde(skip)]
     pub(crate) unsettled: bool,
+    /// Whether the command line settles one.
+    #[serde(skip)]
+    pub(crate) settles: bool,
+    /// Whether the checkpoint holds an earlier position, because the last one could not be written.
+    #[serde(skip)]
+    pub(crate) is_earlier: bool,
+    /// Why the last position could not be written, unless that is the reason of the end.
+    #[serde(skip)]
+    pub(crate) unsaved: Option<String>,
     /// What there is to say to people besides the counts.
     #[serde(skip)]
     pub(crate) note: Option<String>,
@@ -120,6 +129,9 @@ impl Report {
             is_dead_end: false,
             at_most: None,
             unsettled: false,
+            settles: false,
+            is_earlier: false,
+            unsaved: None,
             note: None,
             exit: Exit::Failure,
             declined: false,
@@ -166,8 +178,12 @@ impl Report {
 
     pub(crate) fn end(mut self, outcome: Ending, exit: Exit, reason: Option<String>) -> Self {
         self.outcome = outcome;
-        self.exit = exit;
-        self.reason = reason;
+        // Whoever reads nothing else has to learn that the position is lost.
+        self.exit = if exit == Exit::Success && self.unsaved.is_some() { Exit::Failure } else { exit };
+        self.reason = match (reason, self.unsaved.take()) {
+            (Some(reason), Some(unsaved)) => Some(format!("{reason}; {unsaved}")),
+            (reason, unsaved) => reason.or(unsaved),
+        };
         self
     }
 
@@ -265,9 +281,19 @@ impl Report {
                 Some(format!("{} is kept, and leads nowhere: remove it, or give another file", Escaped(path)))
             }
             Some(path) => {
-                let how = if self.unsettled { " with --settle" } else { "" };
+                let how = match (self.unsettled, self.settles) {
+                    (true, _) => " with --settle",
+                    (false, true) => " without --settle",
+                    (false, false) => "",
+                };
+                let held = if self.is_earlier { "an earlier position is in" } else { "position saved in" };
+                let asks = if self.is_earlier && self.runs.verb != DELETE {
+                    "; it asks about the requests that were answered since"
+                } else {
+                    ""
+                };
                 let path = Escaped(path);
-                Some(format!("position saved in {path}: run the same command again{how} to continue"))
+                Some(format!("{held} {path}: run the same command again{how} to continue{asks}"))
             }
             None => self.how_on.clone(),
         }
@@ -341,7 +367,6 @@ impl Report {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::output::wording::DELETE;
 
     fn summary(deleted: u64, earlier: u64, millis: u64) -> String {
         let mut report = Report::new(DELETE, (None, None)).end(Ending::Complete, Exit::Success, None);

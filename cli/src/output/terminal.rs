@@ -52,7 +52,8 @@ impl Terminal {
     pub(crate) fn fail(&self, failure: &Failure) {
         match serde_json::to_string(failure) {
             Ok(json) if self.json && !failure.in_result => tell(&format!("{{\"error\":{}}}", escaped_json(&json))),
-            _ if failure.status == ExitStatus::Interrupted => self.note(&failure.message),
+            // No error, but it may say what is in doubt: printed also with --quiet.
+            _ if failure.status == ExitStatus::Interrupted => tell(&failure.message),
             _ => self.error(&failure.message),
         }
         failure.advice.iter().for_each(|advice| self.note(advice));

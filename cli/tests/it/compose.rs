@@ -4,7 +4,7 @@ use crate::common::{NEWEST, command, emulator, json, run, text};
 use crate::progress::Shown;
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::sync::{Arc, Barrier};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Server, ServerOptions, Service, sample};
 
@@ -296,4 +296,24 @@ fn a_callback_whose_fate_is_unknown_ends_the_command() {
     server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::ServerError(401))])));
     let output = run(&server.url(), &["callback", "retry", "a", "b"]);
     assert!(output.status.code() == Some(1) && text(&output.stderr).contains("; the last id was not sent"));
+}
+
+/// The first interrupt lets the callback in flight finish. No other one is sent, and each of those counts.
+#[cfg(unix)]
+#[test]
+fn callbacks_after_an_interrupt_are_counted() {
+    let server = with_callbacks(&["a", "b", "c"]);
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::Slow { ms: 1_500 })])));
+    let mut child = command(&server.url());
+    let child = child.args(["callback", "retry", "a", "b", "c"]).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let child = child.spawn().unwrap();
+    while server.with_service(|s| s.requests_total()) == 0 {
+        std::thread::yield_now();
+    }
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let error = text(&output.stderr);
+    assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(130), 1), "{error}");
+    assert!(error.ends_with("\ninterrupted; the last 2 ids were not sent\n"), "{error}");
+    assert_eq!(server.with_service(|s| s.requests_total()), 1);
 }

@@ -2,7 +2,7 @@
 
 use crate::common::{NEWEST, command, json, run, text};
 use http::Method;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Seek};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -212,5 +212,70 @@ fn an_archive_that_was_not_begun_is_counted() {
             command(&server.url()).args(delete).args(["--archive", file]).stdin(Stdio::null()).output().unwrap();
         let archived = json(&output)["archived"].as_u64();
         assert_eq!((output.status.code(), archived), (Some(2), Some(0)), "{}", text(&output.stderr));
+    }
+}
+
+/// A request that a killed process left in flight was shown to nobody, so no settlement can mean it, also if the same command is run
+/// again to the letter.
+#[test]
+fn a_settlement_settles_only_what_was_shown() {
+    let server = serve(150, Config::default());
+    let script = vec![Some(Fault::LostResponse), Some(Fault::Silent)];
+    server.with_service(|service| service.set_faults(FaultPlan::script(script).only(Method::POST)));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["resume", "--all", "--yes", "--json", "--parallel", "1", "--checkpoint", file.to_str().unwrap()];
+    let requests = || server.with_service(|service| service.requests_total());
+    let first = run(&server.url(), &args);
+    assert!(text(&first.stderr).contains("up to 50 runs were started"), "{}", text(&first.stderr));
+    let (settled, before) = ([&args[..], &["--settle", "applied"]].concat(), requests());
+    let mut child = command(&server.url()).args(&settled).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while requests() == before {
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let (left, sent) = (server.with_service(|service| service.len()), requests());
+    let again = run(&server.url(), &settled);
+    let error = text(&again.stderr);
+    assert_eq!((again.status.code(), requests()), (Some(3), sent), "{error}");
+    for part in ["an earlier process ended", "whether up to 50 runs were started", "again with --settle to continue"] {
+        assert!(error.contains(part), "{part}: {error}");
+    }
+    // Now it is shown.
+    let really = if left == 100 { "not-applied" } else { "applied" };
+    let last = run(&server.url(), &[&args[..], &["--settle", really]].concat());
+    assert_eq!(last.status.code(), Some(0), "{}", text(&last.stderr));
+    let started: BTreeSet<String> = server.with_service(|s| s.started().map(|run| run.dlq_id.clone()).collect());
+    assert_eq!((started.len(), server.with_service(|s| s.started().count())), (150, 150));
+}
+
+/// The position that is on disk is an earlier one. It holds a request as in flight that was answered since, and people learn that.
+#[test]
+#[cfg(unix)]
+fn an_earlier_position_is_told_as_one() {
+    for quiet in [false, true] {
+        let server = serve(1_000, Config::default());
+        server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::Slow { ms: 1_500 })])));
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("position");
+        let mut args =
+            vec!["resume", "--all", "--yes", "--json", "--parallel", "1", "--checkpoint", file.to_str().unwrap()];
+        args.extend(quiet.then_some("--quiet"));
+        let child = command(&server.url()).args(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while server.with_service(|service| service.requests_total()) == 0 {
+            std::thread::yield_now();
+        }
+        // In the way of the next position.
+        std::fs::create_dir(folder.path().join(".position.tmp")).unwrap();
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (error, report) = (text(&output.stderr), json(&output));
+        assert_eq!(output.status.code(), Some(130), "{error}");
+        assert!(error.contains("interrupted; --checkpoint: ") && error.contains("cannot be written"), "{error}");
+        assert!(report["reason"].as_str().unwrap().contains("cannot be written"), "{report}");
+        let earlier = "an earlier position is in ";
+        let asks = "again to continue; it asks about the requests that were answered since";
+        assert!(quiet || (error.contains(earlier) && error.contains(asks)), "{error}");
     }
 }

@@ -38,11 +38,13 @@ fn a_second_interrupt_says_which_runs_are_in_doubt_and_how_to_settle_them() {
     let look = "look at its state with: upstash-dlq get a-0\n";
     let gone = "some of the runs that were asked for may have been deleted; run the same command again to continue";
     let since = "in place of --all leaves alone what failed since\n";
-    let cases: [(&[&str], String); 8] = [
+    let cancel = callback.replace("sent again", "canceled");
+    let cases: [(&[&str], String); 9] = [
         (&["resume", "a-0", "--yes", "--checkpoint", &by_id], format!("{doubt}resumed. {wait}{again}")),
         (&["restart", "--all", "--yes", "--checkpoint", &by_filter], format!("{doubt}restarted. {wait}{again}")),
         (&["resume", "a-0", "--yes", "--quiet", "--json"], format!("{doubt}resumed. {wait}{list}")),
         (&["callback", "retry", "a-0"], format!("{callback}{wait}{look}")),
+        (&["callback", "cancel", "a-0"], format!("{cancel}{wait}{look}")),
         (&["delete", "a-0", "--yes", "--quiet"], format!("interrupted with 1 request in flight; {gone}\n")),
         (&["delete", "--all", "--yes", "--parallel", "1"], since.to_owned()),
         (&["delete", "--all", "--yes", "--parallel", "1", "--archive", &path("kept")], since.to_owned()),

@@ -221,7 +221,8 @@ fn a_resume_in_doubt_says_so_also_if_nobody_reads_it() {
     outputs.extend(unwritable().map(|out| (out, "nothing further was sent; ")));
     for (out, stopped) in outputs {
         let server = emulator(1_000);
-        let lost = FaultPlan::script(vec![None, Some(Fault::LostResponse)]).only(http::Method::POST);
+        let lost =
+            FaultPlan::script(vec![Some(Fault::Slow { ms: 500 }), Some(Fault::LostResponse)]).only(http::Method::POST);
         server.with_service(|service| service.set_faults(lost));
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("position");

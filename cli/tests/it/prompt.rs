@@ -52,14 +52,19 @@ impl Person {
 
     /// Waits for the question, and gives everything up to it.
     fn is_asked(&mut self) -> String {
+        self.sees(QUESTION)
+    }
+
+    /// Waits for this text, and gives everything up to it.
+    fn sees(&mut self, text: &str) -> String {
         loop {
             let shown = String::from_utf8_lossy(&self.seen).into_owned();
-            if shown.contains(QUESTION) {
+            if shown.contains(text) {
                 return shown;
             }
             match self.screen.recv_timeout(Duration::from_secs(60)) {
                 Ok(bytes) => self.seen.extend(bytes),
-                Err(error) => panic!("{error}: no question came: {shown}"),
+                Err(error) => panic!("{error}: {text:?} did not come: {shown}"),
             }
         }
     }
@@ -350,7 +355,9 @@ fn a_settlement_is_kept_whatever_the_question_brings() {
     assert_eq!(run(&server.url(), &[&args[..], &["--yes"]].concat()).status.code(), Some(3));
     let mut person = Person::types(&server.url(), &[&args[..], &["--settle", "not-applied"]].concat());
     person.is_asked();
-    person.answers("n\n");
+    person.keyboard.write_all(b"n\n").unwrap();
+    person.sees("run the same command again without --settle to continue");
+    person.child.wait().unwrap();
     let left = server.with_service(|s| s.len());
     let output = run(&server.url(), &[&args[..], &["--yes"]].concat());
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
