@@ -72,12 +72,26 @@ mod tests {
     use upstash_dlq_core::{Delivery, Token};
 
     #[test]
+    fn a_request_that_cannot_be_built_was_not_sent() {
+        let endpoint = Endpoint::new("https://h.invalid:8443/v2", Token::new("t0ken").unwrap()).unwrap();
+        assert_eq!(authority(&endpoint), "h.invalid:8443");
+        let error = reqwest::Client::new().get("https://h.invalid").header("a\n", "b").build().unwrap_err();
+        for (conduct, delivery) in [(Conduct::Known, Delivery::NotSent), (Conduct::Unknown, Delivery::Unknown)] {
+            let failure = classify(&error, &endpoint, conduct);
+            assert_eq!(failure.delivery, delivery);
+            assert!(failure.message.starts_with("the URL was not accepted"), "{failure:?}");
+        }
+    }
+
+    #[test]
     fn a_location_that_cannot_be_parsed_is_no_proof() {
         let endpoint = Endpoint::new("https://h.invalid", Token::new("t0ken").unwrap()).unwrap();
         // reqwest gives the same error for a URL of the request and for a location of the response.
         let error = reqwest::Client::new().get("http://[").build().unwrap_err();
         assert!(error.is_builder());
         assert_eq!(classify(&error, &endpoint, Conduct::Known).delivery, Delivery::Unknown);
+        let failure = classify(&error, &endpoint, Conduct::Known);
+        assert!(failure.message.starts_with("no response arrived, or it was cut off"), "{failure:?}");
         // Before the request is handed over, it can only be the former.
         let failure = refused_url(&error, &endpoint);
         assert_eq!(failure.delivery, Delivery::NotSent);

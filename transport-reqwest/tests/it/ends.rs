@@ -115,6 +115,14 @@ impl Observer<ArchivedDelete> for Keep {
     }
 }
 
+#[test]
+fn what_stops_a_delete_stops_it_with_an_archive_too() {
+    let (model, client) = serve(300);
+    let archive = |_: Vec<DlqMessage>| async { StoreResult::Ok(()) };
+    let outcome = block_on(client.delete(Selection::Everything).stop_when(async {}).archive(archive).run());
+    assert_eq!((outcome.halted, outcome.totals.requests, requests(&model)), (Some(Halt::Stopped), 0, 0));
+}
+
 /// A batch that its store did not keep is listed, or fetched, again. So are those of other lanes that have landed meanwhile.
 #[test]
 fn an_archived_delete_is_taken_back_while_its_store_keeps_a_batch() {

@@ -120,6 +120,14 @@ fn an_archive_that_panics_deletes_nothing() {
 }
 
 /// Whatever else has happened: if what was kept is gone, that is said.
+#[test]
+fn what_stops_a_delete_stops_it_with_an_archive_too() {
+    let (server, client) = serve(300, vec![]);
+    let archive = |_: &[DlqMessage]| Ok::<(), String>(());
+    let outcome = client.delete(Selection::Everything).stop_when(|| true).archive(archive).run();
+    assert_eq!((outcome.halted, outcome.totals.requests, requests(&server)), (Some(Halt::Stopped), 0, 0));
+}
+
 /// Stores each batch by itself.
 struct Keep(usize);
 
