@@ -123,10 +123,7 @@ pub(crate) fn run(
                 0 => String::new(),
                 missing => format!(", {}", text::absent(missing)),
             };
-            let unchecked = match unchecked {
-                0 => String::new(),
-                unchecked => format!(", {} lack a field that the filter names", thousands(unchecked)),
-            };
+            let unchecked = text::unchecked(unchecked);
             let reached = bulk.max.is_some_and(|max| report.runs() >= max.get());
             let reached = if reached { ", the maximum was reached" } else { "" };
             report.note =

@@ -7,7 +7,7 @@ use crate::bulk::settle;
 use crate::exit::Exit;
 use crate::output::report::{Ending, Report};
 use crate::output::terminal::Lost;
-use crate::output::text::{absent, runs};
+use crate::output::text::{absent, runs, unchecked};
 use crate::output::wording::{self, VerbText};
 use std::num::NonZeroU64;
 use upstash_dlq_core::operation::Bulk;
@@ -45,7 +45,7 @@ pub(crate) fn conclude<O: BulkOperation>(
             save(operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
         }
         None => {
-            report.note = note(bulk.verb, ids, bulk.max, &report);
+            report.note = note(bulk.verb, ids, bulk.max, &report).map(|note| note + &unchecked(outcome.unchecked));
             if let Some((file, Err(sentence))) = file.map(|file| (file, file.remove())) {
                 bulk.terminal().error(&sentence);
                 report.checkpoint = kept(file);

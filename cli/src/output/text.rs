@@ -9,6 +9,15 @@ pub(crate) fn shown(path: &Path) -> String {
 }
 
 /// `3 of the ids were not found`
+/// `, 3 lack a field that the filter names`, if any do.
+pub(crate) fn unchecked(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1 => ", 1 lacks a field that the filter names".to_owned(),
+        count => format!(", {} lack a field that the filter names", thousands(count)),
+    }
+}
+
 pub(crate) fn absent(n: u64) -> String {
     format!("{} of the ids {} not found", thousands(n), if n == 1 { "was" } else { "were" })
 }

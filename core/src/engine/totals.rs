@@ -49,6 +49,8 @@ impl Totals {
 pub(crate) struct Ending {
     pub(crate) totals: Totals,
     pub(crate) verified: bool,
+    /// How many runs were acted on that could not be checked whole.
+    pub(crate) unchecked: u64,
     /// `None` if it is complete.
     pub(crate) halted: Option<Halt>,
 }

@@ -18,6 +18,10 @@ pub struct Outcome {
     /// first pass can show that. By ids: no id was left out, and each request had its response or was settled as applied. Always
     /// false for a resume or restart that is not by ids, for such a delete whose maximum was reached, and after a halt.
     pub verified: bool,
+    /// By a refinement: how many of the runs that this process acted on lacked a field that the filter speaks of, so that it could
+    /// not be checked. The service matched them.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unchecked: u64,
     /// `None` if the operation is complete. Otherwise, why it is not. [`Self::checkpoint`] says whether another process can continue.
     pub halted: Option<Halt>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
@@ -32,6 +36,14 @@ pub struct Completed {
     pub totals: Totals,
     /// See [`Outcome::verified`].
     pub verified: bool,
+    /// See [`Outcome::unchecked`].
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unchecked: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 impl Outcome {
@@ -46,12 +58,12 @@ impl Outcome {
     /// assert_eq!(report(&Outcome::complete(Totals::from_counts(7, 0), true)), "7 deleted");
     /// ```
     pub fn complete(totals: Totals, verified: bool) -> Self {
-        Self { totals, verified, halted: None, checkpoint: None }
+        Self { totals, verified, unchecked: 0, halted: None, checkpoint: None }
     }
 
     /// The outcome of an operation that stopped short. For tests of code that gets outcomes.
     pub fn halted(totals: Totals, halt: Halt) -> Self {
-        Self { totals, verified: false, halted: Some(halt), checkpoint: None }
+        Self { totals, verified: false, unchecked: 0, halted: Some(halt), checkpoint: None }
     }
 
     /// The outcome of an operation that did nothing.
@@ -66,12 +78,12 @@ impl Outcome {
 
     /// Adds the checkpoint if the operation is not complete.
     pub(crate) fn from_ending(ending: Ending, checkpoint: impl FnOnce() -> Option<Checkpoint>) -> Self {
-        let Ending { totals, verified, halted } = ending;
+        let Ending { totals, verified, unchecked, halted } = ending;
         // An operation that has not begun has nothing to continue. A checkpoint of it could replace a better one.
         let has_begun = totals.requests > 0
             || !matches!(halted, Some(Halt::InvalidSetting { .. } | Halt::StoreFailed(_) | Halt::Stopped));
         let checkpoint = if halted.is_some() && has_begun { checkpoint().map(Box::new) } else { None };
-        Self { totals, verified, halted, checkpoint }
+        Self { totals, verified, unchecked, halted, checkpoint }
     }
 
     /// What another process needs to continue. `None` if the operation is complete, has sent nothing, or cannot be continued: a
@@ -97,7 +109,7 @@ impl Outcome {
     /// [`Incomplete::may_have_changed`] says whether anything in the DLQ was or may have been changed.
     pub fn into_result(self) -> Result<Completed, Incomplete> {
         match self.halted {
-            None => Ok(Completed { totals: self.totals, verified: self.verified }),
+            None => Ok(Completed { totals: self.totals, verified: self.verified, unchecked: self.unchecked }),
             Some(halt) => Err(Incomplete::new(self.totals, halt, self.checkpoint)),
         }
     }

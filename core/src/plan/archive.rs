@@ -52,7 +52,7 @@ pub struct ArchiveOutcome {
 
 impl From<ArchiveOutcome> for Ending {
     fn from(outcome: ArchiveOutcome) -> Self {
-        let ArchiveOutcome { totals, verified, halted, .. } = outcome;
-        Self { totals, verified, halted }
+        let ArchiveOutcome { totals, verified, unchecked, halted, .. } = outcome;
+        Self { totals, verified, unchecked, halted }
     }
 }

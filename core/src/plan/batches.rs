@@ -98,6 +98,6 @@ impl<O: BulkOperation> Plan for Batches<O> {
     }
 
     fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Ending {
-        Ending { totals, verified: self.is_verified && halted.is_none(), halted }
+        Ending { totals, verified: self.is_verified && halted.is_none(), unchecked: 0, halted }
     }
 }

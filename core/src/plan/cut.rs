@@ -233,6 +233,6 @@ impl<O: BulkOperation> Plan for Cut<O> {
     }
 
     fn outcome(&self, totals: Totals, halted: Option<Halt>) -> Ending {
-        Ending { totals, verified: self.is_verified && halted.is_none(), halted }
+        Ending { totals, verified: self.is_verified && halted.is_none(), unchecked: 0, halted }
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::Duration;
 use upstash_dlq_core::engine::RequestId;
-use upstash_dlq_core::selection::Ids;
+use upstash_dlq_core::selection::{Ids, Refined, Refinement};
 use upstash_dlq_core::wire::List;
 use upstash_dlq_core::{BulkResume, Filter, GetMany, Halt, Listing, Operation, Selection, Step, UnixMillis};
 
@@ -78,6 +78,19 @@ fn a_batch_that_is_given_up_is_found_again_and_counted_once() {
         });
         assert_eq!((batches, outcome.halted), (2, None));
         assert_eq!((outcome.totals.affected, outcome.archived, outcome.unchecked), (5, 5, unchecked));
+    }
+}
+
+/// The service compared the key, and its messages have none. They are acted on, and counted.
+#[test]
+fn what_could_not_be_checked_is_counted() {
+    let keyed = Filter::builder().flow_control_key("k").build().unwrap();
+    let status = Refinement::builder().status(500).build().unwrap();
+    for (filter, unchecked) in [(Some(keyed), 150), (None, 0)] {
+        let refined = Selection::Refined(Refined::new(filter, status.clone()));
+        let outcome = minutes(150).run(&mut delete(refined, 4).build(), |_, _| ());
+        assert_eq!((outcome.totals.affected, outcome.unchecked), (150, unchecked));
+        assert_eq!(outcome.into_result().unwrap().unchecked, unchecked);
     }
 }
 

@@ -89,6 +89,19 @@ impl Observer<BulkDelete> for Panicking {
     }
 }
 
+/// Each lane gets a thread, and each thread a connection, as soon as there is work for it.
+#[test]
+fn as_many_threads_work_as_there_are_lanes() {
+    let mut service = Service::new(Config::default());
+    sample::runs(RUNS, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
+    let options = ServerOptions::default().latency(Duration::from_millis(10));
+    let server = Server::start(service, options).unwrap();
+    let endpoint = endpoint(&server.url());
+    let driven = Client::new(endpoint.clone()).unwrap().run(&mut delete(&endpoint, 8), &mut ());
+    assert!(matches!(driven, Driven::Done(outcome) if outcome.verified && outcome.totals.affected == RUNS as u64));
+    assert_eq!(server.connections(), 8);
+}
+
 #[test]
 fn a_panic_of_the_observer_stops_all_lanes_and_reaches_the_caller() {
     for hook in [Hook::BeforeSend, Hook::After, Hook::Waiting] {
