@@ -47,3 +47,24 @@ fn is_bad_certificate(error: &Error) -> bool {
     error.kind() == ErrorKind::InvalidData
         && error.get_ref().is_some_and(|cause| cause.to_string().starts_with("invalid peer certificate"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io;
+    use upstash_dlq_core::Token;
+
+    /// What the library says of data that it cannot read need not be of the handshake.
+    #[test]
+    fn only_a_certificate_that_was_refused_is_proof() {
+        let endpoint = Endpoint::new("https://h.invalid", Token::new("t0ken").unwrap()).unwrap();
+        for (kind, said, delivery) in [
+            (ErrorKind::InvalidData, "invalid peer certificate: UnknownIssuer", Delivery::NotSent),
+            (ErrorKind::InvalidData, "received corrupt message", Delivery::Unknown),
+            (ErrorKind::ConnectionReset, "invalid peer certificate: UnknownIssuer", Delivery::Unknown),
+        ] {
+            let failure = classify(&Error::Io(io::Error::new(kind, said)), &endpoint);
+            assert_eq!(failure.delivery, delivery, "{kind:?} {said}");
+        }
+    }
+}

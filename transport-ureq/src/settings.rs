@@ -35,3 +35,15 @@ pub(crate) use settled;
 pub(crate) fn finite(timeout: Duration) -> Option<Duration> {
     (timeout < Duration::from_secs(100 * 365 * 86_400)).then_some(timeout)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_of_years_is_one() {
+        let year = Duration::from_secs(365 * 86_400);
+        assert_eq!([Some(year), Some(99 * year), None], [year, 99 * year, 101 * year].map(finite));
+        assert_eq!(finite(Duration::MAX), None);
+    }
+}

@@ -5,7 +5,7 @@ use http::{Request, Response};
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use upstash_dlq_core::{DlqId, Endpoint, Selection, Token};
-use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_ureq::Client;
 
 #[derive(Clone, Default)]
@@ -126,6 +126,17 @@ fn an_operation_ends_once() {
     let full = |_: &upstash_dlq_core::Checkpoint| Err(std::io::Error::other("disk full"));
     let (_, log) = logged(|| drop(client.delete(Selection::Everything).checkpoint(full).run()));
     assert!(ends(&log) == 1 && log.contains("outcome=\"disk full\""), "{log}");
+}
+
+#[test]
+fn what_is_sent_again_is_said() {
+    let lost = FaultPlan::script(vec![Some(Fault::ServerError(502))]);
+    let server = Server::start(Service::new(Config::default().faults(lost)), ServerOptions::default()).unwrap();
+    let endpoint = Endpoint::new(&server.url(), Token::new(LOCAL_TOKEN).unwrap()).unwrap();
+    let client = Client::new(endpoint).unwrap();
+    let (outcome, log) = logged(|| client.delete(Selection::Everything).run());
+    assert_eq!((outcome.halted, outcome.totals.retries), (None, 1));
+    assert_eq!(log.matches("the request will be sent again").count(), 1, "{log}");
 }
 
 /// The errors of a transport of the application's own are not trusted with the token.
