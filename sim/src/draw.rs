@@ -6,7 +6,7 @@ use crate::random::Random;
 use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Property, Refine, Schedule, Settings};
 use crate::schedule::{Target, Touched, Words, Work};
 
-/// Which way of drawing this is. With another one, a seed is another history.
+/// Which way of drawing this is, and of taking what was drawn. With another one, a seed is another history.
 pub const DRAW: u32 = 5;
 
 impl Schedule {
