@@ -67,3 +67,23 @@ impl HttpSettings {
         self.endpoint.base_url().starts_with("https:")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::endpoint::Token;
+
+    #[test]
+    fn the_bound_of_a_message_is_never_below_that_of_a_page() {
+        let mut settings = HttpSettings::new(Endpoint::new("https://h.invalid", Token::new("t").unwrap()).unwrap());
+        assert_eq!(
+            [ResponseBound::Page, ResponseBound::Message].map(|bound| settings.bound(bound)),
+            [MAX_BODY, MAX_MESSAGE_BODY]
+        );
+        settings.max_body = MAX_MESSAGE_BODY + 1;
+        assert_eq!(settings.bound(ResponseBound::Message), MAX_MESSAGE_BODY + 1);
+        assert!(settings.is_https());
+        settings.endpoint = Endpoint::new("http://127.0.0.1:1", Token::new("t").unwrap()).unwrap();
+        assert!(!settings.is_https());
+    }
+}
