@@ -279,3 +279,20 @@ fn an_earlier_position_is_told_as_one() {
         assert!(quiet || (error.contains(earlier) && error.contains(asks)), "{error}");
     }
 }
+
+/// The same command would take its maximum anew: what is left of it is said.
+#[test]
+#[cfg(unix)]
+fn what_is_left_of_a_maximum_is_said() {
+    let folder = tempfile::tempdir().unwrap();
+    let kept = folder.path().join("kept.ndjson");
+    for archive in [&[][..], &["--archive", kept.to_str().unwrap()]] {
+        let server = serve(600, Config::default());
+        let args = ["delete", "--all", "--yes", "--json", "--max", "400", "--page-size", "20", "--parallel", "1"];
+        let output = interrupted(&server, &[&args[..], archive].concat(), 6);
+        let deleted = json(&output)["deleted"].as_u64().unwrap();
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{error}");
+        assert!(error.contains(&format!("; --max={} keeps to the maximum", 400 - deleted)), "{error}");
+    }
+}

@@ -41,3 +41,18 @@ fn a_checkpoint_that_leads_nowhere_is_told_as_that() {
         assert!(error.contains("leads nowhere") && !error.contains("to continue"), "{error}");
     }
 }
+
+/// An archive says whether the maximum ended it.
+#[test]
+fn a_maximum_that_was_reached_is_said() {
+    for (max, is_reached) in [("9", true), ("10", true), ("11", false)] {
+        let server = emulator(10);
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("kept.ndjson");
+        let args = ["delete", "--all", "--yes", "--max", max, "--archive", file.to_str().unwrap()];
+        let output = run(&server.url(), &args);
+        let shown = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(shown.contains("the maximum was reached"), is_reached, "{max}: {shown}");
+    }
+}
