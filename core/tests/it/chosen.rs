@@ -90,6 +90,10 @@ fn what_could_not_be_checked_is_counted() {
         let refined = Selection::Refined(Refined::new(filter, status.clone()));
         let outcome = minutes(150).run(&mut delete(refined, 4).build(), |_, _| ());
         assert_eq!((outcome.totals.affected, outcome.unchecked), (150, unchecked));
+        let json = serde_json::to_value(&outcome).unwrap();
+        assert_eq!(json.get("unchecked").map_or(0, |count| count.as_u64().unwrap()), unchecked, "{json}");
+        assert_eq!(json.get("unchecked").is_some(), unchecked > 0);
+        assert_eq!(serde_json::from_value::<upstash_dlq_core::Outcome>(json).unwrap(), outcome);
         assert_eq!(outcome.into_result().unwrap().unchecked, unchecked);
     }
 }
