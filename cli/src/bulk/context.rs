@@ -90,8 +90,12 @@ impl<'a> BulkContext<'a> {
     /// `; --max=60 keeps to the maximum`, which the same command would take anew. `done` is how many runs count against it, if
     /// that is known.
     pub(crate) fn what_is_left(&self, done: Option<u64>) -> String {
+        // By ids, it takes the same first ones again.
+        let by_ids = !self.args.ids.is_empty() || self.args.ids_from.is_some();
         match (self.max, done) {
             (None, _) => String::new(),
+            (Some(_), _) if by_ids => String::new(),
+            (Some(max), Some(done)) if done >= max.get() => "; the maximum was reached".to_owned(),
             (Some(max), Some(done)) => format!("; --max={} keeps to the maximum", max.get().saturating_sub(done)),
             (Some(_), None) => "; its --max counts from the beginning".to_owned(),
         }

@@ -8,7 +8,6 @@ pub(crate) fn shown(path: &Path) -> String {
     Escaped(&path.to_string_lossy()).to_string()
 }
 
-/// `3 of the ids were not found`
 /// `, 3 lack a field that the filter names`, if any do.
 pub(crate) fn unchecked(count: u64) -> String {
     match count {
@@ -18,6 +17,7 @@ pub(crate) fn unchecked(count: u64) -> String {
     }
 }
 
+/// `3 of the ids were not found`
 pub(crate) fn absent(n: u64) -> String {
     format!("{} of the ids {} not found", thousands(n), if n == 1 { "was" } else { "were" })
 }
