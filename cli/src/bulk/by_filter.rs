@@ -28,7 +28,7 @@ pub(crate) fn run<O: BulkOperation>(
     let builder =
         builder.lanes(parallelism.lanes, Now::from_clock().millis()).max_requests_per_second(parallelism.rate);
     let restored = restore(bulk, &builder, file).and_then(|mut operation| {
-        settle::apply(settlement, operation.as_mut(), file)?;
+        settle::apply(bulk, settlement, operation.as_mut(), file)?;
         Ok(operation)
     });
     let operation = match restored {

@@ -2,6 +2,7 @@
 
 use crate::bulk::checkpoint_file::{self, CheckpointFile};
 use crate::bulk::context::BulkContext;
+use crate::bulk::outcome::remove;
 use crate::bulk::preview::{self, ENOUGH, Preview};
 use crate::drive::{Parallelism, Stopped};
 use crate::exit::Exit;
@@ -39,7 +40,7 @@ pub(crate) fn confirm(
     look(bulk, selection, ids, report).map_err(|mut ended| {
         if ended.outcome == Ending::Complete {
             // Nothing is left to continue with.
-            file.remove().unwrap_or_else(|sentence| bulk.terminal().error(&sentence));
+            remove(bulk, file, &mut ended);
         } else {
             ended.checkpoint = Some(file.path().display().to_string());
         }

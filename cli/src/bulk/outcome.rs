@@ -46,10 +46,8 @@ pub(crate) fn conclude<O: BulkOperation>(
         }
         None => {
             report.note = note(bulk.verb, ids, bulk.max, &report).map(|note| note + &unchecked(outcome.unchecked));
-            if let Some((file, Err(sentence))) = file.map(|file| (file, file.remove())) {
-                bulk.terminal().error(&sentence);
-                report.checkpoint = kept(file);
-                report.is_dead_end = true;
+            if let Some(file) = file {
+                remove(bulk, file, &mut report);
             }
             report.end(Ending::Complete, Exit::Success, None)
         }
@@ -136,6 +134,15 @@ pub(crate) fn save(operation: &Bulk<impl BulkOperation>, file: Option<&Checkpoin
         report.checkpoint = kept(file);
     }
     report
+}
+
+/// Removes the checkpoint of a command that is complete. One that stays is told, because the next command would continue from it.
+pub(crate) fn remove(bulk: &BulkContext<'_>, file: &CheckpointFile, report: &mut Report) {
+    if let Err(sentence) = file.remove() {
+        bulk.terminal().error(&sentence);
+        report.checkpoint = kept(file);
+        report.is_dead_end = true;
+    }
 }
 
 /// The path of the file, if it holds a position. It may be an older one, if the last could not be written.

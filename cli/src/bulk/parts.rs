@@ -63,7 +63,7 @@ where
             }
             None => builder.build(),
         };
-        settle::apply(settlement, Some(&mut operation), file)?;
+        settle::apply(bulk, settlement, Some(&mut operation), file)?;
         Ok(Self { bulk, source, build, operation, taken })
     }
 

@@ -19,6 +19,7 @@ use upstash_dlq_core::{Halt, Settlement, UnixMillis};
 /// command was run again, or the process was killed while it went on after a settlement. So the option is left out, and the command
 /// halts and shows the request.
 pub(crate) fn apply(
+    bulk: &BulkContext<'_>,
     settlement: Option<Settlement>,
     operation: Option<&mut Bulk<impl BulkOperation>>,
     file: Option<&CheckpointFile>,
@@ -27,6 +28,7 @@ pub(crate) fn apply(
     let nothing = || "--settle: there is no request to settle: leave it out".to_owned();
     let operation = operation.ok_or_else(nothing)?;
     if let Some(Halt::InDoubt { cause: Cause::ProcessEnded, .. }) = operation.outcome_so_far().halted {
+        bulk.terminal().note("--settle is left out: nobody has been shown the request that is in doubt now");
         return Ok(());
     }
     operation.settle(settlement).map_err(|_| nothing())?;

@@ -281,14 +281,15 @@ impl Report {
                 Some(format!("{} is kept, and leads nowhere: remove it, or give another file", Escaped(path)))
             }
             Some(path) => {
-                let how = match (self.unsettled, self.settles) {
+                // An earlier position does not know the request as one that is in doubt, and shows it again.
+                let how = match (self.unsettled && !self.is_earlier, self.settles) {
                     (true, _) => " with --settle",
                     (false, true) => " without --settle",
                     (false, false) => "",
                 };
                 let held = if self.is_earlier { "an earlier position is in" } else { "position saved in" };
                 let asks = if self.is_earlier && self.runs.verb != DELETE {
-                    "; it asks about the requests that were answered since"
+                    "; it may first ask about requests that were answered since"
                 } else {
                     ""
                 };
