@@ -41,7 +41,12 @@ pub fn endpoint(data: &[u8]) {
     assert_eq!(format!("{endpoint:?}"), format!("{:?}", build(url, "other").expect("the same URL")));
     let base = endpoint.base_url();
     assert_eq!(build(base, secret).map(|again| again.base_url().to_owned()).as_deref(), Ok(base));
-    let read = url::Url::parse(base).unwrap_or_else(|error| panic!("{base:?}: {error}"));
+    let read = match url::Url::parse(base) {
+        Ok(read) => read,
+        // Whether the letters behind `xn--` stand for a name, core does not say. Whoever reads them sends nothing.
+        Err(url::ParseError::IdnaError) if base.contains("xn--") => return,
+        Err(error) => panic!("{base:?}: {error}"),
+    };
     assert_eq!(read.as_str().trim_end_matches('/'), base, "another parser reads another URL");
     let given = url::Url::parse(url).unwrap_or_else(|error| panic!("{url:?}: {error}"));
     assert_eq!((given.host(), given.port_or_known_default()), (read.host(), read.port_or_known_default()));
