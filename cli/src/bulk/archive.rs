@@ -4,7 +4,7 @@ use crate::bulk::archive_file::{ArchiveFile, FoundArchive};
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
 use crate::bulk::context::BulkContext;
 use crate::bulk::settle;
-use crate::drive::{self, Handler, Parallelism};
+use crate::drive::{Handler, Parallelism};
 use crate::exit::Exit;
 use crate::input::ids::IdList;
 use crate::input::selection::Resolved;
@@ -74,11 +74,10 @@ pub(crate) fn run(
         build(selection).lanes(parallelism.lanes, Now::from_clock().millis()).max_requests_per_second(parallelism.rate)
     };
     let mut operation = build(selection).build_archived();
-    let (mut archived, mut unchecked) = (0, 0);
+    let mut archived = 0;
     let stop = loop {
         let stop = archive_and_delete(bulk, &mut operation, &mut file, &mut progress, &mut archived);
         let so_far = operation.outcome_so_far();
-        unchecked += so_far.unchecked;
         report.set_totals(so_far.totals);
         let whole = matches!(&stop, Stop::Done(outcome) if outcome.halted.is_none() && outcome.verified);
         match list.as_mut().filter(|_| whole).map(|list| list.part(taken)) {
@@ -86,7 +85,6 @@ pub(crate) fn run(
                 let more = ids.len() as u64;
                 operation = build(Selection::Ids(ids)).part(taken, so_far.totals).build_archived();
                 taken += more;
-                bulk.pause();
             }
             Some(Err(sentence)) => break Stop::Broken(sentence),
             Some(Ok(None)) | None => break stop,
@@ -123,7 +121,8 @@ pub(crate) fn run(
                 0 => String::new(),
                 missing => format!(", {}", text::absent(missing)),
             };
-            let unchecked = text::unchecked(unchecked);
+            // Ids are not compared with anything, and a filter has one operation.
+            let unchecked = text::unchecked(outcome.unchecked);
             let reached = bulk.max.is_some_and(|max| report.runs() >= max.get());
             let reached = if reached { ", the maximum was reached" } else { "" };
             report.note =
@@ -141,7 +140,7 @@ fn archive_and_delete(
     archived: &mut u64,
 ) -> Stop {
     let mut keeper = Keeper { file, written: Vec::new(), archived, broken: None };
-    let driven = drive::run(&bulk.client, operation, progress, &mut keeper);
+    let driven = bulk.run(operation, progress, &mut keeper);
     // What came after the last wait is in the file, too, though nothing deletes it any more.
     if keeper.broken.is_none() {
         let _ = keeper.sync();

@@ -6,7 +6,7 @@ use crate::bulk::context::BulkContext;
 use crate::bulk::outcome::conclude;
 use crate::bulk::reporter::BulkReporter;
 use crate::bulk::settle;
-use crate::drive::{self, Parallelism};
+use crate::drive::Parallelism;
 use crate::input::selection::window;
 use crate::input::time::Now;
 use crate::output::progress::Progress;
@@ -53,7 +53,7 @@ pub(crate) fn run<O: BulkOperation>(
     let mut progress = Progress::new(bulk.terminal(), expected, bulk.verb.done);
     let mut reporter = BulkReporter::new(bulk.terminal(), file);
     settle::announce::<O>(bulk, file.is_some(), report.to());
-    let driven = drive::run(&bulk.client, &mut operation, &mut progress, &mut reporter);
+    let driven = bulk.run(&mut operation, &mut progress, &mut reporter);
     progress.finish();
     conclude(bulk, &operation, file, driven, reporter.broken, None, report)
 }

@@ -75,9 +75,8 @@ fn look(
         (requests, counted) = match ids {
             Some(ids) => (0, Ok(preview::of_ids(ids))),
             None => {
-                let (now, terminal) = (bulk.context.now.millis(), bulk.terminal());
                 let parallelism = Parallelism { rate: bulk.rate, ..Parallelism::IN_ORDER };
-                preview::count(&bulk.client, selection, ENOUGH, now, bulk.policy, parallelism, terminal)
+                bulk.preview(selection, ENOUGH, parallelism)
             }
         };
         report.set_requests_before(requests);
@@ -86,9 +85,6 @@ fn look(
             Err(stopped) => return Err(Box::new(bulk.stopped_before(report, stopped))),
         };
         report = ask(bulk, &preview, report)?;
-        if requests > 0 {
-            bulk.pause();
-        }
         expected = preview.whole.then_some(preview.matching);
     }
     if let (Some(expected), Some(max)) = (&mut expected, bulk.max) {

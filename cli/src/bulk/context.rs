@@ -1,23 +1,27 @@
 //! What delete, resume and restart start from: everything on the command line that is not particular to one of them.
 
+use crate::bulk::preview::{self, Preview};
 use crate::cli::SelectionArgs;
 use crate::context::Context;
-use crate::drive::Stopped;
+use crate::drive::{self, Handler, Parallelism, Stopped};
 use crate::exit::Exit;
 use crate::interrupt;
+use crate::output::progress::Progress;
 use crate::output::question::Asker;
 use crate::output::report::{Ending, Report};
 use crate::output::terminal::Terminal;
 use crate::output::text::{shown, thousands};
 use crate::output::time::Zone;
 use crate::output::wording::{self, VerbText};
+use std::cell::Cell;
 use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroU64};
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
-use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{Halt, RetryPolicy, Selection, Totals, UnixMillis};
+use upstash_dlq_core::wire::{BulkOperation, List, ListPage};
+use upstash_dlq_core::{Driven, Operation, RetryPolicy, Selection, Totals, UnixMillis};
 use upstash_dlq_ureq::Client;
 
 pub(crate) struct BulkContext<'a> {
@@ -35,6 +39,8 @@ pub(crate) struct BulkContext<'a> {
     pub(crate) in_order: bool,
     /// Asks for confirmation; `None` with `--yes` and for a dry run.
     pub(crate) asker: Option<Asker>,
+    /// Whether an operation has sent requests.
+    pub(crate) has_sent: Cell<bool>,
 }
 
 impl<'a> BulkContext<'a> {
@@ -57,7 +63,8 @@ impl<'a> BulkContext<'a> {
         }
         args.filters.unknown_states().iter().for_each(|note| context.terminal.note(note));
         let (client, policy) = (context.client()?, context.policy());
-        Ok(Self { context, args, max, rate, verb, client, policy, archive: None, in_order: false, asker })
+        let has_sent = Cell::default();
+        Ok(Self { context, args, max, rate, verb, client, policy, archive: None, in_order: false, asker, has_sent })
     }
 
     pub(crate) fn terminal(&self) -> Terminal {
@@ -74,9 +81,45 @@ impl<'a> BulkContext<'a> {
             .retry(self.policy, self.client.seed())
     }
 
+    /// Drives an operation to its end, or until an interrupt or the handler stops it.
+    pub(crate) fn run<O: Operation<Outcome: Send> + Send>(
+        &self,
+        operation: &mut O,
+        progress: &mut Progress,
+        handler: impl Handler<O, O::Page> + Send,
+    ) -> Driven<O::Outcome> {
+        self.keep_to_rate();
+        drive::run(&self.client, operation, progress, handler)
+    }
+
+    /// Lists what is selected, page by page. Returns the number of requests in any case.
+    pub(crate) fn each_page(
+        &self,
+        selection: &Selection,
+        parallelism: Parallelism,
+        progress: &mut Progress,
+        on_page: impl FnMut(&ListPage) -> ControlFlow<()> + Send,
+    ) -> (u64, Result<(), Stopped>) {
+        self.keep_to_rate();
+        let list = List::for_selection(selection);
+        drive::each_page(&self.client, list, self.policy, parallelism, self.terminal(), progress, on_page)
+    }
+
+    /// Counts what is selected until more than `limit` are found. Returns the number of requests in any case.
+    pub(crate) fn preview(
+        &self,
+        selection: &Selection,
+        limit: u64,
+        parallelism: Parallelism,
+    ) -> (u64, Result<Preview, Stopped>) {
+        self.keep_to_rate();
+        let now = self.context.now.millis();
+        preview::count(&self.client, selection, limit, now, self.policy, parallelism, self.terminal())
+    }
+
     /// Waits for the rate between two operations: each keeps to it by itself, and knows nothing about the other's last request.
-    pub(crate) fn pause(&self) {
-        if let Some(rate) = self.rate {
+    fn keep_to_rate(&self) {
+        if let (true, Some(rate)) = (self.has_sent.replace(true), self.rate) {
             interrupt::sleep(Duration::from_secs(1) / rate.get());
         }
     }
@@ -120,13 +163,7 @@ impl<'a> BulkContext<'a> {
         match stopped {
             Stopped::Halted(halt) => {
                 report.note_halt(&halt);
-                let reason = match halt {
-                    // One lane would follow the service's cursor, and trust it with what is started.
-                    Halt::DatesIgnored if self.verb != wording::DELETE => {
-                        format!("{halt}: list them with `upstash-dlq list -o ids`, and give those to --ids-from")
-                    }
-                    _ => wording::halt(&halt, self.client.endpoint()),
-                };
+                let reason = wording::halt_of_listing(&halt, self.verb, self.client.endpoint());
                 report.end(Ending::Halted, Exit::Failure, Some(format!("{reason}; {nothing} was {done}")))
             }
             Stopped::Interrupted => {

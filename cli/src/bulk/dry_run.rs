@@ -3,7 +3,6 @@
 use crate::bulk::confirm::show_window;
 use crate::bulk::context::BulkContext;
 use crate::bulk::look_up::{self, LookUpError};
-use crate::bulk::preview;
 use crate::drive::Parallelism;
 use crate::exit::Exit;
 use crate::input::selection::Resolved;
@@ -30,9 +29,7 @@ pub(crate) fn run(
         },
         Resolved::Matching(selection) => {
             show_window(bulk, &selection);
-            let (client, now, terminal) = (&bulk.client, bulk.context.now.millis(), bulk.terminal());
-            let (requests, counted) =
-                preview::count(client, &selection, u64::MAX, now, bulk.policy, parallelism, terminal);
+            let (requests, counted) = bulk.preview(&selection, u64::MAX, parallelism);
             report.set_requests_before(requests);
             counted
         }

@@ -10,7 +10,7 @@ use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
 use crate::bulk::context::BulkContext;
 use crate::bulk::parts::{IdSource, Parts};
-use crate::drive::{Parallelism, Stopped, each_page};
+use crate::drive::{Parallelism, Stopped};
 use crate::exit::Exit;
 use crate::input::ids::{IdList, IdListWriter};
 use crate::input::selection::window;
@@ -22,7 +22,7 @@ use std::ops::ControlFlow;
 use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::BulkBuilder;
 use upstash_dlq_core::selection::{Ids, Listed};
-use upstash_dlq_core::wire::{BulkOperation, List, ListPage};
+use upstash_dlq_core::wire::{BulkOperation, ListPage};
 use upstash_dlq_core::{Checkpoint, Halt, Selection, Settlement, Totals};
 use upstash_dlq_store::{IdSpool, IdSpoolWriter};
 
@@ -131,15 +131,10 @@ fn list_all(
         Ok(listed) => listed,
         Err(sentence) => return Err(Box::new(unchanged(bulk, report, sentence))),
     };
-    let list = List::for_selection(selection);
     let mut progress = Progress::new(bulk.terminal(), None, "listed");
-    let (listings, result) =
-        each_page(&bulk.client, list, bulk.policy, parallelism, bulk.terminal(), &mut progress, |page| {
-            listed.on_page(page)
-        });
+    let (listings, result) = bulk.each_page(selection, parallelism, &mut progress, |page| listed.on_page(page));
     progress.finish();
     report.set_requests_before(requests + listings);
-    bulk.pause();
     if let Err(stopped) = result {
         return Err(Box::new(bulk.stopped_before(report, stopped)));
     }

@@ -2,7 +2,7 @@
 
 use crate::bulk::context::BulkContext;
 use crate::bulk::preview::{self, Preview, SAMPLES};
-use crate::drive::{self, Handler, Parallelism, Stopped};
+use crate::drive::{Handler, Parallelism, Stopped};
 use crate::input::ids::IdList;
 use crate::output::progress::Progress;
 use crate::output::report::Report;
@@ -53,10 +53,6 @@ pub(crate) fn each(
                 let (part, later) = rest.split_at(if found.has_samples() { rest.len() } else { rest.len().min(few) });
                 few = (few * 2).min(MANY);
                 rest = later;
-                if found.ids > 0 {
-                    // Each part is an operation of its own: the rate between them is kept here.
-                    bulk.pause();
-                }
                 look_up(bulk, part, parallelism, &mut progress, &mut found).map_err(LookUpError::Stopped)?;
                 found.take_samples(part);
             }
@@ -84,7 +80,7 @@ fn look_up(
         .max_requests_per_second(parallelism.rate)
         .retry(bulk.policy, bulk.client.seed())
         .build();
-    let driven = drive::run(&bulk.client, &mut get, progress, &mut *found);
+    let driven = bulk.run(&mut get, progress, &mut *found);
     found.requests += get.outcome_so_far().totals.requests;
     match driven {
         Driven::Done(outcome) => outcome.halted.map_or(Ok(()), |halt| Err(Stopped::Halted(halt))),

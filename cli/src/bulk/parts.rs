@@ -5,7 +5,6 @@ use crate::bulk::context::BulkContext;
 use crate::bulk::outcome::{conclude, save};
 use crate::bulk::reporter::BulkReporter;
 use crate::bulk::settle;
-use crate::drive;
 use crate::exit::Exit;
 use crate::output::progress::Progress;
 use crate::output::report::{Ending, Report};
@@ -76,7 +75,7 @@ where
         let mut reporter = BulkReporter::new(bulk.terminal(), file);
         settle::announce::<O>(bulk, file.is_some(), report.to());
         loop {
-            let driven = drive::run(&bulk.client, &mut operation, &mut progress, &mut reporter);
+            let driven = bulk.run(&mut operation, &mut progress, &mut reporter);
             let whole = matches!(&driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.verified);
             let next = if whole { source.part(taken) } else { Ok(None) };
             report.missing = given.then(|| operation.totals().missing);
@@ -85,7 +84,6 @@ where
                     let more = ids.len() as u64;
                     operation = build(ids, taken, operation.totals()).build();
                     taken += more;
-                    bulk.pause();
                 }
                 Ok(None) => {
                     progress.finish();

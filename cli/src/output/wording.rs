@@ -117,6 +117,17 @@ pub(crate) fn halt(halt: &Halt, endpoint: &Endpoint) -> String {
     }
 }
 
+/// The same while runs are listed that something is to be done with.
+pub(crate) fn halt_of_listing(halt: &Halt, verb: VerbText, endpoint: &Endpoint) -> String {
+    match halt {
+        // One lane would follow the service's cursor, and trust it with what is started.
+        Halt::DatesIgnored if verb != DELETE => {
+            format!("{halt}: list them with `upstash-dlq list -o ids`, and give those to --ids-from")
+        }
+        _ => self::halt(halt, endpoint),
+    }
+}
+
 /// `1752829295505-0 is not in the DLQ`
 pub(crate) fn missing(id: &DlqId) -> String {
     format!("{} is not in the DLQ", Escaped(id.as_str()))
@@ -135,4 +146,21 @@ fn host(endpoint: &Endpoint) -> &str {
     let url = endpoint.base_url();
     let after = url.split_once("://").map_or(url, |(_, after)| after);
     after.split('/').next().unwrap_or(after)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use upstash_dlq_core::Token;
+
+    #[test]
+    fn only_what_deletes_may_go_on_with_the_cursor_of_a_server_that_ignores_dates() {
+        let endpoint = Endpoint::new("https://h.invalid", Token::new("t0ken").unwrap()).unwrap();
+        for (verb, advice) in [(DELETE, "--parallel 1"), (RESUME, "--ids-from"), (RESTART, "--ids-from")] {
+            let sentence = halt_of_listing(&Halt::DatesIgnored, verb, &endpoint);
+            assert!(sentence.ends_with(advice), "{sentence}");
+        }
+        let sentence = halt_of_listing(&Halt::StillListed, RESUME, &endpoint);
+        assert_eq!(sentence, halt(&Halt::StillListed, &endpoint));
+    }
 }

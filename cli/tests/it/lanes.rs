@@ -197,6 +197,15 @@ fn a_rate_is_kept() {
     assert!(!text(&output.stderr).contains("trying again"), "{}", text(&output.stderr));
 }
 
+/// The listing is an operation of its own, and knows nothing of the starts that follow it.
+#[test]
+fn a_rate_is_kept_from_one_operation_to_the_next() {
+    let server = serve(50, Config::default().rate_limit(Some(RateLimit::per_second(1))));
+    let report = json(&run(&server.url(), &["resume", "--error-text", "e", "--yes", "--json", "--rate", "1"]));
+    assert!(report["resumed"].as_u64().is_some_and(|resumed| resumed > 0), "{report}");
+    assert_eq!((report["requests"].as_u64(), report["retries"].as_u64()), (Some(2), Some(0)), "{report}");
+}
+
 #[test]
 fn an_interrupt_between_pages_stops_all_lanes() {
     // One lane never waits for another, and many do.

@@ -14,6 +14,7 @@ use crate::output::terminal::print_line;
 use crate::output::wording::VerbText;
 use clap::Parser;
 use http::Method;
+use std::cell::Cell;
 use std::collections::HashSet;
 use std::io::{BufRead, BufReader};
 use std::time::Duration;
@@ -94,6 +95,7 @@ impl<'a> Stage<'a> {
             archive: None,
             in_order: true,
             asker: None,
+            has_sent: Cell::default(),
         }
     }
 
