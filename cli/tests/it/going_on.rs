@@ -324,4 +324,13 @@ fn what_is_left_of_a_maximum_is_said() {
         assert_eq!(output.status.code(), Some(130), "{error}");
         assert!(error.contains(&format!("; --max={} keeps to the maximum", 400 - deleted)), "{error}");
     }
+    // By ids, the same command begins with the same ones.
+    let server = serve(600, Config::default());
+    let ids: Vec<String> = server.with_service(|service| service.runs().map(|run| run.dlq_id.clone()).collect());
+    let file = folder.path().join("ids");
+    std::fs::write(&file, ids.join("\n")).unwrap();
+    let args =
+        ["delete", "--ids-from", file.to_str().unwrap(), "--yes", "--max", "400", "--archive", kept.to_str().unwrap()];
+    let error = text(&interrupted(&server, &args, 6).stderr);
+    assert!(error.contains("run the same command again to continue") && !error.contains("maximum"), "{error}");
 }

@@ -320,6 +320,69 @@ fn what_was_not_there_is_counted_from_a_checkpoint_on() {
     assert_eq!(counts[2], 620);
 }
 
+/// As many as it takes to find the samples.
+#[test]
+fn a_dry_run_goes_on_where_the_first_ids_are_missing() {
+    let server = serve(["there-0".to_owned()].into_iter());
+    let folder = tempfile::tempdir().unwrap();
+    let mut ids: Vec<String> = (0..300).map(|n| format!("nobody-{n}")).collect();
+    ids.push("there-0".to_owned());
+    let path = file(folder.path(), ids.join("\n"));
+    let output = run(&server.url(), &["delete", "--dry-run", "--json", "--ids-from", path.to_str().unwrap()]);
+    let (report, error) = (json(&output), text(&output.stderr));
+    assert_eq!((report["matching"].as_u64(), report["missing"].as_u64()), (Some(1), Some(300)), "{report}");
+    assert!(error.contains("not found: nobody-0, nobody-1, nobody-2, nobody-3, nobody-4 and 295 more"), "{error}");
+}
+
+/// Ids of the greatest length: some 4,000 of them are one part of a list.
+fn long_ids(count: usize) -> Vec<String> {
+    (0..count).map(|n| format!("{n:01024}")).collect()
+}
+
+#[test]
+fn a_list_of_many_parts_is_gone_through_to_its_end() {
+    let ids = long_ids(9_000);
+    let folder = tempfile::tempdir().unwrap();
+    let path = file(folder.path(), ids.join("\n"));
+    let archive = folder.path().join("kept.ndjson");
+    for more in [&[][..], &["--archive", archive.to_str().unwrap()]] {
+        let server = serve([&ids[0], &ids[5_000], &ids[8_999]].into_iter().cloned());
+        let args = ["delete", "--yes", "--json", "--ids-from", path.to_str().unwrap()];
+        let output = run(&server.url(), &[&args, more].concat());
+        let report = json(&output);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!((report["deleted"].as_u64(), report["missing"].as_u64()), (Some(3), Some(8_997)), "{more:?}");
+        assert!(left(&server).is_empty());
+    }
+    assert_eq!(std::fs::read_to_string(&archive).unwrap().lines().count(), 3);
+}
+
+/// Two lists that differ in their last id alone, which is not in the part that the checkpoint is about.
+#[test]
+fn a_checkpoint_belongs_to_the_whole_of_a_long_list() {
+    let ids = long_ids(4_200);
+    let server = serve(ids[..10].iter().cloned());
+    let folder = tempfile::tempdir().unwrap();
+    let position = folder.path().join("position");
+    let delete = |ids: &[String]| {
+        let path = file(folder.path(), ids.join("\n"));
+        let args =
+            ["delete", "--yes", "--json", "--parallel=1", "--max-attempts=1", "--ids-from", path.to_str().unwrap()];
+        run(&server.url(), &[&args[..], &["--checkpoint", position.to_str().unwrap()]].concat())
+    };
+    let refused = Fault::TooManyRequests { retry_after_s: None };
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![None, Some(refused)])));
+    assert_eq!(delete(&ids).status.code(), Some(3));
+    let (sent, remaining) = (server.connections(), left(&server));
+    let mut other = ids.clone();
+    other[4_199] = "another".to_owned();
+    let output = delete(&other);
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert_eq!((server.connections(), left(&server)), (sent, remaining));
+    assert_eq!(delete(&ids).status.code(), Some(0));
+    assert!(left(&server).is_empty());
+}
+
 /// Standard input holds the ids, so the question goes to the terminal itself.
 #[cfg(target_os = "linux")]
 #[test]

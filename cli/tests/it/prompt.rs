@@ -8,7 +8,7 @@ use std::io::{Read, Write};
 use std::process::{Child, Command, Output, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::Duration;
-use upstash_dlq_emulator::{Config, Fault, FaultPlan, Ignored, Server, ServerOptions, Service, sample};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, Ignored, RateLimit, Server, ServerOptions, Service, sample};
 
 const QUESTION: &str = "[y/N] ";
 
@@ -103,7 +103,7 @@ fn the_question_says_what_a_yes_does() {
     let server = emulator(250);
     let folder = tempfile::tempdir().unwrap();
     let copy = folder.path().join("copy").to_str().unwrap().to_owned();
-    let cases: [(&[&str], String); 7] = [
+    let cases: [(&[&str], String); 9] = [
         (
             &["delete", "--all", "--archive", &copy],
             format!("250 runs match. Keep a copy of them in {copy} and delete them? T"),
@@ -111,8 +111,10 @@ fn the_question_says_what_a_yes_does() {
         (&["delete", "--all", "--max", "5"], "250 runs match. Delete 5 of them, in the service's order? T".into()),
         (&["delete", "--all", "--max", "200"], "250 runs match. Delete 200 of them, in no particular order? T".into()),
         (&["delete", "--all", "--max", "900"], "250 runs match. Delete them? T".into()),
+        (&["delete", "--all", "--max", "250"], "250 runs match. Delete them? T".into()),
         (&["resume", "--all", "--max", "60"], "250 runs match. Resume 60 of them, in the service's order? E".into()),
         (&["delete", "a-0", "b-0", "--max", "1"], "2 ids given. Delete at most 1 of these runs? T".into()),
+        (&["delete", "a-0", "b-0", "--max", "2"], "2 ids given. Delete these runs? T".into()),
         (
             &["delete", "--all", "--max", "5", "--archive", &copy],
             format!("250 runs match. Keep a copy of 5 of them, in the service's order, in {copy} and delete these? T"),
@@ -123,6 +125,43 @@ fn the_question_says_what_a_yes_does() {
         let shown = person.is_asked();
         assert!(shown.contains(&question), "{args:?}: {shown}");
         assert_eq!(person.answers("n\n").status.code(), Some(1));
+    }
+}
+
+/// As for the question above, of more runs than are counted before it.
+#[test]
+fn a_maximum_beyond_what_was_counted_is_at_most() {
+    let server = emulator(2_000);
+    // Whole pages are counted, until more than a thousand runs are.
+    for (max, which) in [("5", "5"), ("1100", "1,100"), ("1101", "at most 1,101")] {
+        let mut person = Person::types(&server.url(), &["delete", "--all", "--max", max]);
+        let shown = person.is_asked();
+        let question = format!("more than 1,000 runs match (--dry-run counts them all). Delete {which} of them, ");
+        assert!(shown.contains(&question), "{shown}");
+        assert_eq!(person.answers("n\n").status.code(), Some(1));
+    }
+}
+
+#[test]
+fn a_rate_is_kept_over_the_question() {
+    let config = Config::default().rate_limit(Some(RateLimit::per_second(1)));
+    let mut service = Service::new(config);
+    sample::runs(50, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
+    let mut person = Person::types(&server.url(), &["delete", "--all", "--max", "50", "--rate", "1", "--json"]);
+    person.is_asked();
+    let report = json(&person.answers("y\n"));
+    assert_eq!((report["deleted"].as_u64(), report["retries"].as_u64()), (Some(50), Some(0)), "{report}");
+}
+
+/// Only a delete claims that nothing is left.
+#[test]
+fn where_nothing_matches_nobody_is_asked() {
+    let server = emulator(0);
+    for (subcommand, verified) in [("delete", true), ("resume", false)] {
+        let output = Person::types(&server.url(), &[subcommand, "--all", "--json"]).child.wait_with_output().unwrap();
+        let report = json(&output);
+        assert_eq!((output.status.code(), report["verified"].as_bool()), (Some(0), Some(verified)), "{report}");
     }
 }
 
@@ -316,13 +355,15 @@ fn a_no_to_going_on_tells_what_was_done_before_and_keeps_the_position() {
     for (args, done) in [
         (vec!["delete", "--all", "--parallel", "1", "--page-size", "10"], "deleted"),
         (vec!["resume", "--all", "--parallel", "1"], "resumed"),
+        (vec!["resume", "--all", "--parallel", "2"], "resumed"),
         (vec!["restart", "--ids-from", ids], "restarted"),
     ] {
         let args = [&args[..], &["--checkpoint", path, "--json"]].concat();
         let before = begun(&server, &args, done);
         let (left, saved) = (server.with_service(|s| s.len()), std::fs::read_to_string(&file).unwrap());
         let mut person = Person::types(&server.url(), &args);
-        person.is_asked();
+        let shown = person.is_asked();
+        assert!(!args.contains(&"--all") || shown.contains(&format!("{left} runs match. ")), "{left}: {shown}");
         let output = person.answers("n\n");
         let report = json(&output);
         // Something was changed, if not by this process.

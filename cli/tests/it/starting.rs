@@ -2,6 +2,7 @@
 
 use crate::common::{json, run, text};
 use crate::going_on::{interrupted_after_starts, serve};
+use http::Method;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -32,6 +33,17 @@ fn begun(args: &[&str]) -> Server {
     let output = interrupted_after_starts(&server, args, 3);
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     server
+}
+
+/// One lane follows the service's cursor. Only more of them have to know the runs first.
+#[test]
+fn one_lane_lists_nothing() {
+    for (lanes, lists) in [("1", false), ("2", true)] {
+        let server = serve(150, Config::default());
+        let output = run(&server.url(), &["resume", "--all", "--yes", "--parallel", lanes]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert_eq!(server.with_service(|s| s.log().any(|request| request.method == Method::GET)), lists);
+    }
 }
 
 #[test]
