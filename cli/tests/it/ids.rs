@@ -332,6 +332,9 @@ fn a_dry_run_goes_on_where_the_first_ids_are_missing() {
     let (report, error) = (json(&output), text(&output.stderr));
     assert_eq!((report["matching"].as_u64(), report["missing"].as_u64()), (Some(1), Some(300)), "{report}");
     assert!(error.contains("not found: nobody-0, nobody-1, nobody-2, nobody-3, nobody-4 and 295 more"), "{error}");
+    // Where all are missing, there is nothing to take them out of.
+    let error = text(&run(&server.url(), &["resume", "--dry-run", "nobody-0"]).stderr);
+    assert!(error.contains("not found: nobody-0\n") && !error.contains("take those ids out"), "{error}");
 }
 
 /// Ids of the greatest length: some 4,000 of them are one part of a list.

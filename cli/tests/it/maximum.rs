@@ -56,3 +56,19 @@ fn a_maximum_that_was_reached_is_said() {
         assert_eq!(shown.contains("the maximum was reached"), is_reached, "{max}: {shown}");
     }
 }
+
+/// Of ids, too: those that are left were not looked at.
+#[test]
+fn a_maximum_of_ids_that_was_reached_is_said() {
+    for subcommand in ["delete", "resume"] {
+        for (max, said) in [("2", "the maximum was reached"), ("3", "all ids found")] {
+            let server = emulator(3);
+            let ids: Vec<String> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
+            let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+            let output = run(&server.url(), &[&[subcommand, "--yes", "--max", max], &ids[..]].concat());
+            let shown = text(&output.stdout);
+            assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+            assert!(shown.contains(said), "{subcommand} {max}: {shown}");
+        }
+    }
+}

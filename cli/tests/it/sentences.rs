@@ -1,7 +1,7 @@
 //! What the command says about how it ended and how to go on.
 #![cfg(unix)]
 
-use crate::common::{command, emulator, json, run, text};
+use crate::common::{canned, command, emulator, json, run, text};
 use std::process::{Command, Output, Stdio};
 use upstash_dlq_emulator::{Fault, FaultPlan, Server};
 
@@ -180,6 +180,17 @@ fn an_id_that_is_not_there_stops_a_start_which_says_how_to_find_it() {
     assert_eq!(text(&run(&server.url(), &args).stderr), "error: nope is not in the DLQ\n");
     for args in [&["get", "nope"][..], &["callback", "retry", "nope"], &["callback", "cancel", "nope"]] {
         assert_eq!(text(&run(&server.url(), args).stderr), "error: nope is not in the DLQ\n", "{args:?}");
+    }
+}
+
+/// The same response to a delete, or to a start of what matches, is about no id.
+#[test]
+fn a_404_to_anything_else_speaks_of_no_id() {
+    let (url, _) =
+        canned("HTTP/1.1 404 Not Found\r\ncontent-length: 21\r\nconnection: close\r\n\r\n{\"error\":\"not there\"}");
+    for args in [&["delete", "a-0"][..], &["delete", "--all"], &["resume", "--all"]] {
+        let error = text(&run(&url, &[args, &["--yes"]].concat()).stderr);
+        assert!(error.contains("not there") && !error.contains("not in the DLQ"), "{args:?}: {error}");
     }
 }
 
