@@ -131,8 +131,10 @@ fn options() -> OpenOptions {
     {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
-        if let Ok(no_follow) = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()) {
-            options.custom_flags(no_follow);
+        // A pipe that somebody has put there would be waited for.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        if let Ok(flags) = i32::try_from(flags.bits()) {
+            options.custom_flags(flags);
         }
     }
     options

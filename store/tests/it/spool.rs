@@ -1,7 +1,7 @@
 //! The ids next to a checkpoint: each once, never changed.
 
 use crate::step_disk::StepDisk;
-use crate::{id, mode, names};
+use crate::{id, make_pipe, mode, names};
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::Path;
@@ -130,6 +130,24 @@ fn a_file_of_somebody_elses_is_left_alone() {
     symlink(folder.path().join("real"), &path).unwrap();
     assert!(matches!(file.new_spool().unwrap_err().problem, Problem::SymbolicLink));
     assert!(matches!(file.spool("").unwrap_err().problem, Problem::Read(_)));
+}
+
+/// Anybody may put a pipe into a shared folder: nobody waits for what comes through it.
+#[test]
+fn a_pipe_in_its_place_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = CheckpointFile::open(folder.path().join("position")).unwrap();
+    let digest = write(&file, 1).unwrap().digest();
+    let pipe = folder.path().join(".position.ids");
+    fs::remove_file(&pipe).unwrap();
+    make_pipe(&pipe);
+    assert!(file.spool(&digest).is_err() && file.new_spool().is_err());
+    file.write("{}").unwrap();
+    file.remove().unwrap();
+    // It is not ours.
+    assert!(pipe.exists() && !file.path().exists());
+    make_pipe(file.path());
+    assert!(file.read().is_err() || file.read().unwrap().is_none_or(|text| text.is_empty()));
 }
 
 #[test]
