@@ -159,9 +159,27 @@ const CLAIMS: [Claim; 11] = [
         ] {
             assert!(ran.read(file).contains(holds), "{file}");
         }
+        let bash = ran.folder.path().join(".local/share/bash-completion/completions/upstash-dlq");
+        for (words, completed) in [
+            ("del", "delete"),
+            ("delete --sh", "--shard"),
+            ("callback re", "retry"),
+            ("callback retry --js", "--json"),
+            ("list -o js", "json"),
+        ] {
+            assert_eq!(completions(&bash, words), completed, "{words}");
+        }
         assert_eq!((ran.left(), ran.server.connections()), (ran.ids(|_| true), 0));
     }),
 ];
+
+/// What Bash makes of these words and the tab key.
+fn completions(script: &Path, words: &str) -> String {
+    let ask = r#". "$0"; COMP_WORDS=(upstash-dlq $1); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        _upstash__dlq upstash-dlq "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD - 1]}"; echo "${COMPREPLY[*]}""#;
+    let output = Command::new("bash").args(["-c", ask]).arg(script).arg(words).output().unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
 
 /// An emulator with so many sample runs, the newest of which failed just now.
 fn emulator(runs: usize) -> (Server, Vec<Run>, i64) {
