@@ -105,3 +105,20 @@ impl RateLimiter {
         self.wait = Some(self.wait.map_or(after, |wait| wait.max(after)));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_without_requests_is_not_saved_up() {
+        let mut limiter = RateLimiter::new(1, NonZeroU32::new(2));
+        let mut now = Duration::from_secs(60);
+        for _ in 0..3 {
+            assert!(limiter.earliest() <= now);
+            limiter.on_sent(now);
+            now += Duration::from_millis(500);
+            assert_eq!(limiter.earliest(), now);
+        }
+    }
+}
