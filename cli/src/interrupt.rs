@@ -29,19 +29,23 @@ const ONE_INTERRUPT: Duration = Duration::from_secs(1);
 /// Installs the handler. If that fails, the system's default stays, which ends the process: safe, if less polite.
 pub(crate) fn install(terminal: Terminal) {
     let _ = ctrlc::set_handler(move || {
-        let asking = *asking();
-        if let Some(tidy) = asking {
+        let asking = asking();
+        if let Some(tidy) = *asking {
             // Ends the line of the question. If standard error is gone, there is nobody left to tell.
             let _ = writeln!(std::io::stderr());
             tidy();
+            leave_nothing_behind();
+            // The question is still asked: a yes that comes now waits for the lock, and does nothing.
+            std::process::exit(i32::from(ExitStatus::Interrupted.code()));
         }
+        drop(asking);
         let is_first = FIRST.get().is_none();
         let since = *FIRST.get_or_init(Instant::now);
-        if is_first && asking.is_none() {
+        if is_first {
             say_what_is_finished(terminal);
         }
         let again = INTERRUPTED.swap(true, Ordering::SeqCst);
-        if asking.is_some() || (again && since.elapsed() >= ONE_INTERRUPT) {
+        if again && since.elapsed() >= ONE_INTERRUPT {
             leave_nothing_behind();
             std::process::exit(i32::from(ExitStatus::Interrupted.code()));
         }

@@ -7,7 +7,7 @@ use crate::input::ids;
 use crate::interrupt;
 use crate::output::runs;
 use crate::output::suggestion::Suggestion;
-use crate::output::terminal::{json_line, print_line};
+use crate::output::terminal::{Lost, json_line, print_line};
 use crate::output::text::thousands;
 use upstash_dlq_core::DlqId;
 use upstash_dlq_core::model::Escaped;
@@ -24,7 +24,16 @@ pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, 
         match one(context, &client, args, id) {
             Ok(line) => {
                 done = true;
-                print_line(&line).map_err(|lost| CommandError::from(lost).after_a_change())?;
+                match print_line(&line) {
+                    Ok(()) => {}
+                    // A reader that has gone wanted no more.
+                    Err(Lost::NoReader) => {
+                        let not_sent = not_sent(ids.len() - at - 1);
+                        context.terminal.note(&format!("standard output was closed{not_sent}"));
+                        break;
+                    }
+                    Err(lost) => return Err(CommandError::from(lost).after_a_change()),
+                }
             }
             Err(CommandError::Failed(failure)) if ids.len() > 1 => {
                 let goes_on = is_about_one_run(&failure);
@@ -53,17 +62,22 @@ fn is_about_one_run(failure: &Failure) -> bool {
 
 /// The failure with its id, if it is about one, and with what was not sent. `done` says that something was changed before.
 fn ended(failure: Failure, id: Option<&DlqId>, left: usize, done: bool) -> Failure {
-    let not_sent = match left {
-        0 => String::new(),
-        1 => "; the last id was not sent".to_owned(),
-        left => format!("; the last {} ids were not sent", thousands(left as u64)),
-    };
+    let not_sent = not_sent(left);
     let said = &failure.message;
     let name = id.map(|id| Escaped(id.as_str()).to_string()).filter(|id| !said.starts_with(id));
     let name = name.map_or_else(String::new, |id| format!("{id}: "));
     let message = format!("{name}{said}{not_sent}");
     let status = if failure.status == ExitStatus::Unchanged { ExitStatus::failure(done) } else { failure.status };
     Failure { message, status, ..failure }
+}
+
+/// `; the last 3 ids were not sent`
+fn not_sent(left: usize) -> String {
+    match left {
+        0 => String::new(),
+        1 => "; the last id was not sent".to_owned(),
+        left => format!("; the last {} ids were not sent", thousands(left as u64)),
+    }
 }
 
 /// Makes the call for one run. Returns the line to print.

@@ -23,7 +23,7 @@ use upstash_dlq_ureq::Client;
 
 pub(crate) fn run(context: &Context<'_>) -> Result<ExitStatus, CommandError> {
     let endpoint = endpoint::endpoint(context.global).map_err(CommandError::usage)?;
-    let meter = Meter::new(context.transport(&endpoint).map_err(CommandError::usage)?);
+    let meter = Meter::new(context.transport(&endpoint).map_err(CommandError::usage)?, endpoint.clone());
     interrupt::install(context.terminal);
     let client = Client::with_transport(endpoint, meter.clone());
     let mut survey = Survey::new(context, client, meter.clone());

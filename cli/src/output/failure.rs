@@ -59,7 +59,7 @@ fn of_response(error: &ResponseError) -> (&'static str, Option<u16>) {
         ResponseError::Status { .. } if error.is_wrong_region() => "wrong_region",
         ResponseError::Status { .. } => match status {
             401 | 403 => "unauthorized",
-            404 => NOT_FOUND,
+            404 if error.is_run_missing() => NOT_FOUND,
             429 => "rate_limited",
             500.. => "server_error",
             _ => "refused",

@@ -7,6 +7,8 @@ use upstash_dlq_core::DlqMessage;
 
 /// How many different values of a field are counted separately. Further ones are counted together.
 const DISTINCT: usize = 10_000;
+/// How much of a value is kept, in characters. Values that differ only after that count as one.
+const LONGEST: usize = 2_000;
 /// How many buckets of time are kept. Beyond that the buckets grow.
 const BUCKETS: usize = 4_096;
 const MINUTE: i64 = 60_000;
@@ -29,7 +31,7 @@ pub(crate) struct Field {
 
 impl Field {
     fn add(&mut self, value: Option<&str>) {
-        let value = value.map(str::to_owned);
+        let value = value.map(|value| cut(value).to_owned());
         if let Some(count) = self.counts.get_mut(&value) {
             *count += 1;
         } else if self.counts.len() < DISTINCT {
@@ -46,6 +48,12 @@ impl Field {
         counts.sort_by(|a, b| b.count.cmp(&a.count).then_with(|| a.value.cmp(&b.value)));
         (counts, self.others)
     }
+}
+
+/// The beginning of a value that is too long to be kept.
+fn cut(value: &str) -> &str {
+    let end = value.char_indices().nth(LONGEST).map_or(value.len(), |(end, _)| end);
+    value.get(..end).unwrap_or(value)
 }
 
 /// How many runs failed in each stretch of time.
@@ -163,6 +171,17 @@ mod tests {
             extreme.into_iter().for_each(|at| histogram.add(at));
             assert_eq!(histogram.at_most(32).rows().iter().map(|(_, count)| count).sum::<u64>(), 2);
         }
+    }
+
+    #[test]
+    fn a_long_value_is_kept_in_part() {
+        let mut field = Field::default();
+        for end in ["", "a", "b"] {
+            field.add(Some(&("ä".repeat(LONGEST) + end)));
+        }
+        let (counts, others) = field.sorted();
+        assert_eq!((counts.len(), others, counts[0].count), (1, 0, 3));
+        assert_eq!(counts[0].value.as_deref(), Some("ä".repeat(LONGEST).as_str()));
     }
 
     #[test]

@@ -196,6 +196,25 @@ fn runs_that_were_started_are_told_where_standard_output_takes_nothing() {
     }
 }
 
+/// A callback that nobody reads of is the last.
+#[test]
+fn a_callback_whose_reader_has_gone_says_what_was_not_sent() {
+    let server = emulator(30);
+    let in_progress =
+        |run: &&upstash_dlq_emulator::Run| run.failure_function_state.as_deref() == Some("CALLBACK_INPROGRESS");
+    let ids: Vec<String> =
+        server.with_service(|s| s.runs().filter(in_progress).take(4).map(|run| run.dlq_id.clone()).collect());
+    for (first, status) in [("nobody", 3), (&*ids[0], 0)] {
+        let args: Vec<&str> =
+            ["callback", "cancel", first].into_iter().chain(ids[1..].iter().map(String::as_str)).collect();
+        let output = with_output(&server.url(), &args, closed_pipe());
+        let error = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(status), "{error}");
+        let left = if status == 0 { 3 } else { 2 };
+        assert!(error.contains(&format!("standard output was closed; the last {left} ids were not sent")), "{error}");
+    }
+}
+
 /// `resume … | head -1`: quiet, and nothing further is started.
 #[test]
 fn a_resume_whose_reader_has_gone_stops_without_a_word_of_error() {

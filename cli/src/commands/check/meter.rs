@@ -5,8 +5,8 @@ use http::{HeaderMap, Method, Request, Response, Version};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
-use upstash_dlq_core::TransportFailure;
 use upstash_dlq_core::client::Transport;
+use upstash_dlq_core::{Endpoint, TransportFailure};
 
 /// The most requests that one check sends, retries included.
 pub(crate) const MOST_REQUESTS: usize = 40;
@@ -15,6 +15,7 @@ pub(crate) const MOST_REQUESTS: usize = 40;
 #[derive(Clone)]
 pub(crate) struct Meter {
     inner: Arc<dyn Transport>,
+    endpoint: Endpoint,
     seen: Arc<Mutex<Seen>>,
 }
 
@@ -30,8 +31,8 @@ pub(crate) struct Seen {
 }
 
 impl Meter {
-    pub(crate) fn new(inner: Arc<dyn Transport>) -> Self {
-        Self { inner, seen: Arc::default() }
+    pub(crate) fn new(inner: Arc<dyn Transport>, endpoint: Endpoint) -> Self {
+        Self { inner, endpoint, seen: Arc::default() }
     }
 
     fn lock(&self) -> MutexGuard<'_, Seen> {
@@ -71,17 +72,20 @@ impl Transport for Meter {
         if response.status().is_success() {
             seen.latencies.push(elapsed);
         }
-        seen.rate_limits.extend(rate_limits(response.headers()));
+        seen.rate_limits.extend(rate_limits(response.headers(), &self.endpoint));
         seen.version = Some(response.version());
         Ok(response)
     }
 }
 
-/// The headers about rate limits, as `RateLimit-Remaining`, `Burst-RateLimit-Reset` or `Retry-After`.
-fn rate_limits(headers: &HeaderMap) -> Vec<(String, String)> {
+/// The headers about rate limits, as `RateLimit-Remaining`, `Burst-RateLimit-Reset` or `Retry-After`. A proxy may name the token
+/// in one, as what it limits by.
+fn rate_limits(headers: &HeaderMap, endpoint: &Endpoint) -> Vec<(String, String)> {
     let about = |name: &str| name.contains("ratelimit") || name == "retry-after";
     let headers = headers.iter().filter(|(name, _)| about(name.as_str()));
-    headers.map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned())).collect()
+    headers
+        .map(|(name, value)| (name.to_string(), endpoint.redact(&String::from_utf8_lossy(value.as_bytes()))))
+        .collect()
 }
 
 /// The least and the median of the latencies.
@@ -95,21 +99,28 @@ pub(crate) fn least_and_median(latencies: &[Duration]) -> Option<(Duration, Dura
 mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
+    use upstash_dlq_core::Token;
+
+    fn endpoint() -> Endpoint {
+        Endpoint::new("https://h.invalid", Token::new("t0ken").unwrap()).unwrap()
+    }
 
     #[test]
     fn nothing_but_forty_gets_goes_through() {
         let passed = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&passed);
-        let meter = Meter::new(Arc::new(move |request: Request<()>| {
+        let transport = move |request: Request<()>| {
             assert_eq!(request.method(), Method::GET);
             count.fetch_add(1, Ordering::SeqCst);
             // A failure counts as a request, too.
             if count.load(Ordering::SeqCst) % 2 == 0 {
                 Err(TransportFailure::unknown(""))
             } else {
-                Ok(Response::new(Vec::new()))
+                let response = Response::builder().header("ratelimit-policy", "60;by=t0ken");
+                Ok(response.body(Vec::new()).unwrap())
             }
-        }));
+        };
+        let meter = Meter::new(Arc::new(transport), endpoint());
         let send = |method: &Method| meter.send(Request::builder().method(method).uri("/v2").body(()).unwrap());
         for method in [Method::DELETE, Method::POST, Method::PUT, Method::PATCH] {
             assert_eq!(send(&method).unwrap_err().delivery, upstash_dlq_core::Delivery::NotSent);
@@ -117,6 +128,7 @@ mod tests {
         let sent = (0..200).filter(|_| send(&Method::GET).is_ok()).count();
         assert_eq!((passed.load(Ordering::SeqCst), sent, meter.seen().latencies.len()), (40, 20, 20));
         assert!(meter.is_spent() && meter.seen().requests == 40);
+        assert_eq!(meter.seen().rate_limits["ratelimit-policy"], "60;by=…");
     }
 
     #[test]
@@ -128,7 +140,7 @@ mod tests {
             headers
                 .insert(http::HeaderName::from_bytes(name.to_lowercase().as_bytes()).unwrap(), value.parse().unwrap());
         }
-        let names: Vec<String> = rate_limits(&headers).into_iter().map(|(name, _)| name).collect();
+        let names: Vec<String> = rate_limits(&headers, &endpoint()).into_iter().map(|(name, _)| name).collect();
         assert!(names.len() == 3 && !names.contains(&"date".to_owned()), "{names:?}");
         let ms = Duration::from_millis;
         assert_eq!(least_and_median(&[ms(9), ms(1), ms(5)]), Some((ms(1), ms(5))));
