@@ -231,6 +231,10 @@ pub(crate) struct Delete {
     pub(crate) shard: Option<Shard>,
 }
 
+fn parse_address(text: &str) -> Result<SocketAddr, &'static str> {
+    text.parse().map_err(|_| "give an IP address and a port, such as 127.0.0.1:8080")
+}
+
 /// Parses a number. The errors do not speak of types.
 fn whole<T: FromStr<Err = ParseIntError>>(text: &str) -> Result<T, String> {
     text.parse().map_err(|error: ParseIntError| match error.kind() {
@@ -343,8 +347,8 @@ pub(crate) struct Start {
     /// Keep the position in FILE; if FILE exists, continue from there. On completion FILE is removed
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// Together with --checkpoint: what happened to the request whose response was lost. Its runs have left the DLQ (applied), or
-    /// are still there
+    /// Together with --checkpoint: what happened to the request whose response was lost. Its runs were started (applied), or were
+    /// not
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
     /// Send N batches of ids in parallel. Unless ids are given, the runs are listed first if N is above 1, or with a refinement
@@ -483,7 +487,7 @@ const LOST_ANSWERS: &str = "lost-answers";
 #[derive(Debug, Args)]
 pub(crate) struct Emulator {
     /// Address to listen on; port 0 picks a free one
-    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080", value_parser = parse_address)]
     pub(crate) listen: SocketAddr,
     /// Number of sample runs to start with [default: 1000, or none with --load]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(0..=10_000_000))]

@@ -69,7 +69,7 @@ pub(crate) fn run(
         bulk.terminal().note(&format!("removed an incomplete last line from {}", shown(path)));
     }
     let mut progress = Progress::new(bulk.terminal(), expected, "archived and deleted");
-    settle::announce::<Delete>(bulk, false, report.to());
+    settle::announce::<Delete>(bulk, false, report.window());
     let build = |selection| {
         build(selection).lanes(parallelism.lanes, Now::from_clock().millis()).max_requests_per_second(parallelism.rate)
     };
@@ -79,6 +79,8 @@ pub(crate) fn run(
         let stop = archive_and_delete(bulk, &mut operation, &mut file, &mut progress, &mut archived);
         let so_far = operation.outcome_so_far();
         report.set_totals(so_far.totals);
+        // Ids are not compared with anything, and a filter has one operation.
+        report.unchecked = so_far.unchecked;
         let whole = matches!(&stop, Stop::Done(outcome) if outcome.halted.is_none() && outcome.verified);
         match list.as_mut().filter(|_| whole).map(|list| list.part(taken)) {
             Some(Ok(Some(ids))) => {
@@ -101,7 +103,7 @@ pub(crate) fn run(
             report.how_on = Some(format!(
                 "{}: it appends to {path}{}{}",
                 wording::AGAIN,
-                bulk.since(report.to()),
+                bulk.since(report.window()),
                 bulk.what_is_left(Some(report.runs()).filter(|_| report.is_exact()))
             ));
             report.end(Ending::Cancelled, Exit::Interrupted, Some("interrupted".into()))
@@ -121,12 +123,9 @@ pub(crate) fn run(
                 0 => String::new(),
                 missing => format!(", {}", text::absent(missing)),
             };
-            // Ids are not compared with anything, and a filter has one operation.
-            let unchecked = text::unchecked(outcome.unchecked);
             let reached = bulk.max.is_some_and(|max| report.runs() >= max.get());
             let reached = if reached { ", the maximum was reached" } else { "" };
-            report.note =
-                Some(format!("{} archived in {}{absent}{unchecked}{reached}", thousands(archived), shown(path)));
+            report.note = Some(format!("{} archived in {}{absent}{reached}", thousands(archived), shown(path)));
             report.end(Ending::Complete, Exit::Success, None)
         }
     }

@@ -52,7 +52,7 @@ pub(crate) fn run<O: BulkOperation>(
     report.begin_at(operation.totals().affected);
     let mut progress = Progress::new(bulk.terminal(), expected, bulk.verb.done);
     let mut reporter = BulkReporter::new(bulk.terminal(), file);
-    settle::announce::<O>(bulk, file.is_some(), report.to());
+    settle::announce::<O>(bulk, file.is_some(), report.window());
     let driven = bulk.run(&mut operation, &mut progress, &mut reporter);
     progress.finish();
     conclude(bulk, &operation, file, driven, reporter.broken, None, report)

@@ -24,6 +24,9 @@ use upstash_dlq_core::wire::{BulkOperation, List, ListPage};
 use upstash_dlq_core::{Driven, Operation, RetryPolicy, Selection, Totals, UnixMillis};
 use upstash_dlq_ureq::Client;
 
+/// The ends of a window of time, if it has any.
+pub(crate) type Window = (Option<UnixMillis>, Option<UnixMillis>);
+
 pub(crate) struct BulkContext<'a> {
     pub(crate) context: &'a Context<'a>,
     pub(crate) args: &'a SelectionArgs,
@@ -124,10 +127,10 @@ impl<'a> BulkContext<'a> {
         }
     }
 
-    /// How to continue a delete without a checkpoint. Where the end of the window was the present moment, the same command would
-    /// also take what failed since: it says which `--to` leaves that alone.
-    pub(crate) fn again(&self, to: Option<UnixMillis>, done: Option<u64>) -> String {
-        wording::AGAIN.to_owned() + &self.since(to) + &self.what_is_left(done)
+    /// How to continue a delete without a checkpoint. Where the window depended on the present moment, the same command would take
+    /// another one.
+    pub(crate) fn again(&self, window: Window, done: Option<u64>) -> String {
+        wording::AGAIN.to_owned() + &self.since(window) + &self.what_is_left(done)
     }
 
     /// `; --max=60 keeps to the maximum`, which the same command would take anew. `done` is how many runs count against it, if
@@ -144,11 +147,23 @@ impl<'a> BulkContext<'a> {
         }
     }
 
-    /// `; --to=2026-11-24T08:30:00Z leaves alone what failed since`, unless the command line has an end of its own.
-    pub(crate) fn since(&self, to: Option<UnixMillis>) -> String {
-        let place = if self.args.all { " in place of --all" } else { "" };
-        let to = to.filter(|_| self.args.filters.to.is_none()).map(|to| Zone::Utc.moment(to));
-        to.map_or_else(String::new, |to| format!("; --to={to}{place} leaves alone what failed since"))
+    /// `; --to=2026-11-24T08:30:00Z leaves alone what failed since`, or both ends of the window if the command line gives its
+    /// beginning by an age: it would begin later next time. Nothing if the command line names moments.
+    pub(crate) fn since(&self, (from, to): Window) -> String {
+        let times = self.args.relative_times();
+        let [from, to] = [("from", from, times.from), ("to", to, times.to)].map(|(name, at, is_relative)| {
+            let at = at.filter(|_| is_relative)?;
+            Some(format!("--{name}={}", Zone::Utc.moment(at)))
+        });
+        match (from, to) {
+            (None, None) => String::new(),
+            (None, Some(to)) => {
+                let place = if self.args.all { " in place of --all" } else { "" };
+                format!("; {to}{place} leaves alone what failed since")
+            }
+            (Some(from), None) => format!("; with {from} it begins where this one did"),
+            (Some(from), Some(to)) => format!("; with {from} {to} it keeps to the same time"),
+        }
     }
 
     /// Notes where the checkpoint left off.

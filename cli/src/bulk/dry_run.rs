@@ -40,7 +40,7 @@ pub(crate) fn run(
     };
     let samples = preview.sample_lines(Stream::Error);
     samples.iter().chain(&preview.remarks()).for_each(|line| bulk.terminal().note(line));
-    report.matching = Some(preview.matching);
+    (report.matching, report.unchecked) = (Some(preview.matching), preview.unchecked);
     report.at_most = bulk.max.map(NonZeroU64::get);
     match preview.mismatch.filter(|_| !trust_server) {
         Some(mismatch) => {

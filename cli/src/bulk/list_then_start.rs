@@ -138,6 +138,7 @@ fn list_all(
     if let Err(stopped) = result {
         return Err(Box::new(bulk.stopped_before(report, stopped)));
     }
+    report.unchecked = listed.unchecked;
     match listed.finish() {
         Ok(Some(source)) => Ok((source, report)),
         Ok(None) => {
@@ -196,6 +197,8 @@ struct ListedIds<'a> {
     into: Into,
     left: u64,
     added: u64,
+    /// How many of those lack a field that the filter names.
+    unchecked: u64,
     broken: Option<Broken>,
 }
 
@@ -216,7 +219,7 @@ impl<'a> ListedIds<'a> {
             None => Into::List(IdListWriter::new()),
         };
         let left = bulk.max.map_or(u64::MAX, std::num::NonZeroU64::get);
-        Ok(Self { selection, into, left, added: 0, broken: None })
+        Ok(Self { selection, into, left, added: 0, unchecked: 0, broken: None })
     }
 
     fn on_page(&mut self, page: &ListPage) -> ControlFlow<()> {
@@ -224,7 +227,9 @@ impl<'a> ListedIds<'a> {
             if self.left == 0 {
                 break;
             }
-            let added = match (message.dlq_id(), self.selection.check_listed(message, false)) {
+            let listed = self.selection.check_listed(message, false);
+            let is_unchecked = matches!(listed, Listed::Selected { is_unchecked: true });
+            let added = match (message.dlq_id(), listed) {
                 (None, _) => Err(Broken::Halt(Halt::UnusableMessage)),
                 (Some(id), Listed::Mismatch(field)) => Err(Broken::Sentence(format!(
                     "the server lists a run that does not match the filter: {} differs in {field}",
@@ -242,6 +247,7 @@ impl<'a> ListedIds<'a> {
                 Ok(is_new) => {
                     self.left -= u64::from(is_new);
                     self.added += u64::from(is_new);
+                    self.unchecked += u64::from(is_new && is_unchecked);
                 }
                 Err(broken) => {
                     self.broken = Some(broken);

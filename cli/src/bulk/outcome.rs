@@ -7,7 +7,7 @@ use crate::bulk::settle;
 use crate::exit::Exit;
 use crate::output::report::{Ending, Report};
 use crate::output::terminal::Lost;
-use crate::output::text::{absent, runs, unchecked};
+use crate::output::text::{absent, runs};
 use crate::output::wording::{self, VerbText};
 use std::num::NonZeroU64;
 use upstash_dlq_core::operation::Bulk;
@@ -25,6 +25,7 @@ pub(crate) fn conclude<O: BulkOperation>(
     mut report: Report,
 ) -> Report {
     report.set_totals(operation.totals());
+    report.unchecked += operation.outcome_so_far().unchecked;
     let outcome = match driven {
         Driven::Done(outcome) => outcome,
         Driven::Stopped => return stopped(bulk, operation, file, broken, report),
@@ -45,7 +46,7 @@ pub(crate) fn conclude<O: BulkOperation>(
             save(operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
         }
         None => {
-            report.note = note(bulk.verb, ids, bulk.max, &report).map(|note| note + &unchecked(outcome.unchecked));
+            report.note = note(bulk.verb, ids, bulk.max, &report);
             if let Some(file) = file {
                 remove(bulk, file, &mut report);
             }
@@ -115,7 +116,7 @@ fn stopped(
         None => {
             if doubt.is_none() {
                 report.how_on = Some(if bulk.verb == wording::DELETE {
-                    bulk.again(report.to(), Some(report.runs()).filter(|_| report.is_exact()))
+                    bulk.again(report.window(), Some(report.runs()).filter(|_| report.is_exact()))
                 } else {
                     "the remaining runs are still in the DLQ".to_owned()
                 });

@@ -73,7 +73,7 @@ where
         report.begin_at(operation.totals().affected);
         let mut progress = Progress::new(bulk.terminal(), Some(total), bulk.verb.done);
         let mut reporter = BulkReporter::new(bulk.terminal(), file);
-        settle::announce::<O>(bulk, file.is_some(), report.to());
+        settle::announce::<O>(bulk, file.is_some(), report.window());
         loop {
             let driven = bulk.run(&mut operation, &mut progress, &mut reporter);
             let whole = matches!(&driven, Driven::Done(outcome) if outcome.halted.is_none() && outcome.verified);

@@ -1,16 +1,15 @@
 //! Settles a start whose response was lost: says how to find out what happened, and tells the operation.
 
 use crate::bulk::checkpoint_file::CheckpointFile;
-use crate::bulk::context::BulkContext;
+use crate::bulk::context::{BulkContext, Window};
 use crate::interrupt;
 use crate::output::suggestion::Suggestion;
 use crate::output::time::Zone;
 use crate::output::wording;
 use upstash_dlq_core::engine::Cause;
-use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::{Bulk, InDoubt};
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{Halt, Settlement, UnixMillis};
+use upstash_dlq_core::{Halt, Settlement};
 
 /// Tells the operation what happened, and saves that before anything further is sent. An operation that has not begun has
 /// nothing to settle.
@@ -35,17 +34,17 @@ pub(crate) fn apply(
     file.map_or(Ok(()), |file| file.write(&operation.checkpoint().to_json()))
 }
 
-/// Prepares what a second interrupt says while requests that change something are in flight. `to` is the end of the window, if
-/// there is one.
-pub(crate) fn announce<O: BulkOperation>(bulk: &BulkContext<'_>, has_checkpoint: bool, to: Option<UnixMillis>) {
+/// Prepares what a second interrupt says while requests that change something are in flight. `window` is the
+/// one that the operation acts on.
+pub(crate) fn announce<O: BulkOperation>(bulk: &BulkContext<'_>, has_checkpoint: bool, window: Window) {
     if O::RETRY_SAFE {
         let done = bulk.verb.done;
-        let again = if has_checkpoint { wording::AGAIN.to_owned() } else { bulk.again(to, None) };
+        let again = if has_checkpoint { wording::AGAIN.to_owned() } else { bulk.again(window, None) };
         interrupt::say_if_left(format!("some of the runs that were asked for may have been {done}; {again}"));
         return;
     }
     let then = if has_checkpoint {
-        "Then run the same command again: it sends nothing, and says which runs these are and how to settle them"
+        "Then run the same command again: it sends nothing, and says how to find out what happened and how to settle the request"
     } else {
         "Then list what is still in the DLQ. A run that is still listed may have been started all the same: look for it before you start it again"
     };
@@ -66,13 +65,15 @@ pub(crate) fn how_to(
     let in_doubt = operation.in_doubt();
     let endpoint = bulk.client.endpoint();
     let Halt::InDoubt { asked, cause } = halt else { return wording::halt(halt, endpoint) };
-    // A listing does not show which runs were requested.
+    // No listing shows which runs a request by filter was for.
     let compare = match in_doubt {
-        Some(InDoubt::Ids([first, _, ..])) => {
-            format!(". {} is the first of the {asked} that were requested", Escaped(first.as_str()))
+        Some(InDoubt::Ids([_, _, ..])) => {
+            format!(", the first of the {asked} that were requested")
         }
         Some(InDoubt::Ids(_)) => String::new(),
-        _ => ". A listing does not show which runs were requested: count with `upstash-dlq stats` and the same filters, and compare with the number that matched before".to_owned(),
+        _ => format!(
+            ": if it was carried out, up to {asked} runs fewer match than before. Which runs it was for, the service does not say: with --parallel 2 the command lists them first, and names one"
+        ),
     };
     let look = match in_doubt {
         Some(InDoubt::Ids(ids)) => {
@@ -80,25 +81,25 @@ pub(crate) fn how_to(
         }
         in_doubt => {
             let given = bulk.args.filters.as_given().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
-            let mut list = given
-                .fold(Suggestion::new("list", bulk.context.global), |list, (name, value)| list.option(name, value));
+            let mut stats = given
+                .fold(Suggestion::new("stats", bulk.context.global), |stats, (name, value)| stats.option(name, value));
             if let Some(InDoubt::Listing(of_lane)) = in_doubt {
                 // The window of the lane whose response was lost.
                 let times = of_lane.filter().map_or((None, None), |filter| (filter.from(), filter.to()));
                 for (name, at) in [("from", times.0), ("to", times.1)] {
-                    list = at.into_iter().fold(list, |list, at| list.option(name, &Zone::Utc.moment(at)));
+                    stats = at.into_iter().fold(stats, |stats, at| stats.option(name, &Zone::Utc.moment(at)));
                 }
             }
-            list.option("limit", &asked.to_string()).end()
+            stats.end()
         }
     };
     let look =
         look.map_or_else(|| "Check whether they are still in the DLQ".into(), |look| format!("Check with `{look}`"));
     let runs = if *asked == 1 { "1 run was".to_owned() } else { format!("up to {asked} runs were") };
     let then = if has_checkpoint {
-        "then run the same command with --settle applied (they have left the DLQ) or --settle not-applied (they are still there)"
+        "Then run the same command with --settle applied (they have left the DLQ, or new runs of theirs have begun) or --settle not-applied (they are still there, and none has begun)"
     } else {
-        "and run the command again only for what is still there (with --checkpoint it could continue from here)"
+        "Then run the command again only for runs that were not started: one that is still listed may have been (with --checkpoint it could continue from here)"
     };
     let lost = wording::asked(cause.to_string(), cause, endpoint);
     let others = match operation.all_in_doubt() {
@@ -108,5 +109,5 @@ pub(crate) fn how_to(
         ),
     };
     let wait = bulk.context.wait_for_late_requests();
-    format!("{lost}; it is unknown whether {runs} started. {wait}. {look}, {then}{compare}{others}")
+    format!("{lost}; it is unknown whether {runs} started. {wait}. {look}{compare}. {then}{others}")
 }

@@ -29,6 +29,16 @@ pub(crate) fn helpful(mut wrong: clap::Error) -> clap::Error {
     if let Some((_, _, name)) = called {
         let _ = wrong.insert(ContextKind::SuggestedArg, ContextValue::String((*name).to_owned()));
     }
+    if usage.contains("upstash-dlq list ") && (given == "--all" || !given.starts_with('-')) {
+        let _ = wrong.remove(ContextKind::SuggestedArg);
+        let advice = if given == "--all" {
+            "list shows every run unless a filter is given: leave out --all"
+        } else {
+            "list takes no ids: use `upstash-dlq get ID`"
+        };
+        let _ = wrong.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![advice.into()]));
+        let _ = wrong.insert(ContextKind::Usage, ContextValue::StyledStr("Usage: upstash-dlq list [OPTIONS]".into()));
+    }
     wrong
 }
 

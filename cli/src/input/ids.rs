@@ -136,6 +136,9 @@ pub(crate) fn few(given: &[String]) -> Result<Ids, String> {
 
 /// Parses a single id.
 pub(crate) fn one(text: &str) -> Result<DlqId, String> {
+    if text == "-" {
+        return Err("\"-\" is no id: for ids from standard input, give --ids-from -".to_owned());
+    }
     DlqId::new(text).map_err(|error| flag::selection(&error))
 }
 

@@ -45,9 +45,9 @@ impl SelectionArgs {
                 Err(format!("{ids_flag} and --{flag} cannot be combined: all given ids are acted on; give one of them"))
             }
             (true, None, None, true) => Err(format!("{ids_flag} and --all cannot be combined: give one of them")),
-            (false, Some(flag), _, true) | (false, None, Some(flag), true) => {
-                Err(format!("--all and --{flag} cannot be combined: leave out --all to select what matches"))
-            }
+            (false, Some(flag), _, true) | (false, None, Some(flag), true) => Err(format!(
+                "--all and --{flag} cannot be combined: leave out --all: --{flag} alone selects what matches"
+            )),
             (false, None, None, false) => {
                 Err("nothing is selected: give ids, a filter such as --label, or --all for every run".into())
             }

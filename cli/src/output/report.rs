@@ -3,7 +3,7 @@
 use crate::exit::{CommandError, Exit, ExitStatus, Failure};
 use crate::output::speed::{per_second, shown_rate};
 use crate::output::terminal::{Lost, Terminal, print_line};
-use crate::output::text::{absent, requests, runs, thousands};
+use crate::output::text::{absent, requests, runs, thousands, unchecked};
 use crate::output::wording::{DELETE, VerbText};
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
@@ -42,6 +42,9 @@ pub(crate) struct Report {
     /// How many of the given ids are known not to be in the DLQ.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) missing: Option<u64>,
+    /// How many of the runs lack a field that the filter names.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) unchecked: u64,
     /// How many messages went into the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) archived: Option<u64>,
@@ -92,6 +95,11 @@ pub(crate) struct Report {
     started: Instant,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// How many runs, under the name of what was done with them.
 #[derive(Clone, Copy, Debug)]
 struct Runs {
@@ -124,6 +132,7 @@ impl Report {
             checkpoint: None,
             matching: None,
             missing: None,
+            unchecked: 0,
             archived: None,
             how_on: None,
             is_dead_end: false,
@@ -193,8 +202,8 @@ impl Report {
     }
 
     /// The end of the window of time, if there is one.
-    pub(crate) fn to(&self) -> Option<UnixMillis> {
-        self.to
+    pub(crate) fn window(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
+        (self.from, self.to)
     }
 
     /// Why the command stopped: it may be that no connection could be made.
@@ -352,6 +361,7 @@ impl Report {
         if let Some(note) = &self.note {
             line += &format!("; {note}");
         }
+        line += &unchecked(self.unchecked);
         let done_now = count.saturating_sub(self.earlier);
         let speed = if elapsed > Duration::from_secs(1) { per_second(done_now, elapsed) } else { None };
         line + &format!(

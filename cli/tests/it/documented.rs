@@ -1,11 +1,11 @@
 //! The pages for readers of the output say what the command really prints.
 
-use crate::common::{command, emulator, run, text};
+use crate::common::{NEWEST, command, run, text};
 use crate::pages;
 use serde_json::Value;
 use std::collections::BTreeSet;
 use std::path::Path;
-use upstash_dlq_emulator::Server;
+use upstash_dlq_emulator::{Config, Ignored, Server, ServerOptions, Service, sample};
 
 /// The keys of what was printed, at every depth. Those of messages are the service's.
 fn keys(value: &Value, found: &mut BTreeSet<String>) {
@@ -35,7 +35,10 @@ fn id(server: &Server, state: &str) -> String {
 fn each_key_that_is_printed_is_on_the_page_of_json() {
     let Some(root) = pages::root("each_key_that_is_printed_is_on_the_page_of_json") else { return };
     let page = pages::read(&root, "docs/json.md");
-    let server = emulator(200);
+    // It lists runs whatever their IP address is, also without one.
+    let mut service = Service::new(Config::default().ignored(vec![Ignored::new(None, "callerIp")]));
+    sample::runs(200, 1, NEWEST).into_iter().for_each(|run| service.insert(run.caller_ip("")));
+    let server = Server::start(service, ServerOptions::default()).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let archive = format!("--archive={}", folder.path().join("a").to_str().unwrap());
     let (failed, running) = (id(&server, "CALLBACK_FAIL"), id(&server, "CALLBACK_INPROGRESS"));
@@ -48,6 +51,7 @@ fn each_key_that_is_printed_is_on_the_page_of_json() {
         &["callback", "cancel", &running],
         &["get", "nobody"],
         &["delete", &failed, "nobody", "--dry-run"],
+        &["delete", "--caller-ip=10.0.0.9", "--dry-run"],
         &["delete", "--label=nightly", "--yes", &archive],
         &["resume", "--all", "--max=2", "--yes"],
         &["restart", "--all", "--max=2", "--yes"],

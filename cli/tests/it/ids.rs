@@ -111,7 +111,7 @@ fn a_line_that_is_no_id_is_named_and_nothing_is_sent() {
             assert!(!error.chars().any(|c| c.is_control() && c != '\n') && error.len() < 800, "{shown:?}: {error}");
         }
     }
-    for id in ["#a", "# a", "foo bar", "\"a-0\"", "{\"dlqId\":\"a-0\"}", "[a"] {
+    for id in ["-", "#a", "# a", "foo bar", "\"a-0\"", "{\"dlqId\":\"a-0\"}", "[a"] {
         for subcommand in ["delete", "resume", "restart"] {
             let output = run(&server.url(), &[subcommand, "--yes", id]);
             assert_eq!(output.status.code(), Some(2), "{id}: {}", text(&output.stderr));
@@ -284,6 +284,25 @@ fn what_was_not_there_is_counted_where_that_is_known() {
     assert_eq!((output.status.code(), missing(&output)), (Some(1), Some(0)));
     let output = run(&server.url(), &["restart", "a-0", "--yes", "--json"]);
     assert_eq!((output.status.code(), missing(&output)), (Some(0), Some(0)));
+}
+
+/// What a request deleted whose response was lost, nobody knows.
+#[test]
+fn what_was_not_there_is_told_as_far_as_it_is_known() {
+    let ids: Vec<String> = (0..300).map(|n| format!("id-{n}-{}", "x".repeat(100))).collect();
+    for (missing, said) in
+        [(0, "; it is unknown whether all ids were found."), (100, "; at least 100 of the ids were not found.")]
+    {
+        let server = serve(ids.iter().cloned());
+        server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)])));
+        let folder = tempfile::tempdir().unwrap();
+        let nobody = (0..missing).map(|n| format!("nobody-{n}"));
+        let path = file(folder.path(), ids.iter().cloned().chain(nobody).collect::<Vec<_>>().join("\n"));
+        let output = run(&server.url(), &["delete", "--yes", "--parallel", "1", "--ids-from", path.to_str().unwrap()]);
+        let shown = text(&output.stdout);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(shown.contains(said), "{shown}");
+    }
 }
 
 /// It counts over interruptions.

@@ -151,8 +151,11 @@ fn lost_responses_are_settled(lanes: &str) {
             let error = text(&output.stderr);
             // Ids name the runs. A filter does not.
             let looks = match lanes {
-                "1" => error.contains("upstash-dlq list --label=nightly --") && error.contains("--limit=50"),
-                _ => error.contains("Check with `upstash-dlq get ") && error.contains("is the first of the 50"),
+                "1" => {
+                    error.contains("Check with `upstash-dlq stats --label=nightly --")
+                        && error.contains("up to 50 runs fewer")
+                }
+                _ => error.contains("Check with `upstash-dlq get ") && error.contains("`, the first of the 50"),
             };
             assert!(looks && error.contains("up to 50 runs were started"), "{error}");
             settled += 1;

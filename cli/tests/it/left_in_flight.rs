@@ -31,7 +31,7 @@ fn a_second_interrupt_says_which_runs_are_in_doubt_and_how_to_settle_them() {
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     let doubt = "interrupted with 1 request in flight; it is unknown whether the runs that were asked for were ";
     let wait = "Wait 7s, because a late request may still be carried out. Then ";
-    let again = "run the same command again: it sends nothing, and says which runs these are and how to settle them\n";
+    let again = "run the same command again: it sends nothing, and says how to find out what happened and how to settle the request\n";
     let list = "list what is still in the DLQ. A run that is still listed may have been started all the same: look for it before you start it again\n";
     let (by_id, by_filter) = (path("by-id"), path("by-filter"));
     let callback = "interrupted with 1 request in flight; it is unknown whether the failure callback was sent again. ";

@@ -124,6 +124,8 @@ fn the_question_says_what_a_yes_does() {
         let mut person = Person::types(&server.url(), args);
         let shown = person.is_asked();
         assert!(shown.contains(&question), "{args:?}: {shown}");
+        // Of given ids, no run is shown.
+        assert_eq!(shown.contains('…'), args.contains(&"--all"), "{shown}");
         assert_eq!(person.answers("n\n").status.code(), Some(1));
     }
 }

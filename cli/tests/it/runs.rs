@@ -325,7 +325,7 @@ fn a_lost_response_waits_to_be_settled_and_no_run_starts_twice() {
             (output.status.code(), report["resumed"].as_u64(), report["unconfirmed"].as_u64()),
             (Some(3), Some(50), Some(1))
         );
-        assert!(error.contains("upstash-dlq list --to=") && error.contains("--settle applied"), "{error}");
+        assert!(error.contains("upstash-dlq stats --to=") && error.contains("--settle applied"), "{error}");
         // Without settling nothing is sent.
         let requests = server.with_service(|s| s.requests_total());
         let again = run(&server.url(), &args);
