@@ -203,10 +203,12 @@ fn a_rate_is_kept() {
 /// The listing is an operation of its own, and knows nothing of the starts that follow it.
 #[test]
 fn a_rate_is_kept_from_one_operation_to_the_next() {
-    let server = serve(50, Config::default().rate_limit(Some(RateLimit::per_second(1))));
-    let report = json(&run(&server.url(), &["resume", "--error-text", "e", "--yes", "--json", "--rate", "1"]));
-    assert!(report["resumed"].as_u64().is_some_and(|resumed| resumed > 0), "{report}");
-    assert_eq!((report["requests"].as_u64(), report["retries"].as_u64()), (Some(2), Some(0)), "{report}");
+    for (per_second, rate) in [(1, "1"), (200, "100")] {
+        let server = serve(50, Config::default().rate_limit(Some(RateLimit::per_second(per_second))));
+        let report = json(&run(&server.url(), &["resume", "--error-text", "e", "--yes", "--json", "--rate", rate]));
+        assert!(report["resumed"].as_u64().is_some_and(|resumed| resumed > 0), "{report}");
+        assert_eq!((report["requests"].as_u64(), report["retries"].as_u64()), (Some(2), Some(0)), "{report}");
+    }
 }
 
 #[test]

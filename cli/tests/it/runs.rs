@@ -329,6 +329,7 @@ fn a_lost_response_waits_to_be_settled_and_no_run_starts_twice() {
         // Without settling nothing is sent.
         let requests = server.with_service(|s| s.requests_total());
         let again = run(&server.url(), &args);
+        assert!(!text(&again.stderr).contains("--parallel is ignored"), "{}", text(&again.stderr));
         assert_eq!((again.status.code(), json(&again)["unconfirmed"].as_u64()), (Some(3), Some(1)));
         // This process asked no host, so none is named.
         let reason = text(&again.stderr);
