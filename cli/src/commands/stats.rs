@@ -177,7 +177,8 @@ fn line(count: u64, text: &str, width: usize) -> String {
     format!("  {:>11}  {}", thousands(count), cell(text, width - INDENT))
 }
 
-/// Three lines for each of the first `top` causes: how often, how much and when; the error; where. A line for the `others`.
+/// Lines for each of the first `top` causes: how often, how much and when, the latter on a line of its own if it does not fit; the
+/// error; where. A line for the `others`.
 pub(crate) fn cause_lines(
     causes: &[Cause],
     others: u64,
@@ -189,8 +190,14 @@ pub(crate) fn cause_lines(
     let below = |text: &str| format!("{:INDENT$}{}", "", cell(text, width - INDENT));
     let mut lines = Vec::new();
     for cause in causes.iter().take(top) {
-        let text = format!("{:>6}  {}{}", share(cause.runs, total), cause.signature, seen(cause, zone));
-        lines.push(line(cause.runs, &text, width));
+        let (text, seen) = (format!("{:>6}  {}", share(cause.runs, total), cause.signature), seen(cause, zone));
+        // Both are ASCII.
+        if INDENT + text.len() + seen.len() <= width {
+            lines.push(line(cause.runs, &(text + &seen), width));
+        } else {
+            lines.push(line(cause.runs, &text, width));
+            lines.push(below(seen.trim_start()));
+        }
         lines.push(below(if cause.example.is_empty() { "(no text)" } else { &cause.example }));
         lines.extend(hit(&cause.workflows).map(|text| below(&text)));
     }
@@ -241,4 +248,25 @@ fn histogram_lines(histogram: Histogram, width: usize, zone: Zone) -> Vec<String
         format!("  {:<left$}  {:>11}  {}", stamp(*at), thousands(*count), "█".repeat(bar)).trim_end().to_owned()
     }));
     lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::output::causes::Causes;
+    use upstash_dlq_core::DlqMessage;
+
+    #[test]
+    fn the_time_of_a_cause_is_whole_in_any_width() {
+        let mut causes = Causes::default();
+        for at in [1_764_000_000_000_i64, 1_764_086_400_000] {
+            causes.add(&DlqMessage::parse(&format!(r#"{{"createdAt":{at},"responseBody":"no"}}"#)).unwrap(), None);
+        }
+        let (causes, others) = causes.sorted();
+        for (width, own_line) in [(60, true), (80, false)] {
+            let lines = cause_lines(&causes, others, 2, 5, width, Zone::Utc);
+            let line = lines.iter().find(|line| line.ends_with("2025-11-24 16:00 to 2025-11-25 16:00")).unwrap();
+            assert_eq!((line.starts_with(&" ".repeat(INDENT)), line.len() <= width), (own_line, true), "{lines:?}");
+        }
+    }
 }
