@@ -104,6 +104,11 @@ fn the_first_of_many_ids_is_told_as_such() {
     let args: Vec<&str> = ["resume", "--yes"].into_iter().chain(ids.iter().map(String::as_str)).collect();
     let error = text(&run(&server.url(), &args).stderr);
     assert!(error.contains(&format!("`upstash-dlq get {}`, the first of the 3", ids[0])), "{error}");
+    // A single one stands for itself.
+    let id = server.with_service(|s| s.runs().next().unwrap().dlq_id.clone());
+    server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
+    let error = text(&run(&server.url(), &["resume", "--yes", &id]).stderr);
+    assert!(error.contains(&format!("Check with `upstash-dlq get {id}`. Then ")), "{error}");
 }
 
 #[test]
