@@ -347,8 +347,8 @@ pub(crate) struct Start {
     /// Keep the position in FILE; if FILE exists, continue from there. On completion FILE is removed
     #[arg(long, value_name = "FILE")]
     pub(crate) checkpoint: Option<PathBuf>,
-    /// Together with --checkpoint: what happened to the request whose response was lost. Its runs were started (applied), or were
-    /// not
+    /// Together with --checkpoint: what happened to the request whose response was lost. Its runs were started and have left the
+    /// DLQ (applied), or none was started
     #[arg(long, value_name = "HOW", requires = "checkpoint")]
     pub(crate) settle: Option<Settle>,
     /// Send N batches of ids in parallel. Unless ids are given, the runs are listed first if N is above 1, or with a refinement

@@ -5,6 +5,7 @@ use crate::cli::SelectionArgs;
 use crate::context::Context;
 use crate::drive::{self, Handler, Parallelism, Stopped};
 use crate::exit::Exit;
+use crate::input::selection::Window;
 use crate::interrupt;
 use crate::output::progress::Progress;
 use crate::output::question::Asker;
@@ -21,11 +22,8 @@ use std::path::Path;
 use std::time::Duration;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::wire::{BulkOperation, List, ListPage};
-use upstash_dlq_core::{Driven, Operation, RetryPolicy, Selection, Totals, UnixMillis};
+use upstash_dlq_core::{Driven, Operation, RetryPolicy, Selection, Totals};
 use upstash_dlq_ureq::Client;
-
-/// The ends of a window of time, if it has any.
-pub(crate) type Window = (Option<UnixMillis>, Option<UnixMillis>);
 
 pub(crate) struct BulkContext<'a> {
     pub(crate) context: &'a Context<'a>,

@@ -1,15 +1,18 @@
 //! Settles a start whose response was lost: says how to find out what happened, and tells the operation.
 
 use crate::bulk::checkpoint_file::CheckpointFile;
-use crate::bulk::context::{BulkContext, Window};
+use crate::bulk::context::BulkContext;
+use crate::input::selection::Window;
 use crate::interrupt;
 use crate::output::suggestion::Suggestion;
+use crate::output::text;
 use crate::output::time::Zone;
 use crate::output::wording;
 use upstash_dlq_core::engine::Cause;
+use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::{Bulk, InDoubt};
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{Halt, Settlement};
+use upstash_dlq_core::{DlqId, Halt, Settlement};
 
 /// Tells the operation what happened, and saves that before anything further is sent. An operation that has not begun has
 /// nothing to settle.
@@ -65,20 +68,9 @@ pub(crate) fn how_to(
     let in_doubt = operation.in_doubt();
     let endpoint = bulk.client.endpoint();
     let Halt::InDoubt { asked, cause } = halt else { return wording::halt(halt, endpoint) };
-    // No listing shows which runs a request by filter was for.
-    let compare = match in_doubt {
-        Some(InDoubt::Ids([_, _, ..])) => {
-            format!(", the first of the {asked} that were requested")
-        }
-        Some(InDoubt::Ids(_)) => String::new(),
-        _ => format!(
-            ": if it was carried out, up to {asked} runs fewer match than before. Which runs it was for, the service does not say: with --parallel 2 the command lists them first, and names one"
-        ),
-    };
+    let names_runs = matches!(in_doubt, Some(InDoubt::Ids(_)));
     let look = match in_doubt {
-        Some(InDoubt::Ids(ids)) => {
-            ids.first().and_then(|id| Suggestion::new("get", bulk.context.global).id(id.as_str()))
-        }
+        Some(InDoubt::Ids(ids)) => look_at_first(ids, *asked, bulk),
         in_doubt => {
             let given = bulk.args.filters.as_given().into_iter().filter(|(name, _)| !matches!(*name, "from" | "to"));
             let mut stats = given
@@ -90,16 +82,21 @@ pub(crate) fn how_to(
                     stats = at.into_iter().fold(stats, |stats, at| stats.option(name, &Zone::Utc.moment(at)));
                 }
             }
-            stats.end()
+            look_at_count(stats.end(), operation.totals().affected, *asked)
         }
     };
-    let look =
-        look.map_or_else(|| "Check whether they are still in the DLQ".into(), |look| format!("Check with `{look}`"));
     let runs = if *asked == 1 { "1 run was".to_owned() } else { format!("up to {asked} runs were") };
-    let then = if has_checkpoint {
-        "Then run the same command with --settle applied (they have left the DLQ, or new runs of theirs have begun) or --settle not-applied (they are still there, and none has begun)"
-    } else {
-        "Then run the command again only for runs that were not started: one that is still listed may have been (with --checkpoint it could continue from here)"
+    let then = match (has_checkpoint, names_runs) {
+        (true, true) => {
+            "Then run the same command with --settle applied (they have left the DLQ, or new runs of theirs have begun) or --settle not-applied (they are still there, and none has begun)"
+        }
+        // The next request is for whatever the service lists then.
+        (true, false) => {
+            "Then run the same command with --settle applied (they were started, and have left the DLQ: one that is still listed would be started again) or --settle not-applied (none was started). With --parallel 2 from the beginning, a request names its runs"
+        }
+        (false, _) => {
+            "Then run the command again only for runs that were not started: one that is still listed may have been (with --checkpoint it could continue from here)"
+        }
     };
     let lost = wording::asked(cause.to_string(), cause, endpoint);
     let others = match operation.all_in_doubt() {
@@ -109,5 +106,47 @@ pub(crate) fn how_to(
         ),
     };
     let wait = bulk.context.wait_for_late_requests();
-    format!("{lost}; it is unknown whether {runs} started. {wait}. {look}{compare}. {then}{others}")
+    format!("{lost}; it is unknown whether {runs} started. {wait}. {look}. {then}{others}")
+}
+
+/// Looks for the first of the runs that a request named.
+fn look_at_first(ids: &[DlqId], asked: u64, bulk: &BulkContext<'_>) -> String {
+    let Some(id) = ids.first() else { return "Check whether they are still in the DLQ".to_owned() };
+    let first = if ids.len() > 1 { format!(", the first of the {asked} that were requested") } else { String::new() };
+    match Suggestion::new("get", bulk.context.global).id(id.as_str()) {
+        Some(command) => format!("Check with `{command}`{first}"),
+        None if ids.len() > 1 => format!("Check whether {}{first}, is still in the DLQ", Escaped(id.as_str())),
+        None => format!("Check whether {} is still in the DLQ", Escaped(id.as_str())),
+    }
+}
+
+/// Counts what matches. `done` is how many runs were started before this request.
+fn look_at_count(command: Option<String>, done: u64, asked: u64) -> String {
+    let look = command.map_or_else(|| "Count what matches".to_owned(), |command| format!("Check with `{command}`"));
+    match done {
+        0 => format!("{look}: if it was carried out, up to {} fewer match than before", text::runs(asked)),
+        done => format!(
+            "{look}: {} fewer match than at the beginning if it was not carried out, and up to {asked} fewer still if it was",
+            text::runs(done)
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::look_at_count;
+
+    #[test]
+    fn what_was_started_before_is_no_sign_that_this_request_was() {
+        let command = || Some("stats".to_owned());
+        assert_eq!(
+            look_at_count(command(), 0, 1),
+            "Check with `stats`: if it was carried out, up to 1 run fewer match than before"
+        );
+        assert_eq!(
+            look_at_count(command(), 50, 20),
+            "Check with `stats`: 50 runs fewer match than at the beginning if it was not carried out, and up to 20 fewer still if it was"
+        );
+        assert!(look_at_count(None, 0, 50).starts_with("Count what matches: if it was"));
+    }
 }

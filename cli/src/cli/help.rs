@@ -206,7 +206,7 @@ const STATS: Help = Help {
     ],
 };
 
-const START_ONCE: &str = "Starting a run twice may do damage, so resume and restart make one pass and never repeat a request that may have been carried out. When a response is lost, the command stops and says where to look. Then run it again with --checkpoint and --settle applied (its runs were started) or --settle not-applied (they were not). A run that was started leaves the DLQ, as a rule at once.";
+const START_ONCE: &str = "Starting a run twice may do damage, so resume and restart make one pass and never repeat a request that may have been carried out. When a response is lost, the command stops and says where to look. Then run it again with --checkpoint and --settle applied (its runs were started, and have left the DLQ) or --settle not-applied (none was started).";
 
 /// What resume and restart have in common.
 const START: &[&str] = &[SELECTION, TIMES, UNTIL_NOW, START_ONCE];

@@ -28,8 +28,10 @@ pub(crate) fn run(context: &Context<'_>, args: &Callback) -> Result<ExitStatus, 
                     Ok(()) => {}
                     // A reader that has gone wanted no more.
                     Err(Lost::NoReader) => {
-                        let not_sent = not_sent(ids.len() - at - 1);
-                        context.terminal.note(&format!("standard output was closed{not_sent}"));
+                        let left = ids.len() - at - 1;
+                        if left > 0 {
+                            context.terminal.note(&format!("standard output was closed{}", not_sent(left)));
+                        }
                         break;
                     }
                     Err(lost) => return Err(CommandError::from(lost).after_a_change()),

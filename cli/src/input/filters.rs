@@ -99,13 +99,6 @@ impl Filters {
             return Err(self.swapped());
         }
         filter = from.into_iter().fold(filter, FilterBuilder::from).to(to);
-        // A span of time would match one millisecond of it.
-        if let Some(text) = workflow_created_at.as_deref().filter(|text| time::is_span(text)) {
-            return Err(format!(
-                "--workflow-created-at: \"{}\" is no moment: give milliseconds since 1970, as `list --json` shows them, or RFC 3339 with an offset",
-                escaped(text)
-            ));
-        }
         if let Some(at) = time("--workflow-created-at", workflow_created_at, End::Lower)? {
             filter = filter.workflow_created_at(at);
         }

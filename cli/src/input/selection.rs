@@ -9,6 +9,9 @@ use upstash_dlq_core::checkpoint::Fingerprint;
 use upstash_dlq_core::selection::{Refined, RelativeTimes};
 use upstash_dlq_core::{Endpoint, Selection, UnixMillis};
 
+/// The ends of a window of time, if it has any.
+pub(crate) type Window = (Option<UnixMillis>, Option<UnixMillis>);
+
 /// What a command acts on.
 pub(crate) enum Resolved {
     Ids(IdList),
@@ -23,7 +26,7 @@ impl Resolved {
     }
 
     /// The resolved times.
-    pub(crate) fn window(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
+    pub(crate) fn window(&self) -> Window {
         match self {
             Self::Ids(_) => (None, None),
             Self::Matching(selection) => window(selection),
@@ -98,6 +101,6 @@ impl SelectionArgs {
 }
 
 /// The resolved times of a selection.
-pub(crate) fn window(selection: &Selection) -> (Option<UnixMillis>, Option<UnixMillis>) {
+pub(crate) fn window(selection: &Selection) -> Window {
     selection.filter().map_or((None, None), |filter| (filter.from(), filter.to()))
 }

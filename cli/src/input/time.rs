@@ -80,11 +80,6 @@ pub(crate) fn is_age(text: &str) -> bool {
     parse_span(text).is_some() && !text.bytes().all(|b| b.is_ascii_digit())
 }
 
-/// Whether a time is a span of many moments: an age, or a whole day.
-pub(crate) fn is_span(text: &str) -> bool {
-    is_age(text) || is_date(text)
-}
-
 /// Only a plain date: the library would also accept a local time here, and drop its time of day.
 fn is_date(text: &str) -> bool {
     text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') && text.parse::<Date>().is_ok()

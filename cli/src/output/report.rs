@@ -1,6 +1,7 @@
 //! The report of a bulk command: how it ended, for people, for programs and for the shell.
 
 use crate::exit::{CommandError, Exit, ExitStatus, Failure};
+use crate::input::selection::Window;
 use crate::output::speed::{per_second, shown_rate};
 use crate::output::terminal::{Lost, Terminal, print_line};
 use crate::output::text::{absent, requests, runs, thousands, unchecked};
@@ -116,7 +117,7 @@ impl Serialize for Runs {
 }
 
 impl Report {
-    pub(crate) fn new(verb: VerbText, (from, to): (Option<UnixMillis>, Option<UnixMillis>)) -> Self {
+    pub(crate) fn new(verb: VerbText, (from, to): Window) -> Self {
         Self {
             outcome: Ending::Halted,
             runs: Runs { verb, count: 0 },
@@ -158,7 +159,7 @@ impl Report {
         Self { missing, ..self }
     }
 
-    pub(crate) fn set_window(&mut self, (from, to): (Option<UnixMillis>, Option<UnixMillis>)) {
+    pub(crate) fn set_window(&mut self, (from, to): Window) {
         (self.from, self.to) = (from, to);
     }
 
@@ -201,8 +202,8 @@ impl Report {
         self.end(Ending::Halted, Exit::Usage, Some(sentence))
     }
 
-    /// The end of the window of time, if there is one.
-    pub(crate) fn window(&self) -> (Option<UnixMillis>, Option<UnixMillis>) {
+    /// The ends of the window of time, if it has any.
+    pub(crate) fn window(&self) -> Window {
         (self.from, self.to)
     }
 

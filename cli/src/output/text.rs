@@ -8,12 +8,12 @@ pub(crate) fn shown(path: &Path) -> String {
     Escaped(&path.to_string_lossy()).to_string()
 }
 
-/// `, 3 lack a field that the filter names`, if any do.
+/// `; 3 of the listed runs lack a field that the filter names`, if any do.
 pub(crate) fn unchecked(count: u64) -> String {
     match count {
         0 => String::new(),
-        1 => ", 1 lacks a field that the filter names".to_owned(),
-        count => format!(", {} lack a field that the filter names", thousands(count)),
+        1 => "; 1 of the listed runs lacks a field that the filter names".to_owned(),
+        count => format!("; {} of the listed runs lack a field that the filter names", thousands(count)),
     }
 }
 

@@ -37,11 +37,14 @@ fn runs_without_the_field_of_a_filter_are_counted() {
     let (file, position) = (file.to_str().unwrap(), position.to_str().unwrap());
     for (args, printed) in [
         (&["delete", "--dry-run"][..], ""),
-        (&["delete", "--status", "500", "--yes"], " lack a field that the filter names. "),
-        (&["delete", "--archive", file, "--yes"], ", 60 lack a field that the filter names. "),
-        (&["delete", "--archive", file, "--yes", "--max", "1"], ", 1 lacks a field that the filter names. "),
-        (&["resume", "--parallel", "2", "--yes"], ", 60 lack a field that the filter names. "),
-        (&["restart", "--parallel", "2", "--checkpoint", position, "--yes"], ", 60 lack a field"),
+        (&["delete", "--status", "500", "--yes"], " of the listed runs lack a field that the filter names. "),
+        (&["delete", "--archive", file, "--yes"], "; 60 of the listed runs lack a field that the filter names. "),
+        (
+            &["delete", "--archive", file, "--yes", "--max", "1"],
+            "; 1 of the listed runs lacks a field that the filter names. ",
+        ),
+        (&["resume", "--parallel", "2", "--yes"], "; 60 of the listed runs lack a field that the filter names. "),
+        (&["restart", "--parallel", "2", "--checkpoint", position, "--yes"], "; 60 of the listed runs lack a field"),
     ] {
         let reports = [&["--json"][..], &[]].map(|json_too| {
             let mut service = Service::new(Config::default().ignored(vec![Ignored::new(None, "callerIp")]));
