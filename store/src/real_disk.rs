@@ -132,7 +132,7 @@ fn options() -> OpenOptions {
         use std::os::unix::fs::OpenOptionsExt;
         options.mode(0o600);
         // A pipe that somebody has put there would be waited for.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        let flags = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK);
         if let Ok(flags) = i32::try_from(flags.bits()) {
             options.custom_flags(flags);
         }
