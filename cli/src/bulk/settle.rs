@@ -82,7 +82,7 @@ pub(crate) fn how_to(
                     stats = at.into_iter().fold(stats, |stats, at| stats.option(name, &Zone::Utc.moment(at)));
                 }
             }
-            look_at_count(stats.end(), operation.totals().affected, *asked)
+            look_at_count(stats.end(), started_before(operation), *asked)
         }
     };
     let runs = if *asked == 1 { "1 run was".to_owned() } else { format!("up to {asked} runs were") };
@@ -120,12 +120,21 @@ fn look_at_first(ids: &[DlqId], asked: u64, bulk: &BulkContext<'_>) -> String {
     }
 }
 
-/// Counts what matches. `done` is how many runs were started before this request.
-fn look_at_count(command: Option<String>, done: u64, asked: u64) -> String {
+/// How many runs were started before the request in doubt. `None` if that is not known: a request that was settled as carried out
+/// started some, and nobody knows how many.
+fn started_before(operation: &Bulk<impl BulkOperation>) -> Option<u64> {
+    let totals = operation.totals();
+    (totals.unconfirmed <= operation.all_in_doubt().0 as u64).then_some(totals.affected)
+}
+
+/// Counts what matches. `done` is how many runs were started before this request, if that is known.
+fn look_at_count(command: Option<String>, done: Option<u64>, asked: u64) -> String {
     let look = command.map_or_else(|| "Count what matches".to_owned(), |command| format!("Check with `{command}`"));
     match done {
-        0 => format!("{look}: if it was carried out, up to {} fewer match than before", text::runs(asked)),
-        done => format!(
+        None | Some(0) => {
+            format!("{look}: if it was carried out, up to {} fewer match than just before it", text::runs(asked))
+        }
+        Some(done) => format!(
             "{look}: {} fewer match than at the beginning if it was not carried out, and up to {asked} fewer still if it was",
             text::runs(done)
         ),
@@ -140,13 +149,15 @@ mod tests {
     fn what_was_started_before_is_no_sign_that_this_request_was() {
         let command = || Some("stats".to_owned());
         assert_eq!(
-            look_at_count(command(), 0, 1),
-            "Check with `stats`: if it was carried out, up to 1 run fewer match than before"
+            look_at_count(command(), Some(0), 1),
+            "Check with `stats`: if it was carried out, up to 1 run fewer match than just before it"
         );
         assert_eq!(
-            look_at_count(command(), 50, 20),
+            look_at_count(command(), Some(50), 20),
             "Check with `stats`: 50 runs fewer match than at the beginning if it was not carried out, and up to 20 fewer still if it was"
         );
-        assert!(look_at_count(None, 0, 50).starts_with("Count what matches: if it was"));
+        // Nor is it known how many a request has started that was settled as carried out.
+        assert_eq!(look_at_count(command(), None, 1), look_at_count(command(), Some(0), 1));
+        assert!(look_at_count(None, Some(0), 50).starts_with("Count what matches: if it was"));
     }
 }

@@ -90,7 +90,10 @@ fn what_is_not_known_is_told_before_the_counts() {
     server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)]).only(http::Method::POST)));
     let output = run(&server.url(), &["resume", "--all", "--yes"]);
     let error = text(&output.stderr);
-    assert!(error.contains("upstash-dlq stats") && error.contains("up to 50 runs fewer match than before"), "{error}");
+    assert!(
+        error.contains("upstash-dlq stats") && error.contains("up to 50 runs fewer match than just before it"),
+        "{error}"
+    );
     let shown = text(&output.stdout);
     assert!(shown.starts_with("Stopped: at least 0 runs were resumed; 1 request is unconfirmed. "), "{shown}");
 }
