@@ -1,6 +1,6 @@
 //! The model keeps the contract's rules, its traps included.
 
-use http::{Method, Request, Response};
+use http::{Method, Request, Response, StatusCode};
 use std::io::{Read, Write};
 use upstash_dlq_emulator::{
     Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, PROFILES, RateLimit, Run, Server, ServerOptions,
@@ -124,6 +124,15 @@ fn limits_say_when_they_end() {
         (&response.headers()["retry-after"], &response.headers()["date"]),
         (&"1".parse().unwrap(), &"Mon, 24 Nov 2025 16:00:00 GMT".parse().unwrap())
     );
+}
+
+#[test]
+fn a_cursor_is_refused_where_there_is_one() {
+    for (query, status) in [("", StatusCode::OK), ("?cursor=x", StatusCode::GONE)] {
+        let mut service = service(Config::default().faults(FaultPlan::script(vec![Some(Fault::RefuseCursor)])));
+        let response = ask(&mut service, Method::DELETE, &format!("/v2/workflows/dlq{query}"));
+        assert_eq!((response.status(), service.is_empty()), (status, query.is_empty()));
+    }
 }
 
 #[test]

@@ -24,6 +24,12 @@ fn a_sound_transport_passes_in_a_few_seconds() {
     assert!(elapsed < Duration::from_secs(10), "{elapsed:?}");
 }
 
+#[test]
+fn a_failure_says_of_which_kind_it_is() {
+    let failures = [Failure::NotSent("no route".to_owned()), Failure::Unknown("cut off".to_owned())];
+    assert_eq!(failures.map(|failure| failure.to_string()), ["NotSent (no route)", "Unknown (cut off)"]);
+}
+
 /// Each fault, and every check that fails because of it.
 const FAULTS: &[(Flaw, &[&str])] = &[
     (Flaw::AcceptsGzip, &["no-added-headers"]),
