@@ -50,7 +50,8 @@ pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, S
             _ => Err(format!("\"{shown}\" is too large for milliseconds and looks like micro- or nanoseconds: {hint}")),
         };
     }
-    if is_date(text) {
+    // Only a plain date: the library would also accept a local time here, and drop its time of day.
+    if text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') {
         if let Ok(date) = text.parse::<Date>() {
             let start = date
                 .to_zoned_datetime(jiff::tz::TimeZone::UTC)
@@ -78,11 +79,6 @@ pub(crate) fn parse_time(text: &str, end: End, now: Now) -> Result<UnixMillis, S
 /// Whether a time is relative to now.
 pub(crate) fn is_age(text: &str) -> bool {
     parse_span(text).is_some() && !text.bytes().all(|b| b.is_ascii_digit())
-}
-
-/// Only a plain date: the library would also accept a local time here, and drop its time of day.
-fn is_date(text: &str) -> bool {
-    text.len() == 10 && text.bytes().all(|b| b.is_ascii_digit() || b == b'-') && text.parse::<Date>().is_ok()
 }
 
 #[cfg(test)]
