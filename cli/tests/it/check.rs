@@ -1,8 +1,11 @@
 //! `check` against services that behave in every way the contract leaves open: its answers are true, and it changes nothing.
 
 use crate::common::{NEWEST, canned, command, emulator, json, run, text};
+use crate::world::{Moment, World};
 use http::Method;
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use upstash_dlq_emulator::{
     Config, CursorKind, Fault, FaultPlan, Ignored, LOCAL_TOKEN, RateLimit, Run, Server, ServerOptions, Service, sample,
 };
@@ -155,6 +158,48 @@ fn few_runs_leave_answers_unknown() {
     }
 }
 
+/// The answers if others delete runs by their places before request `at`. `None` if there is no such request.
+fn answers_while_runs_leave(config: &Config, leaves: fn(usize) -> bool, at: usize) -> Option<serde_json::Value> {
+    let mut service = Service::new(config.clone());
+    service.extend(sample::runs(60, 1, NEWEST));
+    let (asked, others) = (Arc::new(AtomicUsize::new(0)), config.clone());
+    let number = Arc::clone(&asked);
+    let world = World::start(service, move |world, moment, _| {
+        if moment == Moment::Arrived && number.fetch_add(1, Ordering::SeqCst) + 1 == at {
+            world.with_service(|service| {
+                let stay = service.runs().enumerate().filter(|(place, _)| !leaves(*place));
+                let stay: Vec<Run> = stay.map(|(_, run)| run.clone()).collect();
+                *service = Service::new(others.clone());
+                service.extend(stay);
+            });
+        }
+        None
+    });
+    let output = run(&world.url(), &["check", "--json"]);
+    world.down();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    (asked.load(Ordering::SeqCst) >= at).then(|| json(&output)["answers"].clone())
+}
+
+/// It says then that it does not know, rather than what is wrong.
+#[test]
+fn runs_that_leave_meanwhile_make_no_answer_wrong() {
+    let ignored = [("from_date", "no"), ("to_date", "no"), ("dates_look_at_created_at", "unknown")];
+    let parts: [fn(usize) -> bool; 3] = [|_| true, |place| place % 2 == 0, |place| place < 12];
+    for (config, truth) in
+        [(Config::default(), expected(&[])), (Config::default().ignore_dates(true), expected(&ignored))]
+    {
+        for leaves in parts {
+            for (at, answers) in (1..).map_while(|at| Some((at, answers_while_runs_leave(&config, leaves, at)?))) {
+                for (name, answer) in answers.as_object().unwrap() {
+                    let verdict = answer["answer"].as_str().unwrap();
+                    assert!(verdict == "unknown" || verdict == truth[name], "request {at}, {name}: {answer}");
+                }
+            }
+        }
+    }
+}
+
 #[test]
 fn what_it_measures_is_told() {
     let server = serve(Config::default().rate_limit(Some(RateLimit::per_second(1_000))), 230);
@@ -238,7 +283,7 @@ fn headers_that_tell_limits_are_shown_and_steer_nothing() {
 fn its_requests_can_be_seen() {
     let server = emulator(230);
     let stderr = text(&run(&server.url(), &["check", "-v"]).stderr);
-    let told = stderr.lines().filter(|line| line.starts_with("GET /v2/workflows/dlq?")).count();
+    let told = stderr.lines().filter(|line| line.starts_with("GET /v2/workflows/dlq")).count();
     assert_eq!(told as u64, server.with_service(|s| s.requests_total()));
     assert!(!stderr.contains(LOCAL_TOKEN));
 }

@@ -229,6 +229,16 @@ pub(crate) fn cursor_is_key(listed: &[DlqMessage], size: usize, probe: &Probe, a
     }
 }
 
+pub(crate) fn shows_all(page: &ListPage, runs: &[DlqMessage]) -> bool {
+    ids(&page.messages) == ids(runs)
+}
+
+/// The first of these runs that the page does not show, if there is a page.
+pub(crate) fn first_absent(expected: &[DlqMessage], asked: &Asked) -> Option<DlqId> {
+    let Asked::Page(page) = asked else { return None };
+    expected.iter().filter_map(DlqMessage::dlq_id).find(|id| !shows(page, id))
+}
+
 /// Whether the page size may change under a cursor. `expected` are the runs that should come next.
 pub(crate) fn size_may_change(expected: &[DlqMessage], asked: &Asked) -> Answer {
     match asked {

@@ -38,6 +38,10 @@ pub(crate) struct Survey<'a> {
 /// Sizes of a page, of which the first that is served is used.
 const SIZES: [u32; 5] = [100, 50, 20, 10, 1];
 
+const CHANGED: &str = "the first runs changed while they were looked at";
+
+const LEFT: &str = "the run that would tell has left the DLQ";
+
 /// Each request is sent no more often than this: a check has few to spend.
 const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
 
@@ -159,11 +163,20 @@ impl<'a> Survey<'a> {
         let asked = self.matching(probe.filter.clone())?;
         let answer = answer::keeps_to(probe, &asked);
         let is_absent = matches!(&asked, Asked::Page(page) if !shows(page, &probe.id));
-        // It may have left the DLQ since it was listed.
-        if answer.answer == Verdict::No && is_absent && self.call(GetMessage(probe.id.clone()))?.is_err() {
-            return Ok(unknown("the run that has the value has left the DLQ"));
-        }
-        Ok(answer)
+        self.unless_it_left(answer, is_absent.then(|| probe.id.clone()))
+    }
+
+    /// What is concluded from a run that is not shown is wrong if it has left the DLQ since it was listed.
+    fn has_left(&self, run: &DlqId) -> Result<bool, CommandError> {
+        Ok(self.call(GetMessage(run.clone()))?.is_err())
+    }
+
+    /// The answer, unless it is a "no" and this run, which should have been shown, has left the DLQ.
+    fn unless_it_left(&self, answer: Answer, run: Option<DlqId>) -> Result<Answer, CommandError> {
+        Ok(match run {
+            Some(run) if answer.answer == Verdict::No && self.has_left(&run)? => unknown(LEFT),
+            _ => answer,
+        })
     }
 
     fn dates(&mut self, kept: &[Probe]) -> Result<(), CommandError> {
@@ -180,8 +193,12 @@ impl<'a> Survey<'a> {
                 // With its run id the listing is short, and shows the run or does not.
                 let run_id = run_id.filter(|_| kept.iter().any(|probe| probe.field == "workflowRunId"));
                 let bounds = self.bounds(&id, &times, run_id.as_deref())?;
-                let keeps_to = |end| dates::keeps_to(&times, &bounds, end);
-                (keeps_to(End::From), keeps_to(End::To), dates::look_at_created_at(&times, &bounds))
+                if self.has_left(&id)? {
+                    (unknown(LEFT), unknown(LEFT), unknown(LEFT))
+                } else {
+                    let keeps_to = |end| dates::keeps_to(&times, &bounds, end);
+                    (keeps_to(End::From), keeps_to(End::To), dates::look_at_created_at(&times, &bounds))
+                }
             }
         };
         self.add("from_date", "keeps to fromDate, inclusive", from);
@@ -221,9 +238,11 @@ impl<'a> Survey<'a> {
         let (next, behind) = match &start {
             Asked::Page(page) if page.messages.len() == small => {
                 let next = page.cursor.clone().map(|cursor| self.page_after(cursor, size)).transpose()?.flatten();
-                (next, page.cursor.clone())
+                // What it continues with is known from what was listed first.
+                let is_same = answer::shows_all(page, self.listed.get(..small).unwrap_or_default());
+                (next, if is_same { page.cursor.clone().ok_or(TOO_FEW) } else { Err(CHANGED) })
             }
-            _ => (None, None),
+            _ => (None, Err(TOO_FEW)),
         };
         let mut pairs = Vec::new();
         pairs.extend(second.as_ref().map(|second| (first, second)));
@@ -235,15 +254,17 @@ impl<'a> Survey<'a> {
             self.listed.iter().chain(second.iter().flat_map(|page| &page.messages)).cloned().collect();
         self.add("pages_are_disjoint", "pages do not overlap", disjoint);
         self.add("order_by_time", "lists in order of time", answer::in_order(&messages));
-        let key = self.cursor_is_key(kept, behind.as_ref(), small)?;
+        let key = self.cursor_is_key(kept, behind.clone(), small)?;
         self.add("cursor_is_key", "cursors are places, not numbers of runs", key);
         let expected = self.listed.get(small..small * 3).unwrap_or_default();
         let changes = match behind {
-            Some(cursor) if !expected.is_empty() => {
-                let list = List::everything().page_size(size * 2).after(cursor);
-                answer::size_may_change(expected, &self.page(list)?)
+            Ok(cursor) if !expected.is_empty() => {
+                let asked = self.page(List::everything().page_size(size * 2).after(cursor))?;
+                let absent = answer::first_absent(expected, &asked);
+                self.unless_it_left(answer::size_may_change(expected, &asked), absent)?
             }
-            _ => unknown(TOO_FEW),
+            Ok(_) => unknown(TOO_FEW),
+            Err(why) => unknown(why),
         };
         self.add("count_may_change", "count may change under a cursor", changes);
         Ok(())
@@ -256,13 +277,24 @@ impl<'a> Survey<'a> {
         })
     }
 
-    fn cursor_is_key(&self, kept: &[Probe], cursor: Option<&Cursor>, size: usize) -> Result<Answer, CommandError> {
-        let Some(cursor) = cursor else { return Ok(unknown(TOO_FEW)) };
+    fn cursor_is_key(
+        &self,
+        kept: &[Probe],
+        cursor: Result<Cursor, &'static str>,
+        size: usize,
+    ) -> Result<Answer, CommandError> {
+        let cursor = match cursor {
+            Ok(cursor) => cursor,
+            Err(why) => return Ok(unknown(why)),
+        };
         let Some(probe) = answer::cursor_probe(kept.to_vec(), size) else {
             return Ok(unknown("no filter that is kept to tells the listed runs apart"));
         };
-        let list = List::matching(probe.filter.clone()).page_size(self.size).after(cursor.clone());
-        Ok(answer::cursor_is_key(&self.listed, size, &probe, &self.page(list)?))
+        let list = List::matching(probe.filter.clone()).page_size(self.size).after(cursor);
+        let asked = self.page(list)?;
+        let next = probe.places.iter().filter(|place| **place >= size).filter_map(|place| self.listed.get(*place));
+        let absent = answer::first_absent(&next.take(1).cloned().collect::<Vec<_>>(), &asked);
+        self.unless_it_left(answer::cursor_is_key(&self.listed, size, &probe, &asked), absent)
     }
 
     fn over_100(&mut self) -> Result<(), CommandError> {
