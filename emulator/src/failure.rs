@@ -1,6 +1,8 @@
 //! How sample runs failed: a dozen causes, told as real servers tell them, with other ids and numbers each time.
 
 use crate::random::SplitMix64;
+use serde::Serialize;
+use std::fmt::{self, Write};
 
 /// What a failed step responded with.
 pub(crate) struct Failure {
@@ -73,17 +75,21 @@ pub(crate) fn draw(random: &mut SplitMix64, bad_hour: bool) -> Failure {
     Failure { status, content_type, body }
 }
 
+/// An error as the service's own libraries write it. The fields stand in the order of their names.
+#[derive(Serialize)]
+struct Sdk<'a> {
+    error: &'a str,
+    message: &'a str,
+    stack: &'a str,
+}
+
 fn sdk(name: &str, text: &str, random: &mut SplitMix64) -> String {
-    let frames = ["step", "run", "handle"].map(|function| {
-        format!(
-            "\n    at {function} (/srv/app/{:08x}.js:{}:{})",
-            random.next() >> 32,
-            random.below(4_000),
-            random.below(90)
-        )
-    });
-    let stack = format!("{name}: {text}{}", frames.concat());
-    serde_json::json!({ "error": name, "message": text, "stack": stack }).to_string()
+    let mut stack = format!("{name}: {text}");
+    for function in ["step", "run", "handle"] {
+        let (file, line, column) = (random.next() >> 32, random.below(4_000), random.below(90));
+        push(&mut stack, format_args!("\n    at {function} (/srv/app/{file:08x}.js:{line}:{column})"));
+    }
+    serde_json::to_string(&Sdk { error: name, message: text, stack: &stack }).unwrap_or_default()
 }
 
 fn fill(template: &str, random: &mut SplitMix64) -> String {
@@ -91,22 +97,25 @@ fn fill(template: &str, random: &mut SplitMix64) -> String {
     let mut text = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         let (kind, rest) = part.split_once('}').unwrap_or(("", part));
+        let mut below = |bound| random.below(bound);
         match kind {
-            "n" => text.push_str(&random.below(100_000).to_string()),
+            "n" => push(&mut text, format_args!("{}", below(100_000))),
             "id" => text.push_str(&id(random)),
-            "ip" => text.push_str(&format!("10.0.{}.{}", random.below(256), random.below(256))),
-            "mail" => text.push_str(&format!("user{}@mail.example.com", random.below(100_000))),
-            _ => text.push_str(&format!(
-                "2025-11-{:02}T{:02}:{:02}:{:02}Z",
-                1 + random.below(28),
-                random.below(24),
-                random.below(60),
-                random.below(60)
-            )),
+            "ip" => push(&mut text, format_args!("10.0.{}.{}", below(256), below(256))),
+            "mail" => push(&mut text, format_args!("user{}@mail.example.com", below(100_000))),
+            _ => push(
+                &mut text,
+                format_args!("2025-11-{:02}T{:02}:{:02}:{:02}Z", 1 + below(28), below(24), below(60), below(60)),
+            ),
         }
         text.push_str(rest);
     }
     text
+}
+
+/// Writes into a text, which cannot fail.
+fn push(text: &mut String, what: fmt::Arguments<'_>) {
+    let _ = text.write_fmt(what);
 }
 
 fn id(random: &mut SplitMix64) -> String {

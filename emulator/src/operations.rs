@@ -3,7 +3,6 @@
 use crate::model::{Key, Service};
 use crate::query::Query;
 use crate::response::{Refusal, json, plain};
-use crate::run::Run;
 use crate::started::{Started, StartedBy};
 use http::{Response, StatusCode};
 use std::collections::BTreeMap;
@@ -47,18 +46,22 @@ impl Service {
             }
         }
         let page = self.page(query, Some(self.config.max_count), 100);
-        let messages: Vec<String> =
-            page.iter().flat_map(|(keys, _)| keys).filter_map(|key| self.runs.get(key)).map(Run::to_json).collect();
+        let mut body = b"{\"messages\":[".to_vec();
+        for (number, run) in page.iter().flat_map(|(keys, _)| keys).filter_map(|key| self.runs.get(key)).enumerate() {
+            body.extend((number > 0).then_some(b','));
+            body.extend_from_slice(run.to_json().as_bytes());
+        }
         shown.iter().for_each(|key| drop(self.runs.remove(key)));
         self.ghosts.iter_mut().for_each(|(left, _)| *left -= 1);
         self.ghosts.retain(|(left, _)| *left > 0);
         let (_, cursor) = page?;
         let cursor = serde_json::Value::from(cursor.unwrap_or_default());
-        Ok(plain(StatusCode::OK, &format!("{{\"messages\":[{}],\"cursor\":{cursor}}}", messages.join(","))))
+        body.extend(format!("],\"cursor\":{cursor}}}").into_bytes());
+        Ok(plain(StatusCode::OK, body))
     }
 
     pub(crate) fn get(&self, id: &str) -> Served {
-        self.run(id).map(|run| plain(StatusCode::OK, &run.to_json())).ok_or_else(absent)
+        self.run(id).map(|run| plain(StatusCode::OK, run.to_json())).ok_or_else(absent)
     }
 
     pub(crate) fn delete_one(&mut self, id: &str) -> Served {
