@@ -4,11 +4,7 @@ use clap::{ArgGroup, Parser};
 use std::num::ParseIntError;
 use std::ops::Range;
 use std::process::ExitCode;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::thread::available_parallelism;
 use std::time::Instant;
-use upstash_dlq_sim::search::{Case, Found};
 use upstash_dlq_sim::{DRAW, Schedule, current_seed, run, run_many, search, shrink};
 
 /// Runs whole histories of upstash-dlq, each drawn from a seed: the real core, the real async driver and the real files, over a
@@ -138,7 +134,7 @@ fn replay(seed: u64, only: Option<&[usize]>, draw: Option<u32>) -> bool {
 fn search_all(most: u64) -> bool {
     let begin = Instant::now();
     let cases = search::all(4, 3, 1);
-    let found = in_parallel(&cases, most);
+    let found = search::in_parallel(&cases, most);
     let (mut states, mut steps, mut ends, mut whole, mut is_kept) = (0, 0, 0, 0, true);
     for (case, found) in cases.iter().zip(&found) {
         let bound = if found.is_whole { "all" } else { "the first" };
@@ -158,28 +154,6 @@ fn search_all(most: u64) -> bool {
         cases.len()
     );
     is_kept
-}
-
-/// Searches on all cores. Returns what was found, in the order of the cases.
-fn in_parallel(cases: &[Case], most: u64) -> Vec<Found> {
-    let next = AtomicUsize::new(0);
-    let found = Mutex::new(vec![Found::default(); cases.len()]);
-    std::thread::scope(|scope| {
-        for _ in 0..available_parallelism().map_or(1, std::num::NonZeroUsize::get) {
-            scope.spawn(|| {
-                while let Some((at, case)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cases.get(at)?)))
-                {
-                    let one = case.search(most);
-                    let mut found = found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-                    if let Some(place) = found.get_mut(at) {
-                        *place = one;
-                    }
-                }
-            });
-        }
-    });
-    found.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 #[cfg(not(upstash_dlq_bugs))]

@@ -74,11 +74,12 @@ impl Odd {
             return format!("{{\"messages\":[{}],\"cursor\":\"{}\"}}", messages.join(","), after + 1);
         }
         let lags = self.clock < self.lags_until;
-        let listed = self.runs.iter().enumerate().filter(|(n, run)| {
+        let behind = usize::try_from(start + 1).unwrap();
+        let listed = self.runs.iter().enumerate().skip(behind).filter(|(_, run)| {
             // A run without a time passes: nothing is smaller or greater than it.
             let is_shown = !self.hides_timeless || to.saturating_sub(from) > 1_440 * MINUTE;
             let is_in = run.at.map_or(is_shown, |at| (from..=to).contains(&(at + self.delay)));
-            i64::try_from(*n).unwrap() > start && is_in && (lags || !run.is_deleted)
+            is_in && (lags || !run.is_deleted)
         });
         let page: Vec<(usize, &Run)> = listed.take(usize::try_from(count).unwrap()).collect();
         let messages = page.iter().map(|(_, run)| match run.at {

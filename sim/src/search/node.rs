@@ -51,7 +51,9 @@ impl<S: Subject> fmt::Debug for Node<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { subject, service, in_flight, faults, crashes, saved, archived, .. } = self;
         let Self { batches, shown, effects, sent, claim, .. } = self;
-        write!(f, "{subject:?}{service:?}{in_flight:?}{faults} {crashes}{saved:?}{archived:?}")?;
+        write!(f, "{subject:?}{service:?}{in_flight:?}{faults} {crashes}{archived:?}")?;
+        // As it is: no checkpoint has a line that is empty.
+        write!(f, "\n\n{}\n\n", saved.as_deref().unwrap_or("none"))?;
         write!(f, "{batches:?}{shown:?}{effects}{sent:?}{claim:?}")
     }
 }
