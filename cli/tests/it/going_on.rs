@@ -163,21 +163,26 @@ fn an_archive_outlasts_a_listing_that_lags() {
 /// A lane halts while the page of another is on its way. What that brings is in the file, and in the count.
 #[test]
 fn the_count_of_an_archive_is_that_of_its_file() {
+    std::thread::scope(|scope| {
+        for position in 3..12 {
+            scope.spawn(move || the_count_is_that_of_the_file_after_a_fault_at(position));
+        }
+    });
+}
+
+fn the_count_is_that_of_the_file_after_a_fault_at(position: usize) {
     let slow = Some(Fault::Slow { ms: 300 });
-    for position in 3..12 {
-        let server = serve(2_000, Config::default());
-        let mut script = vec![None; position];
-        script.extend([slow, Some(Fault::Html), slow, slow]);
-        server.with_service(|service| service.set_faults(FaultPlan::script(script)));
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("kept.ndjson");
-        let args =
-            ["delete", "--all", "--yes", "--json", "--parallel", "4", "--page-size", "50", "--max-attempts", "1"];
-        let output = run(&server.url(), &[&args[..], &["--archive", file.to_str().unwrap()]].concat());
-        assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
-        let lines = std::fs::read_to_string(&file).unwrap().lines().count() as u64;
-        assert_eq!(json(&output)["archived"].as_u64(), Some(lines), "a fault after {position} requests");
-    }
+    let server = serve(2_000, Config::default());
+    let mut script = vec![None; position];
+    script.extend([slow, Some(Fault::Html), slow, slow]);
+    server.with_service(|service| service.set_faults(FaultPlan::script(script)));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("kept.ndjson");
+    let args = ["delete", "--all", "--yes", "--json", "--parallel", "4", "--page-size", "50", "--max-attempts", "1"];
+    let output = run(&server.url(), &[&args[..], &["--archive", file.to_str().unwrap()]].concat());
+    assert_ne!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    let lines = std::fs::read_to_string(&file).unwrap().lines().count() as u64;
+    assert_eq!(json(&output)["archived"].as_u64(), Some(lines), "a fault after {position} requests");
 }
 
 /// The last position cannot be written, because somebody has taken the lock away. The one before it is kept, and the report names it.
@@ -283,30 +288,34 @@ fn a_checkpoint_that_stays_is_told() {
 #[test]
 #[cfg(unix)]
 fn an_earlier_position_is_told_as_one() {
-    for quiet in [false, true] {
-        let server = serve(1_000, Config::default());
-        server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::Slow { ms: 1_500 })])));
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("position");
-        let mut args =
-            vec!["resume", "--all", "--yes", "--json", "--parallel", "1", "--checkpoint", file.to_str().unwrap()];
-        args.extend(quiet.then_some("--quiet"));
-        let child = command(&server.url()).args(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-        while server.with_service(|service| service.requests_total()) == 0 {
-            std::thread::yield_now();
-        }
-        // In the way of the next position.
-        std::fs::create_dir(folder.path().join(".position.tmp")).unwrap();
-        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
-        let output = child.wait_with_output().unwrap();
-        let (error, report) = (text(&output.stderr), json(&output));
-        assert_eq!(output.status.code(), Some(130), "{error}");
-        assert!(error.contains("interrupted; --checkpoint: ") && error.contains("cannot be written"), "{error}");
-        assert!(report["reason"].as_str().unwrap().contains("cannot be written"), "{report}");
-        let earlier = "an earlier position is in ";
-        let asks = "again to continue; it may first ask about requests that were answered since";
-        assert!(quiet || (error.contains(earlier) && error.contains(asks)), "{error}");
+    std::thread::scope(|scope| {
+        [false, true].map(|quiet| drop(scope.spawn(move || an_earlier_position_is_told(quiet))))
+    });
+}
+
+fn an_earlier_position_is_told(quiet: bool) {
+    let server = serve(1_000, Config::default());
+    server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::Slow { ms: 1_500 })])));
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let mut args =
+        vec!["resume", "--all", "--yes", "--json", "--parallel", "1", "--checkpoint", file.to_str().unwrap()];
+    args.extend(quiet.then_some("--quiet"));
+    let child = command(&server.url()).args(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    while server.with_service(|service| service.requests_total()) == 0 {
+        std::thread::yield_now();
     }
+    // In the way of the next position.
+    std::fs::create_dir(folder.path().join(".position.tmp")).unwrap();
+    Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    let output = child.wait_with_output().unwrap();
+    let (error, report) = (text(&output.stderr), json(&output));
+    assert_eq!(output.status.code(), Some(130), "{error}");
+    assert!(error.contains("interrupted; --checkpoint: ") && error.contains("cannot be written"), "{error}");
+    assert!(report["reason"].as_str().unwrap().contains("cannot be written"), "{report}");
+    let earlier = "an earlier position is in ";
+    let asks = "again to continue; it may first ask about requests that were answered since";
+    assert!(quiet || (error.contains(earlier) && error.contains(asks)), "{error}");
 }
 
 /// The same command would take its maximum anew: what is left of it is said.

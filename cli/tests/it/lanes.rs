@@ -180,15 +180,22 @@ fn lost_responses_are_settled(lanes: &str) {
 }
 
 /// A server that takes a few requests more than we send refuses none.
+fn serve_a_few_more_than_60_per_second(runs: usize) -> Server {
+    serve(runs, Config::default().rate_limit(Some(RateLimit::per_second(70))))
+}
+
 #[test]
-fn a_rate_is_kept() {
-    let config = Config::default().rate_limit(Some(RateLimit::per_second(70)));
-    let server = serve(1_000, config.clone());
-    let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--parallel", "4"];
-    let report = json(&run(&server.url(), &[&args[..], &["--rate", "60"]].concat()));
+fn a_rate_is_kept_by_all_lanes_together() {
+    let server = serve_a_few_more_than_60_per_second(1_000);
+    let args = ["delete", "--all", "--yes", "--json", "--page-size", "10", "--parallel", "4", "--rate", "60"];
+    let report = json(&run(&server.url(), &args));
     assert_eq!((report["deleted"].as_u64(), report["retries"].as_u64()), (Some(1_000), Some(0)), "{report}");
-    // Ids have one lane, and the same bound.
-    let server = serve(5_000, config.clone());
+}
+
+/// Ids have one lane.
+#[test]
+fn a_rate_is_kept_by_one_lane() {
+    let server = serve_a_few_more_than_60_per_second(5_000);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("ids");
     let ids: Vec<String> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
@@ -196,7 +203,11 @@ fn a_rate_is_kept() {
     let args = ["resume", "--yes", "--json", "--rate", "60", "--ids-from", file.to_str().unwrap()];
     let report = json(&run(&server.url(), &args));
     assert_eq!((report["resumed"].as_u64(), report["retries"].as_u64()), (Some(5_000), Some(0)), "{report}");
-    let server = serve(9_000, config);
+}
+
+#[test]
+fn a_rate_is_kept_by_a_count() {
+    let server = serve_a_few_more_than_60_per_second(9_000);
     let output = run(&server.url(), &["stats", "--json", "--parallel", "4", "--rate", "60"]);
     assert_eq!(json(&output)["total"].as_u64(), Some(9_000));
     assert!(!text(&output.stderr).contains("trying again"), "{}", text(&output.stderr));

@@ -185,25 +185,30 @@ fn counts(shown: &str, done: &str) -> bool {
 
 #[test]
 fn counts_and_rates_are_shown_and_nothing_is_left_behind() {
-    let one = ["--parallel", "1"];
-    let cases: &[(&[&str], &str, usize)] = &[
+    let cases: [(&[&str], &str, usize); 5] = [
         (&["list", "--limit", "5000"], "listed", 3_001),
         (&["stats"], "counted", 0),
         (&["delete", "--all", "--dry-run"], "found", 0),
         (&["delete", "--all", "--yes"], "deleted", 0),
         (&["resume", "--all", "--yes", "--max", "1000"], "resumed", 0),
     ];
-    for (args, done, lines) in cases {
-        let server = slow(3_000);
-        let mut shown = Shown::start(&server.url(), &[args, &one[..]].concat());
-        let (status, left) = shown.end();
-        assert_eq!(status, Some(0), "{args:?}: {left:?}");
-        let all = shown.text();
-        assert!(counts(&all, done), "{args:?}: {all:?}");
-        let stale = |line: &&String| line.contains(&format!("{done},"));
-        assert_eq!(left.iter().filter(stale).count(), 0, "{args:?}: {left:?}");
-        assert!(*lines == 0 || left.len() == *lines, "{args:?}: {} lines", left.len());
-    }
+    std::thread::scope(|scope| {
+        for (args, done, lines) in cases {
+            scope.spawn(move || a_count_and_a_rate_are_shown(args, done, lines));
+        }
+    });
+}
+
+fn a_count_and_a_rate_are_shown(args: &[&str], done: &str, lines: usize) {
+    let server = slow(3_000);
+    let mut shown = Shown::start(&server.url(), &[args, &["--parallel", "1"]].concat());
+    let (status, left) = shown.end();
+    assert_eq!(status, Some(0), "{args:?}: {left:?}");
+    let all = shown.text();
+    assert!(counts(&all, done), "{args:?}: {all:?}");
+    let stale = |line: &&String| line.contains(&format!("{done},"));
+    assert_eq!(left.iter().filter(stale).count(), 0, "{args:?}: {left:?}");
+    assert!(lines == 0 || left.len() == lines, "{args:?}: {} lines", left.len());
 }
 
 /// Another program that reads the list may write to the same terminal.
