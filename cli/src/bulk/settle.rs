@@ -5,7 +5,6 @@ use crate::bulk::context::BulkContext;
 use crate::input::selection::Window;
 use crate::interrupt;
 use crate::output::suggestion::Suggestion;
-use crate::output::text;
 use crate::output::time::Zone;
 use crate::output::wording;
 use upstash_dlq_core::engine::Cause;
@@ -132,11 +131,10 @@ fn look_at_count(command: Option<String>, done: Option<u64>, asked: u64) -> Stri
     let look = command.map_or_else(|| "Count what matches".to_owned(), |command| format!("Check with `{command}`"));
     match done {
         None | Some(0) => {
-            format!("{look}: if it was carried out, up to {} fewer match than just before it", text::runs(asked))
+            format!("{look}: if it was carried out, the number is up to {asked} lower than just before it")
         }
         Some(done) => format!(
-            "{look}: {} fewer match than at the beginning if it was not carried out, and up to {asked} fewer still if it was",
-            text::runs(done)
+            "{look}: the number is {done} lower than at the beginning if it was not carried out, and up to {asked} lower still if it was"
         ),
     }
 }
@@ -150,11 +148,11 @@ mod tests {
         let command = || Some("stats".to_owned());
         assert_eq!(
             look_at_count(command(), Some(0), 1),
-            "Check with `stats`: if it was carried out, up to 1 run fewer match than just before it"
+            "Check with `stats`: if it was carried out, the number is up to 1 lower than just before it"
         );
         assert_eq!(
             look_at_count(command(), Some(50), 20),
-            "Check with `stats`: 50 runs fewer match than at the beginning if it was not carried out, and up to 20 fewer still if it was"
+            "Check with `stats`: the number is 50 lower than at the beginning if it was not carried out, and up to 20 lower still if it was"
         );
         // Nor is it known how many a request has started that was settled as carried out.
         assert_eq!(look_at_count(command(), None, 1), look_at_count(command(), Some(0), 1));

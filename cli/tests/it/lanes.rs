@@ -155,7 +155,7 @@ fn lost_responses_are_settled(lanes: &str) {
                     // Nobody knows how many runs an earlier one has started.
                     let than = if settle == "applied" && settled > 0 { "just before it. " } else { "" };
                     error.contains("Check with `upstash-dlq stats --label=nightly --")
-                        && error.contains(&format!(" fewer match than {than}"))
+                        && error.contains(&format!(" lower than {than}"))
                 }
                 _ => error.contains("Check with `upstash-dlq get ") && error.contains("`, the first of the 50"),
             };
