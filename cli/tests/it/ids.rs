@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
+use std::process::{Command, Output, Stdio};
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, Run, Server, ServerOptions, Service};
 
 use crate::common::{canned, command, emulator, json, run, text};
@@ -187,6 +187,32 @@ fn an_id_that_occurs_twice_counts_once() {
     assert_eq!((output.status.code(), counts), (Some(0), [Some(15_000), Some(1)]), "{report}");
     let asked: usize = server.with_service(|s| s.log().map(|r| r.target.matches("dlqIds=").count()).sum());
     assert_eq!(asked, 15_001);
+}
+
+/// What is in flight comes back, and is counted. No lane asks for another run.
+#[test]
+#[cfg(unix)]
+fn an_interrupt_of_a_look_up_stops_all_lanes() {
+    for subcommand in ["delete", "restart"] {
+        let server = serve((0..300).map(|n| format!("id-{n}")));
+        server.with_service(|s| s.set_faults(FaultPlan::script(vec![Some(Fault::Slow { ms: 300 }); 300])));
+        let ids: Vec<String> = left(&server).into_iter().collect();
+        let folder = tempfile::tempdir().unwrap();
+        let listed = file(folder.path(), ids.join("\n"));
+        let args = [subcommand, "--dry-run", "--json", "--parallel", "4", "--ids-from", listed.to_str().unwrap()];
+        let child = command(&server.url()).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        while server.with_service(|s| s.requests_total()) == 0 {
+            std::thread::yield_now();
+        }
+        Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+        let output = child.wait_with_output().unwrap();
+        let (report, error) = (json(&output), text(&output.stderr));
+        let asked = server.with_service(|s| s.requests_total());
+        assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(130), Some("cancelled")), "{error}");
+        assert_eq!((report["requests"].as_u64(), left(&server).len()), (Some(asked), 300), "{report}");
+        assert!(asked < 300, "{asked} requests");
+        assert!(error.contains("interrupted; nothing was "), "{error}");
+    }
 }
 
 #[test]
