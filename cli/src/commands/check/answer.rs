@@ -143,6 +143,24 @@ pub(crate) fn keeps_to(probe: &Probe, asked: &Asked) -> Answer {
     }
 }
 
+/// Whether the first page, listed again, still shows what the answer about a filter was drawn from. `listed` is that page before.
+pub(crate) fn is_confirmed(probe: &Probe, asked: &Asked, listed: &[DlqMessage], again: &ListPage) -> bool {
+    let matches = |message: &DlqMessage| probe.filter.matches(message);
+    let Asked::Page(page) = asked else { return true };
+    // What does not match and is shown tells of itself.
+    if page.messages.iter().any(|message| matches(message) != Match::Yes) {
+        return true;
+    }
+    let remains = |message: &&DlqMessage| listed.iter().any(|run| run.dlq_id() == message.dlq_id());
+    let mut remaining = again.messages.iter().filter(remains);
+    if shows(page, &probe.id) {
+        // Whoever ignores the filter would have shown this one as well.
+        remaining.any(|message| matches!(matches(message), Match::No(_)))
+    } else {
+        remaining.any(|message| message.dlq_id().as_ref() == Some(&probe.id) && matches(message) == Match::Yes)
+    }
+}
+
 fn id_of(message: &DlqMessage) -> String {
     message.dlq_id().map_or_else(|| "a run without an id".to_owned(), |id| id.to_string())
 }
@@ -189,13 +207,15 @@ pub(crate) fn in_order(messages: &[DlqMessage]) -> Answer {
     if told { no("neither by createdAt nor by workflowCreatedAt") } else { unknown(TOO_FEW) }
 }
 
-/// A filter that tells what a cursor stands for: the filter under which the cursor of the first `size` runs is used.
-pub(crate) fn cursor_probe(probes: Vec<Probe>, size: usize) -> Option<Probe> {
-    // Some of the first runs must not match, so that a place and a number of matching runs lead to different runs; and of
-    // those behind them one has to.
+/// A filter that tells what a cursor stands for: the filter under which the cursor of the first `size` of the `listed` runs is
+/// used.
+pub(crate) fn cursor_probe(probes: Vec<Probe>, listed: usize, size: usize) -> Option<Probe> {
+    // Of the first runs some must match and some not, so that a place, a number of matching runs and the beginning lead to
+    // different runs. The same holds for those behind them, so that a filter that is ignored shows.
     let tells = |probe: &Probe| {
         let before = probe.places.iter().filter(|place| **place < size).count();
-        before < size && before < probe.places.len()
+        let behind = probe.places.len() - before;
+        0 < before && before < size && 0 < behind && behind < listed.saturating_sub(size)
     };
     // The more match, the surer it is which run a number would lead to.
     probes.into_iter().filter(tells).max_by_key(|probe| probe.places.len())
@@ -214,7 +234,7 @@ pub(crate) fn cursor_is_key(listed: &[DlqMessage], size: usize, probe: &Probe, a
     let as_place = at(probe.places.iter().find(|place| **place >= size));
     let as_number = at(probe.places.get(size));
     let first = page.messages.first();
-    if first.is_some_and(|first| probe.filter.matches(first) != Match::Yes) {
+    if page.messages.iter().any(|message| probe.filter.matches(message) != Match::Yes) {
         return unknown("under a cursor, the other filter is ignored");
     }
     match first.and_then(DlqMessage::dlq_id) {
@@ -224,7 +244,9 @@ pub(crate) fn cursor_is_key(listed: &[DlqMessage], size: usize, probe: &Probe, a
         Some(first) if Some(&first) == as_number.as_ref() => {
             no("under another filter, it passes over as many runs as before: it is a number of runs")
         }
-        None if as_number.is_none() => no("under another filter, it passes over runs that were not listed"),
+        None if as_number.is_none() && page.cursor.is_none() => {
+            no("under another filter, it passes over runs that were not listed")
+        }
         _ => unknown("under another filter, it continues at a run that was not expected"),
     }
 }
@@ -233,17 +255,14 @@ pub(crate) fn shows_all(page: &ListPage, runs: &[DlqMessage]) -> bool {
     ids(&page.messages) == ids(runs)
 }
 
-/// The first of these runs that the page does not show, if there is a page.
-pub(crate) fn first_absent(expected: &[DlqMessage], asked: &Asked) -> Option<DlqId> {
-    let Asked::Page(page) = asked else { return None };
-    expected.iter().filter_map(DlqMessage::dlq_id).find(|id| !shows(page, id))
-}
-
 /// Whether the page size may change under a cursor. `expected` are the runs that should come next.
 pub(crate) fn size_may_change(expected: &[DlqMessage], asked: &Asked) -> Answer {
     match asked {
         Asked::Refused(status) => no(format!("a cursor is refused with another count, with {status}")),
         Asked::Page(page) if ids(&page.messages) == ids(expected) => yes("it continues behind the same run"),
+        Asked::Page(page) if page.cursor.is_some() && ids(expected).starts_with(&ids(&page.messages)) => {
+            unknown("the page is shorter than was asked for")
+        }
         Asked::Page(_) => no("with another count, it continues elsewhere"),
     }
 }
@@ -313,13 +332,40 @@ mod tests {
     fn what_a_cursor_stands_for() {
         // The cursor came behind the first two.
         let all = listed("abaabab");
-        let probe = cursor_probe(probes("label", &all), 2).unwrap();
+        let probe = cursor_probe(probes("label", &all), all.len(), 2).unwrap();
         assert_eq!(probe.places, [0, 2, 3, 5]);
         let verdict = |first: usize| cursor_is_key(&all, 2, &probe, &page(&all[first..=first], false)).answer;
         assert_eq!([2, 3, 5, 4].map(verdict), [Verdict::Yes, Verdict::No, Verdict::Unknown, Verdict::Unknown]);
         assert_eq!(cursor_is_key(&all, 2, &probe, &Asked::Refused(400)).answer, Verdict::Unknown);
-        // Nothing behind them matches, or all before them does.
-        assert!(cursor_probe(probes("label", &listed("aabb")), 2).is_some_and(|probe| probe.places == [2, 3]));
-        assert!(cursor_probe(probes("label", &listed("ab")), 2).is_none());
+        // A filter that is ignored shows on the whole page. An empty page may be followed by others.
+        assert_eq!(cursor_is_key(&all, 2, &probe, &page(&all[2..5], false)).answer, Verdict::Unknown);
+        assert_eq!(cursor_is_key(&listed("abab"), 2, &probe, &page(&[], true)).answer, Verdict::Unknown);
+        // Of those before and of those behind, some have to match and some not.
+        for labels in ["aabb", "aaab", "bbab", "abaa", "abbb", "ab"] {
+            let listed = listed(labels);
+            assert!(cursor_probe(probes("label", &listed), listed.len(), 2).is_none(), "{labels}");
+        }
+        // A page that is shorter than it could be tells nothing of the one behind it.
+        assert_eq!(size_may_change(&all[2..4], &page(&all[2..3], true)).answer, Verdict::Unknown);
+        assert_eq!(size_may_change(&all[2..4], &page(&all[2..3], false)).answer, Verdict::No);
+    }
+
+    #[test]
+    fn an_answer_about_a_filter_needs_what_it_was_drawn_from() {
+        let all = listed("aab");
+        let probe = probes("label", &all).swap_remove(0);
+        assert_eq!(probe.places, [2]);
+        let again = |messages: &[DlqMessage]| ListPage::new(messages.to_vec(), None);
+        let confirmed = |asked: &Asked, runs: &[DlqMessage]| is_confirmed(&probe, asked, &all, &again(runs));
+        // "Yes": a run that does not match was there all the time.
+        assert!(confirmed(&page(&all[2..], false), &all[1..]));
+        assert!(!confirmed(&page(&all[2..], false), &all[2..]));
+        assert!(!confirmed(&page(&all[2..], false), &[message(7, "a")]));
+        // "No", because the run is not shown: it was there all the time, and still matches.
+        assert!(confirmed(&page(&[], false), &all[2..]));
+        assert!(!confirmed(&page(&[], false), &all[..2]));
+        assert!(!confirmed(&page(&[], false), &[message(2, "a")]));
+        // "No" because of what is shown, or of a refusal.
+        assert!(confirmed(&page(&all, false), &[]) && confirmed(&Asked::Refused(400), &[]));
     }
 }

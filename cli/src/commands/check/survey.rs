@@ -1,7 +1,7 @@
 //! Asks a service the questions of `check`, one request after another, and collects the answers. Prints nothing.
 
 use crate::commands::check::answer::{
-    self, Answer, Asked, FIELDS, Probe, TOO_FEW, Verdict, no, probes, shows, unknown, yes,
+    self, Answer, Asked, FIELDS, Probe, TOO_FEW, Verdict, no, probes, shows, shows_all, unknown, yes,
 };
 use crate::commands::check::dates::{self, Bound, End, Time};
 use crate::commands::check::meter::{MOST_REQUESTS, Meter};
@@ -13,7 +13,7 @@ use http::{Request, Response};
 use std::num::NonZeroU32;
 use upstash_dlq_core::model::Cursor;
 use upstash_dlq_core::selection::FilterBuilder;
-use upstash_dlq_core::wire::{Call, GetMessage, List, ListPage, ResponseError};
+use upstash_dlq_core::wire::{Call, List, ListPage, ResponseError};
 use upstash_dlq_core::{DlqId, DlqMessage, Endpoint, Filter, Halt, UnixMillis};
 use upstash_dlq_ureq::Client;
 
@@ -29,8 +29,10 @@ pub(crate) struct Survey<'a> {
     client: Client,
     meter: Meter,
     pub(crate) questions: Vec<Question>,
-    /// The runs that were listed first.
+    /// The first page of all runs, as it was listed last.
     pub(crate) listed: Vec<DlqMessage>,
+    /// The questions whose answers hold only if the runs they were drawn from are still there.
+    unconfirmed: Vec<&'static str>,
     /// The page size that is asked for.
     size: u32,
 }
@@ -38,9 +40,13 @@ pub(crate) struct Survey<'a> {
 /// Sizes of a page, of which the first that is served is used.
 const SIZES: [u32; 5] = [100, 50, 20, 10, 1];
 
-const CHANGED: &str = "the first runs changed while they were looked at";
+const CHANGED: &str = "the runs that would tell changed while it was asked";
 
-const LEFT: &str = "the run that would tell has left the DLQ";
+const UNCONFIRMED: &str = "the check ended before this was confirmed";
+
+const DATES: [&str; 3] = ["from_date", "to_date", "dates_look_at_created_at"];
+
+const PAGING: [&str; 4] = ["pages_are_disjoint", "order_by_time", "cursor_is_key", "count_may_change"];
 
 /// Each request is sent no more often than this: a check has few to spend.
 const MAX_ATTEMPTS: NonZeroU32 = NonZeroU32::MIN.saturating_add(2);
@@ -73,26 +79,68 @@ impl Call for WithCount {
 
 impl<'a> Survey<'a> {
     pub(crate) fn new(context: &'a Context<'a>, client: Client, meter: Meter) -> Self {
-        let (questions, listed, size) = (Vec::new(), Vec::new(), List::MAX_PAGE_SIZE);
-        Self { context, client, meter, questions, listed, size }
+        let (questions, listed, unconfirmed) = (Vec::new(), Vec::new(), Vec::new());
+        Self { context, client, meter, questions, listed, unconfirmed, size: List::MAX_PAGE_SIZE }
     }
 
     /// Asks everything. After an error, the answers so far are there.
     pub(crate) fn run(&mut self) -> Result<(), CommandError> {
-        let first = self.first_page()?;
-        self.listed = first.messages.clone();
+        let result = self.ask();
+        for name in std::mem::take(&mut self.unconfirmed) {
+            self.withdraw(name, UNCONFIRMED);
+        }
+        result
+    }
+
+    /// Others delete runs meanwhile, and runs arrive. So the first page is listed again after the questions that compare runs with
+    /// it, and an answer counts only if what it was drawn from is the same.
+    fn ask(&mut self) -> Result<(), CommandError> {
+        self.listed = self.first_page()?.messages;
         let host = self.client.endpoint().base_url().to_owned();
         self.add("token", "token accepted", yes(format!("by {host}")));
         self.add("region", "token belongs to this region", yes("the service knows its user here"));
         self.add("read_only", "token can only read", unknown("only a change would tell"));
-        let kept = self.filters()?;
-        self.dates(&kept)?;
-        self.paging(&first, &kept)?;
+        let filters = self.filters()?;
+        let dated = self.dates()?;
+        let again = self.everything()?;
+        let kept = self.confirm_filters(filters, &again);
+        if !dated.is_some_and(|run| shows(&again, &run)) {
+            self.withdraw_all(&DATES);
+        }
+        self.confirmed();
+        self.listed.clone_from(&again.messages);
+        self.paging(&again, &kept)?;
+        if !shows_all(&self.everything()?, &self.listed) {
+            self.withdraw_all(&PAGING);
+        }
+        self.confirmed();
         self.over_100()
     }
 
     fn add(&mut self, name: &'static str, words: impl Into<String>, answer: Answer) {
         self.questions.push(Question { name, words: words.into(), answer });
+    }
+
+    /// An answer that has to be confirmed.
+    fn suppose(&mut self, name: &'static str, words: impl Into<String>, answer: Answer) {
+        self.unconfirmed.push(name);
+        self.add(name, words, answer);
+    }
+
+    fn confirmed(&mut self) {
+        self.unconfirmed.clear();
+    }
+
+    /// The answer to this question is not known after all.
+    fn withdraw(&mut self, name: &str, why: &str) {
+        let told = |question: &&mut Question| question.name == name && question.answer.answer != Verdict::Unknown;
+        if let Some(question) = self.questions.iter_mut().find(told) {
+            question.answer = unknown(why);
+        }
+    }
+
+    fn withdraw_all(&mut self, names: &[&str]) {
+        names.iter().for_each(|name| self.withdraw(name, CHANGED));
     }
 
     /// Makes a call. `Err` within the result is the status of a request that the service refused for what it asks.
@@ -141,45 +189,51 @@ impl<'a> Survey<'a> {
         Err(CommandError::new("refused", format!("the service refuses to list its runs, with status {last}")))
     }
 
-    /// Asks for each filter. Returns probes of those that are kept to.
-    fn filters(&mut self) -> Result<Vec<Probe>, CommandError> {
-        let mut kept = Vec::new();
-        for field in FIELDS {
-            let probes = probes(field, &self.listed);
-            let answer = match probes.first() {
-                None if self.listed.len() < 2 => unknown(TOO_FEW),
-                None => unknown("no value tells some of the listed runs from others"),
-                Some(probe) => self.filter(probe)?,
-            };
-            if answer.answer == Verdict::Yes {
-                kept.extend(probes);
-            }
-            self.add(field, format!("keeps to {field}"), answer);
-        }
-        Ok(kept)
-    }
-
-    fn filter(&self, probe: &Probe) -> Result<Answer, CommandError> {
-        let asked = self.matching(probe.filter.clone())?;
-        let answer = answer::keeps_to(probe, &asked);
-        let is_absent = matches!(&asked, Asked::Page(page) if !shows(page, &probe.id));
-        self.unless_it_left(answer, is_absent.then(|| probe.id.clone()))
-    }
-
-    /// What is concluded from a run that is not shown is wrong if it has left the DLQ since it was listed.
-    fn has_left(&self, run: &DlqId) -> Result<bool, CommandError> {
-        Ok(self.call(GetMessage(run.clone()))?.is_err())
-    }
-
-    /// The answer, unless it is a "no" and this run, which should have been shown, has left the DLQ.
-    fn unless_it_left(&self, answer: Answer, run: Option<DlqId>) -> Result<Answer, CommandError> {
-        Ok(match run {
-            Some(run) if answer.answer == Verdict::No && self.has_left(&run)? => unknown(LEFT),
-            _ => answer,
+    /// The first page again. It is empty if it is refused now.
+    fn everything(&self) -> Result<ListPage, CommandError> {
+        Ok(match self.page(List::everything().page_size(self.size))? {
+            Asked::Page(page) => page,
+            Asked::Refused(_) => ListPage::new(Vec::new(), None),
         })
     }
 
-    fn dates(&mut self, kept: &[Probe]) -> Result<(), CommandError> {
+    /// Asks for each filter that tells some of the listed runs from others.
+    fn filters(&mut self) -> Result<Vec<(Probe, Asked)>, CommandError> {
+        let mut all = Vec::new();
+        for field in FIELDS {
+            let answer = match probes(field, &self.listed).into_iter().next() {
+                None if self.listed.len() < 2 => unknown(TOO_FEW),
+                None => unknown("no value tells some of the listed runs from others"),
+                Some(probe) => {
+                    let asked = self.matching(probe.filter.clone())?;
+                    let answer = answer::keeps_to(&probe, &asked);
+                    all.push((probe, asked));
+                    answer
+                }
+            };
+            self.suppose(field, format!("keeps to {field}"), answer);
+        }
+        Ok(all)
+    }
+
+    fn is_kept(&self, field: &str) -> bool {
+        self.questions.iter().any(|question| question.name == field && question.answer.answer == Verdict::Yes)
+    }
+
+    /// Withdraws the answers about filters that the first page, listed again, does not confirm. Returns the fields that are kept to.
+    fn confirm_filters(&mut self, filters: Vec<(Probe, Asked)>, again: &ListPage) -> Vec<&'static str> {
+        let mut kept = Vec::new();
+        for (probe, asked) in filters {
+            if !answer::is_confirmed(&probe, &asked, &self.listed, again) {
+                self.withdraw(probe.field, CHANGED);
+            }
+            kept.extend(self.is_kept(probe.field).then_some(probe.field));
+        }
+        kept
+    }
+
+    /// Asks for windows of time around the times of one run. Returns that run.
+    fn dates(&mut self) -> Result<Option<DlqId>, CommandError> {
         let run = self
             .listed
             .iter()
@@ -187,24 +241,22 @@ impl<'a> Survey<'a> {
             .max_by_key(|run| spread(&run.1));
         let run = run.filter(|(_, times, _)| !times.is_empty());
         let run = run.map(|(id, times, run)| (id, times, run.workflow_run_id().map(String::from)));
-        let (from, to, field) = match run {
-            None => (unknown(TOO_FEW), unknown(TOO_FEW), unknown(TOO_FEW)),
+        let (answers, run) = match run {
+            None => ([TOO_FEW; 3].map(unknown), None),
             Some((id, times, run_id)) => {
                 // With its run id the listing is short, and shows the run or does not.
-                let run_id = run_id.filter(|_| kept.iter().any(|probe| probe.field == "workflowRunId"));
+                let run_id = run_id.filter(|_| self.is_kept("workflowRunId"));
                 let bounds = self.bounds(&id, &times, run_id.as_deref())?;
-                if self.has_left(&id)? {
-                    (unknown(LEFT), unknown(LEFT), unknown(LEFT))
-                } else {
-                    let keeps_to = |end| dates::keeps_to(&times, &bounds, end);
-                    (keeps_to(End::From), keeps_to(End::To), dates::look_at_created_at(&times, &bounds))
-                }
+                let keeps_to = |end| dates::keeps_to(&times, &bounds, end);
+                let answers = [keeps_to(End::From), keeps_to(End::To), dates::look_at_created_at(&times, &bounds)];
+                (answers, Some(id))
             }
         };
-        self.add("from_date", "keeps to fromDate, inclusive", from);
-        self.add("to_date", "keeps to toDate, inclusive", to);
-        self.add("dates_look_at_created_at", "dates look at createdAt", field);
-        Ok(())
+        let words = ["keeps to fromDate, inclusive", "keeps to toDate, inclusive", "dates look at createdAt"];
+        for ((name, words), answer) in DATES.into_iter().zip(words).zip(answers) {
+            self.suppose(name, words, answer);
+        }
+        Ok(run)
     }
 
     fn bounds(&self, id: &DlqId, times: &[Time], run_id: Option<&str>) -> Result<Vec<Bound>, CommandError> {
@@ -225,7 +277,7 @@ impl<'a> Survey<'a> {
         Ok(bounds)
     }
 
-    fn paging(&mut self, first: &ListPage, kept: &[Probe]) -> Result<(), CommandError> {
+    fn paging(&mut self, first: &ListPage, kept: &[&'static str]) -> Result<(), CommandError> {
         let second = match first.cursor.clone() {
             Some(cursor) => self.page_after(cursor, self.size)?,
             None => None,
@@ -238,11 +290,9 @@ impl<'a> Survey<'a> {
         let (next, behind) = match &start {
             Asked::Page(page) if page.messages.len() == small => {
                 let next = page.cursor.clone().map(|cursor| self.page_after(cursor, size)).transpose()?.flatten();
-                // What it continues with is known from what was listed first.
-                let is_same = answer::shows_all(page, self.listed.get(..small).unwrap_or_default());
-                (next, if is_same { page.cursor.clone().ok_or(TOO_FEW) } else { Err(CHANGED) })
+                (next, page.cursor.clone())
             }
-            _ => (None, Err(TOO_FEW)),
+            _ => (None, None),
         };
         let mut pairs = Vec::new();
         pairs.extend(second.as_ref().map(|second| (first, second)));
@@ -252,21 +302,25 @@ impl<'a> Survey<'a> {
         let disjoint = answer::disjoint(&pairs);
         let messages: Vec<DlqMessage> =
             self.listed.iter().chain(second.iter().flat_map(|page| &page.messages)).cloned().collect();
-        self.add("pages_are_disjoint", "pages do not overlap", disjoint);
-        self.add("order_by_time", "lists in order of time", answer::in_order(&messages));
-        let key = self.cursor_is_key(kept, behind.clone(), small)?;
-        self.add("cursor_is_key", "cursors are places, not numbers of runs", key);
+        let in_order = answer::in_order(&messages);
+        let key = self.cursor_is_key(kept, behind.as_ref(), small)?;
         let expected = self.listed.get(small..small * 3).unwrap_or_default();
         let changes = match behind {
-            Ok(cursor) if !expected.is_empty() => {
-                let asked = self.page(List::everything().page_size(size * 2).after(cursor))?;
-                let absent = answer::first_absent(expected, &asked);
-                self.unless_it_left(answer::size_may_change(expected, &asked), absent)?
+            Some(cursor) if !expected.is_empty() => {
+                let list = List::everything().page_size(size * 2).after(cursor);
+                answer::size_may_change(expected, &self.page(list)?)
             }
-            Ok(_) => unknown(TOO_FEW),
-            Err(why) => unknown(why),
+            _ => unknown(TOO_FEW),
         };
-        self.add("count_may_change", "count may change under a cursor", changes);
+        let words = [
+            "pages do not overlap",
+            "lists in order of time",
+            "cursors are places, not numbers of runs",
+            "count may change under a cursor",
+        ];
+        for ((name, words), answer) in PAGING.into_iter().zip(words).zip([disjoint, in_order, key, changes]) {
+            self.suppose(name, words, answer);
+        }
         Ok(())
     }
 
@@ -279,22 +333,19 @@ impl<'a> Survey<'a> {
 
     fn cursor_is_key(
         &self,
-        kept: &[Probe],
-        cursor: Result<Cursor, &'static str>,
+        kept: &[&'static str],
+        cursor: Option<&Cursor>,
         size: usize,
     ) -> Result<Answer, CommandError> {
-        let cursor = match cursor {
-            Ok(cursor) => cursor,
-            Err(why) => return Ok(unknown(why)),
-        };
-        let Some(probe) = answer::cursor_probe(kept.to_vec(), size) else {
+        let Some(cursor) = cursor else { return Ok(unknown(TOO_FEW)) };
+        // The state of a callback changes while it is looked at.
+        let fields = kept.iter().filter(|field| **field != "failureFunctionState");
+        let all = fields.flat_map(|field| probes(field, &self.listed)).collect();
+        let Some(probe) = answer::cursor_probe(all, self.listed.len(), size) else {
             return Ok(unknown("no filter that is kept to tells the listed runs apart"));
         };
-        let list = List::matching(probe.filter.clone()).page_size(self.size).after(cursor);
-        let asked = self.page(list)?;
-        let next = probe.places.iter().filter(|place| **place >= size).filter_map(|place| self.listed.get(*place));
-        let absent = answer::first_absent(&next.take(1).cloned().collect::<Vec<_>>(), &asked);
-        self.unless_it_left(answer::cursor_is_key(&self.listed, size, &probe, &asked), absent)
+        let list = List::matching(probe.filter.clone()).page_size(self.size).after(cursor.clone());
+        Ok(answer::cursor_is_key(&self.listed, size, &probe, &self.page(list)?))
     }
 
     fn over_100(&mut self) -> Result<(), CommandError> {
