@@ -35,7 +35,7 @@ pub use draw::DRAW;
 pub use history::{Report, run};
 pub use many::{Summary, current_seed, run_many};
 pub use schedule::Schedule;
-pub use shrink::shrink;
+pub use shrink::{replay_command, shrink};
 
 /// The repository's front page is a test, too. It stands here because no package holds that page for its library.
 #[cfg(doctest)]

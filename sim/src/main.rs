@@ -5,7 +5,7 @@ use std::num::ParseIntError;
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Instant;
-use upstash_dlq_sim::{DRAW, Schedule, current_seed, run, run_many, search, shrink};
+use upstash_dlq_sim::{DRAW, Schedule, current_seed, replay_command, run, run_many, search, shrink};
 
 /// Runs whole histories of upstash-dlq, each drawn from a seed: the real core, the real async driver and the real files, over a
 /// simulated disk and network, in virtual time.
@@ -111,15 +111,11 @@ fn run_all(seeds: Range<u64>) -> bool {
     summary.failures.is_empty()
 }
 
-fn replay_command(seed: u64, kept: Option<&[usize]>) -> String {
-    let numbers = kept.map(|kept| kept.iter().map(usize::to_string).collect::<Vec<_>>().join(","));
-    let only = numbers.map_or(String::new(), |numbers| format!(" --only {numbers}"));
-    format!("cargo run --profile sim -p upstash-dlq-sim -- --seed {seed}{only} --draw {DRAW}")
-}
-
 fn replay(seed: u64, only: Option<&[usize]>, draw: Option<u32>) -> bool {
-    if draw.is_some_and(|draw| draw != DRAW) {
-        eprintln!("note: this version draws in another way, so the history may be another one");
+    match draw {
+        Some(DRAW) => {}
+        Some(_) => eprintln!("note: this version draws in another way, so the history may be another one"),
+        None => eprintln!("note: this version draws in way {DRAW}; one that draws in another way has another history"),
     }
     let whole = Schedule::from_seed(seed);
     let schedule = only.map_or_else(|| whole.clone(), |only| whole.only(only));

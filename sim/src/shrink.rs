@@ -1,5 +1,6 @@
-//! Makes a failing schedule smaller.
+//! Makes a failing schedule smaller, and says how to replay what is left.
 
+use crate::draw::DRAW;
 use crate::history::run;
 use crate::schedule::Schedule;
 
@@ -24,4 +25,11 @@ pub fn shrink(schedule: &Schedule) -> Option<Vec<usize>> {
         chunk /= 2;
     }
     Some(kept)
+}
+
+/// The command that replays a seed, with these items of its schedule or with all of them.
+pub fn replay_command(seed: u64, kept: Option<&[usize]>) -> String {
+    let numbers = kept.map(|kept| kept.iter().map(usize::to_string).collect::<Vec<_>>().join(","));
+    let only = numbers.map_or(String::new(), |numbers| format!(" --only {numbers}"));
+    format!("cargo run --profile sim -p upstash-dlq-sim -- --seed {seed}{only} --draw {DRAW}")
 }

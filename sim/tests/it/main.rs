@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test reports by panicking")]
 
 use std::process::Command;
-use upstash_dlq_sim::{DRAW, Schedule, run, run_many, search, shrink};
+use upstash_dlq_sim::{DRAW, Schedule, replay_command, run, run_many, search, shrink};
 
 fn is_deep() -> bool {
     std::env::var_os("DLQ_DEEP").is_some_and(|value| value == "1")
@@ -13,8 +13,8 @@ fn thousands_of_schedules_break_no_promise() {
     let seeds = if is_deep() { 0..1_000_000 } else { 0..20_000 };
     let summary = run_many(seeds.clone(), 1, |_| {});
     if let Some((seed, violations)) = summary.failures.first() {
-        let kept = shrink(&Schedule::from_seed(*seed)).unwrap_or_default();
-        panic!("seed {seed}, items {kept:?}, draw {DRAW}: {violations:#?}");
+        let kept = shrink(&Schedule::from_seed(*seed));
+        panic!("seed {seed}: {violations:#?}\nreplay it: {}", replay_command(*seed, kept.as_deref()));
     }
     assert_eq!(summary.schedules, seeds.end);
 }
@@ -202,6 +202,8 @@ fn a_run_tells_its_rate_and_a_replay_its_history() {
     let (status, out, error) = sim(&["--seed=10", "--only=0,1,2", &format!("--draw={DRAW}")]);
     assert_eq!((status, error.as_str()), (0, ""), "{out}");
     assert!(out.contains("p0 begins") && out.contains(" requests\n"), "{out}");
+    let (_, _, error) = sim(&["--seed=10"]);
+    assert!(error.contains(&format!("draws in way {DRAW}")), "{error}");
     let (_, _, error) = sim(&["--seed=10", "--draw=0"]);
     assert!(error.contains("the history may be another one"), "{error}");
 }
