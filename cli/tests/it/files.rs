@@ -181,7 +181,7 @@ fn an_archive_that_cannot_be_opened_is_wrong_usage() {
 /// Nothing can be synced there: a command that did not ask would take every run for kept.
 #[cfg(target_os = "linux")]
 #[test]
-fn what_is_not_on_disk_is_not_deleted() {
+fn an_archive_that_is_no_file_deletes_nothing() {
     let server = emulator(5);
     let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", "/dev/null"]);
     assert_eq!((output.status.code(), json(&output)["deleted"].as_u64()), (Some(1), Some(0)));
