@@ -83,7 +83,7 @@ The codes are usage, unauthorized, not_found, wrong_region, refused, redirect, r
 const CHECK: Help = Help {
     paragraphs: &[
         "Sends at most 40 requests, all of them GET, so that nothing is changed. It takes values and times from the runs that are in the DLQ, and asks whether the service keeps to filters and dates, in which order it lists, and what a cursor stands for. It measures latency and message sizes on the way.",
-        "Each answer is yes, no, or unknown with the reason. A DLQ with a hundred runs or more answers the most; an empty one leaves most unknown. Runs that come or go meanwhile can leave answers unknown: run it again then.",
+        "Each answer is yes, no, or unknown with the reason. A DLQ with a hundred runs or more answers the most; an empty one leaves most unknown. If runs come, go or change while it asks, answers can be unknown: run it again.",
     ],
     exit: &[
         "0 everything was asked, whatever the answers",

@@ -201,7 +201,7 @@ impl Others {
         let mut runs: Vec<Run> = runs.into_iter().enumerate().filter(stays).map(|(_, run)| run).collect();
         match self {
             Self::AddANewest => {
-                runs.push(sample::runs(1, 77, NEWEST).remove(0).dlq_id("newest").created_at(NEWEST + 1))
+                runs.push(sample::runs(1, 77, NEWEST).remove(0).dlq_id("newest").created_at(NEWEST + 1));
             }
             Self::EndCallbacks => runs.iter_mut().for_each(|run| {
                 run.failure_function_state = run.failure_function_state.take().map(|_| "CALLBACK_SUCCESS".to_owned());
@@ -357,7 +357,7 @@ fn headers_that_tell_limits_are_shown_and_steer_nothing() {
 fn its_requests_can_be_seen() {
     let server = emulator(230);
     let stderr = text(&run(&server.url(), &["check", "-v"]).stderr);
-    let told = stderr.lines().filter(|line| line.starts_with("GET /v2/workflows/dlq")).count();
+    let told = stderr.lines().filter(|line| line.starts_with("GET /v2/workflows/dlq?")).count();
     assert_eq!(told as u64, server.with_service(|s| s.requests_total()));
     assert!(!stderr.contains(LOCAL_TOKEN));
 }

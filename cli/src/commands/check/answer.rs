@@ -45,15 +45,8 @@ pub(crate) enum Asked {
 }
 
 /// The fields that a listing can be filtered by, as the API names them, without its dates.
-pub(crate) const FIELDS: [&str; 7] = [
-    "label",
-    "workflowUrl",
-    "workflowRunId",
-    "workflowCreatedAt",
-    "failureFunctionState",
-    "callerIp",
-    "flowControlKey",
-];
+pub(crate) const FIELDS: [&str; 7] =
+    ["label", "workflowUrl", "workflowRunId", "workflowCreatedAt", STATE, "callerIp", "flowControlKey"];
 
 /// A filter for one value of one field, and a run that has this value.
 #[derive(Clone, Debug)]
@@ -143,21 +136,24 @@ pub(crate) fn keeps_to(probe: &Probe, asked: &Asked) -> Answer {
     }
 }
 
+/// The one field whose value changes while a run is in the DLQ.
+pub(crate) const STATE: &str = "failureFunctionState";
+
 /// Whether the first page, listed again, still shows what the answer about a filter was drawn from. `listed` is that page before.
 pub(crate) fn is_confirmed(probe: &Probe, asked: &Asked, listed: &[DlqMessage], again: &ListPage) -> bool {
     let matches = |message: &DlqMessage| probe.filter.matches(message);
-    let Asked::Page(page) = asked else { return true };
-    // What does not match and is shown tells of itself.
-    if page.messages.iter().any(|message| matches(message) != Match::Yes) {
-        return true;
-    }
-    let remains = |message: &&DlqMessage| listed.iter().any(|run| run.dlq_id() == message.dlq_id());
-    let mut remaining = again.messages.iter().filter(remains);
-    if shows(page, &probe.id) {
+    // The same runs, saying the same.
+    let is_listed = |message: &&DlqMessage| listed.contains(message);
+    let mut remaining = again.messages.iter().filter(is_listed);
+    match asked {
+        Asked::Page(page) if page.messages.iter().any(|message| matches(message) != Match::Yes) => {
+            // A run that is shown and does not match is proof by itself, unless it matched a moment ago.
+            probe.field != STATE || remaining.any(|run| matches(run) != Match::Yes && page.messages.contains(run))
+        }
         // Whoever ignores the filter would have shown this one as well.
-        remaining.any(|message| matches!(matches(message), Match::No(_)))
-    } else {
-        remaining.any(|message| message.dlq_id().as_ref() == Some(&probe.id) && matches(message) == Match::Yes)
+        Asked::Page(page) if shows(page, &probe.id) => remaining.any(|run| matches!(matches(run), Match::No(_))),
+        // It should have been shown, or is a value that the service knows.
+        Asked::Page(_) | Asked::Refused(_) => remaining.any(|run| run.dlq_id().as_ref() == Some(&probe.id)),
     }
 }
 
@@ -251,13 +247,16 @@ pub(crate) fn cursor_is_key(listed: &[DlqMessage], size: usize, probe: &Probe, a
     }
 }
 
-pub(crate) fn shows_all(page: &ListPage, runs: &[DlqMessage]) -> bool {
-    ids(&page.messages) == ids(runs)
+/// Whether both pages have the same runs, in the same order.
+pub(crate) fn is_same_page(page: &ListPage, other: &ListPage) -> bool {
+    ids(&page.messages) == ids(&other.messages)
 }
 
 /// Whether the page size may change under a cursor. `expected` are the runs that should come next.
 pub(crate) fn size_may_change(expected: &[DlqMessage], asked: &Asked) -> Answer {
     match asked {
+        // It may have expired.
+        Asked::Refused(status @ (404 | 410)) => unknown(format!("the cursor is refused with {status}")),
         Asked::Refused(status) => no(format!("a cursor is refused with another count, with {status}")),
         Asked::Page(page) if ids(&page.messages) == ids(expected) => yes("it continues behind the same run"),
         Asked::Page(page) if page.cursor.is_some() && ids(expected).starts_with(&ids(&page.messages)) => {
@@ -348,6 +347,27 @@ mod tests {
         // A page that is shorter than it could be tells nothing of the one behind it.
         assert_eq!(size_may_change(&all[2..4], &page(&all[2..3], true)).answer, Verdict::Unknown);
         assert_eq!(size_may_change(&all[2..4], &page(&all[2..3], false)).answer, Verdict::No);
+        let refused = |status| size_may_change(&all[2..4], &Asked::Refused(status)).answer;
+        assert_eq!([400, 410].map(refused), [Verdict::No, Verdict::Unknown]);
+    }
+
+    /// A callback goes on: the run that shows whether its filter is kept to must not have changed.
+    #[test]
+    fn a_state_that_changed_confirms_nothing() {
+        let run = |id: &str, state: &str| {
+            let json = format!("{{\"dlqId\":\"{id}\",\"failureFunctionState\":\"CALLBACK_{state}\"}}");
+            DlqMessage::parse(&json).unwrap()
+        };
+        let listed = [run("p", "FAIL"), run("q", "INPROGRESS"), run("r", "SUCCESS")];
+        let probe = probes(STATE, &listed).into_iter().find(|probe| probe.places == [0]).unwrap();
+        let again = |runs: &[DlqMessage]| ListPage::new(runs.to_vec(), None);
+        let confirmed = |asked: &Asked, runs: &[DlqMessage]| is_confirmed(&probe, asked, &listed, &again(runs));
+        let (changed, shown) = (run("q", "SUCCESS"), page(&[run("p", "FAIL"), run("q", "FAIL")], false));
+        assert!(!confirmed(&shown, &[run("p", "FAIL"), changed.clone()]));
+        assert!(confirmed(&shown, &[run("p", "FAIL"), changed, run("r", "SUCCESS")]));
+        // It matched when it was asked for.
+        assert!(!confirmed(&page(&[run("p", "SUCCESS")], false), &[run("p", "SUCCESS")]));
+        assert!(confirmed(&page(&listed, false), &listed));
     }
 
     #[test]
@@ -365,7 +385,8 @@ mod tests {
         assert!(confirmed(&page(&[], false), &all[2..]));
         assert!(!confirmed(&page(&[], false), &all[..2]));
         assert!(!confirmed(&page(&[], false), &[message(2, "a")]));
-        // "No" because of what is shown, or of a refusal.
-        assert!(confirmed(&page(&all, false), &[]) && confirmed(&Asked::Refused(400), &[]));
+        // "No" because of what is shown is proof by itself. A value that is refused may have gone with its run.
+        assert!(confirmed(&page(&all, false), &[]));
+        assert!(confirmed(&Asked::Refused(404), &all[2..]) && !confirmed(&Asked::Refused(404), &all[..2]));
     }
 }

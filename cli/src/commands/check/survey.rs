@@ -1,7 +1,7 @@
 //! Asks a service the questions of `check`, one request after another, and collects the answers. Prints nothing.
 
 use crate::commands::check::answer::{
-    self, Answer, Asked, FIELDS, Probe, TOO_FEW, Verdict, no, probes, shows, shows_all, unknown, yes,
+    self, Answer, Asked, FIELDS, Probe, STATE, TOO_FEW, Verdict, is_same_page, no, probes, shows, unknown, yes,
 };
 use crate::commands::check::dates::{self, Bound, End, Time};
 use crate::commands::check::meter::{MOST_REQUESTS, Meter};
@@ -29,7 +29,7 @@ pub(crate) struct Survey<'a> {
     client: Client,
     meter: Meter,
     pub(crate) questions: Vec<Question>,
-    /// The first page of all runs, as it was listed last.
+    /// The first page of all runs, as it was listed first.
     pub(crate) listed: Vec<DlqMessage>,
     /// The questions whose answers hold only if the runs they were drawn from are still there.
     unconfirmed: Vec<&'static str>,
@@ -92,8 +92,8 @@ impl<'a> Survey<'a> {
         result
     }
 
-    /// Others delete runs meanwhile, and runs arrive. So the first page is listed again after the questions that compare runs with
-    /// it, and an answer counts only if what it was drawn from is the same.
+    /// Others delete and change runs meanwhile, and runs arrive. So the first page is listed again after the questions that compare
+    /// runs with it, and an answer counts only if what it was drawn from is the same.
     fn ask(&mut self) -> Result<(), CommandError> {
         self.listed = self.first_page()?.messages;
         let host = self.client.endpoint().base_url().to_owned();
@@ -104,16 +104,11 @@ impl<'a> Survey<'a> {
         let dated = self.dates()?;
         let again = self.everything()?;
         let kept = self.confirm_filters(filters, &again);
-        if !dated.is_some_and(|run| shows(&again, &run)) {
-            self.withdraw_all(&DATES);
-        }
-        self.confirmed();
-        self.listed.clone_from(&again.messages);
+        let is_still_there = dated.is_some_and(|run| shows(&again, &run));
+        self.settle(&DATES, is_still_there);
         self.paging(&again, &kept)?;
-        if !shows_all(&self.everything()?, &self.listed) {
-            self.withdraw_all(&PAGING);
-        }
-        self.confirmed();
+        let is_same = !self.is_open() || is_same_page(&self.everything()?, &again);
+        self.settle(&PAGING, is_same);
         self.over_100()
     }
 
@@ -122,25 +117,32 @@ impl<'a> Survey<'a> {
     }
 
     /// An answer that has to be confirmed.
-    fn suppose(&mut self, name: &'static str, words: impl Into<String>, answer: Answer) {
+    fn add_unconfirmed(&mut self, name: &'static str, words: impl Into<String>, answer: Answer) {
         self.unconfirmed.push(name);
         self.add(name, words, answer);
     }
 
-    fn confirmed(&mut self) {
-        self.unconfirmed.clear();
+    /// Whether an answer of yes or no waits to be confirmed.
+    fn is_open(&self) -> bool {
+        let mut open = self.questions.iter().filter(|question| self.unconfirmed.contains(&question.name));
+        open.any(|question| question.answer.answer != Verdict::Unknown)
+    }
+
+    /// These questions are no longer open: their answers count, or they are withdrawn.
+    fn settle(&mut self, names: &[&str], is_confirmed: bool) {
+        if !is_confirmed {
+            names.iter().for_each(|name| self.withdraw(name, CHANGED));
+        }
+        self.unconfirmed.retain(|name| !names.contains(name));
     }
 
     /// The answer to this question is not known after all.
     fn withdraw(&mut self, name: &str, why: &str) {
-        let told = |question: &&mut Question| question.name == name && question.answer.answer != Verdict::Unknown;
-        if let Some(question) = self.questions.iter_mut().find(told) {
+        let is_answered =
+            |question: &&mut Question| question.name == name && question.answer.answer != Verdict::Unknown;
+        if let Some(question) = self.questions.iter_mut().find(is_answered) {
             question.answer = unknown(why);
         }
-    }
-
-    fn withdraw_all(&mut self, names: &[&str]) {
-        names.iter().for_each(|name| self.withdraw(name, CHANGED));
     }
 
     /// Makes a call. `Err` within the result is the status of a request that the service refused for what it asks.
@@ -211,7 +213,7 @@ impl<'a> Survey<'a> {
                     answer
                 }
             };
-            self.suppose(field, format!("keeps to {field}"), answer);
+            self.add_unconfirmed(field, format!("keeps to {field}"), answer);
         }
         Ok(all)
     }
@@ -224,9 +226,7 @@ impl<'a> Survey<'a> {
     fn confirm_filters(&mut self, filters: Vec<(Probe, Asked)>, again: &ListPage) -> Vec<&'static str> {
         let mut kept = Vec::new();
         for (probe, asked) in filters {
-            if !answer::is_confirmed(&probe, &asked, &self.listed, again) {
-                self.withdraw(probe.field, CHANGED);
-            }
+            self.settle(&[probe.field], answer::is_confirmed(&probe, &asked, &self.listed, again));
             kept.extend(self.is_kept(probe.field).then_some(probe.field));
         }
         kept
@@ -254,7 +254,7 @@ impl<'a> Survey<'a> {
         };
         let words = ["keeps to fromDate, inclusive", "keeps to toDate, inclusive", "dates look at createdAt"];
         for ((name, words), answer) in DATES.into_iter().zip(words).zip(answers) {
-            self.suppose(name, words, answer);
+            self.add_unconfirmed(name, words, answer);
         }
         Ok(run)
     }
@@ -283,7 +283,8 @@ impl<'a> Survey<'a> {
             None => None,
         };
         // Small pages: they follow one another within what was listed.
-        let small = self.listed.len() / 4;
+        let listed = &first.messages;
+        let small = listed.len() / 4;
         let size = u32::try_from(small.min(10)).unwrap_or(10);
         let small = size as usize;
         let start = if size > 0 { self.page(List::everything().page_size(size))? } else { Asked::Refused(0) };
@@ -301,10 +302,12 @@ impl<'a> Survey<'a> {
         }
         let disjoint = answer::disjoint(&pairs);
         let messages: Vec<DlqMessage> =
-            self.listed.iter().chain(second.iter().flat_map(|page| &page.messages)).cloned().collect();
-        let in_order = answer::in_order(&messages);
-        let key = self.cursor_is_key(kept, behind.as_ref(), small)?;
-        let expected = self.listed.get(small..small * 3).unwrap_or_default();
+            listed.iter().chain(second.iter().flat_map(|page| &page.messages)).cloned().collect();
+        // A page that is in no order is proof, whatever became of its runs.
+        let of_first = answer::in_order(&self.listed);
+        let in_order = if of_first.answer == Verdict::No { of_first } else { answer::in_order(&messages) };
+        let key = self.cursor_is_key(listed, kept, behind.as_ref(), small)?;
+        let expected = listed.get(small..small * 3).unwrap_or_default();
         let changes = match behind {
             Some(cursor) if !expected.is_empty() => {
                 let list = List::everything().page_size(size * 2).after(cursor);
@@ -319,7 +322,7 @@ impl<'a> Survey<'a> {
             "count may change under a cursor",
         ];
         for ((name, words), answer) in PAGING.into_iter().zip(words).zip([disjoint, in_order, key, changes]) {
-            self.suppose(name, words, answer);
+            self.add_unconfirmed(name, words, answer);
         }
         Ok(())
     }
@@ -333,19 +336,20 @@ impl<'a> Survey<'a> {
 
     fn cursor_is_key(
         &self,
+        listed: &[DlqMessage],
         kept: &[&'static str],
         cursor: Option<&Cursor>,
         size: usize,
     ) -> Result<Answer, CommandError> {
         let Some(cursor) = cursor else { return Ok(unknown(TOO_FEW)) };
         // The state of a callback changes while it is looked at.
-        let fields = kept.iter().filter(|field| **field != "failureFunctionState");
-        let all = fields.flat_map(|field| probes(field, &self.listed)).collect();
-        let Some(probe) = answer::cursor_probe(all, self.listed.len(), size) else {
+        let fields = kept.iter().filter(|field| **field != STATE);
+        let all = fields.flat_map(|field| probes(field, listed)).collect();
+        let Some(probe) = answer::cursor_probe(all, listed.len(), size) else {
             return Ok(unknown("no filter that is kept to tells the listed runs apart"));
         };
         let list = List::matching(probe.filter.clone()).page_size(self.size).after(cursor.clone());
-        Ok(answer::cursor_is_key(&self.listed, size, &probe, &self.page(list)?))
+        Ok(answer::cursor_is_key(listed, size, &probe, &self.page(list)?))
     }
 
     fn over_100(&mut self) -> Result<(), CommandError> {
