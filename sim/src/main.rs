@@ -115,7 +115,9 @@ fn replay(seed: u64, only: Option<&[usize]>, draw: Option<u32>) -> bool {
     match draw {
         Some(DRAW) => {}
         Some(_) => eprintln!("note: this version draws in another way, so the history may be another one"),
-        None => eprintln!("note: this version draws in way {DRAW}; one that draws in another way has another history"),
+        None => eprintln!(
+            "note: without --draw it is not checked that the seed was drawn in the way of this version, {DRAW}"
+        ),
     }
     let whole = Schedule::from_seed(seed);
     let schedule = only.map_or_else(|| whole.clone(), |only| whole.only(only));

@@ -131,10 +131,10 @@ fn look_at_count(command: Option<String>, done: Option<u64>, asked: u64) -> Stri
     let look = command.map_or_else(|| "Count what matches".to_owned(), |command| format!("Check with `{command}`"));
     match done {
         None | Some(0) => {
-            format!("{look}: if it was carried out, the number is up to {asked} lower than just before it")
+            format!("{look}: if it was carried out, the total is up to {asked} lower than just before it")
         }
         Some(done) => format!(
-            "{look}: the number is {done} lower than at the beginning if it was not carried out, and up to {asked} lower still if it was"
+            "{look}: the total is {done} lower than at the beginning if it was not carried out, and up to {asked} lower still if it was"
         ),
     }
 }
@@ -148,11 +148,11 @@ mod tests {
         let command = || Some("stats".to_owned());
         assert_eq!(
             look_at_count(command(), Some(0), 1),
-            "Check with `stats`: if it was carried out, the number is up to 1 lower than just before it"
+            "Check with `stats`: if it was carried out, the total is up to 1 lower than just before it"
         );
         assert_eq!(
             look_at_count(command(), Some(50), 20),
-            "Check with `stats`: the number is 50 lower than at the beginning if it was not carried out, and up to 20 lower still if it was"
+            "Check with `stats`: the total is 50 lower than at the beginning if it was not carried out, and up to 20 lower still if it was"
         );
         // Nor is it known how many a request has started that was settled as carried out.
         assert_eq!(look_at_count(command(), None, 1), look_at_count(command(), Some(0), 1));

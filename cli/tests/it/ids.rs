@@ -210,7 +210,7 @@ fn an_interrupt_of_a_look_up_stops_all_lanes() {
         let asked = server.with_service(|s| s.requests_total());
         assert_eq!((output.status.code(), report["outcome"].as_str()), (Some(130), Some("cancelled")), "{error}");
         assert_eq!((report["requests"].as_u64(), left(&server).len()), (Some(asked), 300), "{report}");
-        assert!(asked < 300, "{asked} requests");
+        assert!(asked <= 40, "{asked} requests");
         assert!(error.contains("interrupted; nothing was "), "{error}");
     }
 }

@@ -179,11 +179,11 @@ fn lost_responses_are_settled(lanes: &str) {
     }
 }
 
-/// A server that takes a few requests more than we send refuses none.
 fn serve_a_few_more_than_60_per_second(runs: usize) -> Server {
     serve(runs, Config::default().rate_limit(Some(RateLimit::per_second(70))))
 }
 
+/// A server that takes a few requests more than we send refuses none.
 #[test]
 fn a_rate_is_kept_by_all_lanes_together() {
     let server = serve_a_few_more_than_60_per_second(1_000);

@@ -91,7 +91,7 @@ fn what_is_not_known_is_told_before_the_counts() {
     let output = run(&server.url(), &["resume", "--all", "--yes"]);
     let error = text(&output.stderr);
     assert!(
-        error.contains("upstash-dlq stats") && error.contains("the number is up to 50 lower than just before it"),
+        error.contains("upstash-dlq stats") && error.contains("the total is up to 50 lower than just before it"),
         "{error}"
     );
     let shown = text(&output.stdout);

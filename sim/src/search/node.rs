@@ -52,7 +52,7 @@ impl<S: Subject> fmt::Debug for Node<S> {
         let Self { subject, service, in_flight, faults, crashes, saved, archived, .. } = self;
         let Self { batches, shown, effects, sent, claim, .. } = self;
         write!(f, "{subject:?}{service:?}{in_flight:?}{faults} {crashes}{archived:?}")?;
-        // As it is: no checkpoint has a line that is empty.
+        // Written as it is, between empty lines, which no checkpoint has: so two states never read alike.
         write!(f, "\n\n{}\n\n", saved.as_deref().unwrap_or("none"))?;
         write!(f, "{batches:?}{shown:?}{effects}{sent:?}{claim:?}")
     }

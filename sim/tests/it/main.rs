@@ -203,7 +203,7 @@ fn a_run_tells_its_rate_and_a_replay_its_history() {
     assert_eq!((status, error.as_str()), (0, ""), "{out}");
     assert!(out.contains("p0 begins") && out.contains(" requests\n"), "{out}");
     let (_, _, error) = sim(&["--seed=10"]);
-    assert!(error.contains(&format!("draws in way {DRAW}")), "{error}");
+    assert!(error.contains(&format!("in the way of this version, {DRAW}")), "{error}");
     let (_, _, error) = sim(&["--seed=10", "--draw=0"]);
     assert!(error.contains("the history may be another one"), "{error}");
 }
