@@ -72,6 +72,19 @@ fn acts_on(run: &Run) -> bool {
     run.labels.iter().any(|label| label == LABEL)
 }
 
+/// So many runs that match, and as many that do not. They are made once: each cell of the table of faults is a scene.
+fn runs(matching: usize) -> Vec<Run> {
+    static MADE: Mutex<BTreeMap<usize, Vec<Run>>> = Mutex::new(BTreeMap::new());
+    let make = || {
+        let runs = sample::runs(4 * matching, 5, crate::world::NOW);
+        let (mut acted_on, others): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(acts_on);
+        assert!(others.iter().all(|run| run.response_status != STATUS));
+        acted_on.iter_mut().for_each(|run| run.response_status = STATUS);
+        acted_on.into_iter().take(matching).chain(others.into_iter().take(matching)).collect()
+    };
+    MADE.lock().unwrap().entry(matching).or_insert_with(make).clone()
+}
+
 impl Scene {
     /// So many runs match, and as many do not. `meet` is asked at each moment of each request that comes while the server is armed.
     pub(crate) fn new(
@@ -81,10 +94,7 @@ impl Scene {
     ) -> Self {
         let config = Config::default().started_runs_stay(operation.started_runs_stay);
         let mut service = Service::new(config);
-        let runs = sample::runs(4 * matching, 5, crate::world::NOW);
-        let (mut acted_on, others): (Vec<Run>, Vec<Run>) = runs.into_iter().partition(acts_on);
-        assert!(others.iter().all(|run| run.response_status != STATUS));
-        acted_on.iter_mut().for_each(|run| run.response_status = STATUS);
+        let runs = runs(matching);
         let pad = |run: Run| match operation.id_padding {
             0 => run,
             padding => {
@@ -92,7 +102,7 @@ impl Scene {
                 run.dlq_id(id)
             }
         };
-        service.extend(acted_on.into_iter().take(matching).chain(others.into_iter().take(matching)).map(pad));
+        service.extend(runs.into_iter().map(pad));
         let archived = operation.has("ARCHIVE");
         let messages = service.runs().filter(|run| archived && acts_on(run));
         let sent = messages.map(|run| (run.dlq_id.clone(), Run::to_json(run))).collect();
