@@ -14,7 +14,6 @@ mod subject;
 
 pub use case::{Case, all};
 pub use explore::Found;
-
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
