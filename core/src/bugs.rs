@@ -141,6 +141,8 @@ mod list {
         ArchiveNotSynced,
         /// A line that a crash has torn is kept when an archive is continued.
         TornLineKept,
+        /// An archive is continued although its last newline may not be on the disk.
+        NewlineNotSecured,
         /// The removal of an archive is not noticed.
         RemovedArchiveUnnoticed,
         /// A filter is not percent-encoded.

@@ -34,8 +34,8 @@ pub(crate) enum Trouble {
     PowerAfter,
 }
 
-/// What the machine writes at a time, in bytes.
-const PAGE: usize = 4096;
+/// What the machine writes at a time, in bytes: the least that any does.
+pub(crate) const SECTOR: usize = 512;
 
 /// How much of a step is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,8 +67,11 @@ struct Inode {
     synced: usize,
     /// What comes back if the file was cut and the cut is lost.
     uncut: Option<Vec<u8>>,
-    /// Where the bytes lie that a failed sync has left. They never come to the disk, whatever later syncs say.
+    /// Where the bytes lie that a failed sync has left. They do not come to the disk, whatever later syncs say, unless their sector
+    /// is written again.
     doomed: Option<Range<usize>>,
+    /// From where on the next sync writes everything: the beginning of a sector.
+    anew: Option<usize>,
     /// The open file that has it locked.
     locked_by: Option<Lock>,
     /// The process that has created it.
@@ -195,17 +198,20 @@ impl Machine {
                 inode.bytes = uncut;
             } else {
                 let unsynced = inode.bytes.len().saturating_sub(inode.synced);
-                let kept = usize::try_from(random.below(unsynced as u64 + 1)).unwrap_or(0);
+                let some = usize::try_from(random.below(unsynced as u64 + 1)).unwrap_or(0);
+                let kept = if random.chance(20) { unsynced } else { some };
                 inode.bytes.truncate(inode.synced + kept);
                 if random.chance(25) {
                     // The length reached the disk, and a part of the contents did not.
-                    let zeros = usize::try_from(random.below(kept as u64 + 1)).unwrap_or(0);
+                    let some = usize::try_from(random.below(kept as u64 + 1)).unwrap_or(0);
+                    // The last byte alone is a newline.
+                    let zeros = if random.chance(20) { kept.min(1) } else { some };
                     let from = inode.bytes.len() - zeros;
                     inode.bytes.iter_mut().skip(from).for_each(|byte| *byte = 0);
                 }
             }
             inode.bytes = inode.on_the_disk(inode.bytes.len());
-            inode.doomed = None;
+            (inode.doomed, inode.anew) = (None, None);
             inode.synced = inode.bytes.len();
         }
     }
@@ -232,6 +238,18 @@ impl Inode {
         let doomed = self.doomed.clone().and_then(|doomed| bytes.get_mut(doomed.start..doomed.end.min(len)));
         doomed.into_iter().flatten().for_each(|byte| *byte = 0);
         bytes
+    }
+
+    /// The next sync writes the sector of this byte as a whole, and what follows.
+    fn write_anew(&mut self, byte: usize) {
+        let sector = byte / SECTOR * SECTOR;
+        self.anew = Some(self.anew.map_or(sector, |anew| anew.min(sector)));
+    }
+
+    /// What a failed sync has left from this byte on is gone, or has come to the disk.
+    fn spare_from(&mut self, byte: usize) {
+        let doomed = self.doomed.take().map(|doomed| doomed.start..doomed.end.min(byte));
+        self.doomed = doomed.filter(|doomed| !doomed.is_empty());
     }
 }
 
@@ -427,12 +445,19 @@ impl Disk for ProcessDisk {
                 Part::Half if bytes.len() > 1 => bytes.len() / 2,
                 Part::Half | Part::Nothing => return part.all().map(|()| 0),
             };
-            // The last page is written anew as a whole, so that what a failed sync has left there is brought to the disk.
-            let page = inode.bytes.len() / PAGE * PAGE;
-            inode.doomed =
-                inode.doomed.take().map(|doomed| doomed.start..doomed.end.min(page)).filter(|d| !d.is_empty());
+            inode.write_anew(inode.bytes.len());
             inode.bytes.extend(bytes.iter().take(count));
             Ok(count)
+        })
+    }
+
+    fn rewrite_last_byte(&self, file: &SimFile, _path: &Path) -> Result<()> {
+        self.step("rewrite the last byte", "", |state, part| {
+            part.all()?;
+            let inode = state.inode(file)?;
+            let last = inode.bytes.len().checked_sub(1).ok_or(ErrorKind::UnexpectedEof)?;
+            inode.write_anew(last);
+            Ok(())
         })
     }
 
@@ -450,8 +475,7 @@ impl Disk for ProcessDisk {
                 inode.synced = len;
             }
             inode.bytes.truncate(len);
-            inode.doomed =
-                inode.doomed.take().map(|doomed| doomed.start..doomed.end.min(len)).filter(|d| !d.is_empty());
+            inode.spare_from(len);
             Ok(())
         })
     }
@@ -459,11 +483,13 @@ impl Disk for ProcessDisk {
     fn sync(&self, file: &SimFile) -> Result<()> {
         self.step("sync", "", |state, part| {
             let inode = state.inode(file)?;
+            let anew = inode.anew.take();
             if part != Part::All {
                 let from = inode.doomed.as_ref().map_or(inode.synced, |doomed| doomed.start);
                 inode.doomed = Some(from..inode.bytes.len());
             }
             part.all()?;
+            anew.into_iter().for_each(|byte| inode.spare_from(byte));
             inode.synced = inode.bytes.len();
             inode.uncut = None;
             Ok(())

@@ -7,7 +7,7 @@ use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Prop
 use crate::schedule::{Target, Touched, Words, Work};
 
 /// Which way of drawing this is, and of taking what was drawn. With another one, a seed is another history.
-pub const DRAW: u32 = 5;
+pub const DRAW: u32 = 6;
 
 impl Schedule {
     /// Draws everything from the seed.
@@ -47,6 +47,9 @@ impl Schedule {
         items.push(Item::Runs(runs));
         if random.chance(25) {
             items.push(Item::Bodies(u16::try_from(random.within(20, 3_000)).unwrap_or(20)));
+        }
+        if work == Work::Archive && random.chance(10) {
+            items.push(Item::FillsSectors);
         }
         let largest = if runs >= 60 || random.chance(4) { 100 } else { 6 };
         items.push(Item::PageSize(u32::try_from(random.within(1, largest)).unwrap_or(1)));

@@ -1,5 +1,6 @@
 //! The runs of a history: their ids, labels and times. It knows nothing of what a client selects.
 
+use crate::disk::SECTOR;
 use upstash_dlq_emulator::Run;
 
 /// The number of a run in the history.
@@ -55,6 +56,8 @@ pub(crate) struct Population {
     pub(crate) bodies: u16,
     /// A run whose body has so many bytes.
     pub(crate) huge: Option<(RunIndex, u16)>,
+    /// Each message fills whole sectors of the disk, with its newline.
+    pub(crate) fills_sectors: bool,
 }
 
 impl Population {
@@ -171,7 +174,7 @@ impl Population {
 
     /// The run as the service has it. Every fourth is blue, the others are red.
     pub(crate) fn run(self, index: RunIndex) -> Run {
-        Run::default()
+        let run = Run::default()
             .dlq_id(self.id_of(index))
             .workflow_run_id(self.workflow_run_id(index))
             .workflow_url(self.url(index))
@@ -183,6 +186,13 @@ impl Population {
             .flow_control_key(Some(self.flow_control_key(index)))
             .response_status(Self::status(index))
             .response_body(Self::response_body(index))
-            .with_body_len(self.body_len(index))
+            .with_body_len(self.body_len(index));
+        if !self.fills_sectors {
+            return run;
+        }
+        // A message without a body lacks the name of the field, too.
+        let run = run.with_body_len(self.body_len(index).max(1));
+        let line = run.to_json().len() + 1;
+        run.with_body_len(self.body_len(index).max(1) + line.next_multiple_of(SECTOR) - line)
     }
 }

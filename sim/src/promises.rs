@@ -10,8 +10,8 @@ use crate::network::TIMEOUT_MS;
 use crate::population::{BASE, FIRST_ARRIVAL, RunIndex};
 use crate::promises::harm::{is_forced, is_left_open};
 use crate::schedule::{Driving, Fate, Item, Property, Schedule, Target, Work};
-use crate::world::{Facts, OTHER_TOKEN, World, archive_path, checkpoint_path};
-use std::collections::{BTreeMap, BTreeSet};
+use crate::world::{Facts, OTHER_TOKEN, World, archive_path, checkpoint_path, messages_in};
+use std::collections::BTreeMap;
 use upstash_dlq_core::{Halt, Totals};
 use upstash_dlq_emulator::LOCAL_TOKEN;
 
@@ -143,8 +143,7 @@ impl History<'_> {
         }
         let files = world.machine.files();
         let archive = files.iter().find(|(path, _)| *path == archive_path()).map(|(_, bytes)| bytes.as_slice());
-        let text = String::from_utf8_lossy(archive.unwrap_or_default()).into_owned();
-        let lines: BTreeSet<&str> = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).collect();
+        let lines = messages_in(archive.unwrap_or_default());
         if world.must_have_foreign_line() && !lines.iter().any(|line| world.is_foreign(line)) {
             return Some("the line that somebody else has appended is not there".into());
         }
@@ -290,7 +289,7 @@ impl History<'_> {
         if self.schedule.work() != Work::Archive {
             return None;
         }
-        let mut lines = world.lasting_lines(&archive_path());
+        let mut lines = world.lasting_lines();
         lines.extend(world.taken_lines());
         let lines = lines.iter().filter(|line| !world.is_foreign(line)).count() as u64;
         (claim.archived > lines).then(|| format!("{} are said to be archived, and {lines} are", claim.archived))

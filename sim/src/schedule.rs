@@ -34,6 +34,8 @@ pub(crate) enum Item {
     Bodies(u16),
     /// A run whose body has so many bytes.
     Huge(RunIndex, u16),
+    /// Each message fills whole sectors of the disk, with its newline.
+    FillsSectors,
     /// How many runs one request asks for.
     PageSize(u32),
     /// How many requests may be in flight at once.
@@ -361,7 +363,8 @@ impl Schedule {
         let times = self.get(Times::Even, |item| if let Item::Times(times) = item { Some(*times) } else { None });
         let bodies = self.get(1, |item| if let Item::Bodies(bodies) = item { Some(*bodies) } else { None });
         let huge = self.get(None, |item| if let Item::Huge(run, len) = item { Some(Some((*run, *len))) } else { None });
-        Population { names, times, bodies, huge }
+        let fills_sectors = self.items.contains(&Item::FillsSectors);
+        Population { names, times, bodies, huge, fills_sectors }
     }
 
     pub(crate) fn runs(&self) -> u32 {

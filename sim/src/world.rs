@@ -7,7 +7,7 @@ mod operations;
 mod pace;
 
 use self::files::meddlings;
-pub(crate) use self::files::{FOREIGN, archive_path, checkpoint_path, lock_path};
+pub(crate) use self::files::{FOREIGN, archive_path, checkpoint_path, lock_path, messages_in};
 use self::pace::Pace;
 pub(crate) use self::pace::{BASE_BACKOFF_MS, MAX_BACKOFF_MS};
 use crate::disk::{Life, Machine};
@@ -18,7 +18,6 @@ use crate::trace::Trace;
 use http::header::AUTHORIZATION;
 use http::{Method, Request, Response};
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -342,11 +341,9 @@ impl World {
         self.lock().cursors.entry(cursor.to_owned()).or_default().insert(purpose_of(request));
     }
 
-    /// The whole lines of a file that would survive a loss of power now.
-    pub(crate) fn lasting_lines(&self, path: &Path) -> BTreeSet<String> {
-        let bytes = self.machine.lasting(path).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes);
-        text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
+    /// The messages in the archive that would survive a loss of power now.
+    pub(crate) fn lasting_lines(&self) -> BTreeSet<String> {
+        messages_in(&self.machine.lasting(&archive_path()).unwrap_or_default())
     }
 
     /// The request arrives at the service.

@@ -14,6 +14,8 @@ const MAX_LINE: u64 = 257 * 1024 * 1024;
 /// So many bytes of messages are gathered before they are written. A longer message is not copied.
 const GATHERED: usize = 1024 * 1024;
 const CHUNK: u64 = 64 * 1024;
+/// What systems write to a disk at a time is a multiple of this, in bytes.
+const SECTOR: u64 = 512;
 
 /// A place for an archive. Nothing has been written or created, so a person can still be asked.
 ///
@@ -131,18 +133,25 @@ fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D:
         let (end, tail) = inspect(disk, &file)?;
         len = end;
         match tail {
-            Tail::Whole => {}
-            Tail::Unterminated => {
-                let (written, result) = append_all(disk, &file, b"\n");
-                result.map_err(Problem::Write)?;
-                len += written;
-            }
+            Tail::Whole | Tail::Unterminated => {}
             Tail::Torn(_) if bug!(TornLineKept) => {}
             Tail::Torn(part) => {
                 len = len.saturating_sub(part);
                 disk.truncate(&file, len).map_err(Problem::Write)?;
                 repaired = true;
             }
+        }
+        // If an earlier process could not sync the last newline, no later sync writes it. An append to its sector does.
+        let ends_with_sector = len > 0 && len % SECTOR == 0 && !bug!(NewlineNotSecured);
+        let lacks_newline = match tail {
+            Tail::Unterminated => true,
+            // An empty line does no harm, but that not every reader passes over it.
+            Tail::Whole | Tail::Torn(_) => ends_with_sector && disk.rewrite_last_byte(&file, path).is_err(),
+        };
+        if lacks_newline {
+            let (written, result) = append_all(disk, &file, b"\n");
+            result.map_err(Problem::Write)?;
+            len += written;
         }
         disk.sync(&file).map_err(Problem::Write)?;
     }

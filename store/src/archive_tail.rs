@@ -12,6 +12,7 @@ use upstash_dlq_core::model::{DlqId, DlqMessage};
 /// assert_eq!(ArchiveTail::from_bytes(b""), ArchiveTail::Whole);
 /// assert_eq!(ArchiveTail::from_bytes(br#"{"dlqId":"a"}"#), ArchiveTail::Unterminated);
 /// assert_eq!(ArchiveTail::from_bytes(br#"{"dlqId":"a"#), ArchiveTail::Torn);
+/// assert_eq!(ArchiveTail::from_bytes(b"{\"dlqId\":\"a\"}\0"), ArchiveTail::Torn);
 /// assert_eq!(ArchiveTail::from_bytes(b"notes"), ArchiveTail::Foreign);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +21,8 @@ pub enum ArchiveTail {
     Whole,
     /// A whole message that lacks its newline: write that first.
     Unterminated,
-    /// The beginning of a message. Its run was not deleted: cut it off.
+    /// The beginning of a message, or zeros behind one, which a crash of the machine leaves where a newline was to be. Its run was
+    /// not deleted: cut it off.
     Torn,
     /// Neither a message nor the beginning of one: the file is not an archive.
     Foreign,
@@ -32,18 +34,25 @@ impl ArchiveTail {
         if after_last_newline.is_empty() {
             return Self::Whole;
         }
-        match std::str::from_utf8(after_last_newline).map(DlqMessage::parse) {
-            Ok(Ok(_)) => Self::Unterminated,
-            _ if is_unfinished(after_last_newline) => Self::Torn,
+        let part = without_zeros_behind(after_last_newline);
+        let has_zeros = part.len() < after_last_newline.len();
+        match std::str::from_utf8(part).map(DlqMessage::parse) {
+            Ok(Ok(_)) if !has_zeros => Self::Unterminated,
+            Ok(Ok(_)) => Self::Torn,
+            _ if is_unfinished(part) => Self::Torn,
             _ => Self::Foreign,
         }
     }
 }
 
-/// Whether more could follow and make it an object. A crash of the machine may leave zeros at the end.
-fn is_unfinished(part: &[u8]) -> bool {
+/// A crash of the machine may leave zeros at the end.
+fn without_zeros_behind(part: &[u8]) -> &[u8] {
     let end = part.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let part = part.get(..end).unwrap_or_default();
+    part.get(..end).unwrap_or_default()
+}
+
+/// Whether more could follow and make it an object.
+fn is_unfinished(part: &[u8]) -> bool {
     let lacks_its_end = |part: &[u8]| serde_json::from_slice::<IgnoredAny>(part).is_err_and(|error| error.is_eof());
     // A number may be cut after its sign, its point or its e.
     part.is_empty() || (part.starts_with(b"{") && (lacks_its_end(part) || lacks_its_end(&[part, b"0"].concat())))
@@ -60,8 +69,7 @@ const BEGINNING: &[u8] = b"{\"dlqId\":\"";
 /// Whether a file of these bytes alone can only be a first line that was torn before its id ended: nothing but zeros, or the
 /// beginning of a message, with zeros behind it or not. Such a file holds nothing that anybody could miss.
 pub(crate) fn is_torn_before_its_id(part: &[u8]) -> bool {
-    let end = part.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    let part = part.get(..end).unwrap_or_default();
+    let part = without_zeros_behind(part);
     match part.strip_prefix(BEGINNING) {
         Some(id) => {
             id.is_empty() || std::str::from_utf8(id).is_ok_and(|id| DlqId::new(id).is_ok() && !id.contains(['"', '\\']))

@@ -2,7 +2,7 @@
 
 use crate::disk::Meddling;
 use crate::schedule::{Item, Schedule, Touched};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 /// What somebody else writes into an archive.
@@ -18,6 +18,13 @@ pub(crate) fn lock_path() -> PathBuf {
 
 pub(crate) fn archive_path() -> PathBuf {
     PathBuf::from("/data/kept.ndjson")
+}
+
+/// The messages that stand in an archive in whole lines. An empty line may stand between two.
+pub(crate) fn messages_in(archive: &[u8]) -> BTreeSet<String> {
+    let text = String::from_utf8_lossy(archive);
+    let whole = text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n'));
+    whole.filter(|line| !line.is_empty()).map(str::to_owned).collect()
 }
 
 /// What somebody else does to files, by the step before which it happens.

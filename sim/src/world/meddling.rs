@@ -1,7 +1,7 @@
 //! What somebody else does to the files, and what has to be there all the same.
 
 use crate::disk::{Meddled, Meddling};
-use crate::world::{FOREIGN, World, archive_path};
+use crate::world::{FOREIGN, World, archive_path, messages_in};
 use std::collections::BTreeSet;
 
 impl World {
@@ -11,15 +11,11 @@ impl World {
         self.machine.remove(&archive_path());
     }
 
-    /// The whole lines that were in the archives that somebody has taken away.
+    /// The messages in the archives that somebody has taken away.
     pub(crate) fn taken_lines(&self) -> BTreeSet<String> {
         let meddled = self.machine.meddled(&archive_path());
         let taken = meddled.iter().filter(|meddled| !matches!(meddled.how, Meddling::Appended(_)));
-        let texts = taken.map(|meddled| String::from_utf8_lossy(&meddled.before));
-        let whole = |text: &str| -> Vec<String> {
-            text.split_inclusive('\n').filter_map(|line| line.strip_suffix('\n')).map(str::to_owned).collect()
-        };
-        texts.flat_map(|text| whole(&text)).collect()
+        taken.flat_map(|meddled| messages_in(&meddled.before)).collect()
     }
 
     /// Whether somebody else has written this line into the archive. It may follow the beginning of another one.

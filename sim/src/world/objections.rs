@@ -138,7 +138,7 @@ impl World {
         }
         drop(state);
         if self.schedule.work() == Work::Archive && asked.method == Method::DELETE {
-            let mut lasting = self.lasting_lines(&archive_path());
+            let mut lasting = self.lasting_lines();
             // What was stored before somebody removed it may be deleted: it was there when it was looked at.
             lasting.extend(self.taken_lines());
             let missing = indexes.values().find(|index| !lasting.contains(&self.population.run(**index).to_json()));

@@ -5,6 +5,7 @@ use std::fs::{self, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use upstash_dlq_store::core::DlqMessage;
 use upstash_dlq_store::{ArchiveFile, Disk, FoundArchive, Kind, NotAnArchive, Problem, RealDisk, StoreError};
 
 pub(crate) fn open(path: &Path) -> Result<ArchiveFile, StoreError> {
@@ -38,14 +39,16 @@ fn a_file_is_continued_wherever_it_was_cut() {
     open(&path).unwrap().append(&[message("a"), message(&"b".repeat(60))]).unwrap();
     let whole = fs::read(&path).unwrap();
     let first = whole.iter().position(|b| *b == b'\n').unwrap() + 1;
-    for (cut, zeros) in (0..=whole.len()).map(|cut| (cut, 0)).chain([(first, 9), (first + 40, 4_096)]) {
+    for (cut, zeros) in
+        (0..=whole.len()).map(|cut| (cut, 0)).chain([(first, 9), (first + 40, 4_096), (whole.len() - 1, 1)])
+    {
         fs::write(&path, [&whole[..cut], &vec![0; zeros]].concat()).unwrap();
         let mut file = open(&path).unwrap();
         let is_torn = zeros > 0 || ![0, first - 1, first, whole.len() - 1, whole.len()].contains(&cut);
         assert_eq!(file.repaired(), is_torn, "cut at {cut}");
         file.append(&[message("c")]).unwrap();
         let kept = match cut {
-            _ if cut >= whole.len() - 1 => whole.len(),
+            _ if cut >= whole.len() - 1 && zeros == 0 => whole.len(),
             _ if cut >= first - 1 => first,
             _ => 0,
         };
@@ -291,4 +294,22 @@ fn zeros_in_front_of_whole_lines_are_passed_over() {
         archive.append(&[message("b")]).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), before + &line("b"), "{hole:?}");
     }
+}
+
+/// A message whose line, with its newline, has so many bytes.
+fn message_of_line(id: &str, length: usize) -> DlqMessage {
+    let json = |body: &str| format!(r#"{{"dlqId":"{id}","body":"{body}"}}"#);
+    DlqMessage::parse(&json(&"x".repeat(length - json("").len() - 1))).unwrap()
+}
+
+/// What a sync could not bring to the disk is lost with the sector that it is in. The last byte of what was there is written again, so
+/// that the next line stands alone.
+#[test]
+fn a_file_that_ends_with_a_sector_is_continued_as_it_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.ndjson");
+    let text = format!("{}\n", message_of_line("a", 512).as_json());
+    fs::write(&path, &text).unwrap();
+    open(&path).unwrap().append(&[message("b")]).unwrap();
+    assert!(fs::read_to_string(&path).unwrap() == text + &line("b"));
 }

@@ -158,3 +158,39 @@ fn a_file_that_goes_before_it_is_locked_is_not_taken() {
     disk.interfere(Before::Lock, move || fs::remove_file(path).unwrap());
     assert!(matches!(found.open().unwrap_err().problem, Problem::Moved));
 }
+
+/// A sync that failed may have left the last newline. If its sector ends there, no append writes it again.
+#[test]
+fn a_newline_that_may_be_lost_is_written_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    let text = |sectors: usize, torn: &str| {
+        let line = format!("{{\"dlqId\":\"{}\"}}\n", "a".repeat(sectors * 512 - 13));
+        assert_eq!(line.len(), sectors * 512);
+        line + torn
+    };
+    for (before, steps) in [
+        (text(1, ""), &["rewrite last byte", "sync", "sync folder"][..]),
+        (text(2, ""), &["rewrite last byte", "sync", "sync folder"]),
+        (text(1, "{\"dlqId\":"), &["truncate", "rewrite last byte", "sync", "sync folder"]),
+        (text(1, &line("b")), &["sync", "sync folder"]),
+        // The newline that it lacks comes into the next sector.
+        (text(1, line("b").trim_end()), &["append", "sync", "sync folder"]),
+        (String::new(), &["sync", "sync folder"]),
+    ] {
+        fs::write(&path, &before).unwrap();
+        let disk = StepDisk::default();
+        FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
+        assert_eq!(disk.take_steps(), steps, "{before}");
+        // Where it cannot be, as in a file that may only be appended to, an empty line makes the next one stand alone.
+        let Some(rewrites) = steps.iter().position(|step| *step == "rewrite last byte") else { continue };
+        fs::write(&path, &before).unwrap();
+        let disk = StepDisk::failing_at(rewrites);
+        let mut archive = FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap();
+        archive.append(&[message("c")]).unwrap();
+        let expected = ["rewrite last byte", "append", "sync", "sync folder", "append", "sync"];
+        assert_eq!(disk.take_steps()[rewrites..], expected, "{before}");
+        let whole = before.strip_suffix("{\"dlqId\":").unwrap_or(&before);
+        assert_eq!(fs::read_to_string(&path).unwrap(), format!("{whole}\n{}", line("c")));
+    }
+}

@@ -195,6 +195,11 @@ impl Disk for StepDisk {
         RealDisk.append(file, written)
     }
 
+    fn rewrite_last_byte(&self, file: &File, path: &Path) -> Result<()> {
+        self.step("rewrite last byte", None)?;
+        RealDisk.rewrite_last_byte(file, path)
+    }
+
     fn truncate(&self, file: &File, len: u64) -> Result<()> {
         self.step("truncate", None)?;
         RealDisk.truncate(file, len)
