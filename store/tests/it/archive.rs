@@ -2,11 +2,12 @@
 
 use crate::{line, make_pipe, message, mode, names};
 use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::time::SystemTime;
 use upstash_dlq_store::core::DlqMessage;
-use upstash_dlq_store::{ArchiveFile, Disk, FoundArchive, Kind, NotAnArchive, Problem, RealDisk, StoreError};
+use upstash_dlq_store::{Access, ArchiveFile, Disk, FoundArchive, Kind, NotAnArchive, Problem, RealDisk, StoreError};
 
 pub(crate) fn open(path: &Path) -> Result<ArchiveFile, StoreError> {
     FoundArchive::find(path)?.open()
@@ -312,4 +313,28 @@ fn a_file_that_ends_with_a_sector_is_continued_as_it_is() {
     fs::write(&path, &text).unwrap();
     open(&path).unwrap().append(&[message("b")]).unwrap();
     assert!(fs::read_to_string(&path).unwrap() == text + &line("b"));
+}
+
+#[test]
+fn the_last_byte_is_written_again_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("runs.ndjson");
+    fs::write(&path, line("a")).unwrap();
+    let file = RealDisk.open(&path, Access::Append).unwrap();
+    file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
+    RealDisk.rewrite_last_byte(&file, &path).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), line("a"));
+    assert!(file.metadata().unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH, "nothing was written");
+    // Another file in its place is not touched, and a file without a byte gets none.
+    fs::rename(&path, folder.path().join("moved")).unwrap();
+    fs::write(&path, "x").unwrap();
+    assert_eq!(RealDisk.rewrite_last_byte(&file, &path).unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "x");
+    fs::remove_file(&path).unwrap();
+    symlink(folder.path().join("moved"), &path).unwrap();
+    RealDisk.rewrite_last_byte(&file, &path).unwrap_err();
+    fs::remove_file(&path).unwrap();
+    let empty = RealDisk.create_new(&path).unwrap();
+    assert_eq!(RealDisk.rewrite_last_byte(&empty, &path).unwrap_err().kind(), ErrorKind::UnexpectedEof);
+    assert_eq!(fs::read(&path).unwrap(), b"");
 }
