@@ -67,9 +67,9 @@ struct Inode {
     synced: usize,
     /// What comes back if the file was cut and the cut is lost.
     uncut: Option<Vec<u8>>,
-    /// Where the bytes lie that a failed sync has left. They do not come to the disk, whatever later syncs say, unless their sector
+    /// Where the bytes lie that failed syncs have left. They do not come to the disk, whatever later syncs say, unless their sector
     /// is written again.
-    doomed: Option<Range<usize>>,
+    doomed: Vec<Range<usize>>,
     /// From where on the next sync writes everything: the beginning of a sector.
     anew: Option<usize>,
     /// The open file that has it locked.
@@ -211,7 +211,8 @@ impl Machine {
                 }
             }
             inode.bytes = inode.on_the_disk(inode.bytes.len());
-            (inode.doomed, inode.anew) = (None, None);
+            inode.doomed.clear();
+            inode.anew = None;
             inode.synced = inode.bytes.len();
         }
     }
@@ -235,8 +236,9 @@ impl Inode {
     /// The first bytes, as they are on the disk.
     fn on_the_disk(&self, len: usize) -> Vec<u8> {
         let mut bytes = self.bytes.get(..len).unwrap_or_default().to_vec();
-        let doomed = self.doomed.clone().and_then(|doomed| bytes.get_mut(doomed.start..doomed.end.min(len)));
-        doomed.into_iter().flatten().for_each(|byte| *byte = 0);
+        for doomed in &self.doomed {
+            bytes.iter_mut().take(doomed.end).skip(doomed.start).for_each(|byte| *byte = 0);
+        }
         bytes
     }
 
@@ -248,8 +250,8 @@ impl Inode {
 
     /// What a failed sync has left from this byte on is gone, or has come to the disk.
     fn spare_from(&mut self, byte: usize) {
-        let doomed = self.doomed.take().map(|doomed| doomed.start..doomed.end.min(byte));
-        self.doomed = doomed.filter(|doomed| !doomed.is_empty());
+        self.doomed.iter_mut().for_each(|doomed| doomed.end = doomed.end.min(byte));
+        self.doomed.retain(|doomed| !doomed.is_empty());
     }
 }
 
@@ -485,8 +487,7 @@ impl Disk for ProcessDisk {
             let inode = state.inode(file)?;
             let anew = inode.anew.take();
             if part != Part::All {
-                let from = inode.doomed.as_ref().map_or(inode.synced, |doomed| doomed.start);
-                inode.doomed = Some(from..inode.bytes.len());
+                inode.doomed.push(inode.synced..inode.bytes.len());
             }
             part.all()?;
             anew.into_iter().for_each(|byte| inode.spare_from(byte));
