@@ -3,16 +3,18 @@
 //!
 //! It knows nothing of archives and checkpoints.
 
+mod inode;
 mod life;
 mod meddling;
 mod touch;
 
+pub(crate) use self::inode::SECTOR;
+use self::inode::{Inode, Lock};
 pub(crate) use self::life::Life;
 pub(crate) use self::touch::{Meddled, Meddling};
 use crate::random::Random;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Error, ErrorKind, Result};
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use upstash_dlq_store::{Access, Disk, Entry, Kind};
@@ -34,9 +36,6 @@ pub(crate) enum Trouble {
     PowerAfter,
 }
 
-/// What the machine writes at a time, in bytes: the least that any does.
-pub(crate) const SECTOR: usize = 512;
-
 /// How much of a step is done.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Part {
@@ -50,32 +49,6 @@ impl Part {
     fn all(self) -> Result<()> {
         if self == Self::All { Ok(()) } else { Err(ErrorKind::StorageFull.into()) }
     }
-}
-
-/// Who has a file locked.
-#[derive(Clone, Copy, Debug)]
-struct Lock {
-    handle: u64,
-    process: u32,
-}
-
-#[derive(Debug, Default)]
-struct Inode {
-    /// What a reader sees.
-    bytes: Vec<u8>,
-    /// How many bytes of `bytes` surely survive a loss of power.
-    synced: usize,
-    /// What comes back if the file was cut and the cut is lost.
-    uncut: Option<Vec<u8>>,
-    /// Where the bytes lie that failed syncs have left. They do not come to the disk, whatever later syncs say, unless their sector
-    /// is written again.
-    doomed: Vec<Range<usize>>,
-    /// From where on the next sync writes everything: the beginning of a sector.
-    anew: Option<usize>,
-    /// The open file that has it locked.
-    locked_by: Option<Lock>,
-    /// The process that has created it.
-    created_by: u32,
 }
 
 /// A change of names that a loss of power may undo.
@@ -230,29 +203,6 @@ impl Machine {
 
 fn stopped() -> Error {
     Error::other("the process has ended")
-}
-
-impl Inode {
-    /// The first bytes, as they are on the disk.
-    fn on_the_disk(&self, len: usize) -> Vec<u8> {
-        let mut bytes = self.bytes.get(..len).unwrap_or_default().to_vec();
-        for doomed in &self.doomed {
-            bytes.iter_mut().take(doomed.end).skip(doomed.start).for_each(|byte| *byte = 0);
-        }
-        bytes
-    }
-
-    /// The next sync writes the sector of this byte as a whole, and what follows.
-    fn write_anew(&mut self, byte: usize) {
-        let sector = byte / SECTOR * SECTOR;
-        self.anew = Some(self.anew.map_or(sector, |anew| anew.min(sector)));
-    }
-
-    /// What a failed sync has left from this byte on is gone, or has come to the disk.
-    fn spare_from(&mut self, byte: usize) {
-        self.doomed.iter_mut().for_each(|doomed| doomed.end = doomed.end.min(byte));
-        self.doomed.retain(|doomed| !doomed.is_empty());
-    }
 }
 
 impl State {

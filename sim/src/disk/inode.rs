@@ -1,0 +1,55 @@
+//! A file's bytes, and what of them is on the disk.
+
+use std::ops::Range;
+
+/// What the machine writes at a time, in bytes: the least that any does.
+pub(crate) const SECTOR: usize = 512;
+
+/// Who has a file locked.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Lock {
+    pub(super) handle: u64,
+    pub(super) process: u32,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Inode {
+    /// What a reader sees.
+    pub(super) bytes: Vec<u8>,
+    /// How many bytes of `bytes` surely survive a loss of power.
+    pub(super) synced: usize,
+    /// What comes back if the file was cut and the cut is lost.
+    pub(super) uncut: Option<Vec<u8>>,
+    /// Where the bytes lie that failed syncs have left. They do not come to the disk, whatever later syncs say, unless their sector
+    /// is written again.
+    pub(super) doomed: Vec<Range<usize>>,
+    /// From where on the next sync writes everything: the beginning of a sector.
+    pub(super) anew: Option<usize>,
+    /// The open file that has it locked.
+    pub(super) locked_by: Option<Lock>,
+    /// The process that has created it.
+    pub(super) created_by: u32,
+}
+
+impl Inode {
+    /// The first bytes, as they are on the disk.
+    pub(super) fn on_the_disk(&self, len: usize) -> Vec<u8> {
+        let mut bytes = self.bytes.get(..len).unwrap_or_default().to_vec();
+        for doomed in &self.doomed {
+            bytes.iter_mut().take(doomed.end).skip(doomed.start).for_each(|byte| *byte = 0);
+        }
+        bytes
+    }
+
+    /// The next sync writes the sector of this byte as a whole, and what follows.
+    pub(super) fn write_anew(&mut self, byte: usize) {
+        let sector = byte / SECTOR * SECTOR;
+        self.anew = Some(self.anew.map_or(sector, |anew| anew.min(sector)));
+    }
+
+    /// What a failed sync has left from this byte on is gone, or has come to the disk.
+    pub(super) fn spare_from(&mut self, byte: usize) {
+        self.doomed.iter_mut().for_each(|doomed| doomed.end = doomed.end.min(byte));
+        self.doomed.retain(|doomed| !doomed.is_empty());
+    }
+}
