@@ -5,6 +5,7 @@ use std::num::ParseIntError;
 use std::ops::Range;
 use std::process::ExitCode;
 use std::time::Instant;
+use upstash_dlq_sim::search::Found;
 use upstash_dlq_sim::{DRAW, Schedule, current_seed, replay_command, run, run_many, search, shrink};
 
 /// Runs whole histories of upstash-dlq, each drawn from a seed: the real core, the real async driver and the real files, over a
@@ -136,7 +137,8 @@ fn search_all(most: u64) -> bool {
     let (mut states, mut steps, mut ends, mut whole, mut is_kept) = (0, 0, 0, 0, true);
     for (case, found) in cases.iter().zip(&found) {
         let bound = if found.is_whole { "all" } else { "the first" };
-        println!("{case}: {bound} {} states, {} steps, {} ends", found.states, found.steps, found.ends);
+        let Found { states: visited, steps: taken, ends: ended, kills, .. } = found;
+        println!("{case}: {bound} {visited} states, {taken} steps, {ended} ends, killed at {kills} depths");
         states += found.states;
         steps += found.steps;
         ends += found.ends;

@@ -69,9 +69,9 @@ pub fn all(runs: usize, faults: u8, crashes: u8) -> Vec<Case> {
 }
 
 impl Case {
-    /// Whether no other case is the same.
+    /// Whether no other case has the same histories.
     fn is_different(&self) -> bool {
-        let Self { operation, lanes, max, by_ids, refined, kind, .. } = self;
+        let Self { operation, runs, lanes, max, by_ids, by_filter, refined, kind, .. } = self;
         let has_lanes = match operation {
             Operation::List | Operation::Delete | Operation::Archive => true,
             Operation::Resume => *by_ids || *refined,
@@ -83,6 +83,21 @@ impl Case {
             && (looks_again || !kind.listing_lags)
             && !(*by_ids && kind.offset_cursors)
             && !(*operation == Operation::List && (*by_ids || max.is_some()))
+            // No runs leave while it lists, so cursors are alike.
+            && !(*operation == Operation::List && kind.offset_cursors)
+            // Ids are looked up one by one.
+            && !(*by_ids && kind.listing_lags)
+            // Everything is listed before the first run is started, or no page follows another.
+            && !(*operation == Operation::Resume && (*by_ids || *refined) && kind.started_runs_stay)
+            && !(*operation == Operation::Resume && *refined && kind.offset_cursors)
+            // Runs that stay do not move those behind them.
+            && !(kind.started_runs_stay && kind.offset_cursors)
+            // Two runs are one batch, and the first two of everything match the filter, too. They are two pages before any
+            // cursor tells.
+            && !(max.is_some() && *by_ids && *lanes > 1 && *operation != Operation::Archive)
+            && !(max.is_some() && !by_ids && !by_filter && (*operation != Operation::Archive || *runs >= LISTED))
+            && !(max.is_some() && kind.offset_cursors && *operation == Operation::Resume)
+            && !(max.is_some() && kind.offset_cursors && *operation == Operation::Delete && *refined)
     }
 }
 

@@ -10,6 +10,9 @@ use std::time::Duration;
 use upstash_dlq_core::engine::RequestId;
 use upstash_dlq_core::{Delivery, Event, Halt, Settlement, Step};
 
+/// The step at which the process is killed.
+pub(crate) const CRASH: &str = "the process is killed";
+
 /// A request that was handed out.
 #[derive(Clone, Debug)]
 struct InFlight {
@@ -83,6 +86,11 @@ impl<S: Subject> Node<S> {
         self.violation.as_deref()
     }
 
+    /// How many faults and crashes may come yet.
+    pub(crate) fn troubles(&self) -> u8 {
+        self.faults + self.crashes
+    }
+
     fn break_promise(&mut self, promise: impl Into<String>) {
         self.violation.get_or_insert(promise.into());
     }
@@ -113,7 +121,7 @@ impl<S: Subject> Node<S> {
             }
         }
         if self.crashes > 0 {
-            add("the process is killed".into(), &Self::crash);
+            add(CRASH.into(), &Self::crash);
         }
         for (at, flight) in self.in_flight.iter().enumerate() {
             let what = format!("{} {:?} {:?}", flight.asked.method, flight.asked.ids, flight.asked.cursor);
