@@ -44,6 +44,10 @@ struct Args {
     #[arg(long)]
     bugs: bool,
 
+    /// Find each bug without what found it the last time
+    #[arg(long, requires = "bugs")]
+    blind: bool,
+
     /// Switch one deliberate bug on (needs a build with `--cfg upstash_dlq_bugs`)
     #[arg(long, value_name = "NAME")]
     bug: Option<String>,
@@ -63,7 +67,7 @@ fn main() -> ExitCode {
         return ExitCode::from(2);
     }
     let is_kept = if args.bugs {
-        find_bugs()
+        find_bugs(args.blind)
     } else if args.search {
         search_all(args.states)
     } else if let Some(seed) = args.seed {
@@ -165,7 +169,7 @@ fn choose_bug(bug: Option<&str>, all: bool) -> Result<(), String> {
 }
 
 #[cfg(not(upstash_dlq_bugs))]
-fn find_bugs() -> bool {
+fn find_bugs(_is_blind: bool) -> bool {
     false
 }
 
@@ -181,14 +185,14 @@ fn choose_bug(bug: Option<&str>, _all: bool) -> Result<(), String> {
 
 /// Finds every deliberate bug, and prints a table of what found it.
 #[cfg(upstash_dlq_bugs)]
-fn find_bugs() -> bool {
+fn find_bugs(is_blind: bool) -> bool {
     use upstash_dlq_sim::bugs::{Bug, find};
     std::panic::set_hook(Box::new(|_| {}));
     let begin = Instant::now();
     let (mut missed, mut new_lines) = (0, Vec::new());
     println!("| deliberate bug | found by | promise |\n|---|---|---|");
     for bug in Bug::ALL {
-        match find(*bug) {
+        match find(*bug, is_blind) {
             Some(found) => {
                 println!("| {} | {} | {} |", bug.what(), found.by, found.promise);
                 new_lines.extend(found.new_line);

@@ -12,31 +12,25 @@ mod search_case;
 mod service;
 mod subject;
 
+use crate::many::on_all_cores;
 pub use case::{Case, all};
 pub use explore::Found;
-use std::num::NonZeroUsize;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
-use std::thread::available_parallelism;
 
 /// Searches each case on all cores, up to `most` states of each. Returns what was found, in the order of the cases.
 pub fn in_parallel(cases: &[Case], most: u64) -> Vec<Found> {
-    let next = AtomicUsize::new(0);
     let found = Mutex::new(vec![Found::default(); cases.len()]);
-    std::thread::scope(|scope| {
-        for _ in 0..available_parallelism().map_or(1, NonZeroUsize::get) {
-            scope.spawn(|| {
-                while let Some((at, case)) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).and_then(|at| Some((at, cases.get(at)?)))
-                {
-                    let one = case.search(most);
-                    let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
-                    if let Some(place) = found.get_mut(at) {
-                        *place = one;
-                    }
-                }
-            });
+    on_all_cores(0..cases.len() as u64, |number| {
+        let at = usize::try_from(number).unwrap_or(usize::MAX);
+        if let Some(case) = cases.get(at) {
+            let one = case.search(most);
+            let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
+            if let Some(place) = found.get_mut(at) {
+                *place = one;
+            }
         }
+        ControlFlow::Continue(())
     });
     found.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
