@@ -3,7 +3,8 @@
 use upstash_dlq_store::ArchiveTail;
 use upstash_dlq_store::core::model::DlqMessage;
 
-/// An archive cut off anywhere: what was whole stays whole after the repair, and only what is torn goes.
+/// An archive cut off anywhere: what was whole stays whole after the repair, and only what is torn goes. A loss of power may leave
+/// zeros behind it, in place of a newline, too: they are torn.
 pub fn archive_file(data: &[u8]) {
     let _ = ArchiveTail::from_bytes(data);
     let (cut, data) = data.split_at(data.len().min(2));
@@ -23,6 +24,7 @@ pub fn archive_file(data: &[u8]) {
         ArchiveTail::Torn => whole.to_vec(),
         ArchiveTail::Foreign => panic!("the beginning of a message is taken for somebody else's: {tail:?}"),
     };
+    assert_eq!(ArchiveTail::from_bytes(&[tail, b"\0\0"].concat()), ArchiveTail::Torn, "{tail:?}");
     assert!(file.as_bytes().starts_with(&repaired), "{repaired:?}");
     assert!(repaired.is_empty() || repaired.ends_with(b"\n"));
     assert!(left.len() < repaired.len() + lines.iter().map(String::len).max().unwrap_or(1));

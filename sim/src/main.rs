@@ -36,7 +36,7 @@ struct Args {
     #[arg(long)]
     search: bool,
 
-    /// The most states that are visited in each case
+    /// The most states that are visited in each case: half of them depth first, the others in other orders
     #[arg(long, value_name = "N", default_value_t = 200_000, requires = "search")]
     states: u64,
 
