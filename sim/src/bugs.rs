@@ -8,7 +8,7 @@ use std::ops::Range;
 pub use upstash_dlq_core::bugs::Bug;
 
 /// The schedules that a bug has to be found in.
-const SEEDS: Range<u64> = 0..100_000;
+const SEEDS: Range<u64> = 0..200_000;
 
 /// The most states that each search visits.
 const STATES: u64 = 20_000;

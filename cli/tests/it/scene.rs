@@ -224,8 +224,14 @@ impl Scene {
 
     /// What was deleted is in the archive, as it was sent.
     pub(crate) fn check_archive(&self, archived: &mut Archived) {
-        let Some(path) = &self.server.archive else { return };
-        let kept = archived.read(path);
+        if let Some(path) = &self.server.archive {
+            self.check_kept(archived, path);
+        }
+    }
+
+    /// What was deleted is in this copy of the archive, as it was sent.
+    pub(crate) fn check_kept(&self, archived: &mut Archived, copy: &Path) {
+        let kept = archived.read(copy);
         self.world.with_service(|service| {
             for (id, message) in self.sent.iter().filter(|(id, _)| !service.contains(id)) {
                 assert_eq!(kept.get(id), Some(message), "{id} is gone and not kept");

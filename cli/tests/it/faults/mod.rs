@@ -19,11 +19,15 @@ use std::io::Write as _;
 use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use upstash_dlq_core::Delivery;
 
 /// More than a page of each kind, and whole pages.
 const MATCHING: usize = 150;
 
 const AT_ONCE: usize = 16;
+
+/// The archive as it was before somebody touched it.
+const STRUCK: &str = "struck";
 
 /// No request is served, for longer than an interrupt takes.
 const BUSY: Break = Break {
@@ -96,6 +100,9 @@ fn scene(row: &'static Row, operation: &'static Operation, at: usize) -> Scene {
             Strike::Signal(name) => rows::signal(server, *name),
             Strike::Act(act) => {
                 let (archive, position): &(std::path::PathBuf, std::path::PathBuf) = of_server.get().unwrap();
+                if archive.exists() {
+                    std::fs::copy(archive, archive.with_extension(STRUCK)).unwrap();
+                }
                 act(&Blow { archive, position });
             }
         }
@@ -190,6 +197,11 @@ fn check(row: &Row, scene: &Scene, output: &Output, at: usize) {
 /// When what was wrong has passed, the same command comes to its end, with all that was promised.
 fn go_on(row: &Row, scene: &Scene, mut output: Output) {
     let mut archived = Archived::default();
+    let before_the_blow = scene.path("archive").with_extension(STRUCK);
+    if before_the_blow.exists() {
+        // Nothing was sent after the blow, so what was deleted was stored before.
+        scene.check_kept(&mut Archived::default(), &before_the_blow);
+    }
     // A file of another address is not this one's.
     if !row.goes_on || matches!(row.strike, Strike::Elsewhere(_)) {
         return;
@@ -275,8 +287,10 @@ The tests that make this table apply each fault to the first request of each ope
 also apply the faults of connections to a request that starts runs over each transport. A fault after a successful TLS handshake
 is tried on the transports only, because the command does not trust the certificate of a test. *No room on the disk* is a limit
 of the file's size, because a test can set that without special rights. The simulation has disks that are full. The tests check
-every promise against what the service really did, and go on from there to the end: what was in doubt is settled as it really
-was, then everything that matches was acted on once, and nothing else. The last column is standard error, without the lines on
+every promise against what the service really did. Then they go on to the end: what was in doubt is settled as it really
+was, then everything that matches was acted on once, and nothing else. They do not go on where the fault was elsewhere (a name, a
+proxy, a certificate), and where somebody has taken or changed the archive or the lock. Where the order of requests is a matter of
+chance, as with many lanes, a fault that has to come at a certain request is not tried. The last column is standard error, without the lines on
 what the command acts on, on requests that are being finished, and on where the position is (of a transport: its error). HOST,
 FOLDER, ID and TIME stand for what is different each time.
 
@@ -295,7 +309,16 @@ fn each_fault_keeps_its_promise_and_is_told_as_the_table_says() {
         trusting: false,
         way: Way::Service(IDLE),
     };
-    let faults: Vec<&Fault> = faults.iter().chain([&idle]).collect();
+    let of_server = |name, respond| Fault {
+        name,
+        fate: crate::socket::Fate::Failed(Delivery::Unknown),
+        limit: Limit::None,
+        trusting: false,
+        way: Way::Service(Break { carried_out: true, reset: false, respond }),
+    };
+    let ends = of_server(rows::ENDS, |world, _, _| world.down());
+    let restarts = of_server(rows::RESTARTS, |world, _, _| world.restart());
+    let faults: Vec<&Fault> = faults.iter().chain([&idle, &ends, &restarts]).collect();
     let wrong = Mutex::new(Vec::new());
 
     let sockets: Vec<_> =

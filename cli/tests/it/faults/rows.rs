@@ -133,6 +133,9 @@ pub(super) const IDLE: Break = Break {
     },
 };
 
+pub(super) const ENDS: &str = "the server ends midway, once";
+pub(super) const RESTARTS: &str = "the server restarts midway (starts are not repeated)";
+
 fn deletes_or_reads(operation: &Operation) -> bool {
     operation.effect != Effect::Starts
 }
@@ -170,13 +173,7 @@ fn of_servers() -> Vec<Row> {
             strike: Strike::Break(IDLE),
             ..ROW
         },
-        Row {
-            name: "the server ends midway, once",
-            strike: restarts(),
-            on_one_lane: true,
-            meets: |one| !has_lanes(one),
-            ..ROW
-        },
+        Row { name: ENDS, strike: restarts(), on_one_lane: true, meets: |one| !has_lanes(one), ..ROW },
         Row {
             name: "the server ends midway, and nobody listens",
             strike: restarts(),
@@ -195,7 +192,7 @@ fn of_servers() -> Vec<Row> {
             ..ROW
         },
         Row {
-            name: "the server restarts midway (starts are not repeated)",
+            name: RESTARTS,
             strike: carried_out(|world, _, _| world.restart()),
             on_one_lane: true,
             args: &["--max-attempts=2"],

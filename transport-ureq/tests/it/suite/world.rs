@@ -133,6 +133,11 @@ impl World {
         self.disconnect();
     }
 
+    #[allow(dead_code, reason = "not every test asks")]
+    pub(crate) fn is_up(&self) -> bool {
+        lock(&self.listening).is_some()
+    }
+
     /// Listens where it did, unless it does.
     #[allow(dead_code, reason = "not every test needs it")]
     pub(crate) fn up(&self) {
