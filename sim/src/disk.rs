@@ -179,8 +179,9 @@ impl Machine {
                     let some = usize::try_from(random.below(kept as u64 + 1)).unwrap_or(0);
                     // The last byte alone is a newline.
                     let zeros = if random.chance(20) { kept.min(1) } else { some };
-                    let from = inode.bytes.len() - zeros;
-                    inode.bytes.iter_mut().skip(from).for_each(|byte| *byte = 0);
+                    let behind = if random.chance(30) { random.below((kept - zeros) as u64 + 1) } else { 0 };
+                    let end = inode.bytes.len() - usize::try_from(behind).unwrap_or(0);
+                    inode.bytes.iter_mut().take(end).skip(end - zeros).for_each(|byte| *byte = 0);
                 }
             }
             inode.bytes = inode.on_the_disk(inode.bytes.len());
@@ -232,6 +233,9 @@ impl ProcessDisk {
         state.steps += 1;
         let meddled = state.meddle(number, what);
         meddled.into_iter().for_each(|told| self.trace.add(|| told));
+        if Random::new(number).chance(30) {
+            state.inodes.iter_mut().for_each(Inode::forget);
+        }
         let trouble = state.troubles.get(&number).copied();
         self.trace.add(|| {
             format!("  disk {number}: {what} {path}{}", trouble.map_or(String::new(), |t| format!(" !! {t:?}")))
@@ -403,12 +407,13 @@ impl Disk for ProcessDisk {
         })
     }
 
-    fn rewrite_last_byte(&self, file: &SimFile, _path: &Path) -> Result<()> {
+    fn rewrite_last_byte(&self, file: &SimFile, _path: &Path, byte: u8) -> Result<()> {
         self.step("rewrite the last byte", "", |state, part| {
             part.all()?;
             let inode = state.inode(file)?;
-            let last = inode.bytes.len().checked_sub(1).ok_or(ErrorKind::UnexpectedEof)?;
-            inode.write_anew(last);
+            let at = inode.bytes.len().checked_sub(1).ok_or(ErrorKind::UnexpectedEof)?;
+            inode.write_anew(at);
+            inode.bytes.iter_mut().skip(at).for_each(|last| *last = byte);
             Ok(())
         })
     }

@@ -7,7 +7,7 @@ use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Prop
 use crate::schedule::{Target, Touched, Words, Work};
 
 /// Which way of drawing this is, and of taking what was drawn. With another one, a seed is another history.
-pub const DRAW: u32 = 6;
+pub const DRAW: u32 = 7;
 
 impl Schedule {
     /// Draws everything from the seed.
@@ -297,16 +297,22 @@ fn fates(random: &mut Random, items: &mut Vec<Item>) {
     }
     let count = random.within(1, 5);
     for _ in 0..count {
-        items.push(Item::Fate(u32::try_from(random.below(16)).unwrap_or(0), fate(random)));
+        items.push(Item::Fate(early(random, 16, 120), fate(random)));
     }
     if random.chance(30) {
-        let begin = u32::try_from(random.below(10)).unwrap_or(0);
+        let begin = early(random, 10, 60);
         let length = u32::try_from(random.within(2, 9)).unwrap_or(2);
         let kind = fate(random);
         for at in begin..begin + length {
             items.push(Item::Fate(at, kind));
         }
     }
+}
+
+/// Most often below `soon`, where most histories still go on, and now and then below `late`.
+fn early(random: &mut Random, soon: u64, late: u64) -> u32 {
+    let bound = if random.chance(85) { soon } else { late };
+    u32::try_from(random.below(bound)).unwrap_or(0)
 }
 
 fn fate(random: &mut Random) -> Fate {
@@ -394,7 +400,7 @@ fn troubles(random: &mut Random, work: Work, items: &mut Vec<Item>) {
             6..=7 => Trouble::PowerBefore,
             _ => Trouble::PowerAfter,
         };
-        items.push(Item::Disk(random.below(90), trouble));
+        items.push(Item::Disk(early(random, 90, 400).into(), trouble));
     }
     while random.chance(12) {
         items.push(Item::LookFails(random.below(60)));

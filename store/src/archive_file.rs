@@ -141,12 +141,13 @@ fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D:
                 repaired = true;
             }
         }
-        // If an earlier process could not sync the last newline, no later sync writes it. An append to its sector does.
-        let ends_with_sector = len > 0 && len % SECTOR == 0 && !bug!(NewlineNotSecured);
+        // An earlier process may have failed to sync the last newline. Then no later sync writes it, and what is read may be lost as
+        // soon as the system forgets it. So it is written again.
         let lacks_newline = match tail {
             Tail::Unterminated => true,
-            // An empty line does no harm, but that not every reader passes over it.
-            Tail::Whole | Tail::Torn(_) => ends_with_sector && disk.rewrite_last_byte(&file, path).is_err(),
+            Tail::Whole | Tail::Torn(_) if len == 0 || bug!(NewlineNotSecured) => false,
+            // If it cannot be, it comes to the disk with the next line, but where a sector ends. There an empty line takes its place.
+            Tail::Whole | Tail::Torn(_) => disk.rewrite_last_byte(&file, path, b'\n').is_err() && len % SECTOR == 0,
         };
         if lacks_newline {
             let (written, result) = append_all(disk, &file, b"\n");

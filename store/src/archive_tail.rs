@@ -21,8 +21,7 @@ pub enum ArchiveTail {
     Whole,
     /// A whole message that lacks its newline: write that first.
     Unterminated,
-    /// The beginning of a message, or zeros behind one, which a crash of the machine leaves where a newline was to be. Its run was
-    /// not deleted: cut it off.
+    /// The beginning of a message, or what has zeros in it, which a loss of power leaves. Its run was not deleted: cut it off.
     Torn,
     /// Neither a message nor the beginning of one: the file is not an archive.
     Foreign,
@@ -34,21 +33,13 @@ impl ArchiveTail {
         if after_last_newline.is_empty() {
             return Self::Whole;
         }
-        let part = without_zeros_behind(after_last_newline);
-        let has_zeros = part.len() < after_last_newline.len();
-        match std::str::from_utf8(part).map(DlqMessage::parse) {
-            Ok(Ok(_)) if !has_zeros => Self::Unterminated,
-            Ok(Ok(_)) => Self::Torn,
-            _ if is_unfinished(part) => Self::Torn,
+        match std::str::from_utf8(after_last_newline).map(DlqMessage::parse) {
+            Ok(Ok(_)) => Self::Unterminated,
+            // No message has zeros. A loss of power leaves them where something did not come to the disk.
+            _ if after_last_newline.contains(&0) || is_unfinished(after_last_newline) => Self::Torn,
             _ => Self::Foreign,
         }
     }
-}
-
-/// A crash of the machine may leave zeros at the end.
-fn without_zeros_behind(part: &[u8]) -> &[u8] {
-    let end = part.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
-    part.get(..end).unwrap_or_default()
 }
 
 /// Whether more could follow and make it an object.
@@ -69,7 +60,8 @@ const BEGINNING: &[u8] = b"{\"dlqId\":\"";
 /// Whether a file of these bytes alone can only be a first line that was torn before its id ended: nothing but zeros, or the
 /// beginning of a message, with zeros behind it or not. Such a file holds nothing that anybody could miss.
 pub(crate) fn is_torn_before_its_id(part: &[u8]) -> bool {
-    let part = without_zeros_behind(part);
+    let end = part.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    let part = part.get(..end).unwrap_or_default();
     match part.strip_prefix(BEGINNING) {
         Some(id) => {
             id.is_empty() || std::str::from_utf8(id).is_ok_and(|id| DlqId::new(id).is_ok() && !id.contains(['"', '\\']))

@@ -116,14 +116,12 @@ impl Disk for RealDisk {
 
     // On Windows the lock keeps a second handle from writing, and the first can only append.
     #[cfg(unix)]
-    fn rewrite_last_byte(&self, file: &File, path: &Path) -> Result<()> {
+    fn rewrite_last_byte(&self, file: &File, path: &Path, byte: u8) -> Result<()> {
         use std::os::unix::fs::FileExt;
         let second = options().write(true).open(path)?;
         let last = file.metadata()?.len().checked_sub(1).ok_or(ErrorKind::UnexpectedEof)?;
-        let mut byte = [0];
-        file.read_exact_at(&mut byte, last)?;
         if self.is_at(&second, path)? && self.is_at(file, path)? {
-            second.write_all_at(&byte, last)
+            second.write_all_at(&[byte], last)
         } else {
             Err(ErrorKind::NotFound.into())
         }

@@ -151,7 +151,7 @@ fn what_is_no_archive_is_left_alone_and_nothing_is_sent() {
         assert!(error.contains(&sentence), "{text_of_file:?}: {error}");
         assert_eq!(fs::read_to_string(&path).unwrap(), text_of_file);
     }
-    for end in ["notes", "{\"dlqId\" \"a\"", "{{", "\u{0}x", "[", "{\"a\":1}}"] {
+    for end in ["notes", "{\"dlqId\" \"a\"", "{{", "[", "{\"a\":1}}"] {
         let whole = format!("{{\"dlqId\":\"a-0\"}}\n{end}");
         fs::write(&path, &whole).unwrap();
         let output = run(&server.url(), &["delete", "--all", "--yes", "--json", "--archive", archive]);

@@ -41,6 +41,16 @@ impl Inode {
         bytes
     }
 
+    /// The system keeps no copy of what a failed sync has left, but of what it is going to write again. Who reads, reads zeros.
+    pub(super) fn forget(&mut self) {
+        let kept = self.anew.unwrap_or(usize::MAX);
+        for doomed in &mut self.doomed {
+            self.bytes.iter_mut().take(doomed.end.min(kept)).skip(doomed.start).for_each(|byte| *byte = 0);
+            doomed.start = doomed.start.max(kept);
+        }
+        self.doomed.retain(|doomed| !doomed.is_empty());
+    }
+
     /// The next sync writes the sector of this byte as a whole, and what follows.
     pub(super) fn write_anew(&mut self, byte: usize) {
         let sector = byte / SECTOR * SECTOR;

@@ -45,10 +45,17 @@ pub(super) fn explore<S: Subject>(root: Node<S>, most: u64) -> Found {
         }
         let order = Order { random: Random::new(dive), spacing: search.longest / usize::from(root.troubles() + 1) };
         let bound = first + (most - first) * dive / dives;
-        search.dive(root.clone(), bound, Some(order));
+        search.found.is_whole = search.dive(root.clone(), bound, Some(order));
     }
     search.found.kills = search.killed_after.len();
     search.found
+}
+
+/// A state that is left to visit, and the step that leads to it.
+struct Next<S: Subject> {
+    step: String,
+    node: Node<S>,
+    hash: u128,
 }
 
 /// The order in which a dive takes the steps that can be next.
@@ -60,17 +67,17 @@ struct Order {
 
 impl Order {
     /// The last is taken first. Faults and crashes come after all else, but for one now and then.
-    fn arrange<S: Subject>(&mut self, node: &Node<S>, next: &mut [(String, Node<S>)]) {
+    fn arrange<S: Subject>(&mut self, node: &Node<S>, next: &mut [Next<S>]) {
         let random = &mut self.random;
         for at in (1..next.len()).rev() {
             next.swap(at, place(random, at + 1));
         }
-        next.sort_by_key(|(_, next)| next.troubles() == node.troubles());
-        let troubles = next.iter().filter(|(_, next)| next.troubles() < node.troubles()).count();
+        next.sort_by_key(|next| next.node.troubles() == node.troubles());
+        let troubles = next.iter().filter(|next| next.node.troubles() < node.troubles()).count();
         if troubles > 0 && place(random, self.spacing.max(1)) == 0 {
             let crash = next
                 .iter()
-                .position(|(step, _)| step == CRASH)
+                .position(|next| next.step == CRASH)
                 .filter(|_| place(random, usize::from(node.troubles())) == 0);
             if let Some(last) = next.len().checked_sub(1) {
                 next.swap(crash.unwrap_or(0), last);
@@ -89,6 +96,8 @@ struct Search {
     found: Found,
     /// What has been visited, as hashes: there are millions of states, and each is some kilobytes.
     visited: HashSet<u128>,
+    /// Those whose next states are counted.
+    expanded: HashSet<u128>,
     /// The longest history so far, in steps.
     longest: usize,
     killed_after: BTreeSet<usize>,
@@ -111,12 +120,12 @@ impl Search {
         let mut here = HashSet::from([root_hash]);
         // A dive passes again through what was visited before, to what was not. That must not take for ever.
         let most_here = 4 * bound.saturating_sub(self.found.states) + DEEPEST as u64;
-        // Each level of the stack: the states that are left to visit there, and the step that led to each.
+        // Each level of the stack: the states that are left to visit there.
         let mut path: Vec<String> = Vec::new();
-        let mut stack: Vec<Vec<(String, Node<S>)>> = vec![vec![("begin".into(), root)]];
+        let mut stack: Vec<Vec<Next<S>>> = vec![vec![Next { step: "begin".into(), node: root, hash: root_hash }]];
         let mut is_whole = true;
         while let Some(level) = stack.last_mut() {
-            let Some((step, node)) = level.pop() else {
+            let Some(Next { step, node, hash }) = level.pop() else {
                 stack.pop();
                 path.pop();
                 continue;
@@ -143,14 +152,16 @@ impl Search {
                 is_whole = false;
             } else {
                 let next = node.next();
-                self.found.ends += u64::from(next.is_empty());
-                self.found.steps += next.len() as u64;
-                for (step, next) in next {
-                    let hash = self.hash(&next);
+                if self.expanded.insert(hash) {
+                    self.found.ends += u64::from(next.is_empty());
+                    self.found.steps += next.len() as u64;
+                }
+                for (step, node) in next {
+                    let hash = self.hash(&node);
                     self.found.states += u64::from(self.visited.insert(hash));
                     // A broken promise is told, even if the state was seen.
-                    if here.insert(hash) || next.broken().is_some() {
-                        fresh.push((step, next));
+                    if here.insert(hash) || node.broken().is_some() {
+                        fresh.push(Next { step, node, hash });
                     }
                 }
                 if let Some(order) = &mut order {

@@ -195,9 +195,9 @@ impl Disk for StepDisk {
         RealDisk.append(file, written)
     }
 
-    fn rewrite_last_byte(&self, file: &File, path: &Path) -> Result<()> {
+    fn rewrite_last_byte(&self, file: &File, path: &Path, byte: u8) -> Result<()> {
         self.step("rewrite last byte", None)?;
-        RealDisk.rewrite_last_byte(file, path)
+        RealDisk.rewrite_last_byte(file, path, byte)
     }
 
     fn truncate(&self, file: &File, len: u64) -> Result<()> {
