@@ -4,6 +4,7 @@ use crate::history::run;
 use crate::many::run_many;
 use crate::schedule::Schedule;
 use crate::search;
+use std::collections::BTreeSet;
 use std::ops::Range;
 pub use upstash_dlq_core::bugs::Bug;
 
@@ -22,8 +23,8 @@ const KNOWN: &str = include_str!("bugs.txt");
 pub struct FoundBug {
     /// The seed or the search.
     pub by: String,
-    /// The promise that the bug breaks.
-    pub promise: String,
+    /// The promises that the bug breaks, between semicolons.
+    pub promises: String,
     /// The line that `bugs.txt` should have for it, if it has another one.
     pub new_line: Option<String>,
 }
@@ -52,8 +53,10 @@ fn known(bug: Bug) -> Option<&'static str> {
     KNOWN.lines().filter_map(|line| line.split_once(' ')).find(|(bug, _)| *bug == name).map(|(_, what)| what)
 }
 
-fn name(violation: &str) -> String {
-    violation.split([':', '\n']).next().unwrap_or_default().to_owned()
+fn names<'a>(violations: impl IntoIterator<Item = &'a String>) -> String {
+    let name = |violation: &'a String| violation.split([':', '\n']).next().unwrap_or_default();
+    let names: BTreeSet<&str> = violations.into_iter().map(name).collect();
+    names.into_iter().collect::<Vec<_>>().join("; ")
 }
 
 fn by_schedule(bug: Bug, seeds: Range<u64>) -> Option<(String, FoundBug)> {
@@ -63,15 +66,14 @@ fn by_schedule(bug: Bug, seeds: Range<u64>) -> Option<(String, FoundBug)> {
     let is_kept = run(&Schedule::from_seed(seed), false).violations.is_empty();
     Bug::choose(Some(bug));
     is_kept.then(|| {
-        let promise = violations.first().map(|violation| name(violation)).unwrap_or_default();
-        (seed.to_string(), FoundBug { by: format!("seed {seed}"), promise, new_line: None })
+        (seed.to_string(), FoundBug { by: format!("seed {seed}"), promises: names(&violations), new_line: None })
     })
 }
 
 fn by_search() -> Option<(String, FoundBug)> {
     search::all(3, 1, 1).into_iter().find_map(|case| {
         let violation = case.search(STATES).violation?;
-        let found = FoundBug { by: format!("search: {case}"), promise: name(&violation), new_line: None };
+        let found = FoundBug { by: format!("search: {case}"), promises: names([&violation]), new_line: None };
         Some(("search".to_owned(), found))
     })
 }

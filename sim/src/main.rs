@@ -190,11 +190,11 @@ fn find_bugs(is_blind: bool) -> bool {
     std::panic::set_hook(Box::new(|_| {}));
     let begin = Instant::now();
     let (mut missed, mut new_lines) = (0, Vec::new());
-    println!("| deliberate bug | found by | promise |\n|---|---|---|");
+    println!("| deliberate bug | found by | promises |\n|---|---|---|");
     for bug in Bug::ALL {
         match find(*bug, is_blind) {
             Some(found) => {
-                println!("| {} | {} | {} |", bug.what(), found.by, found.promise);
+                println!("| {} | {} | {} |", bug.what(), found.by, found.promises);
                 new_lines.extend(found.new_line);
             }
             None => {

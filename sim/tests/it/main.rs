@@ -43,8 +43,8 @@ fn the_same_seed_is_the_same_history() {
     }
 }
 
-/// Another way of drawing is another number, and so is another way in which the simulated service takes what was drawn: whoever replays a
-/// seed learns that it may be another history.
+/// Another way of drawing is another number: whoever replays a seed learns that it may be another history. Who changes how the simulated
+/// world takes what was drawn raises the number by hand.
 #[test]
 fn a_new_way_of_drawing_has_a_new_number() {
     let text: String = (0..500).map(|seed| format!("{seed}\n{}", Schedule::from_seed(seed))).collect();
