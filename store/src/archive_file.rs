@@ -14,8 +14,6 @@ const MAX_LINE: u64 = 257 * 1024 * 1024;
 /// So many bytes of messages are gathered before they are written. A longer message is not copied.
 const GATHERED: usize = 1024 * 1024;
 const CHUNK: u64 = 64 * 1024;
-/// What systems write to a disk at a time is a multiple of this, in bytes.
-const SECTOR: u64 = 512;
 
 /// A place for an archive. Nothing has been written or created, so a person can still be asked.
 ///
@@ -141,13 +139,17 @@ fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D:
                 repaired = true;
             }
         }
-        // An earlier process may have failed to sync the last newline. Then no later sync writes it, and what is read may be lost as
-        // soon as the system forgets it. So it is written again.
+        // An earlier process may have failed to sync the last newline. Then no later sync writes it, and the system may forget it at any
+        // time. So it is written again.
         let lacks_newline = match tail {
             Tail::Unterminated => true,
             Tail::Whole | Tail::Torn(_) if len == 0 || bug!(NewlineNotSecured) => false,
-            // If it cannot be, it comes to the disk with the next line, but where a sector ends. There an empty line takes its place.
-            Tail::Whole | Tail::Torn(_) => disk.rewrite_last_byte(&file, path, b'\n').is_err() && len % SECTOR == 0,
+            Tail::Whole | Tail::Torn(_) => match disk.rewrite_last_byte(&file, path, b'\n') {
+                Ok(()) => false,
+                // An empty line takes its place.
+                Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => true,
+                Err(error) => return Err(Problem::Write(error)),
+            },
         };
         if lacks_newline {
             let (written, result) = append_all(disk, &file, b"\n");

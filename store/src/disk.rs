@@ -89,10 +89,12 @@ pub trait Disk: Clone {
     fn append(&self, file: &Self::File, bytes: &[u8]) -> Result<usize>;
 
     /// Writes the last byte of the file once more, so that the next [`sync`](Self::sync) brings it to the disk even if an earlier
-    /// one could not. The caller knows which it is, and nobody sees a difference. A disk need not have this.
+    /// one could not. The caller knows which it is, and nobody sees a difference. A disk need not have this: the archive is continued
+    /// with an empty line then.
     ///
     /// # Errors
-    /// Returns the system's error if that byte cannot be written, as in a file that may only be appended to.
+    /// Returns [`ErrorKind::Unsupported`] or [`ErrorKind::PermissionDenied`] if that byte cannot be written, as in a file that may only be
+    /// appended to, or the system's error.
     fn rewrite_last_byte(&self, _file: &Self::File, _path: &Path, _byte: u8) -> Result<()> {
         Err(ErrorKind::Unsupported.into())
     }

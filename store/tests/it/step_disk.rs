@@ -21,6 +21,8 @@ struct Steps {
     synced_folders: Vec<PathBuf>,
     /// A signal interrupts the next append.
     interrupts: bool,
+    /// Files may only be appended to.
+    appends_only: bool,
 }
 
 /// What somebody else does right before the next step of a kind.
@@ -57,6 +59,10 @@ struct Trouble {
 impl StepDisk {
     pub(crate) fn failing_at(at: usize) -> Self {
         Self::with_trouble(Trouble { at, for_good: false, halved: false })
+    }
+
+    pub(crate) fn append_only() -> Self {
+        Self(Rc::new(RefCell::new(Steps { appends_only: true, ..Steps::default() })))
     }
 
     pub(crate) fn stopping_at(at: usize) -> Self {
@@ -197,6 +203,9 @@ impl Disk for StepDisk {
 
     fn rewrite_last_byte(&self, file: &File, path: &Path, byte: u8) -> Result<()> {
         self.step("rewrite last byte", None)?;
+        if self.0.borrow().appends_only {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
         RealDisk.rewrite_last_byte(file, path, byte)
     }
 
