@@ -20,6 +20,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use upstash_dlq_core::Delivery;
+use upstash_dlq_emulator::LOCAL_TOKEN;
 
 /// More than a page of each kind, and whole pages.
 const MATCHING: usize = 150;
@@ -164,6 +165,7 @@ fn check(row: &Row, scene: &Scene, output: &Output, at: usize) {
     let (said, operation) = (text(&output.stderr), scene.operation);
     let promise = promise_for(row, operation);
     scene.check();
+    check_secrecy(scene, output);
     assert!(scene.world.poured() < 64 << 20, "{} bytes were taken", scene.world.poured());
     let report = (!output.stdout.is_empty() && operation.effect != Effect::Reads).then(|| report(output));
     let unconfirmed = report.as_ref().and_then(|report| report["unconfirmed"].as_u64());
@@ -192,6 +194,21 @@ fn check(row: &Row, scene: &Scene, output: &Output, at: usize) {
     let exact = matches!(promise, Promise::NotSent | Promise::Unchanged | Promise::Stopped | Promise::Interrupted);
     assert!(!exact || unconfirmed.is_none_or(|requests| requests == 0), "{report:?}: {said}");
     assert!(!exact || !in_doubt(output), "nothing is in doubt: {said}");
+}
+
+/// The token is in nothing that the command says or leaves.
+fn check_secrecy(scene: &Scene, output: &Output) {
+    let says = |what: &str, bytes: &[u8]| {
+        assert!(!text(bytes).contains(LOCAL_TOKEN), "{what} has the token");
+    };
+    says("standard output", &output.stdout);
+    says("standard error", &output.stderr);
+    for entry in std::fs::read_dir(scene.folder()).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_file() {
+            says(&path.display().to_string(), &std::fs::read(&path).unwrap());
+        }
+    }
 }
 
 /// When what was wrong has passed, the same command comes to its end, with all that was promised.
