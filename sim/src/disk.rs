@@ -65,6 +65,10 @@ struct State {
     lasting_names: BTreeMap<PathBuf, usize>,
     /// In the order in which they were made.
     unsynced: Vec<NameChange>,
+    /// What chance decides differs from one machine to another.
+    seed: u64,
+    /// A file can be cut, but not changed in its middle.
+    appends_only: bool,
     steps: u64,
     troubles: BTreeMap<u64, Trouble>,
     looks: u64,
@@ -102,6 +106,7 @@ pub(crate) struct SimFile {
 
 impl Machine {
     pub(crate) fn new(
+        seed: u64,
         troubles: BTreeMap<u64, Trouble>,
         failing_looks: BTreeSet<u64>,
         meddlings: BTreeMap<u64, (PathBuf, Meddling)>,
@@ -109,6 +114,8 @@ impl Machine {
         let machine = Self::default();
         let mut state = machine.lock();
         (state.troubles, state.failing_looks, state.meddlings) = (troubles, failing_looks, meddlings);
+        state.seed = seed;
+        state.appends_only = Random::new(seed).chance(5);
         drop(state);
         machine
     }
@@ -233,7 +240,8 @@ impl ProcessDisk {
         state.steps += 1;
         let meddled = state.meddle(number, what);
         meddled.into_iter().for_each(|told| self.trace.add(|| told));
-        if Random::new(number).chance(30) {
+        let chance = state.seed.wrapping_mul(1_000_003).wrapping_add(number);
+        if Random::new(chance).chance(30) {
             state.inodes.iter_mut().for_each(Inode::forget);
         }
         let trouble = state.troubles.get(&number).copied();
@@ -260,13 +268,13 @@ impl ProcessDisk {
             }
             Some(Trouble::PowerBefore) => {
                 drop(state);
-                self.machine.lose_power(&mut Random::new(number));
+                self.machine.lose_power(&mut Random::new(chance));
                 Err(stopped())
             }
             Some(Trouble::PowerAfter) => {
                 let done = act(&mut state, Part::All);
                 drop(state);
-                self.machine.lose_power(&mut Random::new(number));
+                self.machine.lose_power(&mut Random::new(chance));
                 done.and(Err(stopped()))
             }
         }
@@ -407,13 +415,16 @@ impl Disk for ProcessDisk {
         })
     }
 
-    fn rewrite_last_byte(&self, file: &SimFile, _path: &Path, byte: u8) -> Result<()> {
-        self.step("rewrite the last byte", "", |state, part| {
+    fn rewrite_byte(&self, file: &SimFile, _path: &Path, offset: u64, byte: u8) -> Result<()> {
+        self.step("rewrite a byte", "", |state, part| {
             part.all()?;
+            if state.appends_only {
+                return Err(ErrorKind::PermissionDenied.into());
+            }
             let inode = state.inode(file)?;
-            let at = inode.bytes.len().checked_sub(1).ok_or(ErrorKind::UnexpectedEof)?;
+            let at = usize::try_from(offset).unwrap_or(usize::MAX);
+            *inode.bytes.get_mut(at).ok_or(ErrorKind::UnexpectedEof)? = byte;
             inode.write_anew(at);
-            inode.bytes.iter_mut().skip(at).for_each(|last| *last = byte);
             Ok(())
         })
     }
@@ -439,10 +450,11 @@ impl Disk for ProcessDisk {
 
     fn sync(&self, file: &SimFile) -> Result<()> {
         self.step("sync", "", |state, part| {
+            let mut random = Random::new(state.seed.wrapping_mul(1_000_033).wrapping_add(state.steps));
             let inode = state.inode(file)?;
             let anew = inode.anew.take();
             if part != Part::All {
-                inode.doomed.push(inode.synced..inode.bytes.len());
+                inode.doom(&mut random);
             }
             part.all()?;
             anew.into_iter().for_each(|byte| inode.spare_from(byte));

@@ -165,7 +165,9 @@ impl History<'_> {
         }
         // What somebody else has taken away was there when its runs were deleted.
         let taken = world.taken_lines();
-        let is_lost = |json: &str| !lines.contains(json) && !taken.contains(json);
+        let lasting = world.lasting_lines();
+        let is_kept = |json: &str| (lines.contains(json) && lasting.contains(json)) || taken.contains(json);
+        let is_lost = |json: &str| !is_kept(json);
         let lost = self.effects().find(|index| is_lost(&world.population.run(*index).to_json()))?;
         Some(format!("run {lost} was deleted, and is not there"))
     }

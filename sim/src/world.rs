@@ -138,7 +138,7 @@ impl World {
             Item::LookFails(look) => Some(*look),
             _ => None,
         });
-        let machine = Machine::new(troubles.collect(), looks.collect(), meddlings(&schedule));
+        let machine = Machine::new(schedule.seed, troubles.collect(), looks.collect(), meddlings(&schedule));
         Self { population, machine, trace, start: Instant::now(), state: Mutex::new(state), schedule }
     }
 

@@ -115,6 +115,7 @@ impl<D: Disk> FoundArchive<D> {
 }
 
 fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D::File, bool, u64, bool), Problem> {
+    let is_new = existing.is_none();
     let file = match existing {
         Some(file) => file,
         None => {
@@ -144,13 +145,17 @@ fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D:
         let lacks_newline = match tail {
             Tail::Unterminated => true,
             Tail::Whole | Tail::Torn(_) if len == 0 || bug!(NewlineNotSecured) => false,
-            Tail::Whole | Tail::Torn(_) => match disk.rewrite_last_byte(&file, path, b'\n') {
+            Tail::Whole | Tail::Torn(_) => match disk.rewrite_byte(&file, path, len - 1, b'\n') {
                 Ok(()) => false,
                 // An empty line takes its place.
                 Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => true,
                 Err(error) => return Err(Problem::Write(error)),
             },
         };
+        // What is cut off must not come back behind what is written now.
+        if lacks_newline && repaired {
+            disk.sync(&file).map_err(Problem::Write)?;
+        }
         if lacks_newline {
             let (written, result) = append_all(disk, &file, b"\n");
             result.map_err(Problem::Write)?;
@@ -158,7 +163,13 @@ fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D:
         }
         disk.sync(&file).map_err(Problem::Write)?;
     }
-    disk.sync_folder(folder(path)).map_err(Problem::Write)?;
+    if let Err(error) = disk.sync_folder(folder(path)) {
+        // The next sync may succeed without a write. So the next process has to create the file anew. Best effort.
+        if is_new {
+            let _ = disk.remove(path);
+        }
+        return Err(Problem::Write(error));
+    }
     Ok((file, regular, len, repaired))
 }
 
@@ -319,8 +330,8 @@ enum Tail {
     Torn(u64),
 }
 
-/// How long the file is and how it ends, if it is an archive: its first line without zeros is a message whose id can be used, and its
-/// last line is one or the beginning of one. A power loss during the first append may have left less than an id: the file is an
+/// How long the file is and how it ends, if it is an archive: its first line that is not empty and has no zeros is a message whose id
+/// can be used, and its last line is one or the beginning of one. A power loss during the first append may have left less than an id: the file is an
 /// archive, too, if it holds nothing else. In doubt it is not an archive.
 fn inspect<D: Disk>(disk: &D, file: &D::File) -> Result<(u64, Tail), Problem> {
     let len = disk.entry(file).map_err(Problem::Write)?.len;
@@ -348,14 +359,16 @@ fn inspect<D: Disk>(disk: &D, file: &D::File) -> Result<(u64, Tail), Problem> {
     }
 }
 
-/// The first line without zeros. A sync that fails, and a loss of power after it, may leave zeros in lines whose runs were not
-/// deleted, while later lines are whole. No message has a zero in it.
+/// The first line that is not empty and has no zeros. A sync that fails, and a loss of power after it, may leave zeros in lines whose
+/// runs were not deleted, while later lines are whole. No message has a zero in it.
 fn first_line<D: Disk>(disk: &D, file: &D::File) -> std::io::Result<Vec<u8>> {
     let mut reader = BufReader::new(Reader { disk, file, offset: 0 }).take(MAX_LINE);
     let mut line = Vec::new();
     loop {
+        reader.set_limit(MAX_LINE);
         reader.read_until(b'\n', &mut line)?;
-        if !(line.contains(&0) && line.ends_with(b"\n")) {
+        let is_passed_over = line == b"\n" || (line.contains(&0) && line.ends_with(b"\n"));
+        if !is_passed_over {
             return Ok(line);
         }
         line.clear();

@@ -54,7 +54,8 @@ pub trait Disk: Clone {
     /// Brings the names in `folder` to the disk.
     ///
     /// # Errors
-    /// Returns the system's error. A folder that may not be read cannot be synced on some systems; that is no error.
+    /// Returns the system's error. A folder that may not be read cannot be synced on some systems; that is no error. After an error, no
+    /// later sync need bring the names to the disk.
     fn sync_folder(&self, folder: &Path) -> Result<()>;
 
     /// Locks the file until it is dropped, without waiting. False if it is locked already, by another process or through
@@ -88,14 +89,14 @@ pub trait Disk: Clone {
     /// Returns the system's error; then nothing was written.
     fn append(&self, file: &Self::File, bytes: &[u8]) -> Result<usize>;
 
-    /// Writes the last byte of the file once more, so that the next [`sync`](Self::sync) brings it to the disk even if an earlier
-    /// one could not. The caller knows which it is, and nobody sees a difference. A disk need not have this: the archive is continued
-    /// with an empty line then.
+    /// Writes the byte at `offset` (in bytes) once more, so that the next [`sync`](Self::sync) brings it to the disk even if an earlier one
+    /// could not. The caller knows which it is, so the bytes stay as they are. A disk need not have this: an archive is continued with an
+    /// empty line then.
     ///
     /// # Errors
-    /// Returns [`ErrorKind::Unsupported`] or [`ErrorKind::PermissionDenied`] if that byte cannot be written, as in a file that may only be
+    /// Returns [`ErrorKind::Unsupported`] or [`ErrorKind::PermissionDenied`] if no byte can be written there, as in a file that may only be
     /// appended to, or the system's error.
-    fn rewrite_last_byte(&self, _file: &Self::File, _path: &Path, _byte: u8) -> Result<()> {
+    fn rewrite_byte(&self, _file: &Self::File, _path: &Path, _offset: u64, _byte: u8) -> Result<()> {
         Err(ErrorKind::Unsupported.into())
     }
 
@@ -108,7 +109,8 @@ pub trait Disk: Clone {
     /// Brings the file's contents and its length to the disk.
     ///
     /// # Errors
-    /// Returns the system's error. What was written before may be lost then.
+    /// Returns the system's error. What was written before may be lost then: no later sync need bring it to the disk, although it can still
+    /// be read.
     fn sync(&self, file: &Self::File) -> Result<()>;
 }
 

@@ -33,11 +33,12 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> Result<File> {
-        options().read(true).append(access == Access::Append).open(path)
+        let appends = access == Access::Append;
+        options().read(true).append(appends && cfg!(unix)).write(appends && cfg!(not(unix))).open(path)
     }
 
     fn create_new(&self, path: &Path) -> Result<File> {
-        options().read(true).append(true).create_new(true).open(path)
+        options().read(true).append(cfg!(unix)).write(cfg!(not(unix))).create_new(true).open(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -52,8 +53,10 @@ impl Disk for RealDisk {
         // A folder that may be written but not read cannot be opened, and not every system can open one: then the synced
         // file itself has to do.
         #[cfg(unix)]
-        if let Ok(folder) = File::open(folder) {
-            folder.sync_all()?;
+        match File::open(folder) {
+            Ok(folder) => folder.sync_all()?,
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
+            Err(error) => return Err(error),
         }
         #[cfg(not(unix))]
         let _ = folder;
@@ -111,19 +114,31 @@ impl Disk for RealDisk {
 
     fn append(&self, file: &File, bytes: &[u8]) -> Result<usize> {
         let mut file = file;
+        // On Windows a file that is only appended to cannot be cut. The lock keeps others from writing meanwhile.
+        #[cfg(not(unix))]
+        std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
         file.write(bytes)
     }
 
-    // On Windows the lock keeps a second handle from writing, and the first can only append.
-    #[cfg(unix)]
-    fn rewrite_last_byte(&self, file: &File, path: &Path, byte: u8) -> Result<()> {
-        use std::os::unix::fs::FileExt;
-        let second = options().write(true).open(path)?;
-        let last = file.metadata()?.len().checked_sub(1).ok_or(ErrorKind::UnexpectedEof)?;
-        if self.is_at(&second, path)? && self.is_at(file, path)? {
-            second.write_all_at(&[byte], last)
-        } else {
-            Err(ErrorKind::NotFound.into())
+    fn rewrite_byte(&self, file: &File, path: &Path, offset: u64, byte: u8) -> Result<()> {
+        // What is open only appends.
+        #[cfg(unix)]
+        {
+            let second = options().write(true).open(path)?;
+            if self.is_at(&second, path)? && self.is_at(file, path)? {
+                std::os::unix::fs::FileExt::write_all_at(&second, &[byte], offset)
+            } else {
+                Err(ErrorKind::NotFound.into())
+            }
+        }
+        // There the lock keeps a second handle from writing.
+        #[cfg(not(unix))]
+        {
+            use std::io::{Seek, SeekFrom};
+            let _ = path;
+            let mut file = file;
+            file.seek(SeekFrom::Start(offset))?;
+            file.write_all(&[byte])
         }
     }
 

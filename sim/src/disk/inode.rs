@@ -1,5 +1,6 @@
 //! A file's bytes, and what of them is on the disk.
 
+use crate::random::Random;
 use std::ops::Range;
 
 /// What the machine writes at a time, in bytes: the least that any does.
@@ -39,6 +40,17 @@ impl Inode {
             bytes.iter_mut().take(doomed.end).skip(doomed.start).for_each(|byte| *byte = 0);
         }
         bytes
+    }
+
+    /// A sync fails: nothing of what was written since the last one comes to the disk, or some of it does.
+    pub(super) fn doom(&mut self, random: &mut Random) {
+        let (mut from, mut to) = (self.synced as u64, self.bytes.len() as u64);
+        if random.chance(50) {
+            from += random.below(to - from + 1);
+            to -= random.below(to - from + 1);
+        }
+        let place = |byte: u64| usize::try_from(byte).unwrap_or(usize::MAX);
+        self.doomed.push(place(from)..place(to));
     }
 
     /// The system keeps no copy of what a failed sync has left, but of what it is going to write again. Who reads, reads zeros.

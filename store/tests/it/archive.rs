@@ -287,7 +287,7 @@ fn a_full_disk_and_one_that_cannot_sync_are_reported() {
 fn zeros_in_front_of_whole_lines_are_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.ndjson");
-    for hole in ["\u{0}\u{0}\n", "{\"dlqId\":\"\u{0}\u{0}\n", "\u{0}\n\u{0}b\"}\n"] {
+    for hole in ["\u{0}\u{0}\n", "{\"dlqId\":\"\u{0}\u{0}\n", "\u{0}\n\u{0}b\"}\n", "\u{0}x\n\n", "\n"] {
         let before = hole.to_owned() + &line("a");
         fs::write(&path, &before).unwrap();
         let mut archive = open(&path).unwrap();
@@ -311,25 +311,23 @@ fn a_last_line_with_zeros_anywhere_is_cut_off() {
 }
 
 #[test]
-fn the_last_byte_is_written_again_in_its_place() {
+fn a_byte_is_written_again_in_its_place() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("runs.ndjson");
     fs::write(&path, line("a")).unwrap();
+    let last = line("a").len() as u64 - 1;
     let file = RealDisk.open(&path, Access::Append).unwrap();
     file.set_modified(SystemTime::UNIX_EPOCH).unwrap();
-    RealDisk.rewrite_last_byte(&file, &path, b'\n').unwrap();
+    RealDisk.rewrite_byte(&file, &path, last, b'\n').unwrap();
     assert_eq!(fs::read_to_string(&path).unwrap(), line("a"));
     assert!(file.metadata().unwrap().modified().unwrap() > SystemTime::UNIX_EPOCH, "nothing was written");
-    // Another file in its place is not touched, and a file without a byte gets none.
+    // Another file in its place is not touched, and no link is followed.
     fs::rename(&path, folder.path().join("moved")).unwrap();
     fs::write(&path, "x").unwrap();
-    assert_eq!(RealDisk.rewrite_last_byte(&file, &path, b'\n').unwrap_err().kind(), ErrorKind::NotFound);
+    assert_eq!(RealDisk.rewrite_byte(&file, &path, 0, b'y').unwrap_err().kind(), ErrorKind::NotFound);
     assert_eq!(fs::read_to_string(&path).unwrap(), "x");
     fs::remove_file(&path).unwrap();
     symlink(folder.path().join("moved"), &path).unwrap();
-    RealDisk.rewrite_last_byte(&file, &path, b'\n').unwrap_err();
-    fs::remove_file(&path).unwrap();
-    let empty = RealDisk.create_new(&path).unwrap();
-    assert_eq!(RealDisk.rewrite_last_byte(&empty, &path, b'\n').unwrap_err().kind(), ErrorKind::UnexpectedEof);
-    assert_eq!(fs::read(&path).unwrap(), b"");
+    RealDisk.rewrite_byte(&file, &path, 0, b'y').unwrap_err();
+    assert_eq!(fs::read_to_string(&path).unwrap(), line("a"));
 }

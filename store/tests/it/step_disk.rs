@@ -201,12 +201,12 @@ impl Disk for StepDisk {
         RealDisk.append(file, written)
     }
 
-    fn rewrite_last_byte(&self, file: &File, path: &Path, byte: u8) -> Result<()> {
-        self.step("rewrite last byte", None)?;
+    fn rewrite_byte(&self, file: &File, path: &Path, offset: u64, byte: u8) -> Result<()> {
+        self.step("rewrite byte", None)?;
         if self.0.borrow().appends_only {
             return Err(ErrorKind::PermissionDenied.into());
         }
-        RealDisk.rewrite_last_byte(file, path, byte)
+        RealDisk.rewrite_byte(file, path, offset, byte)
     }
 
     fn truncate(&self, file: &File, len: u64) -> Result<()> {
