@@ -114,6 +114,10 @@ impl Disk for Memory {
         Ok(bytes.len())
     }
 
+    fn rewrite_byte(&self, _file: &Bytes, _path: &Path, _offset: u64, _byte: u8) -> Result<()> {
+        Err(ErrorKind::Unsupported.into())
+    }
+
     fn truncate(&self, file: &Bytes, len: u64) -> Result<()> {
         file.borrow_mut().truncate(usize::try_from(len).unwrap_or(usize::MAX));
         Ok(())

@@ -90,15 +90,13 @@ pub trait Disk: Clone {
     fn append(&self, file: &Self::File, bytes: &[u8]) -> Result<usize>;
 
     /// Writes the byte at `offset` (in bytes) once more, so that the next [`sync`](Self::sync) brings it to the disk even if an earlier one
-    /// could not. The caller knows which it is, so the bytes stay as they are. A disk need not have this: an archive is continued with an
-    /// empty line then.
+    /// could not. The caller knows which it is, so the bytes stay as they are. A disk that cannot do this says so, and an archive is
+    /// continued with an empty line.
     ///
     /// # Errors
     /// Returns [`ErrorKind::Unsupported`] or [`ErrorKind::PermissionDenied`] if no byte can be written there, as in a file that may only be
     /// appended to, or the system's error.
-    fn rewrite_byte(&self, _file: &Self::File, _path: &Path, _offset: u64, _byte: u8) -> Result<()> {
-        Err(ErrorKind::Unsupported.into())
-    }
+    fn rewrite_byte(&self, file: &Self::File, path: &Path, offset: u64, byte: u8) -> Result<()>;
 
     /// Cuts the file to its first `len` bytes.
     ///

@@ -33,12 +33,14 @@ impl Disk for RealDisk {
     }
 
     fn open(&self, path: &Path, access: Access) -> Result<File> {
-        let appends = access == Access::Append;
-        options().read(true).append(appends && cfg!(unix)).write(appends && cfg!(not(unix))).open(path)
+        match access {
+            Access::Read => options().read(true).open(path),
+            Access::Append => appending().open(path),
+        }
     }
 
     fn create_new(&self, path: &Path) -> Result<File> {
-        options().read(true).append(cfg!(unix)).write(cfg!(not(unix))).create_new(true).open(path)
+        appending().create_new(true).open(path)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -114,7 +116,6 @@ impl Disk for RealDisk {
 
     fn append(&self, file: &File, bytes: &[u8]) -> Result<usize> {
         let mut file = file;
-        // On Windows a file that is only appended to cannot be cut. The lock keeps others from writing meanwhile.
         #[cfg(not(unix))]
         std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
         file.write(bytes)
@@ -149,6 +150,17 @@ impl Disk for RealDisk {
     fn sync(&self, file: &File) -> Result<()> {
         file.sync_all()
     }
+}
+
+/// To be read and appended to. On Windows a file that is only appended to could not be cut; there the lock keeps others from writing.
+fn appending() -> OpenOptions {
+    let mut options = options();
+    options.read(true);
+    #[cfg(unix)]
+    options.append(true);
+    #[cfg(not(unix))]
+    options.write(true);
+    options
 }
 
 /// What is created is for its owner alone; no link is followed.

@@ -331,3 +331,10 @@ fn a_byte_is_written_again_in_its_place() {
     RealDisk.rewrite_byte(&file, &path, 0, b'y').unwrap_err();
     assert_eq!(fs::read_to_string(&path).unwrap(), line("a"));
 }
+
+#[test]
+fn a_folder_that_is_not_there_cannot_be_synced() {
+    let folder = tempfile::tempdir().unwrap();
+    RealDisk.sync_folder(folder.path()).unwrap();
+    assert_eq!(RealDisk.sync_folder(&folder.path().join("absent")).unwrap_err().kind(), ErrorKind::NotFound);
+}
