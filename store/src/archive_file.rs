@@ -125,52 +125,56 @@ fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D:
         }
     };
     let regular = disk.entry(&file).map_err(Problem::Write)?.kind == Kind::File;
-    // The file is checked again: the lock excludes only processes that ask for it, and `find` may be long ago.
-    let (mut len, mut repaired) = (0, false);
-    if regular {
-        is_in_place(disk, &file, path)?;
-        let (end, tail) = inspect(disk, &file)?;
-        len = end;
-        match tail {
-            Tail::Whole | Tail::Unterminated => {}
-            Tail::Torn(_) if bug!(TornLineKept) => {}
-            Tail::Torn(part) => {
-                len = len.saturating_sub(part);
-                disk.truncate(&file, len).map_err(Problem::Write)?;
-                repaired = true;
-            }
-        }
-        // An earlier process may have failed to sync the last newline. Then no later sync writes it, and the system may forget it at any
-        // time. So it is written again.
-        let lacks_newline = match tail {
-            Tail::Unterminated => true,
-            Tail::Whole | Tail::Torn(_) if len == 0 || bug!(NewlineNotSecured) => false,
-            Tail::Whole | Tail::Torn(_) => match disk.rewrite_byte(&file, path, len - 1, b'\n') {
-                Ok(()) => false,
-                // An empty line takes its place.
-                Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => true,
-                Err(error) => return Err(Problem::Write(error)),
-            },
-        };
-        // What is cut off must not come back behind what is written now.
-        if lacks_newline && repaired {
-            disk.sync(&file).map_err(Problem::Write)?;
-        }
-        if lacks_newline {
-            let (written, result) = append_all(disk, &file, b"\n");
-            result.map_err(Problem::Write)?;
-            len += written;
-        }
-        disk.sync(&file).map_err(Problem::Write)?;
-    }
+    let (len, repaired) = if regular { go_on(disk, &file, path)? } else { (0, false) };
     if let Err(error) = disk.sync_folder(folder(path)) {
         // The next sync may succeed without a write. So the next process has to create the file anew. Best effort.
-        if is_new {
+        if is_new && disk.is_at(&file, path).unwrap_or(false) {
             let _ = disk.remove(path);
         }
         return Err(Problem::Write(error));
     }
     Ok((file, regular, len, repaired))
+}
+
+/// Makes the file end in a newline that is on the disk. Returns its length, and whether a last line was cut off.
+///
+/// It is checked again: the lock excludes only processes that ask for it, and `find` may be long ago.
+fn go_on<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(u64, bool), Problem> {
+    is_in_place(disk, file, path)?;
+    let (mut len, tail) = inspect(disk, file)?;
+    let mut repaired = false;
+    match tail {
+        Tail::Whole | Tail::Unterminated => {}
+        Tail::Torn(_) if bug!(TornLineKept) => {}
+        Tail::Torn(part) => {
+            len = len.saturating_sub(part);
+            disk.truncate(file, len).map_err(Problem::Write)?;
+            repaired = true;
+        }
+    }
+    // An earlier process may have failed to sync the last newline. Then no later sync writes it, and the system may forget it at any
+    // time. So it is written again.
+    let lacks_newline = match tail {
+        Tail::Unterminated => true,
+        Tail::Whole | Tail::Torn(_) if len == 0 || bug!(NewlineNotSecured) => false,
+        Tail::Whole | Tail::Torn(_) => match disk.rewrite_byte(file, path, len - 1, b'\n') {
+            Ok(()) => false,
+            // An empty line takes its place.
+            Err(error) if matches!(error.kind(), ErrorKind::Unsupported | ErrorKind::PermissionDenied) => true,
+            Err(error) => return Err(Problem::Write(error)),
+        },
+    };
+    if lacks_newline {
+        if repaired {
+            // What is cut off must not come back behind what is written now.
+            disk.sync(file).map_err(Problem::Write)?;
+        }
+        let (written, result) = append_all(disk, file, b"\n");
+        result.map_err(Problem::Write)?;
+        len += written;
+    }
+    disk.sync(file).map_err(Problem::Write)?;
+    Ok((len, repaired))
 }
 
 fn take<D: Disk>(disk: &D, file: &D::File) -> Result<(), Problem> {

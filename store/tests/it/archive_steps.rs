@@ -207,6 +207,14 @@ fn a_file_whose_folder_cannot_be_synced_does_not_stay() {
     FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap_err();
     assert_eq!(disk.take_steps(), ["create archive", "sync", "sync folder", "remove archive"]);
     assert!(!path.exists());
+    // What somebody has put there meanwhile stays.
+    let disk = StepDisk::failing_at(2);
+    let (shared, other) = (path.clone(), folder.path().join("other"));
+    fs::write(&other, "theirs").unwrap();
+    disk.interfere(Before::Folder, move || fs::rename(other, shared).unwrap());
+    FoundArchive::find_on(disk.clone(), &path).unwrap().open().unwrap_err();
+    assert!(!disk.awaits_interference());
+    assert_eq!(fs::read_to_string(&path).unwrap(), "theirs");
     // One that was there stays.
     fs::write(&path, line("a")).unwrap();
     let disk = StepDisk::failing_at(2);

@@ -36,6 +36,8 @@ pub(crate) enum Before {
     Create,
     Open,
     Lock,
+    /// Before a folder is synced.
+    Folder,
     /// At an open file.
     Look,
 }
@@ -169,6 +171,7 @@ impl Disk for StepDisk {
     }
 
     fn sync_folder(&self, folder: &Path) -> Result<()> {
+        self.let_others_act(Before::Folder);
         self.step("sync folder", None)?;
         self.0.borrow_mut().synced_folders.push(folder.to_owned());
         RealDisk.sync_folder(folder)
