@@ -7,8 +7,11 @@ use crate::interrupt;
 use crate::output::failure;
 use crate::output::progress::Progress;
 use crate::output::terminal::Terminal;
+use http::StatusCode;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::ops::ControlFlow;
+use std::time::Instant;
+use upstash_dlq_core::engine::Retried;
 use upstash_dlq_core::wire::{Call, List, ListPage};
 use upstash_dlq_core::{Driven, Endpoint, Event, Halt, Listing, Observer, Operation, RetryPolicy, SingleCall};
 use upstash_dlq_ureq::Client;
@@ -51,6 +54,9 @@ pub(crate) trait Handler<O, P> {
     /// Comes after each page. `Break` stops the operation.
     fn on_page(&mut self, operation: &mut O, page: &P, progress: &mut Progress) -> ControlFlow<()>;
 
+    /// Comes when a request will be sent again.
+    fn on_retry(&mut self, _retried: &Retried) {}
+
     /// Comes when nothing can be sent before a response arrives. See [`Observer::before_wait`].
     fn before_wait(&mut self, _operation: &mut O) -> ControlFlow<(), bool> {
         ControlFlow::Continue(false)
@@ -71,6 +77,10 @@ impl<O, P, H: Handler<O, P>> Handler<O, P> for &mut H {
 
     fn on_page(&mut self, operation: &mut O, page: &P, progress: &mut Progress) -> ControlFlow<()> {
         (**self).on_page(operation, page, progress)
+    }
+
+    fn on_retry(&mut self, retried: &Retried) {
+        (**self).on_retry(retried);
     }
 
     fn before_wait(&mut self, operation: &mut O) -> ControlFlow<(), bool> {
@@ -96,7 +106,10 @@ impl<O: Operation, H: Handler<O, O::Page>> Observer<O> for Reporter<'_, H> {
         interrupt::set_in_flight(operation.in_flight());
         match event {
             Event::Page(page) => return self.handler.on_page(operation, page, self.progress),
-            Event::Retry(retried) => self.progress.on_retry(retried),
+            Event::Retry(retried) => {
+                self.handler.on_retry(retried);
+                self.progress.on_retry(retried);
+            }
             _ => {}
         }
         ControlFlow::Continue(())
@@ -137,8 +150,16 @@ pub(crate) fn call<C: Call>(
     (single.totals().requests, result)
 }
 
+/// What came of a listing.
+pub(crate) struct Pages {
+    pub(crate) requests: u64,
+    /// Until when the server has asked to wait, which outlasts a listing that has seen enough.
+    pub(crate) waits_until: Option<Instant>,
+    pub(crate) result: Result<(), Stopped>,
+}
+
 /// Lists page by page until the end, or until `on_page` has seen enough. On more than one lane the pages come in no particular
-/// order. Returns the number of requests in any case.
+/// order.
 pub(crate) fn each_page(
     client: &Client,
     list: List,
@@ -147,13 +168,14 @@ pub(crate) fn each_page(
     terminal: Terminal,
     progress: &mut Progress,
     on_page: impl FnMut(&ListPage) -> ControlFlow<()> + Send,
-) -> (u64, Result<(), Stopped>) {
+) -> Pages {
     let mut listing = Listing::builder(client.endpoint().clone(), list)
         .retry(policy, client.seed())
         .lanes(parallelism.lanes, Now::from_clock().millis())
         .max_requests_per_second(parallelism.rate)
         .build();
-    let driven = run(client, &mut listing, progress, EachPage { on_page, listed: 0 });
+    let mut handler = EachPage { on_page, listed: 0, waits_until: None };
+    let driven = run(client, &mut listing, progress, &mut handler);
     let so_far = listing.outcome_so_far();
     if so_far.dates_ignored && so_far.halted.is_none() {
         terminal.note("the server ignores the dates in the request: continuing with one request at a time");
@@ -163,12 +185,13 @@ pub(crate) fn each_page(
         Driven::Stopped if interrupt::requested() => Err(Stopped::Interrupted),
         Driven::Stopped => Ok(()),
     };
-    (so_far.totals.requests, result)
+    Pages { requests: so_far.totals.requests, waits_until: handler.waits_until, result }
 }
 
 struct EachPage<F> {
     on_page: F,
     listed: u64,
+    waits_until: Option<Instant>,
 }
 
 impl<O, F: FnMut(&ListPage) -> ControlFlow<()>> Handler<O, ListPage> for EachPage<F> {
@@ -177,5 +200,51 @@ impl<O, F: FnMut(&ListPage) -> ControlFlow<()>> Handler<O, ListPage> for EachPag
         self.listed += page.messages.len() as u64;
         progress.on_page(self.listed);
         flow
+    }
+
+    fn on_retry(&mut self, retried: &Retried) {
+        if retried.cause.status().is_some_and(|status| status == StatusCode::TOO_MANY_REQUESTS) {
+            self.waits_until = self.waits_until.max(Instant::now().checked_add(retried.after));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+    use upstash_dlq_core::engine::Cause;
+    use upstash_dlq_core::wire::ResponseError;
+    use upstash_dlq_core::{Delivery, TransportFailure};
+
+    fn handler() -> EachPage<impl FnMut(&ListPage) -> ControlFlow<()>> {
+        EachPage { on_page: |_: &ListPage| ControlFlow::Continue(()), listed: 0, waits_until: None }
+    }
+
+    #[test]
+    fn what_a_server_asks_for_outlasts_a_listing() {
+        let begin = Instant::now();
+        let seconds = Duration::from_secs;
+        let mut pages = handler();
+        let mut retry = |status: u16, after| {
+            let response = http::Response::builder().status(status).body("").unwrap();
+            let cause = Cause::Response(ResponseError::from_response(&response).unwrap());
+            Handler::<Listing, _>::on_retry(&mut pages, &Retried::new(cause, after));
+            pages.waits_until.map(|until| until.duration_since(begin))
+        };
+        // A wait of one request alone is over with it.
+        assert_eq!(retry(503, seconds(900)), None);
+        let first = retry(429, seconds(600));
+        assert!(first.is_some_and(|wait| wait >= seconds(600)), "{first:?}");
+        // The longest counts.
+        assert_eq!(retry(429, seconds(3)), first);
+    }
+
+    #[test]
+    fn a_failure_of_the_connection_asks_for_nothing() {
+        let mut pages = handler();
+        let failure = TransportFailure::from(Delivery::Unknown);
+        Handler::<Listing, _>::on_retry(&mut pages, &Retried::new(Cause::Transport(failure), Duration::from_secs(900)));
+        assert_eq!(pages.waits_until, None);
     }
 }

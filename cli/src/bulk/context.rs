@@ -19,7 +19,7 @@ use std::io::IsTerminal;
 use std::num::{NonZeroU32, NonZeroU64};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::wire::{BulkOperation, List, ListPage};
 use upstash_dlq_core::{Driven, Operation, RetryPolicy, Selection, Totals};
@@ -42,6 +42,8 @@ pub(crate) struct BulkContext<'a> {
     pub(crate) asker: Option<Asker>,
     /// Whether an operation has sent requests.
     pub(crate) has_sent: Cell<bool>,
+    /// Until when the server has asked to wait.
+    pub(crate) waits_until: Cell<Option<Instant>>,
 }
 
 impl<'a> BulkContext<'a> {
@@ -64,8 +66,21 @@ impl<'a> BulkContext<'a> {
         }
         args.filters.unknown_states().iter().for_each(|note| context.terminal.note(note));
         let (client, policy) = (context.client()?, context.policy());
-        let has_sent = Cell::default();
-        Ok(Self { context, args, max, rate, verb, client, policy, archive: None, in_order: false, asker, has_sent })
+        let (has_sent, waits_until) = <_>::default();
+        Ok(Self {
+            context,
+            args,
+            max,
+            rate,
+            verb,
+            client,
+            policy,
+            archive: None,
+            in_order: false,
+            asker,
+            has_sent,
+            waits_until,
+        })
     }
 
     pub(crate) fn terminal(&self) -> Terminal {
@@ -103,7 +118,10 @@ impl<'a> BulkContext<'a> {
     ) -> (u64, Result<(), Stopped>) {
         self.keep_to_rate();
         let list = List::for_selection(selection);
-        drive::each_page(&self.client, list, self.policy, parallelism, self.terminal(), progress, on_page)
+        let (policy, terminal) = (self.policy, self.terminal());
+        let pages = drive::each_page(&self.client, list, policy, parallelism, terminal, progress, on_page);
+        self.waits_until.set(pages.waits_until);
+        (pages.requests, pages.result)
     }
 
     /// Counts what is selected until more than `limit` are found. Returns the number of requests in any case.
@@ -118,10 +136,14 @@ impl<'a> BulkContext<'a> {
         preview::count(&self.client, selection, limit, now, self.policy, parallelism, self.terminal())
     }
 
-    /// Waits for the rate between two operations: each keeps to it by itself, and knows nothing about the other's last request.
+    /// Waits between two operations, for the rate and for what the server has asked of the first: each keeps to that by itself, and
+    /// knows nothing about the other's last request.
     fn keep_to_rate(&self) {
-        if let (true, Some(rate)) = (self.has_sent.replace(true), self.rate) {
-            interrupt::sleep(Duration::from_secs(1) / rate.get());
+        let asked = self.waits_until.take().map(|until| until.saturating_duration_since(Instant::now()));
+        let of_rate = self.rate.filter(|_| self.has_sent.get()).map(|rate| Duration::from_secs(1) / rate.get());
+        self.has_sent.set(true);
+        if let Some(wait) = asked.max(of_rate) {
+            interrupt::sleep(wait);
         }
     }
 

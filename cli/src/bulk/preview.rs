@@ -52,7 +52,7 @@ pub(crate) fn count(
     // Before a question counting is short, and its lines stay above the question.
     let mut progress =
         if limit == u64::MAX { Progress::new(terminal, None, "found") } else { Progress::in_lines(terminal, "found") };
-    let (requests, result) = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
+    let pages = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
         page.messages.iter().for_each(|message| preview.add(selection, message, now));
         if preview.matching > limit && page.cursor.is_some() {
             preview.whole = false;
@@ -60,7 +60,7 @@ pub(crate) fn count(
         }
         ControlFlow::Continue(())
     });
-    (requests, result.map(|()| preview))
+    (pages.requests, pages.result.map(|()| preview))
 }
 
 impl Preview {

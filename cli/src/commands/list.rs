@@ -105,9 +105,9 @@ impl ToList<'_> {
         let (policy, terminal) = (self.context.policy(), self.context.terminal);
         let parallelism = Parallelism { lanes: self.args.parallel, rate: self.args.rate };
         let mut progress = self.progress();
-        let (_, result) = each_page(self.client, list, policy, parallelism, terminal, &mut progress, on_page);
+        let pages = each_page(self.client, list, policy, parallelism, terminal, &mut progress, on_page);
         progress.finish();
-        result
+        pages.result
     }
 
     /// Prints pages as they come. Returns how many runs were shown, and what is left if the limit was reached.

@@ -57,13 +57,13 @@ pub(crate) fn count(
 ) -> Result<Tally, CommandError> {
     let mut progress = Progress::new(terminal, None, "counted");
     let mut tally = Tally::default();
-    let (_, result) = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
+    let pages = each_page(client, list, policy, parallelism, terminal, &mut progress, |page| {
         let meets = |message: &&DlqMessage| refinement.is_none_or(|refinement| refinement.matches(message));
         page.messages.iter().filter(meets).for_each(|message| tally.add(message));
         ControlFlow::Continue(())
     });
     progress.finish();
-    result.map_err(|stopped| stopped.into_error(client.endpoint()))?;
+    pages.result.map_err(|stopped| stopped.into_error(client.endpoint()))?;
     Ok(tally)
 }
 

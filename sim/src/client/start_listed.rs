@@ -6,8 +6,10 @@ use crate::client::end::End;
 use crate::client::held::{Held, unusable};
 use crate::client::person::{settle, wait_for_arrivals};
 use crate::disk::ProcessDisk;
+use http::StatusCode;
 use std::ops::ControlFlow;
 use std::sync::{Arc, Mutex, PoisonError};
+use tokio::time::Instant;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::selection::{Ids, Listed};
 use upstash_dlq_core::wire::{ListPage, Resume};
@@ -61,9 +63,9 @@ async fn list_all(
         .build();
     let left = context.world.schedule.max().unwrap_or(u64::MAX);
     let listed = ListedIds { selection: selection.clone(), left, added: 0, broken: None, writer };
-    let mut observer = Listing1(Mutex::new(listed));
+    let mut observer = Listing1 { listed: Mutex::new(listed), waits_until: None };
     let driven = context.client.run(&mut listing, &mut observer).await;
-    let listed = observer.0.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let listed = observer.listed.into_inner().unwrap_or_else(PoisonError::into_inner);
     let outcome = match driven {
         Driven::Done(outcome) => outcome.halted,
         Driven::Stopped => None,
@@ -73,7 +75,14 @@ async fn list_all(
         (Some(Broken::Halt(halt)), _) | (None, Some(halt)) => Err(End::halted(halt, claim)),
         (Some(Broken::Store(error)), _) => Err(unusable(&error)),
         (None, None) if listed.added == 0 => Ok(None),
-        (None, None) => listed.writer.finish().map(Some).map_err(|error| unusable(&error)),
+        (None, None) => {
+            let spool = listed.writer.finish().map_err(|error| unusable(&error))?;
+            // The next operation knows nothing of what the server has asked of this one.
+            if let Some(until) = observer.waits_until {
+                tokio::time::sleep_until(until).await;
+            }
+            Ok(Some(spool))
+        }
     }
 }
 
@@ -90,12 +99,21 @@ struct ListedIds {
     writer: IdSpoolWriter<ProcessDisk>,
 }
 
-struct Listing1(Mutex<ListedIds>);
+struct Listing1 {
+    listed: Mutex<ListedIds>,
+    /// Until when the server has asked to wait.
+    waits_until: Option<Instant>,
+}
 
 impl Observer<Listing> for Listing1 {
     fn on_event(&mut self, _operation: &mut Listing, event: &Event<ListPage>) -> ControlFlow<()> {
+        if let Event::Retry(retried) = event {
+            if retried.cause.status().is_some_and(|status| status == StatusCode::TOO_MANY_REQUESTS) {
+                self.waits_until = self.waits_until.max(Instant::now().checked_add(retried.after));
+            }
+        }
         let Event::Page(page) = event else { return ControlFlow::Continue(()) };
-        let listed = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let listed = self.listed.get_mut().unwrap_or_else(PoisonError::into_inner);
         for message in &page.messages {
             if listed.left == 0 {
                 break;

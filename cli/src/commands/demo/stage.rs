@@ -96,6 +96,7 @@ impl<'a> Stage<'a> {
             in_order: true,
             asker: None,
             has_sent: Cell::default(),
+            waits_until: Cell::default(),
         }
     }
 
