@@ -137,20 +137,19 @@ fn replay(seed: u64, only: Option<&[usize]>, draw: Option<u32>) -> bool {
 fn search_all(most: u64) -> bool {
     let begin = Instant::now();
     let cases = search::all(4, 3, 1);
-    let found = search::in_parallel(&cases, most);
-    let (mut states, mut steps, mut ends, mut whole, mut is_kept) = (0, 0, 0, 0, true);
-    for (case, found) in cases.iter().zip(&found) {
+    let found = search::in_parallel(&cases, most, |case, found| {
         let bound = if found.is_whole { "all" } else { "the first" };
-        let Found { states: visited, steps: taken, ends: ended, kills, .. } = found;
-        println!("{case}: {bound} {visited} states, {taken} steps, {ended} ends, killed at {kills} depths");
+        let Found { states, steps, ends, kills, violation, .. } = found;
+        let broken = violation.iter().map(|violation| format!("\nBROKEN  {violation}")).collect::<String>();
+        println!("{case}: {bound} {states} states, {steps} steps, {ends} ends, killed at {kills} depths{broken}");
+    });
+    let (mut states, mut steps, mut ends, mut whole, mut is_kept) = (0, 0, 0, 0, true);
+    for found in &found {
         states += found.states;
         steps += found.steps;
         ends += found.ends;
         whole += usize::from(found.is_whole);
-        if let Some(violation) = &found.violation {
-            println!("BROKEN  {violation}");
-            is_kept = false;
-        }
+        is_kept &= found.violation.is_none();
     }
     let seconds = begin.elapsed().as_secs_f64();
     println!(

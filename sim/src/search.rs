@@ -18,13 +18,15 @@ pub use explore::Found;
 use std::ops::ControlFlow;
 use std::sync::{Mutex, PoisonError};
 
-/// Searches each case on all cores, up to `most` states of each. Returns what was found, in the order of the cases.
-pub fn in_parallel(cases: &[Case], most: u64) -> Vec<Found> {
+/// Searches each case on all cores, up to `most` states of each. Calls `tell` as each ends, and returns what was found, in the order
+/// of the cases.
+pub fn in_parallel(cases: &[Case], most: u64, tell: impl Fn(&Case, &Found) + Sync) -> Vec<Found> {
     let found = Mutex::new(vec![Found::default(); cases.len()]);
     on_all_cores(0..cases.len() as u64, |number| {
         let at = usize::try_from(number).unwrap_or(usize::MAX);
         if let Some(case) = cases.get(at) {
             let one = case.search(most);
+            tell(case, &one);
             let mut found = found.lock().unwrap_or_else(PoisonError::into_inner);
             if let Some(place) = found.get_mut(at) {
                 *place = one;

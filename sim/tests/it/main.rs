@@ -23,7 +23,7 @@ fn thousands_of_schedules_break_no_promise() {
 fn a_bounded_search_breaks_no_promise() {
     let (size, most) = if is_deep() { ((4, 3, 1), 200_000) } else { ((2, 1, 1), 4_000) };
     let cases = search::all(size.0, size.1, size.2);
-    let found = search::in_parallel(&cases, most);
+    let found = search::in_parallel(&cases, most, |_, _| {});
     for (case, found) in cases.iter().zip(&found) {
         assert_eq!(found.violation, None, "{case}");
     }
