@@ -43,7 +43,8 @@ impl Pace {
     pub(super) fn drive_on_later(&mut self, now: u64) {
         let rest = self.waits_until.saturating_sub(self.idle_since);
         self.begin(now);
-        self.may_wait(now + rest);
+        self.waits_until = now + rest;
+        self.may_wait(self.waits_until);
     }
 
     /// A wait that had begun may begin anew.
