@@ -81,6 +81,8 @@ mod list {
         BudgetNotCharged,
         /// A delete that has used up its maximum claims to be verified.
         VerifiedAtMaximum,
+        /// A delete takes a maximum that was spent by lost requests for one that was reached.
+        UnconfirmedTakenAsReached,
         /// More lanes are opened than are allowed.
         TooManyLanes,
         /// A refused cursor starts the window over as often as it likes.
@@ -89,8 +91,12 @@ mod list {
         CyclesFollowed,
         /// A checkpoint does not hold the cursors that a resume has sent.
         CursorsNotSaved,
+        /// A checkpoint does not hold that a resume has met a cursor twice.
+        NoProgressForgotten,
         /// Empty pages are followed for ever.
         EmptyPagesFollowed,
+        /// An empty page with a cursor counts as the last.
+        EmptyPageTakenAsLast,
         /// The cursor of a window is kept when the window is cut.
         CursorKeptAcrossCut,
         /// The parts of a window overlap by a millisecond.
@@ -119,6 +125,12 @@ mod list {
         BudgetRefilled,
         /// A checkpoint brings back no counts.
         TotalsNotCarried,
+        /// A checkpoint does not hold how far the list of ids has come.
+        IdsBegunAgain,
+        /// A checkpoint does not hold a lane that waits.
+        WaitingLaneNotSaved,
+        /// Whoever continues from a checkpoint counts the times of the selection from now.
+        TimesResolvedAnew,
         /// A request that was settled as carried out is sent again.
         AppliedSentAgain,
         /// Whoever drives on forgets what was in flight.
@@ -133,10 +145,14 @@ mod list {
         StoreFailureIgnored,
         /// The checkpoint's file is not locked.
         CheckpointNotLocked,
+        /// The archive's file is not locked.
+        ArchiveNotLocked,
         /// A new checkpoint is put in place before it is synced.
         CheckpointNotSynced,
         /// The folder is not synced after a checkpoint was put in place.
         FolderNotSynced,
+        /// The folder is not synced after an archive was created.
+        ArchiveFolderNotSynced,
         /// An archive counts as stored before it is synced.
         ArchiveNotSynced,
         /// A line that a crash has torn is kept when an archive is continued.
@@ -179,6 +195,8 @@ mod list {
         RateNotKept,
         /// The wait that the server asks for is not kept.
         RetryAfterIgnored,
+        /// Whoever drives on forgets the wait that the server asked for.
+        WaitForgottenByNextDriver,
         /// A wait between attempts is far too long.
         BackoffTooLong,
         /// The rate limiter keeps the times of a clock that is gone.

@@ -104,7 +104,8 @@ impl<O: BulkOperation> Job for PagesJob<O> {
         }
         self.full = page.affected() > 0 && page.cursor().is_some();
         self.acted = self.acted.saturating_add(page.affected());
-        let Some(cursor) = page.cursor() else {
+        let cursor = page.cursor().filter(|_| page.affected() > 0 || !bug!(EmptyPageTakenAsLast));
+        let Some(cursor) = cursor else {
             place.restart();
             return Next::Finished;
         };

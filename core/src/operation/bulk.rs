@@ -171,7 +171,9 @@ impl<O: BulkOperation> Bulk<O> {
         if !(is_same || bug!(OtherOptionsContinued)) {
             return Err(CheckpointError::OtherOptions);
         }
-        config.selection = selection.apply_to(config.selection, config.relative_times)?;
+        if !bug!(TimesResolvedAnew) {
+            config.selection = selection.apply_to(config.selection, config.relative_times)?;
+        }
         let listed = match &progress {
             Progress::Batches(batches) => batches.listed.clone(),
             Progress::Windows(_) | Progress::Refined(_) => None,
@@ -227,7 +229,7 @@ impl<O: BulkOperation> Bulk<O> {
         let mut scheduler = Self::windows(config, saved.whole, budget, saved.pass);
         scheduler.resume_totals(totals);
         for lane in saved.lanes {
-            let in_circles = lane.place.in_circles && starts_runs;
+            let in_circles = lane.place.in_circles && starts_runs && !bug!(NoProgressForgotten);
             let place = if bug!(CursorsNotSaved) { lane.place.without_cursors() } else { lane.place };
             let job = scheduler.plan.job(lane.window, place);
             let job = job.map_err(|halt| CheckpointError::Damaged(halt.to_string()))?;
@@ -257,7 +259,7 @@ impl<O: BulkOperation> Bulk<O> {
         }
         scheduler.resume_totals(totals);
         let open: usize = saved.lanes.iter().map(|lane| lane.to.saturating_sub(lane.from)).sum();
-        scheduler.plan.begun = saved.begun;
+        scheduler.plan.begun = if bug!(IdsBegunAgain) { 0 } else { saved.begun };
         scheduler.plan.done = saved.begun.saturating_sub(open);
         for lane in saved.lanes {
             let job = scheduler.plan.job(lane.from..lane.to);
@@ -366,7 +368,9 @@ impl<O: BulkOperation> Bulk<O> {
         let BulkConfig { selection, page_size, max, verify, .. } = &self.config;
         let progress = match &self.plan {
             Kind::Windows(scheduler) => {
-                let open = scheduler.lanes().map(|lane| {
+                let is_saved =
+                    |lane: &&Lane<_>| !(bug!(WaitingLaneNotSaved) && lane.exchange.backoff_until().is_some());
+                let open = scheduler.lanes().filter(is_saved).map(|lane| {
                     let Lane { job: PagesJob { window, place, .. }, .. } = lane;
                     WindowLane {
                         window: *window,

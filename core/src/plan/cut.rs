@@ -212,7 +212,7 @@ impl<O: BulkOperation> Plan for Cut<O> {
             // It makes exactly one pass, because a second one could start the same runs again. So it proves nothing.
             return Drained::Done;
         }
-        if self.budget.is_spent_short_of_max(totals.affected) {
+        if self.budget.is_spent_short_of_max(totals.affected) && !bug!(UnconfirmedTakenAsReached) {
             return Drained::Halt(Halt::MaximumUnconfirmed);
         }
         if is_clean || self.budget.is_spent() || !self.scope.verify || bug!(NoConfirmingPass) {
