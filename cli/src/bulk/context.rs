@@ -104,7 +104,7 @@ impl<'a> BulkContext<'a> {
         progress: &mut Progress,
         handler: impl Handler<O, O::Page> + Send,
     ) -> Driven<O::Outcome> {
-        self.keep_to_rate();
+        self.wait_for_its_turn();
         drive::run(&self.client, operation, progress, handler)
     }
 
@@ -116,7 +116,7 @@ impl<'a> BulkContext<'a> {
         progress: &mut Progress,
         on_page: impl FnMut(&ListPage) -> ControlFlow<()> + Send,
     ) -> (u64, Result<(), Stopped>) {
-        self.keep_to_rate();
+        self.wait_for_its_turn();
         let list = List::for_selection(selection);
         let (policy, terminal) = (self.policy, self.terminal());
         let pages = drive::each_page(&self.client, list, policy, parallelism, terminal, progress, on_page);
@@ -131,14 +131,14 @@ impl<'a> BulkContext<'a> {
         limit: u64,
         parallelism: Parallelism,
     ) -> (u64, Result<Preview, Stopped>) {
-        self.keep_to_rate();
+        self.wait_for_its_turn();
         let now = self.context.now.millis();
         preview::count(&self.client, selection, limit, now, self.policy, parallelism, self.terminal())
     }
 
     /// Waits between two operations, for the rate and for what the server has asked of the first: each keeps to that by itself, and
     /// knows nothing about the other's last request.
-    fn keep_to_rate(&self) {
+    fn wait_for_its_turn(&self) {
         let asked = self.waits_until.take().map(|until| until.saturating_duration_since(Instant::now()));
         let of_rate = self.rate.filter(|_| self.has_sent.get()).map(|rate| Duration::from_secs(1) / rate.get());
         self.has_sent.set(true);

@@ -307,9 +307,10 @@ of the file's size, because a test can set that without special rights. The simu
 every promise against what the service really did. Then they go on to the end: what was in doubt is settled as it really
 was, then everything that matches was acted on once, and nothing else. They do not go on where the fault was elsewhere (a name, a
 proxy, a certificate), and where somebody has taken or changed the archive or the lock. Where the order of requests is a matter of
-chance, as with many lanes, a fault that has to come at a certain request is not tried. The last column is standard error, without the lines on
-what the command acts on, on requests that are being finished, and on where the position is (of a transport: its error). HOST,
-FOLDER, ID and TIME stand for what is different each time.
+chance, as with many lanes, a fault that has to come at a certain request is not tried.
+
+The last column is standard error, without the lines on what the command acts on, on requests that are being finished, and on where
+the position is (of a transport: its error). HOST, FOLDER, ID and TIME stand for what is different each time.
 
 | fault | who | promise | exit | standard error |
 |---|---|---|--:|---|
