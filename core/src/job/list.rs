@@ -183,6 +183,8 @@ impl Job for ListJob {
             self.repeated_pages = self.repeated_pages.saturating_add(u32::from(is_repeated));
         }
         self.before = self.before.saturating_add(page.messages.len() as u64);
+        // The next page would have the same runs.
+        let leads_to_itself = !page.messages.is_empty() && page.cursor == self.list.cursor;
         self.list.cursor.clone_from(&page.cursor);
         self.cursor_size = self.size.get();
         self.is_too_large = false;
@@ -193,7 +195,8 @@ impl Job for ListJob {
             None => Next::Finished,
             // A listing removes nothing. After a repeated cursor the same pages would follow forever.
             Some(cursor)
-                if self.cycle.sees_again(cursor)
+                if leads_to_itself
+                    || self.cycle.sees_again(cursor)
                     || self.empty_pages >= MAX_EMPTY_PAGES
                     || self.repeated_pages >= MAX_EMPTY_PAGES =>
             {

@@ -281,6 +281,31 @@ fn a_cursor_that_loops_and_pages_without_a_run_are_no_progress() {
     }
 }
 
+/// The next page would have the same runs, whatever its cursor is then.
+#[test]
+fn a_page_that_leads_to_itself_hands_over_no_run_twice() {
+    let page = |id: u32, cursor: &str| format!("{{\"messages\":[{{\"dlqId\":\"{id}\"}}],\"cursor\":\"{cursor}\"}}");
+    // The second cursor comes again, and the page after that would be the last.
+    let pages = [page(1, "a"), page(2, "b"), page(3, "b"), page(3, "")];
+    let mut listing = Listing::builder(endpoint(), List::everything()).build();
+    let mut handed_over = Vec::new();
+    let outcome = loop {
+        match listing.poll(Duration::ZERO) {
+            Step::Send(id, _) => {
+                match listing.respond(id, &Response::new(pages[handed_over.len()].as_str())).unwrap() {
+                    Event::Page(page) => {
+                        handed_over.extend(page.messages.iter().filter_map(|message| message.dlq_id()))
+                    }
+                    event => panic!("{event:?}"),
+                }
+            }
+            Step::Done(outcome) => break outcome,
+            step => panic!("{step:?}"),
+        }
+    };
+    assert_eq!((outcome.halted, handed_over.len()), (Some(Halt::NoProgress), 3));
+}
+
 /// Messages that wait to be stored are counted in bytes, too.
 #[test]
 fn large_messages_that_wait_to_be_stored_keep_the_lanes_from_looking() {
