@@ -69,6 +69,8 @@ struct State {
     seed: u64,
     /// A file can be cut, but not changed in its middle.
     appends_only: bool,
+    /// The folder cannot be synced. There, syncing a file brings its name along.
+    has_closed_folder: bool,
     steps: u64,
     troubles: BTreeMap<u64, Trouble>,
     looks: u64,
@@ -115,7 +117,9 @@ impl Machine {
         let mut state = machine.lock();
         (state.troubles, state.failing_looks, state.meddlings) = (troubles, failing_looks, meddlings);
         state.seed = seed;
-        state.appends_only = Random::new(seed).chance(5);
+        let mut random = Random::new(seed);
+        state.appends_only = random.chance(5);
+        state.has_closed_folder = random.chance(5);
         drop(state);
         machine
     }
@@ -221,6 +225,18 @@ impl State {
     fn set_name(&mut self, path: &Path, inode: usize) {
         self.names.insert(path.to_owned(), inode);
         self.unsynced.push(NameChange::Set(path.to_owned(), inode));
+    }
+
+    /// Brings the names of a file to the disk, as a journal does that writes down the file.
+    fn bring_names_along(&mut self, inode: usize) {
+        let names = &self.names;
+        self.lasting_names.retain(|path, at| *at != inode || names.get(path) == Some(&inode));
+        for (path, _) in names.iter().filter(|(_, at)| **at == inode) {
+            self.lasting_names.insert(path.clone(), inode);
+            self.unsynced.retain(|change| match change {
+                NameChange::Set(changed, _) | NameChange::Remove(changed) => changed != path,
+            });
+        }
     }
 
     fn remove_name(&mut self, path: &Path) {
@@ -360,6 +376,9 @@ impl Disk for ProcessDisk {
     }
 
     fn sync_folder(&self, _folder: &Path) -> Result<()> {
+        if self.machine.lock().has_closed_folder {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
         self.step("sync folder", "", |state, part| {
             part.all()?;
             state.unsynced.clear();
@@ -460,6 +479,9 @@ impl Disk for ProcessDisk {
             anew.into_iter().for_each(|byte| inode.spare_from(byte));
             inode.synced = inode.bytes.len();
             inode.uncut = None;
+            if state.has_closed_folder {
+                state.bring_names_along(file.inode);
+            }
             Ok(())
         })
     }

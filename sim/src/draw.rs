@@ -7,7 +7,7 @@ use crate::schedule::{Asks, Driving, Fate, Field, Item, LONGEST_CLOCK_STEP, Prop
 use crate::schedule::{Target, Touched, Words, Work};
 
 /// Which way of drawing this is, and of taking what was drawn. With another one, a seed is another history.
-pub const DRAW: u32 = 8;
+pub const DRAW: u32 = 9;
 
 impl Schedule {
     /// Draws everything from the seed.

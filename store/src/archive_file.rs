@@ -2,7 +2,7 @@
 
 use crate::archive_tail::{self, ArchiveTail};
 use crate::bugs::bug;
-use crate::disk::{Access, Disk, Entry, Kind, Reader, append_all, folder, is_there, read};
+use crate::disk::{Access, Disk, Entry, Kind, Reader, append_all, folder, is_there, read, sync_name};
 use crate::error::{NotAnArchive, Problem, StoreError};
 use crate::real_disk::RealDisk;
 use std::io::{BufRead, BufReader, ErrorKind, Read};
@@ -129,7 +129,7 @@ fn open<D: Disk>(disk: &D, path: &Path, existing: Option<D::File>) -> Result<(D:
     if bug!(ArchiveFolderNotSynced) {
         return Ok((file, regular, len, repaired));
     }
-    if let Err(error) = disk.sync_folder(folder(path)) {
+    if let Err(error) = sync_name(disk, folder(path), &file) {
         // The next sync may succeed without a write. So the next process has to create the file anew. Best effort.
         if is_new && disk.is_at(&file, path).unwrap_or(false) {
             let _ = disk.remove(path);
@@ -167,6 +167,10 @@ fn go_on<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(u64, bool), 
             Err(error) => return Err(Problem::Write(error)),
         },
     };
+    if len == 0 {
+        // One that was there before, and whose owner has not thought of what is written now.
+        disk.make_private(file).map_err(Problem::Write)?;
+    }
     if lacks_newline {
         if repaired {
             // What is cut off must not come back behind what is written now.

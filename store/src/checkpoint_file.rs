@@ -1,7 +1,7 @@
 //! The checkpoint file: always complete, on disk before the request it describes is sent, and locked for one process.
 
 use crate::bugs::bug;
-use crate::disk::{Access, Disk, Kind, append_all, folder, is_there, read, remove_if_there};
+use crate::disk::{Access, Disk, Kind, append_all, folder, is_there, read, remove_if_there, sync_name, sync_removal};
 use crate::error::{Problem, StoreError};
 use crate::id_spool::{self, IdSpool, IdSpoolWriter};
 use crate::real_disk::RealDisk;
@@ -33,6 +33,11 @@ struct Beside {
 
 impl Beside {
     fn of(path: &Path) -> Option<Self> {
+        let text = path.as_os_str().as_encoded_bytes();
+        if text.ends_with(b"/") || text.ends_with(b"/.") {
+            // It names a folder, also if nothing is there.
+            return None;
+        }
         let name = path.file_name()?;
         let hidden = |end: &str| {
             let mut hidden = OsString::from(".");
@@ -95,10 +100,19 @@ impl<D: Disk> CheckpointFile<D> {
         &self.path
     }
 
-    /// The lock file, if dropping this removes it. A program that ends without dropping (`std::process::exit` after a
-    /// signal) removes it itself, while this is still alive. One that stays does no harm: the next process takes it.
+    /// The lock file, if dropping this removes it.
     pub fn lock_file(&self) -> Option<&Path> {
         self.lock_is_ours.then_some(&self.beside.lock)
+    }
+
+    /// Removes the lock file, as dropping this does: for a program that ends without dropping (`std::process::exit` after a signal).
+    /// Nothing must be written afterwards. A lock file that stays does no harm: the next process takes it.
+    pub fn remove_lock_file(&self) {
+        // One that was replaced is another process's.
+        if self.lock_is_ours && self.check_lock().is_ok() {
+            // While it is locked: a process that opened it meanwhile sees that it is gone, and makes a new one.
+            let _ = self.disk.remove(&self.beside.lock);
+        }
     }
 
     /// What the file holds. `None` if there is no file yet.
@@ -129,22 +143,40 @@ impl<D: Disk> CheckpointFile<D> {
     /// was removed or cannot be looked at, since another process could hold the checkpoint by now.
     pub fn write(&self, checkpoint: &str) -> Result<(), StoreError> {
         self.check_lock()?;
-        self.replace(checkpoint).map_err(|error| {
-            // Best effort: the next start removes what stays.
-            let _ = self.disk.remove(&self.beside.temporary);
-            Problem::Write(error).at(&self.path)
-        })
+        self.replace(checkpoint).map_err(|problem| problem.at(&self.path))?;
+        // Whoever has taken the lock since the first look may have read the old checkpoint.
+        self.check_lock()
     }
 
-    fn replace(&self, checkpoint: &str) -> IoResult<()> {
-        let file = self.disk.create_new(&self.beside.temporary)?;
-        append_all(&self.disk, &file, checkpoint.as_bytes()).1?;
-        append_all(&self.disk, &file, b"\n").1?;
-        if !bug!(CheckpointNotSynced) {
-            self.disk.sync(&file)?;
+    fn replace(&self, checkpoint: &str) -> Result<(), Problem> {
+        let file = self.disk.create_new(&self.beside.temporary).map_err(Problem::Write)?;
+        let result = self.put_in_place(&file, checkpoint);
+        if result.is_err() && self.is_ours(&file).unwrap_or(false) {
+            // Best effort: the next start removes what stays.
+            let _ = self.disk.remove(&self.beside.temporary);
         }
-        self.disk.rename(&self.beside.temporary, &self.path)?;
-        if bug!(FolderNotSynced) { Ok(()) } else { self.disk.sync_folder(folder(&self.path)) }
+        result
+    }
+
+    fn put_in_place(&self, file: &D::File, checkpoint: &str) -> Result<(), Problem> {
+        append_all(&self.disk, file, checkpoint.as_bytes()).1.map_err(Problem::Write)?;
+        append_all(&self.disk, file, b"\n").1.map_err(Problem::Write)?;
+        if !bug!(CheckpointNotSynced) {
+            self.disk.sync(file).map_err(Problem::Write)?;
+        }
+        if !self.is_ours(file).map_err(Problem::Write)? {
+            return Err(Problem::Moved);
+        }
+        self.disk.rename(&self.beside.temporary, &self.path).map_err(Problem::Write)?;
+        if bug!(FolderNotSynced) {
+            return Ok(());
+        }
+        sync_name(&self.disk, folder(&self.path), file).map_err(Problem::Write)
+    }
+
+    /// Whether this is still the temporary file: a process that takes the lock removes it, and may write one of its own.
+    fn is_ours(&self, file: &D::File) -> IoResult<bool> {
+        self.disk.is_at(file, &self.beside.temporary)
     }
 
     fn check_lock(&self) -> Result<(), StoreError> {
@@ -164,7 +196,12 @@ impl<D: Disk> CheckpointFile<D> {
         self.check_lock()?;
         let ids_are_there = id_spool::is_spool(&self.disk, &self.beside.ids).unwrap_or(false);
         remove_if_there(&self.disk, &self.path)
-            .and_then(|()| if ids_are_there { self.disk.sync_folder(folder(&self.path)) } else { Ok(()) })
+            .and_then(|()| match sync_removal(&self.disk, folder(&self.path)) {
+                // The ids must not go before the checkpoint.
+                Err(error) if ids_are_there => Err(error),
+                // Best effort: one that comes back is continued, although it is complete.
+                _ => Ok(()),
+            })
             .map_err(|error| Problem::Remove(error).at(&self.path))?;
         if ids_are_there {
             remove_if_there(&self.disk, &self.beside.ids)
@@ -200,12 +237,8 @@ impl<D: Disk> CheckpointFile<D> {
 }
 
 impl<D: Disk> Drop for CheckpointFile<D> {
-    /// Removes the lock file while it is locked. A process that opened it meanwhile sees that it is gone, and makes a new one.
     fn drop(&mut self) {
-        if self.lock_is_ours && self.check_lock().is_ok() {
-            // One that stays is taken again by the next process.
-            let _ = self.disk.remove(&self.beside.lock);
-        }
+        self.remove_lock_file();
     }
 }
 

@@ -29,7 +29,8 @@ pub trait Disk: Clone {
     /// Opens what is there, not following a symbolic link.
     ///
     /// # Errors
-    /// Returns [`ErrorKind::NotFound`] if nothing is there, or the system's error.
+    /// Returns [`ErrorKind::NotFound`] if nothing is there, [`ErrorKind::PermissionDenied`] if a file that is to be appended to belongs to
+    /// another user than this one or root, or the system's error.
     fn open(&self, path: &Path, access: Access) -> Result<Self::File>;
 
     /// Creates a file that only its owner can read and write (0600), open to be read and appended to.
@@ -37,6 +38,14 @@ pub trait Disk: Clone {
     /// # Errors
     /// Returns [`ErrorKind::AlreadyExists`] if anything is there, a symbolic link included, or the system's error.
     fn create_new(&self, path: &Path) -> Result<Self::File>;
+
+    /// Lets only the owner read and write the file (0600), which is empty. Does nothing on a disk that has no modes.
+    ///
+    /// # Errors
+    /// Returns the system's error.
+    fn make_private(&self, _file: &Self::File) -> Result<()> {
+        Ok(())
+    }
 
     /// Gives a file another name in the same folder, and replaces what had that name. A reader sees the old or the new
     /// file, also after a crash.
@@ -54,8 +63,9 @@ pub trait Disk: Clone {
     /// Brings the names in `folder` to the disk.
     ///
     /// # Errors
-    /// Returns the system's error. A folder that may not be read cannot be synced on some systems; that is no error. After an error, no
-    /// later sync need bring the names to the disk.
+    /// Returns [`ErrorKind::PermissionDenied`] or [`ErrorKind::Unsupported`] if the folder cannot be synced: it may not be read, or the
+    /// system cannot open one. Then the file that has the name is synced once more, which brings its name to the disk on file systems
+    /// with a journal. Returns the system's error otherwise; after that, no later sync need bring the names to the disk.
     fn sync_folder(&self, folder: &Path) -> Result<()>;
 
     /// Locks the file until it is dropped, without waiting. False if it is locked already, by another process or through
@@ -158,6 +168,26 @@ pub(crate) fn is_there<D: Disk>(disk: &D, path: &Path) -> std::result::Result<bo
         Some(Kind::Pipe) => Err(Problem::Pipe),
         Some(_) => Ok(true),
     }
+}
+
+/// Brings the name of `file`, in `folder`, to the disk. Where the folder cannot be synced, the file has to do.
+pub(crate) fn sync_name<D: Disk>(disk: &D, folder: &Path, file: &D::File) -> Result<()> {
+    match disk.sync_folder(folder) {
+        Err(error) if cannot_be_synced(&error) => disk.sync(file),
+        result => result,
+    }
+}
+
+/// Brings the removal of a name to the disk, where the folder can be synced.
+pub(crate) fn sync_removal<D: Disk>(disk: &D, folder: &Path) -> Result<()> {
+    match disk.sync_folder(folder) {
+        Err(error) if cannot_be_synced(&error) => Ok(()),
+        result => result,
+    }
+}
+
+fn cannot_be_synced(error: &std::io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::PermissionDenied | ErrorKind::Unsupported)
 }
 
 /// Removes a name that need not be there.

@@ -43,7 +43,7 @@ pub enum Problem {
     SymbolicLink,
     /// It is a named pipe.
     Pipe,
-    /// The path ends in no name (`/`, `..`).
+    /// The path ends in no name of a file (`/`, `..`, `name/`).
     NoName,
     /// It is longer than this many bytes, and was not read.
     TooLong(u64),

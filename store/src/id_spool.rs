@@ -1,7 +1,7 @@
 //! The ids of a checkpoint, which are too many to be in it. They are written once, and then read in parts.
 
 use crate::digest::Digest;
-use crate::disk::{Access, Disk, Reader, append_all, folder, is_there, read, remove_if_there};
+use crate::disk::{Access, Disk, Reader, append_all, folder, is_there, read, remove_if_there, sync_name};
 use crate::error::{Problem, StoreError};
 use crate::real_disk::RealDisk;
 use std::collections::HashSet;
@@ -211,7 +211,7 @@ impl<D: Disk> IdSpoolWriter<D> {
             let in_place = || {
                 writer.disk.sync(&file)?;
                 writer.disk.rename(&writer.temporary, &writer.path)?;
-                writer.disk.sync_folder(folder(&writer.path))
+                sync_name(&writer.disk, folder(&writer.path), &file)
             };
             match in_place() {
                 Ok(()) => Ok(file),

@@ -35,12 +35,17 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, access: Access) -> Result<File> {
         match access {
             Access::Read => options().read(true).open(path),
-            Access::Append => appending().open(path),
+            Access::Append => appending().open(path).and_then(of_this_user),
         }
     }
 
     fn create_new(&self, path: &Path) -> Result<File> {
         appending().create_new(true).open(path)
+    }
+
+    #[cfg(unix)]
+    fn make_private(&self, file: &File) -> Result<()> {
+        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -52,17 +57,15 @@ impl Disk for RealDisk {
     }
 
     fn sync_folder(&self, folder: &Path) -> Result<()> {
-        // A folder that may be written but not read cannot be opened, and not every system can open one: then the synced
-        // file itself has to do.
         #[cfg(unix)]
-        match File::open(folder) {
-            Ok(folder) => folder.sync_all()?,
-            Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
-            Err(error) => return Err(error),
+        {
+            File::open(folder)?.sync_all()
         }
         #[cfg(not(unix))]
-        let _ = folder;
-        Ok(())
+        {
+            let _ = folder;
+            Err(ErrorKind::Unsupported.into())
+        }
     }
 
     fn try_lock(&self, file: &File) -> Result<bool> {
@@ -150,6 +153,20 @@ impl Disk for RealDisk {
     fn sync(&self, file: &File) -> Result<()> {
         file.sync_all()
     }
+}
+
+/// Refuses an ordinary file that another user has put there: its owner could read all that is written, and change it.
+fn of_this_user(file: File) -> Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        let metadata = file.metadata()?;
+        let owners = [rustix::process::geteuid().as_raw(), 0];
+        if metadata.is_file() && !owners.contains(&metadata.uid()) {
+            return Err(std::io::Error::new(ErrorKind::PermissionDenied, "it belongs to another user"));
+        }
+    }
+    Ok(file)
 }
 
 /// To be read and appended to. On Windows a file that is only appended to could not be cut; there the lock keeps others from writing.

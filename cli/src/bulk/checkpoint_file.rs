@@ -2,22 +2,22 @@
 
 use crate::output::wording;
 use std::path::{Path, PathBuf};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use upstash_dlq_core::checkpoint::CheckpointError;
 use upstash_dlq_store as store;
 use upstash_dlq_store::{IdSpool, IdSpoolWriter, Problem, StoreError};
 
-/// The lock file of this process, which an interrupt at the question ends without dropping anything.
-static HELD: Mutex<Option<PathBuf>> = Mutex::new(None);
+/// The file of this process, which an interrupt at the question ends without dropping anything.
+static HELD: Mutex<Option<Arc<store::CheckpointFile>>> = Mutex::new(None);
 
 #[derive(Debug)]
-pub(crate) struct CheckpointFile(store::CheckpointFile);
+pub(crate) struct CheckpointFile(Arc<store::CheckpointFile>);
 
 impl CheckpointFile {
     /// Takes it for this process, until this is dropped. What an earlier process left half written is removed.
     pub(crate) fn open(path: PathBuf) -> Result<Self, String> {
-        let file = store::CheckpointFile::open(path).map_err(|error| sentence(&error))?;
-        *held() = file.lock_file().map(Path::to_owned);
+        let file = Arc::new(store::CheckpointFile::open(path).map_err(|error| sentence(&error))?);
+        *held() = Some(Arc::clone(&file));
         Ok(Self(file))
     }
 
@@ -58,15 +58,14 @@ impl Drop for CheckpointFile {
     }
 }
 
-fn held() -> MutexGuard<'static, Option<PathBuf>> {
+fn held() -> MutexGuard<'static, Option<Arc<store::CheckpointFile>>> {
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Removes the lock file, while it is locked: for the end of the process.
 pub(crate) fn tidy() {
-    if let Some(path) = held().take() {
-        // One that stays is taken again by the next process.
-        let _ = std::fs::remove_file(path);
+    if let Some(file) = held().take() {
+        file.remove_lock_file();
     }
 }
 

@@ -51,7 +51,7 @@ fn a_new_way_of_drawing_has_a_new_number() {
     let digest = text
         .bytes()
         .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    assert_eq!((DRAW, digest), (8, 9410616744804271310), "raise DRAW, and write the new digest here");
+    assert_eq!((DRAW, digest), (9, 9410616744804271310), "raise DRAW, and write the new digest here");
 }
 
 /// Every kind of work and every item is drawn, and often enough.

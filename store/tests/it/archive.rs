@@ -3,7 +3,7 @@
 use crate::{line, make_pipe, message, mode, names};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::time::SystemTime;
 use upstash_dlq_store::{Access, ArchiveFile, Disk, FoundArchive, Kind, NotAnArchive, Problem, RealDisk, StoreError};
@@ -30,6 +30,35 @@ fn finding_creates_nothing_and_opening_a_private_file() {
     assert!(!archive.repaired() && archive.path() == path);
     assert_eq!(fs::read_to_string(&path).unwrap(), line("a") + &line("b") + &line("c"));
     assert_eq!((mode(&path), names(folder.path())), (0o600, vec!["archive".into()]));
+}
+
+/// Somebody has made a file by hand, and has not thought of its mode.
+#[test]
+fn an_empty_file_becomes_private_once_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    for (before, expected) in [(String::new(), 0o600), (line("a"), 0o644)] {
+        fs::write(&path, before).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+        let found = FoundArchive::find(&path).unwrap();
+        assert_eq!(mode(&path), 0o644, "it is not open yet");
+        found.open().unwrap();
+        assert_eq!(mode(&path), expected);
+    }
+}
+
+/// Its owner could read what is written, and change it. Only root can give a file away.
+#[test]
+fn a_file_of_another_user_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("archive");
+    fs::write(&path, "").unwrap();
+    let is_given_away = std::os::unix::fs::chown(&path, Some(12_345), None).is_ok();
+    let opened = ArchiveFile::open(&path);
+    assert_eq!(opened.is_err(), is_given_away);
+    if let Err(error) = opened {
+        assert!(error.to_string().ends_with("cannot be written: it belongs to another user"), "{error}");
+    }
 }
 
 #[test]

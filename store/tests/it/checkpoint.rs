@@ -4,6 +4,7 @@ use crate::step_disk::{Before, StepDisk};
 use crate::{make_pipe, mode, names};
 use std::cell::RefCell;
 use std::fs;
+use std::io::ErrorKind;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -188,6 +189,84 @@ fn a_replacement_is_synced_before_it_takes_the_place() {
     file.write("one").unwrap();
     let expected = ["create .position.tmp", "append", "append", "sync", "rename position", "sync folder"];
     assert_eq!(disk.take_steps(), expected);
+}
+
+/// A name is brought to the disk by its folder, or by the file itself once it has the name.
+#[test]
+fn where_the_folder_cannot_be_synced_the_file_is_synced_under_its_name() {
+    for why in [ErrorKind::PermissionDenied, ErrorKind::Unsupported] {
+        let folder = tempfile::tempdir().unwrap();
+        let disk = StepDisk::with_closed_folders(why);
+        let file = CheckpointFile::open_on(disk.clone(), folder.path().join("position")).unwrap();
+        let mut spool = file.new_spool().unwrap();
+        disk.take_steps();
+        spool.add(&crate::id(1)).unwrap();
+        spool.finish().unwrap();
+        assert_eq!(disk.take_steps(), ["append", "sync", "rename .position.ids", "sync"]);
+        file.write("one").unwrap();
+        let expected = ["create .position.tmp", "append", "append", "sync", "rename position", "sync"];
+        assert_eq!(disk.take_steps(), expected);
+        file.remove().unwrap();
+        assert_eq!(disk.take_steps(), ["remove position", "remove .position.ids"]);
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let disk = StepDisk::with_closed_folders(ErrorKind::StorageFull);
+    let file = CheckpointFile::open_on(disk, folder.path().join("position")).unwrap();
+    assert!(matches!(file.write("one").unwrap_err().problem, Problem::Write(_)));
+}
+
+/// A request must not follow a checkpoint that another process may not have seen.
+#[test]
+fn a_lock_that_goes_during_the_writing_is_noticed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    for before in [Before::Sync, Before::Folder] {
+        let disk = StepDisk::default();
+        let first = CheckpointFile::open_on(disk.clone(), &path).unwrap();
+        let (second, shared) = (Rc::new(RefCell::new(None)), path.clone());
+        let holder = Rc::clone(&second);
+        disk.interfere(before, move || {
+            fs::remove_file(shared.with_file_name(".position.lock")).unwrap();
+            let second = CheckpointFile::open(&shared).unwrap();
+            // As a process that writes does.
+            fs::write(shared.with_file_name(".position.tmp"), "half of it").unwrap();
+            *holder.borrow_mut() = Some(second);
+        });
+        let error = first.write("one").unwrap_err();
+        assert!(matches!(error.problem, Problem::Moved), "{before:?}: {error}");
+        assert!(!disk.awaits_interference());
+        let second = second.borrow_mut().take().unwrap();
+        // What the second process writes stays its own, and is not put in place before it is whole.
+        assert_eq!(text(&second).as_deref(), (before == Before::Folder).then_some("one\n"), "{before:?}");
+        drop((first, second));
+        fs::remove_file(folder.path().join(".position.tmp")).ok();
+        fs::remove_file(&path).ok();
+    }
+}
+
+#[test]
+fn a_lock_file_is_removed_once_and_only_if_it_is_ours() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("position");
+    let first = CheckpointFile::open(&path).unwrap();
+    first.remove_lock_file();
+    assert!(names(folder.path()).is_empty());
+    let second = CheckpointFile::open(&path).unwrap();
+    first.remove_lock_file();
+    drop(first);
+    assert_eq!(names(folder.path()), [".position.lock"]);
+    assert!(second.lock_file().unwrap().exists());
+}
+
+#[test]
+fn a_path_of_a_folder_that_is_not_there_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["absent/", "absent/.", "absent//"] {
+        let path = PathBuf::from(format!("{}/{name}", folder.path().display()));
+        let error = CheckpointFile::open(path).unwrap_err();
+        assert!(matches!(error.problem, Problem::NoName), "{name}: {error}");
+    }
+    assert!(names(folder.path()).is_empty());
 }
 
 fn history(disk: StepDisk, path: &Path) -> Result<(), StoreError> {

@@ -23,6 +23,8 @@ struct Steps {
     interrupts: bool,
     /// Files may only be appended to.
     appends_only: bool,
+    /// Why no folder can be synced.
+    closed_folders: Option<ErrorKind>,
 }
 
 /// What somebody else does right before the next step of a kind.
@@ -36,6 +38,7 @@ pub(crate) enum Before {
     Create,
     Open,
     Lock,
+    Sync,
     /// Before a folder is synced.
     Folder,
     /// At an open file.
@@ -65,6 +68,10 @@ impl StepDisk {
 
     pub(crate) fn append_only() -> Self {
         Self(Rc::new(RefCell::new(Steps { appends_only: true, ..Steps::default() })))
+    }
+
+    pub(crate) fn with_closed_folders(why: ErrorKind) -> Self {
+        Self(Rc::new(RefCell::new(Steps { closed_folders: Some(why), ..Steps::default() })))
     }
 
     pub(crate) fn stopping_at(at: usize) -> Self {
@@ -172,6 +179,9 @@ impl Disk for StepDisk {
 
     fn sync_folder(&self, folder: &Path) -> Result<()> {
         self.let_others_act(Before::Folder);
+        if let Some(why) = self.0.borrow().closed_folders {
+            return Err(why.into());
+        }
         self.step("sync folder", None)?;
         self.0.borrow_mut().synced_folders.push(folder.to_owned());
         RealDisk.sync_folder(folder)
@@ -218,6 +228,7 @@ impl Disk for StepDisk {
     }
 
     fn sync(&self, file: &File) -> Result<()> {
+        self.let_others_act(Before::Sync);
         self.step("sync", None)?;
         RealDisk.sync(file)
     }
