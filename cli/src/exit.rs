@@ -62,6 +62,8 @@ impl Exit {
 #[derive(Debug)]
 pub(crate) enum CommandError {
     Failed(Failure),
+    /// It has been printed.
+    Told(ExitStatus),
     /// The reader of standard output has gone (`| head`). That is not a failure, and nothing is printed.
     NoReader,
 }
@@ -105,6 +107,7 @@ impl CommandError {
     pub(crate) fn after_a_change(self) -> Self {
         match self {
             Self::Failed(failure) => Self::Failed(Failure { status: ExitStatus::Changed, ..failure }),
+            Self::Told(_) => Self::Told(ExitStatus::Changed),
             Self::NoReader => Self::NoReader,
         }
     }

@@ -97,6 +97,7 @@ fn dispatch(context: &Context<'_>, command: &Command) -> Result<ExitStatus, Comm
 fn end(terminal: Terminal, result: Result<ExitStatus, CommandError>) -> ExitCode {
     let status = match result {
         Ok(status) => status,
+        Err(CommandError::Told(status)) => status,
         Err(CommandError::NoReader) => ExitStatus::Success,
         Err(CommandError::Failed(failure)) => {
             terminal.fail(&failure);

@@ -27,8 +27,9 @@ pub(crate) fn run<O: BulkOperation>(
 ) -> Report {
     let builder =
         builder.lanes(parallelism.lanes, Now::from_clock().millis()).max_requests_per_second(parallelism.rate);
-    let restored = restore(bulk, &builder, file).and_then(|mut operation| {
-        settle::apply(bulk, settlement, operation.as_mut(), file)?;
+    let restored = restore(bulk, &builder, file).and_then(|restored| {
+        let (mut operation, is_shown) = restored.unzip();
+        settle::apply(bulk, settlement, operation.as_mut(), is_shown.unwrap_or_default(), file)?;
         Ok(operation)
     });
     let operation = match restored {
@@ -58,17 +59,17 @@ pub(crate) fn run<O: BulkOperation>(
     conclude(bulk, &operation, file, driven, reporter.broken, None, report)
 }
 
-/// The operation as the checkpoint left it.
+/// The operation as the checkpoint left it, and whether its request in doubt was shown.
 fn restore<O: BulkOperation>(
     bulk: &BulkContext<'_>,
     builder: &BulkBuilder<O>,
     file: Option<&CheckpointFile>,
-) -> Result<Option<Bulk<O>>, String> {
+) -> Result<Option<(Bulk<O>, bool)>, String> {
     let Some(file) = file else { return Ok(None) };
     let Some(checkpoint) = file.read(|json| Checkpoint::from_json(json))? else { return Ok(None) };
-    let totals = checkpoint.totals();
+    let (totals, is_shown) = (checkpoint.totals(), checkpoint.is_doubt_shown());
     let operation = builder.clone().resume_from(checkpoint);
     let operation = operation.map_err(|error| wording::checkpoint(&error, None, file.path()))?;
     bulk.note_continuing(file.path(), totals);
-    Ok(Some(operation))
+    Ok(Some((operation, is_shown)))
 }

@@ -3,6 +3,7 @@
 use crate::output::wording;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use upstash_dlq_core::Checkpoint;
 use upstash_dlq_core::checkpoint::CheckpointError;
 use upstash_dlq_store as store;
 use upstash_dlq_store::{IdSpool, IdSpoolWriter, Problem, StoreError};
@@ -34,6 +35,13 @@ impl CheckpointFile {
     /// On disk when it returns; whoever reads sees the old or the new one, whole.
     pub(crate) fn write(&self, checkpoint: &str) -> Result<(), String> {
         self.0.write(checkpoint).map_err(|error| sentence(&error))
+    }
+
+    /// Notes that the request in doubt was shown. Best effort: otherwise it is shown again before it is settled.
+    pub(crate) fn note_shown(&self) {
+        if let Ok(Some(checkpoint)) = self.read(|json| Checkpoint::from_json(json)) {
+            let _ = self.write(&checkpoint.with_doubt_shown().to_json());
+        }
     }
 
     /// A list of ids beside it, to be written.

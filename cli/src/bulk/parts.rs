@@ -52,6 +52,7 @@ where
         let ids = source.part(before)?.ok_or_else(|| wording::OTHER_LIST.to_owned())?;
         let taken = before + ids.len() as u64;
         let builder = build(ids, before, Totals::default());
+        let is_shown = saved.as_ref().is_some_and(Checkpoint::is_doubt_shown);
         let mut operation = match file.zip(saved) {
             Some((file, checkpoint)) => {
                 let totals = checkpoint.totals();
@@ -62,7 +63,7 @@ where
             }
             None => builder.build(),
         };
-        settle::apply(bulk, settlement, Some(&mut operation), file)?;
+        settle::apply(bulk, settlement, Some(&mut operation), is_shown, file)?;
         Ok(Self { bulk, source, build, operation, taken })
     }
 

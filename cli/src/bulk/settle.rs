@@ -7,7 +7,6 @@ use crate::interrupt;
 use crate::output::suggestion::Suggestion;
 use crate::output::time::Zone;
 use crate::output::wording;
-use upstash_dlq_core::engine::Cause;
 use upstash_dlq_core::model::Escaped;
 use upstash_dlq_core::operation::{Bulk, InDoubt};
 use upstash_dlq_core::wire::BulkOperation;
@@ -16,20 +15,21 @@ use upstash_dlq_core::{DlqId, Halt, Settlement};
 /// Tells the operation what happened, and saves that before anything further is sent. An operation that has not begun has
 /// nothing to settle.
 ///
-/// A request that an earlier process left in flight was shown to nobody. Whoever gives the option cannot mean that one: the same
-/// command was run again, or the process was killed while it went on after a settlement. So the option is left out, and the command
-/// halts and shows the request.
+/// `is_shown` is whether an earlier process has shown the request that is in doubt. If none has, whoever gives the option cannot mean
+/// this one: the same command was run again, or the process was killed, or its disk was full, after a settlement. So the option is
+/// left out, and the command halts and shows the request.
 pub(crate) fn apply(
     bulk: &BulkContext<'_>,
     settlement: Option<Settlement>,
     operation: Option<&mut Bulk<impl BulkOperation>>,
+    is_shown: bool,
     file: Option<&CheckpointFile>,
 ) -> Result<(), String> {
     let Some(settlement) = settlement else { return Ok(()) };
     let nothing = || "--settle: there is no request to settle: leave it out".to_owned();
     let operation = operation.ok_or_else(nothing)?;
-    if let Some(Halt::InDoubt { cause: Cause::ProcessEnded, .. }) = operation.outcome_so_far().halted {
-        bulk.terminal().note("--settle is left out: nobody has been shown the request that is in doubt now");
+    if operation.in_doubt().is_some() && !is_shown {
+        bulk.terminal().note("--settle is left out: you may not have been shown the request that is in doubt now");
         return Ok(());
     }
     operation.settle(settlement).map_err(|_| nothing())?;

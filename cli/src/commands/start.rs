@@ -32,11 +32,21 @@ impl Starts for Restart {
 }
 
 pub(crate) fn run<V: Starts>(context: &Context<'_>, args: &Start) -> Result<ExitStatus, CommandError> {
-    let report = match prepare(context, args) {
+    let (report, file) = match prepare(context, args) {
         Ok((resolved, overrides)) => start::<V>(context, args, resolved, overrides),
-        Err(sentence) => Report::new(VerbText::of::<V>(), (None, None)).wrong_usage(sentence),
+        Err(sentence) => (Report::new(VerbText::of::<V>(), (None, None)).wrong_usage(sentence), None),
     };
-    report.finish(context.terminal)
+    let shows_saved_doubt = report.unsettled && !report.is_earlier;
+    let result = report.finish(context.terminal);
+    match (result, file.filter(|_| shows_saved_doubt)) {
+        // Only what has been printed can be settled next time.
+        (Err(CommandError::Failed(failure)), Some(file)) => {
+            context.terminal.fail(&failure);
+            file.note_shown();
+            Err(CommandError::Told(failure.status))
+        }
+        (result, _) => result,
+    }
 }
 
 fn prepare(context: &Context<'_>, args: &Start) -> Result<(Resolved, Overrides), String> {
@@ -46,30 +56,37 @@ fn prepare(context: &Context<'_>, args: &Start) -> Result<(Resolved, Overrides),
     Ok((args.selection.resolve(context.now)?, args.overrides.build()?))
 }
 
-fn start<V: Starts>(context: &Context<'_>, args: &Start, resolved: Resolved, overrides: Overrides) -> Report {
+/// Returns the checkpoint's file, too, which stays locked until the report is printed.
+fn start<V: Starts>(
+    context: &Context<'_>,
+    args: &Start,
+    resolved: Resolved,
+    overrides: Overrides,
+) -> (Report, Option<CheckpointFile>) {
     let verb = VerbText::of::<V>();
     let mut report = Report::new(verb, resolved.window()).with_missing(resolved.missing());
     report.settles = args.settle.is_some();
     let bulk = match BulkContext::new(context, &args.selection, verb, args.yes || args.dry_run, args.max, args.rate) {
         Ok(bulk) => BulkContext { in_order: args.parallel.get() == 1, ..bulk },
-        Err(sentence) => return report.wrong_usage(sentence),
+        Err(sentence) => return (report.wrong_usage(sentence), None),
     };
     let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
     if args.dry_run {
-        return dry_run::run(&bulk, resolved, parallelism, false, report);
+        return (dry_run::run(&bulk, resolved, parallelism, false, report), None);
     }
     let build = |selection: Selection| V::with(bulk.builder(selection), overrides.clone());
     let file = match args.checkpoint.clone().map(CheckpointFile::open).transpose() {
         Ok(file) => file,
-        Err(sentence) => return report.wrong_usage(sentence),
+        Err(sentence) => return (report.wrong_usage(sentence), None),
     };
     let settlement = args.settle.map(Settlement::from);
-    match resolved {
+    let report = match resolved {
         Resolved::Ids(list) => by_ids::run(&bulk, list, build, parallelism, file.as_ref(), settlement, report),
         Resolved::Matching(selection) => {
             list_then_start::run(&bulk, selection, build, parallelism, file.as_ref(), settlement, report)
         }
-    }
+    };
+    (report, file)
 }
 
 impl From<Settle> for Settlement {

@@ -10,10 +10,21 @@ use std::time::Duration;
 use upstash_dlq_emulator::{Config, Fault, FaultPlan, Server, ServerOptions, Service, sample};
 
 pub(crate) fn serve(runs: usize, config: Config) -> Server {
+    serve_after(Duration::from_millis(10), runs, config)
+}
+
+fn serve_after(latency: Duration, runs: usize, config: Config) -> Server {
     let mut service = Service::new(config);
     sample::runs(runs, 1, NEWEST).into_iter().for_each(|run| service.insert(run));
-    let options = ServerOptions::default().latency(Duration::from_millis(10));
-    Server::start(service, options).unwrap()
+    Server::start(service, ServerOptions::default().latency(latency)).unwrap()
+}
+
+/// A server of 150 runs that loses the first two of three requests of fifty. They are in flight together: a response takes long.
+pub(crate) fn serve_two_in_doubt() -> Server {
+    let server = serve_after(Duration::from_millis(400), 150, Config::default());
+    let script = vec![Some(Fault::LostRequest), Some(Fault::LostRequest)];
+    server.with_service(|service| service.set_faults(FaultPlan::script(script).only(Method::POST)));
+    server
 }
 
 /// Starts it, and interrupts it when so many requests have come. The server asks for a wait after those, so it cannot end
@@ -258,6 +269,54 @@ fn a_settlement_settles_only_what_was_shown() {
     assert_eq!(last.status.code(), Some(0), "{}", text(&last.stderr));
     let started: BTreeSet<String> = server.with_service(|s| s.started().map(|run| run.dlq_id.clone()).collect());
     assert_eq!((started.len(), server.with_service(|s| s.started().count())), (150, 150));
+}
+
+/// The process is killed after it has settled one request, and before it has told of the next one. The same command line must not
+/// settle that one.
+#[test]
+#[cfg(unix)]
+fn a_settlement_that_is_given_again_settles_no_other_request() {
+    let server = serve_two_in_doubt();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["resume", "--all", "--yes", "--json", "--parallel", "3", "--checkpoint", file.to_str().unwrap()];
+    let first = run(&server.url(), &args);
+    assert!(text(&first.stderr).contains("2 requests are in doubt"), "{}", text(&first.stderr));
+    let settled = [&args[..], &["--settle", "not-applied"]].concat();
+    let position = || std::fs::read_to_string(&file).unwrap();
+    let before = position();
+    assert_eq!((before.matches("\"shown\"").count(), before.matches("\"in-doubt\"").count()), (1, 1), "{before}");
+    // Nobody reads its result, so it cannot tell.
+    let (_reader, full) = full_pipe();
+    let mut child = command(&server.url()).args(&settled).stdout(full).stderr(Stdio::null()).spawn().unwrap();
+    while position() == before {
+        assert!(child.try_wait().unwrap().is_none(), "it has told");
+        std::thread::yield_now();
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let requests = || server.with_service(|service| service.requests_total());
+    let sent = requests();
+    let again = run(&server.url(), &settled);
+    let error = text(&again.stderr);
+    assert_eq!((again.status.code(), requests()), (Some(3), sent), "{error}");
+    assert!(error.contains("--settle is left out") && error.contains("up to 50 runs were started"), "{error}");
+    // Now it is shown.
+    let last = run(&server.url(), &settled);
+    assert_eq!(last.status.code(), Some(0), "{}", text(&last.stderr));
+    let started: BTreeSet<String> = server.with_service(|s| s.started().map(|run| run.dlq_id.clone()).collect());
+    assert_eq!((started.len(), server.with_service(|s| s.started().count())), (150, 150));
+}
+
+/// A reader that reads nothing, and a writer that takes nothing more.
+#[cfg(unix)]
+fn full_pipe() -> (std::os::unix::net::UnixStream, std::os::fd::OwnedFd) {
+    use std::io::Write;
+    let (reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    writer.set_nonblocking(true).unwrap();
+    while writer.write(&[b'x'; 4096]).is_ok() {}
+    writer.set_nonblocking(false).unwrap();
+    (reader, writer.into())
 }
 
 /// Whatever ends a command as complete, its checkpoint that cannot be removed is told: the next command would continue from it.

@@ -145,6 +145,8 @@ pub(crate) enum SavedRequest {
     None,
     InFlight(u64),
     InDoubt(u64),
+    /// In doubt, and whoever settles it has been shown that it is.
+    Shown(u64),
 }
 
 impl Checkpoint {
@@ -233,9 +235,39 @@ impl Checkpoint {
         }
         totals
     }
+
+    /// Notes that the request in doubt, the first if there are several, was shown to whoever settles it.
+    ///
+    /// A program that takes a settlement from a command line shows the request, saves this, and takes the settlement in a later run
+    /// only if [`is_doubt_shown`](Self::is_doubt_shown). Otherwise a command line that is run again settles a request that nobody has
+    /// seen: the settlement that it is about was made before, and this is the next one.
+    #[must_use]
+    pub fn with_doubt_shown(mut self) -> Self {
+        if let Some(request) = self.0.requests_mut().find(|request| **request != SavedRequest::None) {
+            if let SavedRequest::InDoubt(asked) = *request {
+                *request = SavedRequest::Shown(asked);
+            }
+        }
+        self
+    }
+
+    /// Whether the request that has to be settled first was shown. See [`with_doubt_shown`](Self::with_doubt_shown).
+    pub fn is_doubt_shown(&self) -> bool {
+        let first = self.0.requests().find(|request| *request != SavedRequest::None);
+        matches!(first, Some(SavedRequest::Shown(_)))
+    }
 }
 
 impl Saved {
+    fn requests_mut(&mut self) -> impl Iterator<Item = &mut SavedRequest> {
+        let (windows, batches): (&mut [WindowLane], &mut [BatchLane]) = match &mut self.progress {
+            Progress::Windows(windows) => (&mut windows.lanes, &mut []),
+            Progress::Batches(batches) => (&mut [], &mut batches.lanes),
+            Progress::Refined(_) => (&mut [], &mut []),
+        };
+        windows.iter_mut().map(|lane| &mut lane.request).chain(batches.iter_mut().map(|lane| &mut lane.request))
+    }
+
     fn requests(&self) -> impl Iterator<Item = SavedRequest> {
         let (windows, batches): (&[WindowLane], &[BatchLane]) = match &self.progress {
             Progress::Windows(windows) => (&windows.lanes, &[]),
@@ -251,7 +283,7 @@ impl SavedRequest {
         match self {
             Self::None => true,
             Self::InFlight(asked) => asked > 0,
-            Self::InDoubt(asked) => asked > 0 && !is_delete,
+            Self::InDoubt(asked) | Self::Shown(asked) => asked > 0 && !is_delete,
         }
     }
 }

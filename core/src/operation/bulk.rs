@@ -455,7 +455,7 @@ fn left_behind(request: SavedRequest) -> LeftBehind {
     match request {
         SavedRequest::None => LeftBehind::Nothing,
         SavedRequest::InFlight(asked) => LeftBehind::InFlight(asked),
-        SavedRequest::InDoubt(asked) => LeftBehind::InDoubt(asked),
+        SavedRequest::InDoubt(asked) | SavedRequest::Shown(asked) => LeftBehind::InDoubt(asked),
     }
 }
 

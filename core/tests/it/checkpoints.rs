@@ -9,8 +9,8 @@ use upstash_dlq_core::operation::BulkBuilder;
 use upstash_dlq_core::selection::{FilterBuilder, Ids, RelativeTimes};
 use upstash_dlq_core::wire::Delete;
 use upstash_dlq_core::{
-    BulkDelete, BulkResume, Checkpoint, Delivery, Endpoint, Filter, Halt, Operation, RetryPolicy, Selection, Step,
-    Token, UnixMillis,
+    BulkDelete, BulkResume, Checkpoint, Delivery, Endpoint, Filter, Halt, Operation, RetryPolicy, Selection,
+    Settlement, Step, Token, UnixMillis,
 };
 
 const NOW: UnixMillis = UnixMillis::new(1_764_000_000_000);
@@ -420,4 +420,31 @@ fn a_long_list_has_a_fingerprint_of_its_own() {
     }
     assert_ne!(of(&["a", "b"]).at(&elsewhere), here);
     assert!(!here.to_string().is_empty() && here.to_string() == of(&["a", "b"]).at(&endpoint()).to_string());
+}
+
+/// Whoever gives a settlement on a command line can only mean what was shown.
+#[test]
+fn only_the_first_doubt_is_noted_as_shown() {
+    let ids = Ids::parse((0..100).map(|n| format!("r-{n}"))).unwrap();
+    let builder = || BulkResume::builder(endpoint(), Selection::Ids(ids.clone())).lanes(lanes(2), NOW);
+    let mut resume = builder().build();
+    let (Step::Send(one, _), Step::Send(two, _)) = (resume.poll(Duration::ZERO), resume.poll(Duration::ZERO)) else {
+        panic!("two requests of fifty ids")
+    };
+    let in_flight = resume.checkpoint();
+    assert_eq!(in_flight.clone().with_doubt_shown(), in_flight, "nobody is in doubt yet");
+    drop(resume.on_failure(one, Delivery::Unknown.into()).unwrap());
+    drop(resume.on_failure(two, Delivery::Unknown.into()).unwrap());
+    let saved = resume.checkpoint();
+    assert!(!saved.is_doubt_shown());
+    let shown = Checkpoint::from_json(saved.with_doubt_shown().to_json()).unwrap();
+    assert!(shown.is_doubt_shown());
+    assert_eq!(shown.clone().with_doubt_shown(), shown);
+    let mut next = builder().resume_from(shown).unwrap();
+    assert_eq!(next.all_in_doubt(), (2, 100));
+    next.settle(Settlement::Applied).unwrap();
+    // The other one was shown to nobody.
+    let left = next.checkpoint();
+    assert!(next.in_doubt().is_some() && !left.is_doubt_shown() && left.with_doubt_shown().is_doubt_shown());
+    assert!(!of_window(1, 2).build().checkpoint().with_doubt_shown().is_doubt_shown());
 }
