@@ -81,8 +81,10 @@ fn leave_nothing_behind() {
     unless_stuck(progress_bar::clear);
     let in_flight = IN_FLIGHT.load(Ordering::SeqCst);
     if let (1.., Some(sentence)) = (in_flight, &*if_left()) {
-        let in_flight = requests(in_flight);
-        let _ = writeln!(std::io::stderr(), "interrupted with {in_flight} in flight; {sentence}");
+        let line = format!("interrupted with {} in flight; {sentence}", requests(in_flight));
+        unless_stuck(move || {
+            let _ = writeln!(std::io::stderr(), "{line}");
+        });
     }
 }
 

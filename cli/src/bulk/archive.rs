@@ -166,7 +166,8 @@ impl Keeper<'_> {
     fn unless_broken<T>(&mut self, result: Result<T, String>) -> ControlFlow<(), T> {
         result.map_or_else(
             |sentence| {
-                self.broken = Some(sentence);
+                // The first reason counts: later writes fail because of it.
+                self.broken.get_or_insert(sentence);
                 ControlFlow::Break(())
             },
             ControlFlow::Continue,

@@ -40,13 +40,17 @@ pub(crate) fn conclude<O: BulkOperation>(
             report.is_dead_end = is_missing || halt == Halt::MaximumUnconfirmed || operation.is_in_circles();
             let sentence = match &halt {
                 Halt::InDoubt { .. } => settle::how_to(operation, &halt, bulk, file.is_some()),
-                _ if is_missing => one_is_missing(&wording::halt(&halt, bulk.client.endpoint()), ids),
+                _ if is_missing => {
+                    let sentence = wording::halt(&halt, bulk.client.endpoint());
+                    one_is_missing(&sentence, ids, report.runs() > 0 || !report.is_exact())
+                }
                 _ => wording::halt(&halt, bulk.client.endpoint()),
             };
             save(operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence))
         }
         None => {
-            report.note = note(bulk.verb, ids, bulk.max, &report);
+            let gone = if ids.is_none() && is_by_ids(operation) { operation.totals().missing } else { 0 };
+            report.note = note(bulk.verb, ids, bulk.max, gone, &report);
             if let Some(file) = file {
                 remove(bulk, file, &mut report);
             }
@@ -61,9 +65,15 @@ fn is_by_ids<O: BulkOperation>(operation: &Bulk<O>) -> bool {
 }
 
 /// What to do after a start that was refused as a whole because of one run. The service does not say which. `ids` is how many
-/// were given; otherwise they were listed before.
-fn one_is_missing(sentence: &str, ids: Option<u64>) -> String {
+/// were given; otherwise they were listed before. `are_some_started` is whether earlier requests have started runs, or may have.
+fn one_is_missing(sentence: &str, ids: Option<u64>, are_some_started: bool) -> String {
     match ids {
+        Some(_) if are_some_started => format!(
+            "{sentence}; at least one of these ids is not in the DLQ, so the service started none of the runs of that request; earlier requests started runs, so run again only with the ids of runs that were not started; `upstash-dlq get ID…` names the missing one"
+        ),
+        None if are_some_started => format!(
+            "{sentence}; at least one of the listed runs has left the DLQ, so the service started none of the runs of that request; earlier requests started runs: one that is still listed may have been started, so look for it before you run again"
+        ),
         Some(1) => format!("{sentence}; the id is not in the DLQ, so nothing was started"),
         Some(_) => format!(
             "{sentence}; at least one of these ids is not in the DLQ, so the service started none of the runs of that request; `upstash-dlq get ID…` names it; take it out and run again"
@@ -106,11 +116,12 @@ fn stopped(
             let reason = Some(with_doubt(&format!("{sentence}; nothing further was sent")));
             save(operation, file, report).end(Ending::Halted, Exit::Failure, reason)
         }
-        // The position on disk is older than what has happened. It stays as it is.
+        // The position on disk may be older than what has happened since. Perhaps it can be saved now.
         Some(Broken::Checkpoint(sentence)) => {
             let reason = Some(with_doubt(&format!("{sentence}; the next request was not sent")));
-            report.checkpoint = file.and_then(kept);
-            report.is_earlier = true;
+            report = save(operation, file, report);
+            // Said already.
+            report.unsaved = None;
             report.end(Ending::Halted, Exit::Failure, reason)
         }
         None => {
@@ -151,9 +162,12 @@ fn kept(file: &CheckpointFile) -> Option<String> {
     Some(file.path()).filter(|path| path.is_file()).map(|path| path.display().to_string())
 }
 
-/// What there is to say after a complete run.
-fn note(verb: VerbText, ids: Option<u64>, max: Option<NonZeroU64>, report: &Report) -> Option<String> {
+/// What there is to say after a complete run. `gone` is how many listed runs a start did not find any more.
+fn note(verb: VerbText, ids: Option<u64>, max: Option<NonZeroU64>, gone: u64, report: &Report) -> Option<String> {
     Some(match ids {
+        None if gone > 0 => {
+            format!("{} listed before {} not {}", runs(gone), if gone == 1 { "was" } else { "were" }, verb.done)
+        }
         Some(_) if !report.verified => "the maximum was reached".into(),
         Some(_) => match report.missing.unwrap_or(0) {
             0 if report.is_exact() => "all ids found".into(),

@@ -8,6 +8,7 @@ use crate::bulk::settle;
 use crate::exit::Exit;
 use crate::output::progress::Progress;
 use crate::output::report::{Ending, Report};
+use crate::output::text::thousands;
 use crate::output::wording;
 use upstash_dlq_core::operation::{Bulk, BulkBuilder};
 use upstash_dlq_core::selection::Ids;
@@ -97,6 +98,15 @@ where
                 Err(sentence) => {
                     progress.finish();
                     report.set_totals(operation.totals());
+                    let sentence = if O::RETRY_SAFE || file.is_some() {
+                        format!("{sentence}; run the same command again")
+                    } else {
+                        // The same command would start them again.
+                        format!(
+                            "{sentence}; the first {} ids of the list were handled: leave them out",
+                            thousands(taken)
+                        )
+                    };
                     return save(&operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence));
                 }
             }

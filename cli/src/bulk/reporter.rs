@@ -61,7 +61,7 @@ impl<O: BulkOperation> Handler<Bulk<O>, O::Page> for BulkReporter<'_> {
             let text = lines.join("\n");
             if let Err(lost) = print_line(&text) {
                 self.terminal.rescue(&lost, &text);
-                self.broken = Some(Broken::Output(lost));
+                self.broken.get_or_insert(Broken::Output(lost));
             }
         }
         progress.on_page(operation.totals().affected);

@@ -100,6 +100,9 @@ pub(crate) fn how_to(
     let lost = wording::asked(cause.to_string(), cause, endpoint);
     let others = match operation.all_in_doubt() {
         (0 | 1, _) => String::new(),
+        (requests, runs) if !has_checkpoint => format!(
+            ". {requests} requests are in doubt, for up to {runs} runs in all, and this is the first; without --checkpoint the others cannot be named: of all runs that are still listed, look whether they have begun"
+        ),
         (requests, runs) => format!(
             ". {requests} requests are in doubt, for up to {runs} runs in all: each is named and settled by itself, and this is the first"
         ),

@@ -98,9 +98,7 @@ impl IdList {
 
     /// The ids after the first `before`, as many as one part holds. `None` if there are none.
     pub(crate) fn part(&mut self, before: u64) -> Result<Option<Ids>, String> {
-        let ids = self.read(before).map_err(|error| {
-            format!("the copy of the list of ids cannot be read: {error}; run the same command again")
-        })?;
+        let ids = self.read(before).map_err(|error| format!("the copy of the list of ids cannot be read: {error}"))?;
         if ids.is_empty() {
             return Ok(None);
         }

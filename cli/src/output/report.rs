@@ -287,6 +287,15 @@ impl Report {
     fn advice(&self) -> Option<String> {
         match &self.checkpoint {
             _ if self.outcome == Ending::DryRun => None,
+            // Nothing else records what was started.
+            Some(path)
+                if self.is_dead_end
+                    && self.outcome == Ending::Halted
+                    && self.runs.verb != DELETE
+                    && self.nothing() != "nothing" =>
+            {
+                Some(format!("{} is kept, and leads nowhere: give another file", Escaped(path)))
+            }
             Some(path) if self.is_dead_end => {
                 Some(format!("{} is kept, and leads nowhere: remove it, or give another file", Escaped(path)))
             }

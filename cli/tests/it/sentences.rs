@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::common::{canned, command, emulator, json, run, text};
+use crate::going_on::serve_two_in_doubt;
 use std::process::{Command, Output, Stdio};
 use upstash_dlq_emulator::{Fault, FaultPlan, Server};
 
@@ -334,4 +335,47 @@ fn the_help_is_not_wrapped_twice() {
     assert!(paragraph.len() > 4, "{paragraph:?}");
     let (last, whole) = paragraph.split_last().unwrap();
     assert!(last.len() <= 60 && whole.iter().all(|line| (40..=60).contains(&line.len())), "{paragraph:?}");
+}
+
+/// A run that was started may still be listed, so nobody is told to start it again.
+#[test]
+fn what_was_started_is_left_out_of_the_advice() {
+    let folder = tempfile::tempdir().unwrap();
+    let (list, position) = (folder.path().join("ids"), folder.path().join("position"));
+    let position = ["--checkpoint", position.to_str().unwrap()];
+    for (before, with_position, expected) in [
+        (0, false, "names it; take it out and run again"),
+        (50, false, "so run again only with the ids of runs that were not started"),
+        (0, true, "is kept, and leads nowhere: remove it, or give another file"),
+        (50, true, "is kept, and leads nowhere: give another file"),
+    ] {
+        let server = emulator(80);
+        let mut ids: Vec<String> =
+            server.with_service(|s| s.runs().take(before + 10).map(|run| run.dlq_id.clone()).collect());
+        ids.push("nobody-0".to_owned());
+        std::fs::write(&list, ids.join("\n")).unwrap();
+        let args = ["resume", "--yes", "--parallel", "1", "--ids-from", list.to_str().unwrap()];
+        let args = if with_position { [&args[..], &position].concat() } else { args.to_vec() };
+        let error = text(&run(&server.url(), &args).stderr);
+        assert!(error.contains(expected), "{before}: {error}");
+        assert_eq!(server.with_service(|s| s.started().count()), before);
+        std::fs::remove_file(position[1]).ok();
+    }
+}
+
+/// Without a checkpoint nothing keeps the requests in doubt but the first, which is shown.
+#[test]
+fn requests_in_doubt_that_nobody_can_settle_are_told_as_such() {
+    let folder = tempfile::tempdir().unwrap();
+    let position = folder.path().join("position");
+    let position = ["--checkpoint", position.to_str().unwrap()];
+    for (position, expected) in [
+        (&position[..], "each is named and settled by itself, and this is the first"),
+        (&[], "and this is the first; without --checkpoint the others cannot be named"),
+    ] {
+        let server = serve_two_in_doubt();
+        let args = [&["resume", "--all", "--yes", "--parallel", "3"][..], position].concat();
+        let error = text(&run(&server.url(), &args).stderr);
+        assert!(error.contains("2 requests are in doubt") && error.contains(expected), "{error}");
+    }
 }
