@@ -153,6 +153,8 @@ mod list {
         FolderNotSynced,
         /// The folder is not synced after an archive was created.
         ArchiveFolderNotSynced,
+        /// Where a folder cannot be synced, the name of a file is not brought to the disk.
+        NameNotBroughtAlong,
         /// An archive counts as stored before it is synced.
         ArchiveNotSynced,
         /// A line that a crash has torn is kept when an archive is continued.
