@@ -294,7 +294,7 @@ fn a_page_that_leads_to_itself_hands_over_no_run_twice() {
             Step::Send(id, _) => {
                 match listing.respond(id, &Response::new(pages[handed_over.len()].as_str())).unwrap() {
                     Event::Page(page) => {
-                        handed_over.extend(page.messages.iter().filter_map(|message| message.dlq_id()))
+                        handed_over.extend(page.messages.iter().filter_map(|message| message.dlq_id()));
                     }
                     event => panic!("{event:?}"),
                 }
