@@ -60,6 +60,7 @@ impl FoundArchive {
     ///
     /// # Errors
     /// Returns [`Problem::InUse`] if another process has it, [`Problem::NotAnArchive`] if it holds something else,
+    /// [`Problem::OtherUser`] if another user has put it there,
     /// [`Problem::SymbolicLink`] or [`Problem::Pipe`] if it is one, and [`Problem::Write`] if it cannot be opened, or
     /// created in its folder.
     pub fn find(path: impl Into<PathBuf>) -> Result<Self, StoreError> {
@@ -83,6 +84,9 @@ impl<D: Disk> FoundArchive<D> {
             if disk.entry(&file).map_err(Problem::Write)?.kind == Kind::File {
                 take(&disk, &file)?;
                 is_in_place(&disk, &file, &path)?;
+                if !disk.is_trusted(&file, &path).map_err(Problem::Write)? {
+                    return Err(Problem::OtherUser);
+                }
                 inspect(&disk, &file)?;
             }
             Ok(Some(file))
@@ -168,8 +172,9 @@ fn go_on<D: Disk>(disk: &D, file: &D::File, path: &Path) -> Result<(u64, bool), 
         },
     };
     if len == 0 {
-        // One that was there before, and whose owner has not thought of what is written now.
-        disk.make_private(file).map_err(Problem::Write)?;
+        // One that was there before, made by somebody who has not thought of its mode. Best effort: not every file system has modes,
+        // and the mode of a file that may only be appended to cannot be changed.
+        let _ = disk.make_private(file);
     }
     if lacks_newline {
         if repaired {

@@ -30,8 +30,7 @@ pub trait Disk: Clone {
     /// Opens what is there, not following a symbolic link.
     ///
     /// # Errors
-    /// Returns [`ErrorKind::NotFound`] if nothing is there, [`ErrorKind::PermissionDenied`] if a file that is to be appended to belongs to
-    /// another user than this one or root, or the system's error.
+    /// Returns [`ErrorKind::NotFound`] if nothing is there, or the system's error.
     fn open(&self, path: &Path, access: Access) -> Result<Self::File>;
 
     /// Creates a file that only its owner can read and write (0600), open to be read and appended to.
@@ -40,12 +39,21 @@ pub trait Disk: Clone {
     /// Returns [`ErrorKind::AlreadyExists`] if anything is there, a symbolic link included, or the system's error.
     fn create_new(&self, path: &Path) -> Result<Self::File>;
 
-    /// Lets only the owner read and write the file (0600), which is empty. Does nothing on a disk that has no modes.
+    /// Lets only the owner read and write a file (0600). Does nothing if that is so already, and on a disk that has no modes.
     ///
     /// # Errors
     /// Returns the system's error.
     fn make_private(&self, _file: &Self::File) -> Result<()> {
         Ok(())
+    }
+
+    /// Whether the open file at `path` belongs to this user, to root, or to whom its folder belongs. Its owner can read what is
+    /// written, and change it.
+    ///
+    /// # Errors
+    /// Returns the system's error.
+    fn is_trusted(&self, _file: &Self::File, _path: &Path) -> Result<bool> {
+        Ok(true)
     }
 
     /// Gives a file another name in the same folder, and replaces what had that name. A reader sees the old or the new

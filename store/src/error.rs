@@ -43,6 +43,8 @@ pub enum Problem {
     SymbolicLink,
     /// It is a named pipe.
     Pipe,
+    /// It belongs to another user, who could read what is written: neither to this one, nor to root, nor to the owner of its folder.
+    OtherUser,
     /// The path ends in no name of a file (`/`, `..`, `name/`).
     NoName,
     /// It is longer than this many bytes, and was not read.
@@ -105,6 +107,7 @@ impl fmt::Display for Problem {
             Self::NotAFile => f.write_str("cannot be read: it is not a file"),
             Self::SymbolicLink => f.write_str("cannot be written: it is a symbolic link, which is not followed"),
             Self::Pipe => f.write_str("cannot be written: it is a pipe"),
+            Self::OtherUser => f.write_str("cannot be written: it belongs to another user"),
             Self::NoName => f.write_str("cannot be written: it names no file"),
             Self::TooLong(limit) => write!(f, "cannot be read: it is longer than {limit} bytes"),
             Self::HasCheckpoint => f.write_str("exists already, and may need the ids beside it"),

@@ -1,6 +1,6 @@
 //! The disk of this machine: files for their owner alone, no symbolic link followed.
 
-use crate::disk::{Access, Disk, Entry, Kind};
+use crate::disk::{Access, Disk, Entry, Kind, folder};
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{ErrorKind, Result, Write};
 use std::path::Path;
@@ -35,7 +35,7 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, access: Access) -> Result<File> {
         match access {
             Access::Read => options().read(true).open(path),
-            Access::Append => appending().open(path).and_then(of_this_user),
+            Access::Append => appending().open(path),
         }
     }
 
@@ -45,7 +45,17 @@ impl Disk for RealDisk {
 
     #[cfg(unix)]
     fn make_private(&self, file: &File) -> Result<()> {
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))
+        use std::os::unix::fs::PermissionsExt;
+        let is_open_to_others = file.metadata()?.permissions().mode() & 0o077 != 0;
+        if is_open_to_others { file.set_permissions(PermissionsExt::from_mode(0o600)) } else { Ok(()) }
+    }
+
+    #[cfg(unix)]
+    fn is_trusted(&self, file: &File, path: &Path) -> Result<bool> {
+        use std::os::unix::fs::MetadataExt;
+        // Where a file system gives all files to somebody else, or somebody continues for another user, the folder is theirs, too.
+        let trusted = [rustix::process::geteuid().as_raw(), 0, folder(path).metadata()?.uid()];
+        Ok(trusted.contains(&file.metadata()?.uid()))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Result<()> {
@@ -153,20 +163,6 @@ impl Disk for RealDisk {
     fn sync(&self, file: &File) -> Result<()> {
         file.sync_all()
     }
-}
-
-/// Refuses an ordinary file that another user has put there: its owner could read all that is written, and change it.
-fn of_this_user(file: File) -> Result<File> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::MetadataExt;
-        let metadata = file.metadata()?;
-        let owners = [rustix::process::geteuid().as_raw(), 0];
-        if metadata.is_file() && !owners.contains(&metadata.uid()) {
-            return Err(std::io::Error::new(ErrorKind::PermissionDenied, "it belongs to another user"));
-        }
-    }
-    Ok(file)
 }
 
 /// To be read and appended to. On Windows a file that is only appended to could not be cut; there the lock keeps others from writing.

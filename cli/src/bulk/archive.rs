@@ -88,7 +88,7 @@ pub(crate) fn run(
                 operation = build(Selection::Ids(ids)).part(taken, so_far.totals).build_archived();
                 taken += more;
             }
-            Some(Err(sentence)) => break Stop::Broken(sentence),
+            Some(Err(sentence)) => break Stop::Broken(format!("{sentence}; run the same command again")),
             Some(Ok(None)) | None => break stop,
         }
     };

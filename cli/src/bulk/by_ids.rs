@@ -21,6 +21,10 @@ impl IdSource for IdList {
     fn part(&mut self, before: u64) -> Result<Option<Ids>, String> {
         self.part(before)
     }
+
+    fn is_read_again(&self) -> bool {
+        true
+    }
 }
 
 pub(crate) fn run<O: BulkOperation>(

@@ -189,6 +189,11 @@ impl IdSource for Source {
             Self::List(list) => list.part(before),
         }
     }
+
+    fn is_read_again(&self) -> bool {
+        // The list of a checkpoint is written once.
+        matches!(self, Self::List(_))
+    }
 }
 
 /// Takes the ids out of listed pages.

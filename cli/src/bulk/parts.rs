@@ -21,6 +21,8 @@ pub(crate) trait IdSource {
     fn total(&self) -> u64;
     /// The ids after the first `before`, as many as one part holds. `None` if there are none.
     fn part(&mut self, before: u64) -> Result<Option<Ids>, String>;
+    /// Whether the same command can read them again after an error.
+    fn is_read_again(&self) -> bool;
 }
 
 /// An operation on one part of the ids, and where its others come from.
@@ -98,15 +100,20 @@ where
                 Err(sentence) => {
                     progress.finish();
                     report.set_totals(operation.totals());
-                    let sentence = if O::RETRY_SAFE || file.is_some() {
-                        format!("{sentence}; run the same command again")
-                    } else {
+                    let advice = match (O::RETRY_SAFE || file.is_some(), given) {
+                        (true, _) if source.is_read_again() => "; run the same command again".to_owned(),
+                        (true, _) => String::new(),
                         // The same command would start them again.
-                        format!(
-                            "{sentence}; the first {} ids of the list were handled: leave them out",
-                            thousands(taken)
-                        )
+                        (false, true) => {
+                            let taken = thousands(taken);
+                            format!("; the first {taken} different ids of the list were handled: leave them out")
+                        }
+                        (false, false) => {
+                            "; a run that is still listed may have been started: look for it before you run again"
+                                .to_owned()
+                        }
                     };
+                    let sentence = sentence + &advice;
                     return save(&operation, file, report).end(Ending::Halted, Exit::Failure, Some(sentence));
                 }
             }

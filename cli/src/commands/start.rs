@@ -41,8 +41,9 @@ pub(crate) fn run<V: Starts>(context: &Context<'_>, args: &Start) -> Result<Exit
     match (result, file.filter(|_| shows_saved_doubt)) {
         // Only what has been printed can be settled next time.
         (Err(CommandError::Failed(failure)), Some(file)) => {
-            context.terminal.fail(&failure);
-            file.note_shown();
+            if context.terminal.fail(&failure) {
+                file.note_shown();
+            }
             Err(CommandError::Told(failure.status))
         }
         (result, _) => result,

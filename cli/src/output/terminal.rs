@@ -43,20 +43,22 @@ impl Terminal {
         }
     }
 
-    pub(crate) fn error(&self, sentence: &str) {
+    /// Returns whether it was written.
+    pub(crate) fn error(&self, sentence: &str) -> bool {
         let (on, off) = if self.colour { ("\u{1b}[1;31m", "\u{1b}[0m") } else { ("", "") };
-        tell(&format!("{on}error:{off} {sentence}"));
+        tell(&format!("{on}error:{off} {sentence}"))
     }
 
-    /// Prints the error of a command: a sentence for people, with `--json` one line for programs.
-    pub(crate) fn fail(&self, failure: &Failure) {
-        match serde_json::to_string(failure) {
+    /// Prints the error of a command: a sentence for people, with `--json` one line for programs. Returns whether it was written.
+    pub(crate) fn fail(&self, failure: &Failure) -> bool {
+        let is_written = match serde_json::to_string(failure) {
             Ok(json) if self.json && !failure.in_result => tell(&format!("{{\"error\":{}}}", escaped_json(&json))),
             // No error, but it may say what is in doubt: printed also with --quiet.
             _ if failure.status == ExitStatus::Interrupted => tell(&failure.message),
             _ => self.error(&failure.message),
-        }
+        };
         failure.advice.iter().for_each(|advice| self.note(advice));
+        is_written
     }
 
     pub(crate) fn note(&self, sentence: &str) {
@@ -93,7 +95,9 @@ impl Terminal {
 
     /// Prints what a person has to see before a question, also with --quiet.
     pub(crate) fn show(lines: &[String]) {
-        lines.iter().for_each(|line| tell(line));
+        for line in lines {
+            tell(line);
+        }
     }
 
     pub(crate) fn shows_progress(&self) -> bool {
@@ -102,10 +106,9 @@ impl Terminal {
 }
 
 /// Prints to standard error. If that is gone, there is nobody left to tell.
-fn tell(line: &str) {
-    progress_bar::aside(|| {
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
-    });
+/// Returns whether it was written.
+fn tell(line: &str) -> bool {
+    progress_bar::aside(|| writeln!(std::io::stderr().lock(), "{line}").is_ok())
 }
 
 pub(crate) fn bold(text: &str) -> String {

@@ -99,12 +99,12 @@ fn what_is_no_checkpoint_is_left_alone() {
         ("#!/bin/sh\necho hello\n", "is not a checkpoint: give another file", false),
         ("{\"name\":\"x\",\"version\":\"1.0.0\"}", "is not a checkpoint: give another file", false),
         ("", "is empty: give another file", false),
-        ("{\"version\":6,\"digest\":\"0", "or remove it to start over", true),
-        ("{\"version\":6}", "or remove it to start over", true),
+        ("{\"version\":7,\"digest\":\"0", "or remove it to start over", true),
+        ("{\"version\":7}", "or remove it to start over", true),
         ("{\"version\":3}", "was written by another version of upstash-dlq (format 3)", false),
         (
-            "{\"version\":5,\"digest\":\"0\",\"checkpoint\":{}}",
-            "was written by another version of upstash-dlq (format 5)",
+            "{\"version\":6,\"digest\":\"0\",\"checkpoint\":{}}",
+            "was written by another version of upstash-dlq (format 6)",
             false,
         ),
     ] {

@@ -21,7 +21,7 @@ fn serve_after(latency: Duration, runs: usize, config: Config) -> Server {
 
 /// A server of 150 runs that loses the first two of three requests of fifty. They are in flight together: a response takes long.
 pub(crate) fn serve_two_in_doubt() -> Server {
-    let server = serve_after(Duration::from_millis(400), 150, Config::default());
+    let server = serve_after(Duration::from_secs(1), 150, Config::default());
     let script = vec![Some(Fault::LostRequest), Some(Fault::LostRequest)];
     server.with_service(|service| service.set_faults(FaultPlan::script(script).only(Method::POST)));
     server
@@ -295,6 +295,7 @@ fn a_settlement_that_is_given_again_settles_no_other_request() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    assert!(!position().contains("shown"), "{}", position());
     let requests = || server.with_service(|service| service.requests_total());
     let sent = requests();
     let again = run(&server.url(), &settled);

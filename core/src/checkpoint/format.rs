@@ -236,7 +236,8 @@ impl Checkpoint {
         totals
     }
 
-    /// Notes that the request in doubt, the first if there are several, was shown to whoever settles it.
+    /// Notes that the request in doubt, the first if there are several, was shown to whoever settles it. For the checkpoint of an
+    /// operation that has halted: one that an earlier process left may hold the request as in flight, which nobody has been shown.
     ///
     /// A program that takes a settlement from a command line shows the request, saves this, and takes the settlement in a later run
     /// only if [`is_doubt_shown`](Self::is_doubt_shown). Otherwise a command line that is run again settles a request that nobody has

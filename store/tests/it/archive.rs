@@ -1,5 +1,6 @@
 //! Archives on the real disk: private, one process's, and nobody else's file.
 
+use crate::step_disk::StepDisk;
 use crate::{line, make_pipe, message, mode, names};
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write};
@@ -45,6 +46,11 @@ fn an_empty_file_becomes_private_once_it_is_opened() {
         found.open().unwrap();
         assert_eq!(mode(&path), expected);
     }
+    // The mode of a file that may only be appended to cannot be changed.
+    fs::write(&path, "").unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+    FoundArchive::find_on(StepDisk::append_only(), &path).unwrap().open().unwrap();
+    assert_eq!(mode(&path), 0o644);
 }
 
 /// Its owner could read what is written, and change it. Only root can give a file away.
@@ -53,12 +59,15 @@ fn a_file_of_another_user_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("archive");
     fs::write(&path, "").unwrap();
-    let is_given_away = std::os::unix::fs::chown(&path, Some(12_345), None).is_ok();
-    let opened = ArchiveFile::open(&path);
-    assert_eq!(opened.is_err(), is_given_away);
-    if let Err(error) = opened {
+    assert!(matches!(FoundArchive::find_on(StepDisk::untrusting(), &path).unwrap_err().problem, Problem::OtherUser));
+    let give = |path: &Path| std::os::unix::fs::chown(path, Some(12_345), None).is_ok();
+    if give(&path) {
+        let error = ArchiveFile::open(&path).unwrap_err();
         assert!(error.to_string().ends_with("cannot be written: it belongs to another user"), "{error}");
+        // Where a file system gives everything to one user, the folder is theirs, too.
+        assert!(give(folder.path()));
     }
+    ArchiveFile::open(&path).unwrap();
 }
 
 #[test]

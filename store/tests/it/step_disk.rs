@@ -25,6 +25,8 @@ struct Steps {
     appends_only: bool,
     /// Why no folder can be synced.
     closed_folders: Option<ErrorKind>,
+    /// All files belong to somebody else.
+    trusts_nobody: bool,
 }
 
 /// What somebody else does right before the next step of a kind.
@@ -72,6 +74,10 @@ impl StepDisk {
 
     pub(crate) fn with_closed_folders(why: ErrorKind) -> Self {
         Self(Rc::new(RefCell::new(Steps { closed_folders: Some(why), ..Steps::default() })))
+    }
+
+    pub(crate) fn untrusting() -> Self {
+        Self(Rc::new(RefCell::new(Steps { trusts_nobody: true, ..Steps::default() })))
     }
 
     pub(crate) fn stopping_at(at: usize) -> Self {
@@ -190,6 +196,17 @@ impl Disk for StepDisk {
     fn try_lock(&self, file: &File) -> Result<bool> {
         self.let_others_act(Before::Lock);
         RealDisk.try_lock(file)
+    }
+
+    fn make_private(&self, file: &File) -> Result<()> {
+        if self.0.borrow().appends_only {
+            return Err(ErrorKind::PermissionDenied.into());
+        }
+        RealDisk.make_private(file)
+    }
+
+    fn is_trusted(&self, file: &File, path: &Path) -> Result<bool> {
+        Ok(!self.0.borrow().trusts_nobody && RealDisk.is_trusted(file, path)?)
     }
 
     fn entry(&self, file: &File) -> Result<Entry> {
