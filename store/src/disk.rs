@@ -182,7 +182,7 @@ pub(crate) fn is_there<D: Disk>(disk: &D, path: &Path) -> std::result::Result<bo
 /// Brings the name of `file`, in `folder`, to the disk. Where the folder cannot be synced, the file has to do.
 pub(crate) fn sync_name<D: Disk>(disk: &D, folder: &Path, file: &D::File) -> Result<()> {
     match disk.sync_folder(folder) {
-        Err(error) if cannot_be_synced(&error) && bug!(NameNotBroughtAlong) => Ok(()),
+        Err(error) if bug!(NameNotBroughtAlong) && cannot_be_synced(&error) => Ok(()),
         Err(error) if cannot_be_synced(&error) => disk.sync(file),
         result => result,
     }

@@ -104,7 +104,7 @@ impl<O: BulkOperation> Job for PagesJob<O> {
         }
         self.full = page.affected() > 0 && page.cursor().is_some();
         self.acted = self.acted.saturating_add(page.affected());
-        let cursor = page.cursor().filter(|_| page.affected() > 0 || !bug!(EmptyPageTakenAsLast));
+        let cursor = page.cursor().filter(|_| self.full || !bug!(EmptyPageTakenAsLast));
         let Some(cursor) = cursor else {
             place.restart();
             return Next::Finished;
