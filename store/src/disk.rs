@@ -39,22 +39,18 @@ pub trait Disk: Clone {
     /// Returns [`ErrorKind::AlreadyExists`] if anything is there, a symbolic link included, or the system's error.
     fn create_new(&self, path: &Path) -> Result<Self::File>;
 
-    /// Lets only the owner read and write a file (0600). Does nothing if that is so already, and on a disk that has no modes.
+    /// Lets only the owner read and write a file (0600). Does nothing on a disk that has no modes.
     ///
     /// # Errors
     /// Returns the system's error.
-    fn make_private(&self, _file: &Self::File) -> Result<()> {
-        Ok(())
-    }
+    fn make_private(&self, file: &Self::File) -> Result<()>;
 
     /// Whether the open file at `path` belongs to this user, to root, or to whom its folder belongs. Its owner can read what is
-    /// written, and change it.
+    /// written, and change it. True on a disk that has no owners.
     ///
     /// # Errors
     /// Returns the system's error.
-    fn is_trusted(&self, _file: &Self::File, _path: &Path) -> Result<bool> {
-        Ok(true)
-    }
+    fn is_trusted(&self, file: &Self::File, path: &Path) -> Result<bool>;
 
     /// Gives a file another name in the same folder, and replaces what had that name. A reader sees the old or the new
     /// file, also after a crash.
