@@ -1,6 +1,6 @@
 //! The disk of this machine: files for their owner alone, no symbolic link followed.
 
-use crate::disk::{Access, Disk, Entry, Kind, folder};
+use crate::disk::{Access, Disk, Entry, Kind};
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{ErrorKind, Result, Write};
 use std::path::Path;
@@ -60,7 +60,7 @@ impl Disk for RealDisk {
         {
             use std::os::unix::fs::MetadataExt;
             // Where a file system gives all files to somebody else, or somebody continues for another user, the folder is theirs, too.
-            let trusted = [rustix::process::geteuid().as_raw(), 0, folder(path).metadata()?.uid()];
+            let trusted = [rustix::process::geteuid().as_raw(), 0, crate::disk::folder(path).metadata()?.uid()];
             Ok(trusted.contains(&file.metadata()?.uid()))
         }
         #[cfg(not(unix))]
