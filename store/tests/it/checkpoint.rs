@@ -213,6 +213,8 @@ fn where_the_folder_cannot_be_synced_the_file_is_synced_under_its_name() {
     let disk = StepDisk::with_closed_folders(ErrorKind::StorageFull);
     let file = CheckpointFile::open_on(disk, folder.path().join("position")).unwrap();
     assert!(matches!(file.write("one").unwrap_err().problem, Problem::Write(_)));
+    // It is gone, and may come back. No list of ids has to stay until it cannot.
+    file.remove().unwrap();
 }
 
 /// A request must not follow a checkpoint that another process may not have seen.
@@ -238,6 +240,7 @@ fn a_lock_that_goes_during_the_writing_is_noticed() {
         let second = second.borrow_mut().take().unwrap();
         // What the second process writes stays its own, and is not put in place before it is whole.
         assert_eq!(text(&second).as_deref(), (before == Before::Folder).then_some("one\n"), "{before:?}");
+        assert_eq!(fs::read_to_string(folder.path().join(".position.tmp")).unwrap(), "half of it", "{before:?}");
         drop((first, second));
         fs::remove_file(folder.path().join(".position.tmp")).ok();
         fs::remove_file(&path).ok();
