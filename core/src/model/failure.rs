@@ -348,6 +348,8 @@ mod tests {
         };
         assert_eq!(told("eyJlcnJvciI6IkUiLCJtZXNzYWdlIjoibSJ9").as_deref(), Some("E: m"));
         assert_eq!(told("w6Q=").as_deref(), Some("ä"));
+        let both = r#"{"responseBody":"","responseBodyBase64":"w6Q="}"#;
+        assert_eq!(DlqMessage::parse(both).unwrap().failure_text().as_deref(), Some("ä"), "the plain one is empty");
         assert_eq!(told("\\/\\/8="), None, "no text");
         assert_eq!(told("*"), None);
         // 16 KiB end within a character of three bytes.
