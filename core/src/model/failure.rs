@@ -352,6 +352,10 @@ mod tests {
         assert_eq!(DlqMessage::parse(both).unwrap().failure_text().as_deref(), Some("ä"), "the plain one is empty");
         assert_eq!(told("\\/\\/8="), None, "no text");
         assert_eq!(told("*"), None);
+        // All of the first 16 KiB count: "xxx" 4,000 times, and "needle".
+        let long = format!("{0}bmVlZGxl{0}", "eHh4".repeat(4_000));
+        let long = DlqMessage::parse(&format!(r#"{{"responseBodyBase64":"{long}"}}"#)).unwrap();
+        assert!(long.failure_contains("needle"));
         // 16 KiB end within a character of three bytes.
         assert_eq!(told(&"4oKs".repeat(20_000)).map(|text| text.chars().all(|c| c == '€')), Some(true));
         assert_eq!(told(&"wqLCosKi".repeat(20_000)).map(|text| text.chars().all(|c| c == '¢')), Some(true));
