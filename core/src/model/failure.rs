@@ -1,7 +1,7 @@
 //! What the response of a failed run says: the error's name, and its message. It must not know what of it identifies a cause.
 
 use crate::model::base64;
-use crate::model::json_prefix::{End, each_entry, is_whole_string, prefix, unescaped};
+use crate::model::json_prefix::{End, each_entry, is_whole_string, unescaped};
 use crate::model::message::DlqMessage;
 use alloc::borrow::Cow;
 use alloc::format;
@@ -92,10 +92,9 @@ pub(crate) fn with_failure<T>(message: &DlqMessage, act: impl FnOnce(Option<&Fai
         return act(read(&text, whole).as_ref());
     }
     let Some(encoded) = encoded.filter(|raw| raw.starts_with('"')) else { return act(None) };
-    let (digits, whole) = unescaped(encoded, LIMIT.div_ceil(3) * 4);
     // A cut text ends after a whole group of four.
-    let digits = if whole { &*digits } else { prefix(&digits, digits.len() / 4 * 4) };
-    let bytes = base64::decode(digits).unwrap_or_default();
+    let (digits, whole) = unescaped(encoded, LIMIT.div_ceil(3) * 4);
+    let bytes = base64::decode(&digits).unwrap_or_default();
     let whole = whole && bytes.len() <= LIMIT;
     let bytes = bytes.get(..LIMIT).unwrap_or(&bytes);
     let text = match core::str::from_utf8(bytes) {
@@ -226,10 +225,7 @@ fn of_value(raw: &str, depth: usize) -> Failure<'_> {
     }
     match text_of(raw) {
         Cow::Borrowed(text) => of_text(text.trim(), true, depth),
-        // What is read of an own text cannot be borrowed from it. Most messages are no JSON and no page.
-        Cow::Owned(text) if !text.trim_start().starts_with(['{', '<', '"']) => {
-            Failure { message: Cow::Owned(text), ..Failure::default() }
-        }
+        // What is read of an own text cannot be borrowed from it.
         Cow::Owned(text) => {
             let Failure { name, message } = of_text(text.trim(), true, depth);
             Failure { name: Cow::Owned(name.into_owned()), message: Cow::Owned(message.into_owned()) }
@@ -315,7 +311,10 @@ mod tests {
             (r#"{"detail":"d"}"#, "", r#"{"detail":"d"}"#),
             (r#"{"error":"E""#, "", r#"{"error":"E""#),
             (r#""quoted \"text\"""#, "", "quoted \"text\""),
+            (r#""not closed"#, "", r#""not closed"#),
+            (r#"not opened""#, "", r#"not opened""#),
             ("  plain\n", "", "plain"),
+            (r#"{"message":" a\nb "}"#, "", "a\nb"),
             ("REDACTED:ab12", "REDACTED", ""),
             ("", "", ""),
             (" \n", "", ""),
@@ -324,6 +323,8 @@ mod tests {
                 "",
                 "    502 Bad    Gate",
             ),
+            ("<!DOCTYPE html><p>x", "", "  x"),
+            ("<?xml version='1.0'?><p>x", "", "  x"),
             ("<b", "", " "),
             ("< 5", "", "< 5"),
             (&format!(r#"{{"error":"E","message":"m","stack":"{long}"}}"#), "E", "m"),
@@ -337,6 +338,14 @@ mod tests {
         let (name, message) = told(&format!(r#"{{"error":"E","message":"{cut}"}}"#));
         assert!(name == "E" && message.len() > LIMIT - 100 && message.bytes().all(|byte| byte == b'y'));
         assert_eq!(told(&cut).1.len(), LIMIT);
+        // Four errors in each other are read. The fifth is a text.
+        let fifth = r#"{"error":"x"}"#;
+        let within =
+            |key: &str, times: usize| format!("{}{fifth}{}", format!(r#"{{"{key}":"#).repeat(times), "}".repeat(times));
+        assert_eq!(told(&within("error", 4)), ("".into(), fifth.into()));
+        assert_eq!(told(&within("error", 3)), ("".into(), "x".into()));
+        assert_eq!(told(&format!(r#"{{"error":"E","message":{}}}"#, within("message", 3))), ("E".into(), fifth.into()));
+        assert_eq!(told(&format!(r#"{{"error":{},"message":"m"}}"#, within("error", 3))), (fifth.into(), "m".into()));
         let deep = format!("{}1{}", r#"{"error":"#.repeat(9_000), "}".repeat(9_000));
         assert!(told(&deep).1.starts_with(r#"{"error":{"error""#));
     }
@@ -351,13 +360,18 @@ mod tests {
         let both = r#"{"responseBody":"","responseBodyBase64":"w6Q="}"#;
         assert_eq!(DlqMessage::parse(both).unwrap().failure_text().as_deref(), Some("ä"), "the plain one is empty");
         assert_eq!(told("\\/\\/8="), None, "no text");
+        assert_eq!(told("eOKC"), None, "it ends within a character");
+        let long = format!("////{}", "eHh4".repeat(6_000));
+        assert_eq!(told(&long), None, "no text, and too long");
         assert_eq!(told("*"), None);
         // All of the first 16 KiB count: "xxx" 4,000 times, and "needle".
         let long = format!("{0}bmVlZGxl{0}", "eHh4".repeat(4_000));
         let long = DlqMessage::parse(&format!(r#"{{"responseBodyBase64":"{long}"}}"#)).unwrap();
         assert!(long.failure_contains("needle"));
         // 16 KiB end within a character of three bytes.
-        assert_eq!(told(&"4oKs".repeat(20_000)).map(|text| text.chars().all(|c| c == '€')), Some(true));
+        for times in [5_462, 20_000] {
+            assert_eq!(told(&"4oKs".repeat(times)).map(|text| text.chars().all(|c| c == '€')), Some(true));
+        }
         assert_eq!(told(&"wqLCosKi".repeat(20_000)).map(|text| text.chars().all(|c| c == '¢')), Some(true));
     }
 

@@ -22,7 +22,7 @@ pub(crate) fn unescaped(raw: &str, limit: usize) -> (Cow<'_, str>, bool) {
     let text = raw.strip_prefix('"').unwrap_or(raw);
     let plain = run(text);
     match text.as_bytes().get(plain) {
-        Some(b'\\') if plain < limit => {}
+        Some(b'\\') => {}
         end => return (Cow::Borrowed(prefix(text, plain.min(limit))), plain <= limit && end == Some(&b'"')),
     }
     let mut out = String::with_capacity(text.len().min(limit));
@@ -201,9 +201,13 @@ mod tests {
             (r#""a\"b""#, 3, "a\"b", true),
             (r#""\ud83e\ud83e""#, 99, "\u{fffd}\u{fffd}", true),
             (r#""\ud83ex""#, 99, "\u{fffd}x", true),
+            (r#""\ud83exxdd80""#, 99, "\u{fffd}xxdd80", true),
             (r#""\u+123""#, 99, "\u{fffd}+123", true),
             (r#""ää""#, 3, "ä", false),
             (r#""\u00e4\u00e4""#, 3, "ä", false),
+            (r#""\u00e4""#, 1, "", false),
+            (r#""abc\n""#, 3, "abc", false),
+            (r#""abc\n""#, 2, "ab", false),
             (r#""\"#, 9, "\u{fffd}", false),
             (r#""\ä""#, 9, "\u{fffd}ä", true),
             (r#""\b\f\r\t""#, 9, "\u{8}\u{c}\r\t", true),
