@@ -8,6 +8,7 @@ pub(crate) mod checkpoint_file;
 pub(crate) mod confirm;
 pub(crate) mod context;
 pub(crate) mod dry_run;
+pub(crate) mod finish;
 pub(crate) mod list_then_start;
 pub(crate) mod look_up;
 pub(crate) mod outcome;

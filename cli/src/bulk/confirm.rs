@@ -2,7 +2,6 @@
 
 use crate::bulk::checkpoint_file::{self, CheckpointFile};
 use crate::bulk::context::BulkContext;
-use crate::bulk::outcome::remove;
 use crate::bulk::preview::{self, ENOUGH, Preview};
 use crate::drive::{Parallelism, Stopped};
 use crate::exit::Exit;
@@ -38,12 +37,10 @@ pub(crate) fn confirm(
     let Some((file, totals)) = earlier else { return look(bulk, selection, ids, report) };
     report.set_totals(totals);
     look(bulk, selection, ids, report).map_err(|mut ended| {
-        if ended.outcome == Ending::Complete {
-            // Nothing is left to continue with.
-            remove(bulk, file, &mut ended);
-        } else {
-            ended.checkpoint = Some(file.path().display().to_string());
-        }
+        let path = Some(file.path().display().to_string());
+        // Of a complete command, nothing is left to continue with once that is told.
+        let place = if ended.outcome == Ending::Complete { &mut ended.kept_end } else { &mut ended.checkpoint };
+        *place = path;
         ended
     })
 }

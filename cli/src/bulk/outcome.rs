@@ -52,7 +52,7 @@ pub(crate) fn conclude<O: BulkOperation>(
             let gone = if ids.is_none() && is_by_ids(operation) { operation.totals().missing } else { 0 };
             report.note = note(bulk.verb, ids, bulk.max, gone, &report);
             if let Some(file) = file {
-                remove(bulk, file, &mut report);
+                keep_end(bulk, operation, file, &mut report);
             }
             report.end(Ending::Complete, Exit::Success, None)
         }
@@ -148,8 +148,14 @@ pub(crate) fn save(operation: &Bulk<impl BulkOperation>, file: Option<&Checkpoin
     report
 }
 
-/// Removes the checkpoint of a command that is complete. One that stays is told, because the next command would continue from it.
-pub(crate) fn remove(bulk: &BulkContext<'_>, file: &CheckpointFile, report: &mut Report) {
+/// Saves that the command is complete, until that is told. Where it cannot be saved, the checkpoint is removed now: the position in it
+/// is an earlier one. One that stays is told, because the next command would continue from it.
+fn keep_end(bulk: &BulkContext<'_>, operation: &Bulk<impl BulkOperation>, file: &CheckpointFile, report: &mut Report) {
+    report.kept_end = Some(file.path().display().to_string());
+    if file.write(&operation.checkpoint().to_json()).is_ok() {
+        return;
+    }
+    report.kept_end = None;
     if let Err(sentence) = file.remove() {
         bulk.terminal().error(&sentence);
         report.checkpoint = kept(file);

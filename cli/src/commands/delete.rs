@@ -2,6 +2,7 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
+use crate::bulk::finish::finish;
 use crate::bulk::{archive, by_filter, by_ids, dry_run};
 use crate::cli::Delete;
 use crate::context::Context;
@@ -18,34 +19,46 @@ use upstash_dlq_core::selection::Refined;
 
 pub(crate) fn run(context: &Context<'_>, args: &Delete) -> Result<ExitStatus, CommandError> {
     let resolved = combined(args).and_then(|()| args.selection.resolve(context.now));
-    let report = match resolved.and_then(|resolved| shard(args, resolved)) {
+    let (report, file) = match resolved.and_then(|resolved| shard(args, resolved)) {
         Ok(resolved) => delete(context, args, resolved),
-        Err(sentence) => Report::new(DELETE, (None, None)).wrong_usage(sentence),
+        Err(sentence) => (Report::new(DELETE, (None, None)).wrong_usage(sentence), None),
     };
-    report.finish(context.terminal)
+    finish(report, file, context.terminal)
 }
 
-fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> Report {
+/// Returns the checkpoint's file, too, which stays locked until the report is printed.
+fn delete(context: &Context<'_>, args: &Delete, resolved: Resolved) -> (Report, Option<CheckpointFile>) {
     let mut report = Report::new(DELETE, resolved.window()).with_missing(resolved.missing());
     report.archived = args.archive.as_ref().map(|_| 0);
     let bulk = match BulkContext::new(context, &args.selection, DELETE, args.yes || args.dry_run, args.max, args.rate) {
         Ok(bulk) => bulk,
-        Err(sentence) => return report.wrong_usage(sentence),
+        Err(sentence) => return (report.wrong_usage(sentence), None),
     };
     // One page is one request, whatever lanes there are.
     let one_page = args.max.is_some_and(|max| max.get() <= u64::from(args.page_size.get()))
         && args.selection.refinements.first_given().is_none();
     let in_order = args.parallel.get() == 1 || one_page;
     let bulk = BulkContext { archive: args.archive.as_deref(), in_order, ..bulk };
-    delete_with(&bulk, args, resolved, report)
+    if args.dry_run {
+        let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
+        return (dry_run::run(&bulk, resolved, parallelism, args.trust_server, report), None);
+    }
+    let file = match args.checkpoint.clone().map(CheckpointFile::open).transpose() {
+        Ok(file) => file,
+        Err(sentence) => return (report.wrong_usage(sentence), None),
+    };
+    (delete_with(&bulk, args, resolved, file.as_ref(), report), file)
 }
 
 /// Deletes what was resolved, and ends the report.
-pub(crate) fn delete_with(bulk: &BulkContext<'_>, args: &Delete, resolved: Resolved, report: Report) -> Report {
+pub(crate) fn delete_with(
+    bulk: &BulkContext<'_>,
+    args: &Delete,
+    resolved: Resolved,
+    file: Option<&CheckpointFile>,
+    report: Report,
+) -> Report {
     let parallelism = Parallelism { lanes: args.parallel, rate: args.rate };
-    if args.dry_run {
-        return dry_run::run(bulk, resolved, parallelism, args.trust_server, report);
-    }
     let build = |selection: Selection| {
         // Each shard is a selection of its own: its checkpoint must not be taken for that of another shard.
         let shard = args.shard.map(|_| Fingerprint::from_selection(bulk.client.endpoint(), &selection));
@@ -56,15 +69,11 @@ pub(crate) fn delete_with(bulk: &BulkContext<'_>, args: &Delete, resolved: Resol
             None => builder,
         }
     };
-    let file = match args.checkpoint.clone().map(CheckpointFile::open).transpose() {
-        Ok(file) => file,
-        Err(sentence) => return report.wrong_usage(sentence),
-    };
     match (&args.archive, resolved) {
         (Some(path), resolved) => archive::run(bulk, resolved, build, path, parallelism, report),
-        (None, Resolved::Ids(list)) => by_ids::run(bulk, list, build, parallelism, file.as_ref(), None, report),
+        (None, Resolved::Ids(list)) => by_ids::run(bulk, list, build, parallelism, file, None, report),
         (None, Resolved::Matching(selection)) => {
-            by_filter::run(bulk, build(selection), parallelism, file.as_ref(), None, report)
+            by_filter::run(bulk, build(selection), parallelism, file, None, report)
         }
     }
 }

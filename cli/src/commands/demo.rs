@@ -198,7 +198,7 @@ fn delete(stage: &Stage<'_>, cli: Cli) -> Result<Report, CommandError> {
     let resolved = args.selection.resolve(stage.context.now).map_err(failed)?;
     let bulk = stage.bulk(&args.selection, DELETE);
     let report = Report::new(DELETE, resolved.window());
-    stage.completed(delete_with(&bulk, &args, resolved, report))
+    stage.completed(delete_with(&bulk, &args, resolved, None, report))
 }
 
 /// Counts the runs that were started. The command prints each of them.

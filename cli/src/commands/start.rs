@@ -2,6 +2,7 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
+use crate::bulk::finish::finish;
 use crate::bulk::{by_ids, dry_run, list_then_start};
 use crate::cli::{Settle, Start};
 use crate::context::Context;
@@ -36,18 +37,7 @@ pub(crate) fn run<V: Starts>(context: &Context<'_>, args: &Start) -> Result<Exit
         Ok((resolved, overrides)) => start::<V>(context, args, resolved, overrides),
         Err(sentence) => (Report::new(VerbText::of::<V>(), (None, None)).wrong_usage(sentence), None),
     };
-    let shows_saved_doubt = report.unsettled && !report.is_earlier;
-    let result = report.finish(context.terminal);
-    match (result, file.filter(|_| shows_saved_doubt)) {
-        // Only what has been printed can be settled next time.
-        (Err(CommandError::Failed(failure)), Some(file)) => {
-            if context.terminal.fail(&failure) {
-                file.note_shown();
-            }
-            Err(CommandError::Told(failure.status))
-        }
-        (result, _) => result,
-    }
+    finish(report, file, context.terminal)
 }
 
 fn prepare(context: &Context<'_>, args: &Start) -> Result<(Resolved, Overrides), String> {

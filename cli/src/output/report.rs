@@ -52,6 +52,9 @@ pub(crate) struct Report {
     /// How to continue after an interrupt without a checkpoint.
     #[serde(skip)]
     pub(crate) how_on: Option<String>,
+    /// The checkpoint of a complete command, which goes once the result is printed.
+    #[serde(skip)]
+    pub(crate) kept_end: Option<String>,
     /// Whether the checkpoint only leads to the same end again.
     #[serde(skip)]
     pub(crate) is_dead_end: bool,
@@ -136,6 +139,7 @@ impl Report {
             unchecked: 0,
             archived: None,
             how_on: None,
+            kept_end: None,
             is_dead_end: false,
             at_most: None,
             unsettled: false,
@@ -273,6 +277,7 @@ impl Report {
         let (status, advice) = (self.status(), self.advice());
         match reason {
             Some(message) => {
+                let advice = advice.or_else(|| self.how_to_see());
                 let failure = Failure::new("failed", message);
                 Err(CommandError::Failed(Failure { status, advice, in_result: true, ..failure }))
             }
@@ -281,6 +286,13 @@ impl Report {
                 Ok(status)
             }
         }
+    }
+
+    /// How to see the result of a complete command that could not be printed.
+    fn how_to_see(&self) -> Option<String> {
+        let path = self.kept_end.as_ref()?;
+        let how = if self.settles { " without --settle" } else { "" };
+        Some(format!("the result is kept in {}: run the same command again{how} to see it", Escaped(path)))
     }
 
     /// How to continue.

@@ -311,7 +311,7 @@ fn a_settlement_that_is_given_again_settles_no_other_request() {
 
 /// A reader that reads nothing, and a writer that takes nothing more.
 #[cfg(unix)]
-fn full_pipe() -> (std::os::unix::net::UnixStream, std::os::fd::OwnedFd) {
+pub(crate) fn full_pipe() -> (std::os::unix::net::UnixStream, std::os::fd::OwnedFd) {
     use std::io::Write;
     let (reader, mut writer) = std::os::unix::net::UnixStream::pair().unwrap();
     writer.set_nonblocking(true).unwrap();

@@ -48,6 +48,7 @@ mod triage;
 mod two_processes;
 #[cfg(unix)]
 mod unreachable;
+mod untold;
 mod verbose;
 mod wording;
 #[path = "../../../transport-ureq/tests/it/suite/world.rs"]
