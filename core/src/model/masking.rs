@@ -109,15 +109,13 @@ impl<S: Sink> Masked<'_, S> {
     /// Takes the words at the start with what joins them, and returns how many bytes that is.
     fn chunk(&mut self, bytes: &[u8]) -> usize {
         let whole = bytes.get(..length(bytes, WORD | JOIN)).unwrap_or_default();
-        let mut end = whole.len();
-        let colon = whole.iter().position(|byte| *byte == b':').unwrap_or(end);
-        if whole.get(colon..).is_some_and(|after| after.starts_with(b"://")) && colon > 0 {
+        let colon = whole.iter().position(|byte| *byte == b':').unwrap_or(whole.len());
+        if whole.get(colon..).is_some_and(|after| after.starts_with(b"://")) {
             return self.url(bytes, colon);
         }
         // What ends a sentence is no part of it.
-        while end > 1 && bytes.get(end - 1).is_some_and(|byte| class(*byte) & JOIN != 0) {
-            end -= 1;
-        }
+        let last = whole.iter().rposition(|byte| class(*byte) & WORD != 0);
+        let mut end = last.map_or(whole.len(), |last| last + 1);
         let chunk = bytes.get(..end).unwrap_or_default();
         let all = classes(chunk);
         if all & DIGIT == 0 && end < LONG && !chunk.contains(&b'@') && !is_hexadecimal(chunk) {
@@ -147,7 +145,7 @@ impl<S: Sink> Masked<'_, S> {
         };
         let separators = next.iter().position(|byte| !matches!(byte, b' ' | b',' | b'.')).unwrap_or(next.len());
         let after = next.get(separators..).unwrap_or_default();
-        let number_follows = separators > 0 && after.first().is_some_and(u8::is_ascii_digit);
+        let number_follows = after.first().is_some_and(u8::is_ascii_digit);
         match word.len() {
             2 => self.after_mask && matches!(word, b"AM" | b"PM" | b"am" | b"pm"),
             3..=9 if begins(&DAYS) => {
@@ -165,9 +163,7 @@ impl<S: Sink> Masked<'_, S> {
     fn url(&mut self, bytes: &[u8], scheme: usize) -> usize {
         let start = bytes.get(..scheme).unwrap_or_default().iter().rposition(|byte| !byte.is_ascii_alphanumeric());
         let start = start.map_or(0, |before| before + 1);
-        if start > 0 {
-            self.compound(bytes.get(..start).unwrap_or_default());
-        }
+        self.compound(bytes.get(..start).unwrap_or_default());
         self.word(bytes.get(start..scheme + 3).unwrap_or_default());
         let rest = bytes.get(scheme + 3..).unwrap_or_default();
         let end = |byte: &u8| class(*byte) & (SPACE | QUOTE) != 0 || b"<>()[]{}|^".contains(byte);
@@ -353,7 +349,9 @@ mod tests {
             ("key sk_live_4eC39HqLyjWDarjtT1zdp7dc", "key #"),
             ("XyZ-12, as fooBar-12, as x-12, as Order-12", "#, as #, as #, as Order-#"),
             ("a1b2_cdef, as AB12-CDEF, as AB12_CDEF", "#, as #, as #_CDEF"),
-            ("abcDEFghiJKLmnoPQRstu", "#"),
+            ("abcDEFghiJKLmnoPQRst abcDEFghiJKLmnoPQRs", "# abcDEFghiJKLmnoPQRs"),
+            ("order-x-12", "order-#"),
+            ("a= b", "a= b"),
             ("aBcDeF_gHiJkL_mNoPqRsT", "aBcDeF_gHiJkL_mNoPqRsT"),
             ("code NGHTTP2_REFUSED_STREAM is ERR_HTTP2_STREAM_ERROR", "code #_REFUSED_STREAM is ERR_#_STREAM_ERROR"),
             ("TIMEOUT fra1::abcde-1731000000000-0123456789ab", "TIMEOUT #"),
@@ -374,6 +372,7 @@ mod tests {
             ("http://[2001:db8::17]:80/a and http://10.0.0.1:80/a", "http://#/a and http://#/a"),
             ("mail jo.doe+x@mail.example.com now", "mail # now"),
             ("mailto:jo@example.com,", "mailto:#"),
+            ("jo@example.com/inbox a:@example.com jo@example.c pkg@1.23", "#/inbox a:@example.com jo@example.c pkg@#"),
             ("@scope/name@1.2.3 and a@b", "@scope/name@# and a@b"),
             (
                 "GET https://u:p@api2.example.com:8443/v2/users/4711/items?x=1#y failed",
@@ -381,6 +380,8 @@ mod tests {
             ),
             ("url=https://h.example/a%20b/c?q, then", "url=https://h.example/#/c, then"),
             ("see https://h.example.", "see https://h.example."),
+            ("s3://bucket/key x9=s3://bucket git+ssh://h", "s3://bucket/key #=s3://bucket git-ssh://h"),
+            ("http://h.example:port/a http://h.example:80/a", "http://h.example:port/a http://h.example/a"),
             ("(https://h.example/x?a=(b)) no", "(https://h.example/x(b)) no"),
             ("/var/task/chunks/4711.js:12:34 in C:\\me\\file.ts:7", "/var/task/chunks/#.js:# in C:\\me\\file.ts:#"),
             ("reading 'price' of \"item\"", "reading 'price' of \"item\""),
