@@ -154,4 +154,20 @@ mod tests {
         assert_eq!(token(&text.as_bytes()[1..]), None);
         assert_eq!(token(format!("{text}.").as_bytes()), Some(LONG), "a full stop after it is no part of it");
     }
+
+    #[test]
+    fn a_token_has_all_kinds_of_letters_in_one_segment() {
+        assert_eq!(token(b"Abcde/fghij/KLMNo/pqrst"), None, "no digit");
+        assert_eq!(token(b"Abcd1/fghij/KLMNo/pqrst"), Some(23));
+        assert_eq!(token(b"Abcd1/fghij.KLMNo/pqrst"), None, "a full stop in it");
+    }
+
+    #[test]
+    fn a_uuid_ends_where_it_ends() {
+        let text = "550e8400-e29b-41d4-a716-446655440000";
+        assert_eq!(uuid(text.as_bytes()), Some(36));
+        assert_eq!(uuid(format!("{text}-x").as_bytes()), Some(36));
+        assert_eq!(uuid(format!("{text}x").as_bytes()), None);
+        assert_eq!(uuid(text.replace('5', "x").as_bytes()), None);
+    }
 }

@@ -127,6 +127,23 @@ fn what_was_chosen_and_not_asked_for_is_not_spent() {
     }
 }
 
+/// Two runs are asked for. While their request waits to be sent again, they are spent if it may have arrived before.
+#[test]
+fn what_may_have_been_deleted_is_spent() {
+    for (failure, left) in [(TransportFailure::not_sent("refused"), 3), (TransportFailure::unknown("reset"), 1)] {
+        let mut first = delete(3).build();
+        let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+        first.on_response(id, Response::new(listing(&["a", "b"]).as_bytes())).unwrap();
+        let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+        let in_flight = first.checkpoint().to_json();
+        assert!(in_flight.contains(r#""left":1"#), "{in_flight}");
+        first.on_failure(id, failure).unwrap();
+        assert!(matches!(first.poll(Duration::ZERO), Step::WaitUntil(_)));
+        let saved = first.checkpoint().to_json();
+        assert!(saved.contains(&format!(r#""left":{left}"#)), "{saved}");
+    }
+}
+
 /// A deletion that was lost and then confirmed leaves nothing unknown, in one process and over several.
 #[test]
 fn a_maximum_that_was_reached_is_a_success() {
