@@ -341,7 +341,7 @@ fn a_checkpoint_that_stays_is_told() {
     let output = child.wait_with_output().unwrap();
     let error = text(&output.stderr);
     assert_eq!((output.status.code(), json(&output)["checkpoint"].as_str()), (Some(0), file.to_str()), "{error}");
-    assert!(error.contains("error: --checkpoint: ") && error.contains("remove it by hand") && file.exists(), "{error}");
+    assert!(error.contains("error: --checkpoint: ") && error.contains("/position by hand") && file.exists(), "{error}");
 }
 
 /// The position that is on disk is an earlier one. It holds a request as in flight that was answered since, and people learn that.

@@ -5,7 +5,7 @@
 #![cfg(unix)]
 
 use http::Request;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::collections::BTreeMap;
 use std::process::Stdio;
 use std::sync::atomic::Ordering;
@@ -13,6 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use crate::common::text;
+use crate::draw::Draw;
 use crate::operations::{OPERATIONS, Operation};
 use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt};
 use crate::world::Moment;
@@ -38,23 +39,16 @@ struct Plan {
     any: bool,
     moment: usize,
     /// And how many times round a loop later, in which the process goes on.
-    spins: u32,
+    spins: usize,
 }
 
-/// Plans that a seed decides, so that a failure can be seen again.
-fn plans(seed: u32, requests: u32) -> impl Iterator<Item = Plan> {
-    let mut state = 0x9e37_79b9_u32 ^ seed;
-    let mut next = move |below: u32| {
-        state ^= state << 13;
-        state ^= state >> 17;
-        state ^= state << 5;
-        state % below
-    };
+fn plans(seed: u32, requests: usize) -> impl Iterator<Item = Plan> {
+    let mut draw = Draw::new(seed);
     (0..EACH).map(move |_| Plan {
-        request: 1 + next(requests) as usize,
-        any: next(5) == 0,
-        moment: next(3) as usize,
-        spins: next(400),
+        request: 1 + draw.below(requests),
+        any: draw.below(5) == 0,
+        moment: draw.below(3),
+        spins: draw.below(400),
     })
 }
 
@@ -84,10 +78,8 @@ fn strike(
     for _ in 0..now.spins {
         std::thread::yield_now();
     }
-    if let Some(pid) = *server.pid.lock().unwrap() {
-        kill_process(Pid::from_raw(i32::try_from(pid).unwrap()).unwrap(), Signal::KILL).unwrap();
-        *hits.lock().unwrap().entry(format!("{} {name}", request.method())).or_default() += 1;
-    }
+    server.signal(Signal::KILL);
+    *hits.lock().unwrap().entry(format!("{} {name}", request.method())).or_default() += 1;
 }
 
 /// Some deaths, and the end. Returns how often something had to be settled.

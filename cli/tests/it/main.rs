@@ -9,6 +9,8 @@ mod common;
 mod compose;
 mod demo;
 mod documented;
+#[cfg(unix)]
+mod draw;
 mod emulator;
 mod environment;
 mod escapes;
@@ -29,6 +31,7 @@ mod operations;
 mod output;
 mod pages;
 mod paste;
+mod person;
 mod picture;
 mod progress;
 mod prompt;

@@ -4,6 +4,7 @@ use crate::common::{command, text};
 use crate::operations::{Effect, LABEL, Operation, STATUS};
 use crate::world::{Break, Moment, World};
 use http::Request;
+use rustix::process::{Pid, Signal, kill_process};
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -42,6 +43,17 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    /// For a thread of the server, whose panic nobody would see.
+    pub(crate) fn fail(&self, why: String) {
+        *self.broken.lock().unwrap() = Some(why);
+    }
+
+    /// Signals the process that is served. It may have ended just now.
+    pub(crate) fn signal(&self, signal: Signal) {
+        let pid = self.pid.lock().unwrap().and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap()));
+        let _ = pid.map(|pid| kill_process(pid, signal));
+    }
+
     /// A delete may name only what is in the archive, in a line of its own.
     fn look(&self, request: &Request<Vec<u8>>) {
         let Some(path) = self.archive.as_ref().filter(|_| request.method() == "DELETE") else { return };
@@ -57,7 +69,7 @@ impl Server {
         kept.0 = whole.len();
         for (name, id) in form_urlencoded::parse(request.uri().query().unwrap_or("").as_bytes()) {
             if name != "dlqIds" || !kept.1.contains(&*id) {
-                *self.broken.lock().unwrap() = Some(format!("{name}={id} is asked for and not in the archive"));
+                self.fail(format!("{name}={id} is asked for and not in the archive"));
             }
         }
     }
@@ -252,9 +264,17 @@ impl Scene {
 
     /// What must hold when it is through.
     pub(crate) fn check_end(&self, output: &Output, archived: Option<&mut Archived>) {
-        self.check();
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{said}");
+        self.check_complete(output, archived);
+        if self.operation.effect != Effect::Reads {
+            self.check_litter();
+        }
+    }
+
+    /// What must hold when it says that it is complete.
+    pub(crate) fn check_complete(&self, output: &Output, archived: Option<&mut Archived>) {
+        self.check();
         if self.operation.effect == Effect::Reads {
             return;
         }
@@ -271,6 +291,10 @@ impl Scene {
                 assert_eq!(archived.read(path).len(), self.matching.len(), "what was not deleted is in the archive");
             }
         }
+    }
+
+    /// Nothing else is left than what was given, and the archive.
+    pub(crate) fn check_litter(&self) {
         let names = std::fs::read_dir(self.folder()).unwrap().map(|entry| entry.unwrap().file_name());
         let litter: Vec<_> = names.filter(|name| name != "ids" && name != "archive").collect();
         assert!(litter.is_empty(), "litter: {litter:?}");

@@ -98,7 +98,7 @@ fn scene(row: &'static Row, operation: &'static Operation, at: usize) -> Scene {
             _ if number != at => return None,
             Strike::Nothing | Strike::Elsewhere(_) | Strike::Signals(_) => {}
             Strike::Break(broken) => return Some(*broken),
-            Strike::Signal(name) => rows::signal(server, *name),
+            Strike::Signal(name) => server.signal(*name),
             Strike::Act(act) => {
                 let (archive, position): &(std::path::PathBuf, std::path::PathBuf) = of_server.get().unwrap();
                 if archive.exists() {
@@ -113,6 +113,23 @@ fn scene(row: &'static Row, operation: &'static Operation, at: usize) -> Scene {
     scene
 }
 
+/// A shell that does something, and becomes the command. Its standard output is a pipe.
+pub(crate) fn in_shell(first: &str, command: Command) -> Command {
+    if first.is_empty() {
+        return command;
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{first}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+    shell.args(command.get_args()).stdin(Stdio::null()).stdout(Stdio::piped());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
 /// The command as this row wants it.
 fn begin(row: &Row, scene: &Scene, place: Option<&Place>) -> Command {
     let mut args: Vec<String> = scene.args().into_iter().chain(row.args.iter().map(|arg| (*arg).to_owned())).collect();
@@ -120,19 +137,7 @@ fn begin(row: &Row, scene: &Scene, place: Option<&Place>) -> Command {
         args.push("--parallel=1".to_owned());
     }
     let url = place.map_or_else(|| scene.world.url(), |place| place.url.clone());
-    let mut command = command_of(&url, &args);
-    if !row.shell.is_empty() {
-        let mut shell = Command::new("sh");
-        shell.args(["-c", &format!("{}; exec \"$0\" \"$@\"", row.shell)]).arg(command.get_program());
-        shell.args(command.get_args()).stdin(Stdio::null());
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => shell.env(name, value),
-                None => shell.env_remove(name),
-            };
-        }
-        command = shell;
-    }
+    let mut command = in_shell(row.shell, command_of(&url, &args));
     command.envs(place.and_then(|place| place.proxy.as_ref()).map(|proxy| ("HTTPS_PROXY", proxy)));
     command.stdout((row.stdout)());
     command

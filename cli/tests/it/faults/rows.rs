@@ -5,7 +5,7 @@ use crate::operations::{Effect, Operation};
 use crate::scene::{Scene, Server};
 use crate::socket::{Fate, Fault, Limit, Place, Way, faults};
 use crate::world::{Break, World};
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use std::any::Any;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -370,19 +370,13 @@ pub(super) fn rows() -> Vec<Row> {
     of_sockets().chain(of_servers()).chain(of_signals()).chain(of_files()).collect()
 }
 
-/// Sends the signal once.
-pub(super) fn signal(server: &Server, signal: Signal) {
-    let pid = i32::try_from(server.pid.lock().unwrap().unwrap()).unwrap();
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
-}
-
 /// Sends the signal until the process has ended.
 pub(super) fn signals(server: &Server, name: Signal) {
     let pid = server.pid.lock().unwrap().unwrap();
     // Ended, and not yet waited for; or even that.
     let alive = || fs::read_to_string(format!("/proc/{pid}/stat")).is_ok_and(|stat| !stat.contains(") Z "));
     while alive() {
-        signal(server, name);
+        server.signal(name);
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
 }

@@ -14,7 +14,7 @@ use upstash_dlq_emulator::{LOCAL_TOKEN, Service};
 /// The model's clock. Sample runs have failed before.
 pub(crate) const NOW: i64 = 1_764_000_000_000;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[allow(dead_code, reason = "not every test kills in between")]
 pub(crate) enum Moment {
     /// The request is whole, and was not carried out.
