@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use upstash_dlq_core::Checkpoint;
 use upstash_dlq_core::checkpoint::CheckpointError;
+use upstash_dlq_core::model::Escaped;
 use upstash_dlq_store as store;
 use upstash_dlq_store::{IdSpool, IdSpoolWriter, Problem, StoreError};
 
@@ -55,7 +56,11 @@ impl CheckpointFile {
     }
 
     pub(crate) fn remove(&self) -> Result<(), String> {
-        self.0.remove().map_err(|error| format!("{}; remove it by hand", sentence(&error)))
+        self.0.remove().map_err(|error| {
+            // It may be the list of ids that stays, or the lock that is another one.
+            let stays = if let Problem::Remove(_) = error.problem { &error.path } else { self.path() };
+            format!("{}; remove {} by hand", sentence(&error), Escaped(&stays.display().to_string()))
+        })
     }
 }
 
