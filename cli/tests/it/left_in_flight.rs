@@ -2,6 +2,7 @@
 #![cfg(unix)]
 
 use crate::common::{command, text};
+use crate::going_on::full_pipe;
 use rustix::process::{Pid, Signal, kill_process};
 use std::io::Read;
 use std::net::TcpListener;
@@ -9,10 +10,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 /// Starts it against a server that takes a request and never responds, and interrupts it until it has ended.
-fn interrupt_twice(args: &[&str]) -> (Option<i32>, String) {
+fn interrupt_twice(args: &[&str], stderr: Stdio) -> (Option<i32>, String) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
-    let mut child = command(&url).args(args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = command(&url).args(args).stdout(Stdio::piped()).stderr(stderr).spawn().unwrap();
     // Held, with the request in it.
     let (mut held, _) = listener.accept().unwrap();
     assert!(held.read(&mut [0; 64]).unwrap() > 0);
@@ -55,7 +56,7 @@ fn a_second_interrupt_says_which_runs_are_in_doubt_and_how_to_settle_them() {
         for (args, expected) in &cases {
             scope.spawn(move || {
                 let args = [args, &["--timeout=7s"][..]].concat();
-                let (status, said) = interrupt_twice(&args);
+                let (status, said) = interrupt_twice(&args, Stdio::piped());
                 assert_eq!(status, Some(130), "{args:?}: {said}");
                 assert!(said.ends_with(&**expected), "{said}");
                 let left = said.contains("interrupted with 1 request in flight; ");
@@ -67,4 +68,14 @@ fn a_second_interrupt_says_which_runs_are_in_doubt_and_how_to_settle_them() {
             });
         }
     });
+}
+
+/// It says that to nobody, and does not wait for a reader.
+#[test]
+fn a_second_interrupt_ends_it_also_where_nobody_reads() {
+    // They say nothing before their request.
+    for args in [&["resume", "a-0", "--yes"][..], &["delete", "a-0", "--yes"], &["list"]] {
+        let (_reader, full) = full_pipe();
+        assert_eq!(interrupt_twice(args, full.into()), (Some(130), String::new()), "{args:?}");
+    }
 }

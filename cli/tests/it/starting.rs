@@ -1,6 +1,6 @@
 //! Resume and restart on many lanes: they list first, and start exactly what was listed, each run once.
 
-use crate::common::{json, run, text};
+use crate::common::{canned, json, ok, run, text};
 use crate::going_on::{interrupted_after_starts, serve};
 use http::Method;
 use std::collections::BTreeMap;
@@ -158,4 +158,19 @@ fn a_rate_holds_from_the_listing_to_the_first_batch() {
     let report = json(&run(&server.url(), &args));
     assert_eq!((report["resumed"].as_u64(), report["requests"].as_u64()), (Some(20), Some(2)), "{report}");
     assert_eq!(report["retries"].as_u64(), Some(0), "{report}");
+}
+
+/// The service took a request for two runs, and started one.
+#[test]
+fn a_listed_run_that_was_gone_is_told() {
+    let listed = r#""messages":[{"dlqId":"a-1","createdAt":1},{"dlqId":"a-2","createdAt":1}]"#;
+    for (started, told) in [(0, "2 runs listed before were not resumed"), (1, "1 run listed before was not resumed")] {
+        let runs = vec![r#"{"workflowRunId":"w","workflowCreatedAt":2}"#; started].join(",");
+        // It is the response to the listing and to the start.
+        let (url, _requests) = canned(ok(&format!(r#"{{{listed},"workflowRuns":[{runs}]}}"#)));
+        let output = run(&url, &["resume", "--all", "--yes", "--parallel", "2"]);
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{shown}");
+        assert!(shown.contains(told), "{shown}");
+    }
 }

@@ -350,7 +350,7 @@ mod tests {
             ("XyZ-12, as fooBar-12, as x-12, as Order-12", "#, as #, as #, as Order-#"),
             ("a1b2_cdef, as AB12-CDEF, as AB12_CDEF", "#, as #, as #_CDEF"),
             ("abcDEFghiJKLmnoPQRst abcDEFghiJKLmnoPQRs", "# abcDEFghiJKLmnoPQRs"),
-            ("order-x-12 order-12-x", "order-# order-#-x"),
+            ("order-x-12 order-12-x x-y-12 order-items-aB3d", "order-# order-#-x # order-items-#"),
             ("a= b", "a= b"),
             ("aBcDeF_gHiJkL_mNoPqRsT", "aBcDeF_gHiJkL_mNoPqRsT"),
             ("code NGHTTP2_REFUSED_STREAM is ERR_HTTP2_STREAM_ERROR", "code #_REFUSED_STREAM is ERR_#_STREAM_ERROR"),
