@@ -72,7 +72,7 @@ pub(crate) enum Progress {
     Windows(Windows),
     /// For ids.
     Batches(Batches),
-    /// For a refinement. Looking begins anew.
+    /// For a refinement. Looking begins anew, unless it has come to its end.
     Refined(RefinedProgress),
 }
 
@@ -81,6 +81,9 @@ pub(crate) enum Progress {
 pub(crate) struct RefinedProgress {
     /// What is left of the maximum.
     pub(crate) left: Option<u64>,
+    /// Once it has come to its end: whether it has seen that nothing is left.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) verified: Option<bool>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -182,7 +185,7 @@ impl Checkpoint {
             && match &saved.progress {
                 Progress::Windows(windows) => windows.fit(saved.max),
                 Progress::Batches(batches) => batches.fit(),
-                Progress::Refined(RefinedProgress { left }) => is_left_of(*left, saved.max),
+                Progress::Refined(refined) => is_left_of(refined.left, saved.max),
             };
         if fits { Ok(Self(saved)) } else { Err(CheckpointError::Damaged("its parts do not fit together".into())) }
     }

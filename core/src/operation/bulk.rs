@@ -196,11 +196,11 @@ impl<O: BulkOperation> Bulk<O> {
             (Progress::Refined(_), Selection::Refined(_)) if !O::RETRY_SAFE => {
                 return Err(CheckpointError::NotResumable);
             }
-            (Progress::Refined(RefinedProgress { left }), Selection::Refined(_)) => {
+            (Progress::Refined(RefinedProgress { left, verified }), Selection::Refined(_)) => {
                 let whole = config.max.map(core::num::NonZeroU64::get);
                 let left = if bug!(RefinedBudgetRefilled) { whole } else { left };
                 let mut scheduler = Self::chosen(&config);
-                scheduler.plan.resume(left, totals.unconfirmed > 0);
+                scheduler.plan.resume(left, totals.unconfirmed > 0, verified);
                 scheduler.resume_totals(totals);
                 Kind::Chosen(Box::new(scheduler))
             }
@@ -414,7 +414,7 @@ impl<O: BulkOperation> Bulk<O> {
                 let is_unsent = |lane: &&Lane<_>| lane.exchange.asked().is_none() && !lane.exchange.may_have_changed();
                 let unsent: usize = scheduler.lanes().filter(is_unsent).map(|lane| lane.job.ids().len()).sum();
                 let left = scheduler.plan.left().map(|left| left.saturating_add(unsent as u64));
-                Progress::Refined(RefinedProgress { left })
+                Progress::Refined(RefinedProgress { left, verified: scheduler.plan.ended() })
             }
         };
         let totals = match &self.plan {

@@ -82,6 +82,8 @@ pub(crate) struct Chosen<O: BulkOperation> {
     looks: Attempts,
     /// How many batches in a row acted on nothing, by what the server says.
     barren: u32,
+    /// Whether it has come to its end.
+    has_ended: bool,
     is_verified: bool,
 }
 
@@ -150,6 +152,7 @@ impl<O: BulkOperation> Chosen<O> {
             is_given_up: false,
             looks,
             barren: 0,
+            has_ended: false,
             is_verified: false,
         };
         plan.begin_pass();
@@ -163,14 +166,20 @@ impl<O: BulkOperation> Chosen<O> {
     }
 
     /// Begins where an earlier process has left so much of the maximum. `are_any_lost` is whether the result of some of its requests
-    /// is unknown.
-    pub(crate) fn resume(&mut self, left: Option<u64>, are_any_lost: bool) {
+    /// is unknown; `ended` is what [`Self::ended`] was.
+    pub(crate) fn resume(&mut self, left: Option<u64>, are_any_lost: bool, ended: Option<bool>) {
         self.left = left;
         self.are_any_lost = are_any_lost;
+        (self.has_ended, self.is_verified) = (ended.is_some(), ended.unwrap_or_default());
         self.begin_pass();
-        if let (Some(0), Source::Listing(listing)) = (self.left, &mut self.source) {
+        if let (true, Source::Listing(listing)) = (self.has_ended || left == Some(0), &mut self.source) {
             listing.close();
         }
+    }
+
+    /// Once it has come to its end: whether it has seen that nothing is left.
+    pub(crate) fn ended(&self) -> Option<bool> {
+        self.has_ended.then_some(self.is_verified)
     }
 
     fn begin_pass(&mut self) {
@@ -433,6 +442,25 @@ impl<O: BulkOperation> Plan for Chosen<O> {
     }
 
     fn drained(&mut self, totals: Totals) -> Drained {
+        let drained = if self.has_ended { Drained::Done } else { self.decide(totals) };
+        self.has_ended = matches!(drained, Drained::Done);
+        drained
+    }
+
+    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> ArchiveOutcome {
+        ArchiveOutcome {
+            totals,
+            archived: self.archived,
+            unchecked: self.unchecked,
+            verified: self.is_verified && halted.is_none(),
+            halted,
+        }
+    }
+}
+
+impl<O: BulkOperation> Chosen<O> {
+    /// What follows once all requests have been answered.
+    fn decide(&mut self, totals: Totals) -> Drained {
         if self.handed_over.are_any_waiting() {
             return Drained::Blocked;
         }
@@ -468,15 +496,5 @@ impl<O: BulkOperation> Plan for Chosen<O> {
         // The pass has looked at everything, and has shown nothing that is left.
         self.is_verified = true;
         Drained::Done
-    }
-
-    fn outcome(&self, totals: Totals, halted: Option<Halt>) -> ArchiveOutcome {
-        ArchiveOutcome {
-            totals,
-            archived: self.archived,
-            unchecked: self.unchecked,
-            verified: self.is_verified && halted.is_none(),
-            halted,
-        }
     }
 }

@@ -144,6 +144,46 @@ fn what_may_have_been_deleted_is_spent() {
     }
 }
 
+/// One process comes to its end, and dies before it tells that. The next one tells the same end, and sends nothing.
+#[test]
+fn an_end_stays_the_same_end() {
+    let mut first = delete(2).build();
+    assert_eq!(up_to_the_deletion(&mut first, &["a"]), "dlqIds=a");
+    // Nobody knows what became of the first attempt; by the second one, the run is gone.
+    let lost = first.checkpoint();
+    assert!(lost.to_json().contains(r#""left":1"#) && !lost.to_json().contains("verified\""), "{}", lost.to_json());
+    for max in [1, 5] {
+        for verify in [true, false] {
+            let build = || delete(max).verify(verify);
+            let mut first = build().build();
+            let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+            first.on_response(id, Response::new(listing(&["a"]).as_bytes())).unwrap();
+            let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+            first.on_failure(id, TransportFailure::unknown("reset")).unwrap();
+            let Step::WaitUntil(at) = first.poll(Duration::ZERO) else { panic!() };
+            let Step::Send(id, _) = first.poll(at) else { panic!() };
+            first.on_response(id, Response::new(&br#"{"deleted":0}"#[..])).unwrap();
+            let told = loop {
+                match first.poll(at) {
+                    Step::Send(id, _) => {
+                        first.on_response(id, Response::new(listing(&[]).as_bytes())).map(drop).unwrap()
+                    }
+                    Step::Done(outcome) => break outcome,
+                    other => panic!("{other:?}"),
+                }
+            };
+            assert_eq!((told.halted.clone(), told.verified), (None, max == 5 && verify));
+            let saved = Checkpoint::from_json(first.checkpoint().to_json()).unwrap();
+            let mut second = build().resume_from(saved).unwrap();
+            for _ in 0..2 {
+                let again = outcome(&mut second);
+                assert_eq!((again.halted, again.verified), (told.halted.clone(), told.verified));
+                assert_eq!(again.totals, told.totals);
+            }
+        }
+    }
+}
+
 /// A deletion that was lost and then confirmed leaves nothing unknown, in one process and over several.
 #[test]
 fn a_maximum_that_was_reached_is_a_success() {
