@@ -3,7 +3,7 @@
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::confirm::{Confirmed, confirm, show_window};
 use crate::bulk::context::BulkContext;
-use crate::bulk::outcome::conclude;
+use crate::bulk::outcome::{already_complete, conclude};
 use crate::bulk::reporter::BulkReporter;
 use crate::bulk::settle;
 use crate::drive::Parallelism;
@@ -40,8 +40,9 @@ pub(crate) fn run<O: BulkOperation>(
     report.set_window(window(&selection));
     show_window(bulk, &selection);
     let (mut expected, mut requests) = (None, 0);
-    // An operation that has to be settled first sends nothing, so there is nothing to confirm.
-    if operation.as_ref().and_then(Bulk::in_doubt).is_none() {
+    report.already_complete = operation.as_ref().and_then(already_complete).is_some();
+    // An operation that has to be settled first, or is complete, sends nothing, so there is nothing to confirm.
+    if !report.already_complete && operation.as_ref().and_then(Bulk::in_doubt).is_none() {
         let earlier = file.zip(operation.as_ref().map(Bulk::totals));
         (report, expected, requests) = match confirm(bulk, &selection, None, earlier, report) {
             Ok(Confirmed { report, expected, requests }) => (report, expected, requests),

@@ -60,8 +60,9 @@ pub(crate) fn run<O: BulkOperation>(
     };
     let operation = &parts.operation;
     report.missing = Some(operation.totals().missing);
-    // An operation that has to be settled first sends nothing, so there is nothing to confirm.
-    if operation.in_doubt().is_none() {
+    report.already_complete = goes_on && parts.are_complete();
+    // An operation that has to be settled first, or is complete, sends nothing, so there is nothing to confirm.
+    if !report.already_complete && operation.in_doubt().is_none() {
         let earlier = file.filter(|_| goes_on).map(|file| (file, operation.totals()));
         report = match confirm(bulk, operation.selection(), Some(total), earlier, report) {
             Ok(Confirmed { report, .. }) => report,

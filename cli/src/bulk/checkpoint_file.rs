@@ -55,12 +55,26 @@ impl CheckpointFile {
         self.0.spool(digest).map_err(|error| sentence(&error))
     }
 
+    /// Saves that the command is complete. Returns an error only if another process may have the file. Where there is no room, an
+    /// earlier position stays for the moment.
+    pub(crate) fn write_end(&self, checkpoint: &str) -> Result<(), String> {
+        match self.0.write(checkpoint) {
+            Err(error) if matches!(error.problem, Problem::Moved | Problem::Unverifiable(_)) => {
+                Err(self.by_hand(&error))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes it, if there is one.
     pub(crate) fn remove(&self) -> Result<(), String> {
-        self.0.remove().map_err(|error| {
-            // It may be the list of ids that stays, or the lock that is another one.
-            let stays = if let Problem::Remove(_) = error.problem { &error.path } else { self.path() };
-            format!("{}; remove {} by hand", sentence(&error), Escaped(&stays.display().to_string()))
-        })
+        self.0.remove().or_else(|error| if self.path().exists() { Err(self.by_hand(&error)) } else { Ok(()) })
+    }
+
+    fn by_hand(&self, error: &StoreError) -> String {
+        // It may be the list of ids that stays, or the lock that is another one.
+        let stays = if let Problem::Remove(_) = error.problem { &error.path } else { self.path() };
+        format!("{}; remove {} by hand", sentence(error), Escaped(&stays.display().to_string()))
     }
 }
 

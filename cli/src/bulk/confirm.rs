@@ -37,10 +37,10 @@ pub(crate) fn confirm(
     let Some((file, totals)) = earlier else { return look(bulk, selection, ids, report) };
     report.set_totals(totals);
     look(bulk, selection, ids, report).map_err(|mut ended| {
-        let path = Some(file.path().display().to_string());
         // Of a complete command, nothing is left to continue with once that is told.
-        let place = if ended.outcome == Ending::Complete { &mut ended.kept_end } else { &mut ended.checkpoint };
-        *place = path;
+        if ended.outcome != Ending::Complete {
+            ended.checkpoint = Some(file.path().display().to_string());
+        }
         ended
     })
 }

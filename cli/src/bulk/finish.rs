@@ -7,8 +7,8 @@ use crate::output::terminal::Terminal;
 
 /// The checkpoint's file stays locked until the report is printed. Then
 ///
-/// - a complete command removes it. If the process ends in between, or the report cannot be printed, the same command ends the same
-///   way again, and begins nothing anew;
+/// - a complete command removes it. If the process ends in between, or nobody gets the report, the same command tells the same end,
+///   and begins nothing anew;
 /// - a request in doubt is noted as shown. Only such a one can be settled next time.
 pub(crate) fn finish(
     report: Report,
@@ -17,11 +17,11 @@ pub(crate) fn finish(
 ) -> Result<ExitStatus, CommandError> {
     let is_removable = report.outcome == Ending::Complete && report.checkpoint.is_none();
     let shows_saved_doubt = report.unsettled && !report.is_earlier;
-    let result = report.finish(terminal);
+    let (result, is_printed) = report.finish(terminal);
     let Some(file) = file else { return result };
     match result {
         Ok(status) => {
-            if let Some(Err(sentence)) = is_removable.then(|| file.remove()) {
+            if let Some(Err(sentence)) = (is_removable && is_printed).then(|| file.remove()) {
                 terminal.error(&sentence);
             }
             Ok(status)

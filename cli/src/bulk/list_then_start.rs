@@ -95,7 +95,8 @@ pub(crate) fn run<O: BulkOperation>(
             show_window(bulk, selection);
         }
     }
-    if goes_on && parts.operation.in_doubt().is_none() {
+    report.already_complete = goes_on && parts.are_complete();
+    if goes_on && !report.already_complete && parts.operation.in_doubt().is_none() {
         let earlier = file.map(|file| (file, parts.operation.totals()));
         report = match confirm(
             bulk,

@@ -10,9 +10,10 @@ use crate::output::terminal::Lost;
 use crate::output::text::{absent, runs};
 use crate::output::wording::{self, VerbText};
 use std::num::NonZeroU64;
+use std::time::Duration;
 use upstash_dlq_core::operation::Bulk;
 use upstash_dlq_core::wire::BulkOperation;
-use upstash_dlq_core::{Driven, Halt, Outcome, Selection};
+use upstash_dlq_core::{Driven, Halt, Operation, Outcome, Selection, Step};
 
 /// `ids` is how many ids were given, if any.
 pub(crate) fn conclude<O: BulkOperation>(
@@ -50,12 +51,24 @@ pub(crate) fn conclude<O: BulkOperation>(
         }
         None => {
             let gone = if ids.is_none() && is_by_ids(operation) { operation.totals().missing } else { 0 };
-            report.note = note(bulk.verb, ids, bulk.max, gone, &report);
+            report.note = if report.already_complete {
+                Some("an earlier command did that, and nothing was sent now".into())
+            } else {
+                note(bulk.verb, ids, bulk.max, gone, &report)
+            };
             if let Some(file) = file {
                 keep_end(bulk, operation, file, &mut report);
             }
             report.end(Ending::Complete, Exit::Success, None)
         }
+    }
+}
+
+/// The end that an operation has come to, before it sends anything.
+pub(crate) fn already_complete<O: BulkOperation>(operation: &Bulk<O>) -> Option<Outcome> {
+    match operation.clone().poll(Duration::ZERO) {
+        Step::Done(outcome) => Some(outcome).filter(|outcome| outcome.halted.is_none()),
+        _ => None,
     }
 }
 
@@ -148,18 +161,16 @@ pub(crate) fn save(operation: &Bulk<impl BulkOperation>, file: Option<&Checkpoin
     report
 }
 
-/// Saves that the command is complete, until that is told. Where it cannot be saved, the checkpoint is removed now: the position in it
-/// is an earlier one. One that stays is told, because the next command would continue from it.
+/// Saves that the command is complete, until that is told. A checkpoint that is not ours any more is told, because the next command
+/// would continue from it.
 fn keep_end(bulk: &BulkContext<'_>, operation: &Bulk<impl BulkOperation>, file: &CheckpointFile, report: &mut Report) {
-    report.kept_end = Some(file.path().display().to_string());
-    if file.write(&operation.checkpoint().to_json()).is_ok() {
-        return;
-    }
-    report.kept_end = None;
-    if let Err(sentence) = file.remove() {
-        bulk.terminal().error(&sentence);
-        report.checkpoint = kept(file);
-        report.is_dead_end = true;
+    match file.write_end(&operation.checkpoint().to_json()) {
+        Ok(()) => report.kept_end = kept(file),
+        Err(sentence) => {
+            bulk.terminal().error(&sentence);
+            report.checkpoint = kept(file);
+            report.is_dead_end = true;
+        }
     }
 }
 

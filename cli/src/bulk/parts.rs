@@ -2,7 +2,7 @@
 
 use crate::bulk::checkpoint_file::CheckpointFile;
 use crate::bulk::context::BulkContext;
-use crate::bulk::outcome::{conclude, save};
+use crate::bulk::outcome::{already_complete, conclude, save};
 use crate::bulk::reporter::BulkReporter;
 use crate::bulk::settle;
 use crate::exit::Exit;
@@ -68,6 +68,12 @@ where
         };
         settle::apply(bulk, settlement, Some(&mut operation), is_shown, file)?;
         Ok(Self { bulk, source, build, operation, taken })
+    }
+
+    /// Whether it has nothing left to do.
+    pub(crate) fn are_complete(&self) -> bool {
+        // A part that has come to its maximum is the last one.
+        already_complete(&self.operation).is_some_and(|end| !end.verified || self.taken >= self.source.total())
     }
 
     /// Drives all parts to their end. `given` is whether somebody gave these very ids: then missing ones are counted.

@@ -49,6 +49,9 @@ pub(crate) struct Report {
     /// How many messages went into the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) archived: Option<u64>,
+    /// Whether an earlier process came to this end, and this one has sent nothing.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) already_complete: bool,
     /// How to continue after an interrupt without a checkpoint.
     #[serde(skip)]
     pub(crate) how_on: Option<String>,
@@ -138,6 +141,7 @@ impl Report {
             missing: None,
             unchecked: 0,
             archived: None,
+            already_complete: false,
             how_on: None,
             kept_end: None,
             is_dead_end: false,
@@ -250,9 +254,9 @@ impl Report {
         self.unconfirmed == 0
     }
 
-    /// Prints the result to standard output, as one object with `--json`. Every bulk command ends here, whatever happened. The
-    /// reason of a failure is returned, for `main` to print.
-    pub(crate) fn finish(mut self, terminal: Terminal) -> Result<ExitStatus, CommandError> {
+    /// Prints the result to standard output, as one object with `--json`. Every bulk command ends here, whatever happened. Returns
+    /// the reason of a failure, for `main` to print, and whether somebody has got the result.
+    pub(crate) fn finish(mut self, terminal: Terminal) -> (Result<ExitStatus, CommandError>, bool) {
         let elapsed = self.elapsed();
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
         let printed = if terminal.json() {
@@ -262,6 +266,7 @@ impl Report {
         } else {
             Ok(())
         };
+        let is_printed = printed.is_ok();
         let mut reason = self.reason.clone().filter(|_| !self.declined);
         if let Err(Lost::Unwritable(sentence)) = printed {
             reason = Some(match reason {
@@ -275,7 +280,7 @@ impl Report {
             }
         }
         let (status, advice) = (self.status(), self.advice());
-        match reason {
+        let result = match reason {
             Some(message) => {
                 let advice = advice.or_else(|| self.how_to_see());
                 let failure = Failure::new("failed", message);
@@ -285,7 +290,8 @@ impl Report {
                 advice.iter().for_each(|advice| terminal.note(advice));
                 Ok(status)
             }
-        }
+        };
+        (result, is_printed)
     }
 
     /// How to see the result of a complete command that could not be printed.

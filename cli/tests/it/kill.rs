@@ -78,7 +78,9 @@ fn strike(
     for _ in 0..now.spins {
         std::thread::yield_now();
     }
-    server.signal(Signal::KILL);
+    if !server.signal(Signal::KILL) {
+        return;
+    }
     *hits.lock().unwrap().entry(format!("{} {name}", request.method())).or_default() += 1;
 }
 

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::text;
 use crate::draw::Draw;
-use crate::faults::in_shell;
+use crate::faults::{closed_pipe, in_shell};
 use crate::operations::{Effect, OPERATIONS, Operation};
 use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt, report};
 use crate::world::{Break, Moment};
@@ -64,11 +64,41 @@ enum Trouble {
     LockRemoved,
     /// A folder has the name of the file that replaces the checkpoint.
     NameTaken,
+}
+
+/// What is the matter with its surroundings, from the beginning.
+#[derive(Clone, Debug, Default)]
+struct Place {
     /// No file grows beyond so many blocks of 512 bytes.
-    NoRoom(usize),
-    /// Standard error, or standard output, cannot be written.
-    Unheard,
-    Unread,
+    room: Option<usize>,
+    /// Standard error, or standard output, cannot be written, or the reader of standard output has gone.
+    unheard: bool,
+    unread: bool,
+    no_reader: bool,
+}
+
+impl Place {
+    fn draw(draw: &mut Draw) -> Self {
+        Self {
+            room: (draw.below(6) == 0).then(|| draw.of(&[0, 1, 2, 3, 4, 8, 24, 48])),
+            unheard: draw.below(8) == 0,
+            unread: draw.below(10) == 0,
+            no_reader: draw.below(16) == 0,
+        }
+    }
+
+    /// A shell that becomes the command. The counts of a measurement of coverage would find no room either.
+    fn around(&self, command: Command) -> Command {
+        let room = |blocks| format!("export LLVM_PROFILE_FILE=/dev/null; trap '' XFSZ; ulimit -f {blocks}");
+        let mut first: Vec<String> = self.room.map(room).into_iter().collect();
+        first.extend(self.unheard.then(|| "exec 2>/dev/full".to_owned()));
+        first.extend(self.unread.then(|| "exec >/dev/full".to_owned()));
+        let mut command = in_shell(&first.join("; "), command);
+        if self.no_reader {
+            command.stdout(closed_pipe());
+        }
+        command
+    }
 }
 
 /// What goes wrong with the process that runs now.
@@ -88,17 +118,14 @@ impl Now {
     fn draw(draw: &mut Draw, scene: &Scene, line: Vec<String>) -> Self {
         let has_position = scene.operation.has("POSITION");
         let moments = [Moment::Arrived, Moment::CarriedOut, Moment::Answered];
-        let trouble = match draw.below(16) {
-            0..2 => Trouble::Nothing,
-            2..4 => Trouble::Killed(draw.of(&moments), draw.below(400)),
-            4..6 => Trouble::KilledOnceSaved(1 + draw.below(6)),
-            6..8 => Trouble::Interrupted,
-            8 => Trouble::SecondTerminal,
-            9 if has_position => Trouble::LockRemoved,
-            10 if has_position => Trouble::NameTaken,
-            9..12 => Trouble::NoRoom(draw.of(&[0, 1, 2, 3, 4, 8, 24, 48])),
-            12..14 => Trouble::Unheard,
-            _ => Trouble::Unread,
+        let trouble = match draw.below(12) {
+            0..2 => Trouble::Killed(draw.of(&moments), draw.below(400)),
+            2..4 => Trouble::KilledOnceSaved(1 + draw.below(6)),
+            4..6 => Trouble::Interrupted,
+            6 => Trouble::SecondTerminal,
+            7 if has_position => Trouble::LockRemoved,
+            8 if has_position => Trouble::NameTaken,
+            _ => Trouble::Nothing,
         };
         let breaks = (0..draw.below(3)).map(|_| (1 + draw.below(5), draw.of(&BREAKS))).collect();
         Self {
@@ -109,18 +136,6 @@ impl Now {
             line,
             url: scene.world.url(),
             folder: scene.folder().to_owned(),
-        }
-    }
-
-    /// What a shell does before it becomes the command. The counts of a measurement of coverage would find no room either.
-    fn shell(&self) -> String {
-        match self.trouble {
-            Trouble::NoRoom(blocks) => {
-                format!("export LLVM_PROFILE_FILE=/dev/null; trap '' XFSZ; ulimit -f {blocks}")
-            }
-            Trouble::Unheard => "exec 2>/dev/full".to_owned(),
-            Trouble::Unread => "exec >/dev/full".to_owned(),
-            _ => String::new(),
         }
     }
 }
@@ -192,10 +207,10 @@ impl Person {
     fn run(&mut self, met: &Mutex<Met>) -> bool {
         let line = self.line();
         let now = Now::draw(&mut self.draw, &self.scene, line.clone());
-        let (trouble, shell) = (now.trouble, now.shell());
-        self.lines.push(format!("{} with {trouble:?} at request {}", line.join(" "), now.at));
+        let (trouble, place) = (now.trouble, Place::draw(&mut self.draw));
+        self.lines.push(format!("{}: {trouble:?} at request {}, {place:?}", line.join(" "), now.at));
         *self.now.lock().unwrap() = Some(now);
-        let run = || self.scene.run(in_shell(&shell, command_of(&self.scene.world.url(), &line)));
+        let run = || self.scene.run(place.around(command_of(&self.scene.world.url(), &line)));
         let output = match trouble {
             Trouble::KilledOnceSaved(times) => self.watched(times, run),
             _ => run(),
@@ -204,7 +219,7 @@ impl Person {
         if trouble == Trouble::NameTaken {
             let _ = std::fs::remove_dir(self.scene.path(".position.tmp"));
         }
-        self.read(&output, trouble, met)
+        self.read(&output, trouble, &place, met)
     }
 
     /// Kills what runs when its file has changed so many times.
@@ -221,9 +236,7 @@ impl Person {
                     before = now;
                     std::thread::yield_now();
                 }
-                if changes == times {
-                    self.scene.server.signal(Signal::KILL);
-                }
+                let _ = changes == times && self.scene.server.signal(Signal::KILL);
             });
             let output = run();
             has_ended.store(true, Ordering::SeqCst);
@@ -231,10 +244,18 @@ impl Person {
         })
     }
 
-    fn read(&mut self, output: &Output, trouble: Trouble, met: &Mutex<Met>) -> bool {
+    fn read(&mut self, output: &Output, trouble: Trouble, place: &Place, met: &Mutex<Met>) -> bool {
         let (said, code) = (text(&output.stderr), output.status.code());
         let note = |what: &str| *met.lock().unwrap().entry(what.to_owned()).or_default() += 1;
         note(format!("{trouble:?}").split('(').next().unwrap());
+        let surroundings = [
+            ("no room", place.room.is_some()),
+            ("unheard", place.unheard),
+            ("unread", place.unread),
+            ("no reader", place.no_reader),
+            ("all right", trouble == Trouble::Nothing && code == Some(0)),
+        ];
+        surroundings.iter().filter(|(_, is)| *is).for_each(|(what, _)| note(what));
         self.scene.check();
         self.scene.check_archive(&mut self.archived);
         if !output.stdout.is_empty() && !matches!(code, None | Some(2)) {
@@ -260,9 +281,9 @@ impl Person {
         }
         // One that is killed may have told its end before.
         let is_through = text(&output.stdout).contains("\"outcome\":\"complete\"");
-        assert!(code != Some(0) || is_through, "{said}");
+        assert!(code != Some(0) || is_through || place.no_reader, "{said}");
         if is_through {
-            if said.contains("/position by hand") {
+            if said.contains("/position by hand") || report(output)["checkpoint"].is_string() {
                 note("removed by hand");
                 std::fs::remove_file(self.scene.path("position")).unwrap();
                 // The next command would replace it.
@@ -309,9 +330,9 @@ fn meet(
     match trouble {
         Trouble::Killed(_, turns) => {
             (0..turns).for_each(|_| std::thread::yield_now());
-            server.signal(Signal::KILL);
+            let _ = server.signal(Signal::KILL);
         }
-        Trouble::Interrupted => server.signal(Signal::INT),
+        Trouble::Interrupted => drop(server.signal(Signal::INT)),
         Trouble::SecondTerminal => {
             let second: Output = second_terminal(&url, &line);
             let said = text(&second.stderr);

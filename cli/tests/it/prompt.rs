@@ -13,7 +13,7 @@ use upstash_dlq_emulator::{Config, Fault, FaultPlan, Ignored, RateLimit, Server,
 const QUESTION: &str = "[y/N] ";
 
 /// A person in front of a terminal, on which standard error is shown.
-struct Person {
+pub(crate) struct Person {
     child: Child,
     keyboard: File,
     screen: Receiver<Vec<u8>>,
@@ -21,7 +21,7 @@ struct Person {
 }
 
 impl Person {
-    fn types(url: &str, args: &[&str]) -> Self {
+    pub(crate) fn types(url: &str, args: &[&str]) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
         grantpt(&ours).unwrap();
         unlockpt(&ours).unwrap();
@@ -69,7 +69,7 @@ impl Person {
         }
     }
 
-    fn answers(mut self, keys: &str) -> Output {
+    pub(crate) fn answers(mut self, keys: &str) -> Output {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
         self.child.wait_with_output().unwrap()
     }

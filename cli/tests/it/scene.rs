@@ -48,10 +48,10 @@ impl Server {
         *self.broken.lock().unwrap() = Some(why);
     }
 
-    /// Signals the process that is served. It may have ended just now.
-    pub(crate) fn signal(&self, signal: Signal) {
+    /// Signals the process that is served. Returns whether there is one: it may have ended just now.
+    pub(crate) fn signal(&self, signal: Signal) -> bool {
         let pid = self.pid.lock().unwrap().and_then(|pid| Pid::from_raw(i32::try_from(pid).unwrap()));
-        let _ = pid.map(|pid| kill_process(pid, signal));
+        pid.is_some_and(|pid| kill_process(pid, signal).is_ok())
     }
 
     /// A delete may name only what is in the archive, in a line of its own.

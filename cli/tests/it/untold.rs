@@ -3,29 +3,42 @@
 
 use crate::common::{command, json, run, text};
 use crate::going_on::{full_pipe, serve};
+use crate::prompt::Person;
 use std::collections::HashSet;
 use std::process::{Command, Output, Stdio};
-use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server};
+use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Run, Server};
 
-/// Killed between its last request and its result.
+/// Killed between its last request and its result. Nobody is asked again either.
 #[test]
 fn a_command_that_ends_before_it_has_told_is_not_begun_anew() {
-    for args in
-        [&["delete", "--all", "--page-size=50"][..], &["delete", "--all", "--max=200"], &["delete", "--ids-from"]]
-    {
+    let ways = [
+        &["delete", "--all", "--page-size=50"][..],
+        &["delete", "--all", "--max=200"],
+        &["delete", "--status=500"],
+        &["delete", "--ids-from"],
+    ];
+    for way in ways {
         let server = serve(300, Config::default());
         let folder = tempfile::tempdir().unwrap();
         let (file, list) = (folder.path().join("position"), folder.path().join("ids"));
-        let ids: Vec<String> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
-        std::fs::write(&list, ids.join("\n")).unwrap();
-        let ids = args.ends_with(&["--ids-from"]).then(|| list.to_str().unwrap());
-        let options = ["--yes", "--json", "--checkpoint", file.to_str().unwrap()];
-        let args: Vec<&str> = args.iter().copied().chain(ids).chain(options).collect();
-        let left = if args.contains(&"--max=200") { 100 } else { 0 };
+        let runs = |status: Option<u16>| -> Vec<String> {
+            let matches = |run: &&Run| status.is_none_or(|status| run.response_status == status);
+            server.with_service(|s| s.runs().filter(matches).map(|run| run.dlq_id.clone()).collect())
+        };
+        std::fs::write(&list, runs(None).join("\n")).unwrap();
+        let ids = way.ends_with(&["--ids-from"]).then(|| list.to_str().unwrap());
+        let options = ["--json", "--checkpoint", file.to_str().unwrap()];
+        let args: Vec<&str> = way.iter().copied().chain(ids).chain(options).collect();
+        let deleted = match way[1] {
+            "--status=500" => runs(Some(500)).len(),
+            _ if way.contains(&"--max=200") => 200,
+            _ => 300,
+        };
         // Nobody reads its result, so it does not come to its end.
         let (_reader, full) = full_pipe();
-        let mut child = command(&server.url()).args(&args).stdout(full).stderr(Stdio::null()).spawn().unwrap();
-        let is_through = || std::fs::read_to_string(&file).is_ok_and(|text| is_through(&text, 300 - left));
+        let mut child =
+            command(&server.url()).args(&args).arg("--yes").stdout(full).stderr(Stdio::null()).spawn().unwrap();
+        let is_through = || std::fs::read_to_string(&file).is_ok_and(|text| is_through(&text, deleted));
         let is_begun = || server.with_service(|service| service.requests_total() > 0);
         while !(is_through() || is_begun() && !file.exists()) {
             assert!(child.try_wait().unwrap().is_none(), "it has told");
@@ -35,18 +48,40 @@ fn a_command_that_ends_before_it_has_told_is_not_begun_anew() {
         child.wait().unwrap();
         let sent = || server.with_service(|service| (service.requests_total(), service.len()));
         let before = sent();
-        assert_eq!(before.1 as u64, left);
-        let again = run(&server.url(), &args);
-        let error = text(&again.stderr);
-        assert_eq!((again.status.code(), sent()), (Some(0), before), "{error}");
-        assert_eq!(json(&again)["deleted"], 300 - left, "{error}");
+        assert_eq!(before.1, 300 - deleted);
+        let again = Person::types(&server.url(), &args).answers("n\n");
+        let report = json(&again);
+        assert_eq!((again.status.code(), sent()), (Some(0), before), "{report}");
+        assert_eq!((report["deleted"].as_u64(), &report["already_complete"]), (Some(deleted as u64), &true.into()));
         assert!(!file.exists());
     }
 }
 
-/// A position with all runs, and no request in flight.
-fn is_through(position: &str, runs: u64) -> bool {
-    position.contains(&format!("\"affected\":{runs},")) && !position.contains("in-flight")
+/// A position with all runs, and no request in flight. That of a refinement does not hold those.
+fn is_through(position: &str, runs: usize) -> bool {
+    let has_ended = !position.contains("\"refined\":{\"left\"") || position.contains("\"verified\":");
+    has_ended && position.contains(&format!("\"affected\":{runs},")) && !position.contains("in-flight")
+}
+
+/// A reader that has gone is no error, but has not got the result.
+#[test]
+fn a_result_without_a_reader_is_told_the_next_time() {
+    let server = serve(300, Config::default());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["delete", "--all", "--yes", "--quiet", "--checkpoint", file.to_str().unwrap()];
+    let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    drop(reader);
+    let writer = std::os::fd::OwnedFd::from(writer);
+    let untold = command(&server.url()).args(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
+    assert_eq!((untold.status.code(), text(&untold.stderr)), (Some(0), String::new()));
+    let sent = || server.with_service(|service| service.requests_total());
+    let before = sent();
+    let again = run(&server.url(), &args);
+    assert_eq!((again.status.code(), sent()), (Some(0), before));
+    let told = "Deleted 300 runs; an earlier command did that, and nothing was sent now. ";
+    assert!(text(&again.stdout).starts_with(told), "{}", text(&again.stdout));
+    assert!(!file.exists());
 }
 
 /// The disk is full when the result comes: a bound on file sizes stands in for that.

@@ -147,11 +147,6 @@ fn what_may_have_been_deleted_is_spent() {
 /// One process comes to its end, and dies before it tells that. The next one tells the same end, and sends nothing.
 #[test]
 fn an_end_stays_the_same_end() {
-    let mut first = delete(2).build();
-    assert_eq!(up_to_the_deletion(&mut first, &["a"]), "dlqIds=a");
-    // Nobody knows what became of the first attempt; by the second one, the run is gone.
-    let lost = first.checkpoint();
-    assert!(lost.to_json().contains(r#""left":1"#) && !lost.to_json().contains("verified\""), "{}", lost.to_json());
     for max in [1, 5] {
         for verify in [true, false] {
             let build = || delete(max).verify(verify);
@@ -159,6 +154,7 @@ fn an_end_stays_the_same_end() {
             let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
             first.on_response(id, Response::new(listing(&["a"]).as_bytes())).unwrap();
             let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
+            // Nobody knows what became of the first attempt. By the second one, the run is gone.
             first.on_failure(id, TransportFailure::unknown("reset")).unwrap();
             let Step::WaitUntil(at) = first.poll(Duration::ZERO) else { panic!() };
             let Step::Send(id, _) = first.poll(at) else { panic!() };

@@ -13,6 +13,7 @@ use crate::operations::{Effect, OPERATIONS, Operation};
 use crate::scene::{Archived, Scene, Settled, command_of, in_doubt, report};
 use crate::socket::{Fault, Limit, Place, Way, faults};
 use crate::world::{Break, Moment};
+pub(crate) use rows::closed_pipe;
 use rows::{Blow, IDLE, Promise, Row, Strike};
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -98,7 +99,7 @@ fn scene(row: &'static Row, operation: &'static Operation, at: usize) -> Scene {
             _ if number != at => return None,
             Strike::Nothing | Strike::Elsewhere(_) | Strike::Signals(_) => {}
             Strike::Break(broken) => return Some(*broken),
-            Strike::Signal(name) => server.signal(*name),
+            Strike::Signal(name) => drop(server.signal(*name)),
             Strike::Act(act) => {
                 let (archive, position): &(std::path::PathBuf, std::path::PathBuf) = of_server.get().unwrap();
                 if archive.exists() {

@@ -360,7 +360,7 @@ fn of_files() -> Vec<Row> {
 }
 
 /// Something like a pipe whose reader is gone already.
-fn closed_pipe() -> Stdio {
+pub(crate) fn closed_pipe() -> Stdio {
     let (reader, writer) = UnixStream::pair().unwrap();
     drop(reader);
     OwnedFd::from(writer).into()
