@@ -3,7 +3,7 @@
 use crate::client::Client;
 use crate::connect::Marking;
 use crate::proxy;
-use crate::resolver::{CachingResolver, Names};
+use crate::resolver::{CachingResolver, Lookup, Names};
 use crate::settings::settled;
 use crate::transport::UreqTransport;
 use std::fmt;
@@ -13,7 +13,6 @@ use upstash_dlq_core::client::BuildError;
 use upstash_dlq_core::client::http_settings::HttpSettings;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
-use ureq::unversioned::resolver::DefaultResolver;
 use ureq::unversioned::transport::DefaultConnector;
 
 const MAX_IDLE: usize = 256;
@@ -207,7 +206,7 @@ fn own_agent(settings: &HttpSettings, config: Config, configured: bool) -> Resul
     }
     let names = Names::default();
     let connector = Marking { inner: DefaultConnector::default(), names: names.clone() };
-    Ok(ureq::Agent::with_parts(config, connector, CachingResolver::new(DefaultResolver::default(), names)))
+    Ok(ureq::Agent::with_parts(config, connector, CachingResolver::new(Lookup, names)))
 }
 
 /// ureq passes over a proxy that it cannot use, or panics.

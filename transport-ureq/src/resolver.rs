@@ -2,13 +2,16 @@
 
 use crate::not_sent::{NotSent, Step, authority};
 use http::Uri;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::NextTimeout;
+use ureq::unversioned::transport::{NextTimeout, time};
 
 /// How long addresses are kept. A client talks to one host, again and again.
 const KEPT: Duration = Duration::from_secs(30);
@@ -17,10 +20,35 @@ const KEPT: Duration = Duration::from_secs(30);
 /// do so within a timeout. Here an address needs no lookup, and the result for a name is kept for a while, or until a
 /// connection fails.
 #[derive(Debug)]
-pub(crate) struct CachingResolver<R = DefaultResolver> {
+pub(crate) struct CachingResolver<R = Lookup> {
     inner: R,
     kept: Duration,
     names: Names,
+}
+
+/// Looks a name up in a thread of its own, because the system's lookup has no timeout. ureq's own resolver does the same, but panics if
+/// the system refuses the thread. Here that is an error, and nothing was sent.
+#[derive(Debug)]
+pub(crate) struct Lookup;
+
+impl Resolver for Lookup {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
+        let (uri, config) = (uri.clone(), config.clone());
+        let unbounded = NextTimeout { after: time::Duration::NotHappening, ..NextTimeout::default() };
+        let look_up = move || DefaultResolver::default().resolve(&uri, &config, unbounded);
+        if timeout.after.is_not_happening() {
+            return look_up();
+        }
+        let (sender, found) = sync_channel(1);
+        // Nobody has to wait for it any more.
+        thread::Builder::new().name("name lookup".into()).spawn(move || drop(sender.send(look_up())))?;
+        found.recv_timeout(*timeout.after).unwrap_or_else(|error| {
+            Err(match error {
+                RecvTimeoutError::Timeout => Error::Timeout(timeout.reason),
+                RecvTimeoutError::Disconnected => io::Error::other("the lookup was given up").into(),
+            })
+        })
+    }
 }
 
 /// What the last lookup found. Clones share it.
@@ -157,8 +185,17 @@ mod tests {
 
     #[test]
     fn this_machine_has_a_name() {
-        let resolver = CachingResolver::new(DefaultResolver::default(), Names::default());
+        let resolver = CachingResolver::new(Lookup, Names::default());
         assert_eq!([1, 2].map(|_| ask(&resolver, "http://localhost:4321")), [4_321, 4_321]);
+    }
+
+    #[test]
+    fn a_lookup_takes_only_so_long() {
+        let timeout = |after| NextTimeout { after, reason: ureq::Timeout::Resolve, ..NextTimeout::default() };
+        let uri = "http://localhost:4321".parse().unwrap();
+        let look_up = |after| Lookup.resolve(&uri, &Config::default(), timeout(after));
+        assert_eq!(look_up(time::Duration::NotHappening).unwrap()[0].port(), 4_321);
+        assert!(matches!(look_up(Duration::ZERO.into()), Ok(_) | Err(Error::Timeout(ureq::Timeout::Resolve))));
     }
 
     #[test]

@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 use upstash_dlq_core::wire::DeletePage;
-use upstash_dlq_core::{BulkDelete, Driven, Endpoint, Event, Observer, Selection, Token, UnixMillis};
+use upstash_dlq_core::{
+    BulkDelete, BulkResume, Driven, Endpoint, Event, Halt, Observer, RetryPolicy, Selection, Token, UnixMillis,
+};
 use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Server, ServerOptions, Service, sample};
 use upstash_dlq_ureq::Client;
 
@@ -220,6 +222,15 @@ fn without_further_threads_fewer_threads_serve_all_lanes() {
         let driven = client.run(&mut delete, &mut |_: &BulkDelete, _: &Event<DeletePage>| ());
         let Driven::Done(outcome) = driven else { panic!("stopped") };
         assert!(outcome.verified && outcome.totals.affected == RUNS as u64, "{outcome:?}");
+        // A name needs a thread to be looked up. Without one, nothing is sent, and that is known.
+        let named = self::endpoint(&url.replace("127.0.0.1", "localhost"));
+        let resume = BulkResume::builder(named.clone(), Selection::Everything);
+        let mut resume = resume.retry(RetryPolicy::new().max_attempts(NonZeroU32::MIN), 1).build();
+        let client = Client::new(named).unwrap();
+        let driven = client.run(&mut resume, &mut |_: &BulkResume, _: &Event<_>| ());
+        let Driven::Done(outcome) = driven else { panic!("stopped") };
+        assert!(matches!(outcome.halted, Some(Halt::GaveUp { .. })), "{outcome:?}");
+        assert_eq!((outcome.totals.affected, outcome.totals.unconfirmed), (0, 0), "{outcome:?}");
         return;
     }
     // Where other users may run it.
