@@ -16,7 +16,7 @@ pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
         if base_url.starts_with("https:") { ["HTTPS_PROXY", "https_proxy"] } else { ["HTTP_PROXY", "http_proxy"] };
     let set = [of_scheme, ["ALL_PROXY", "all_proxy"]].into_iter().find_map(|names| {
         // The first that is set counts, even to nothing; the next pair counts where there is nothing.
-        let (name, value) = names.into_iter().find_map(|name| Some((name, std::env::var(name).ok()?)))?;
+        let (name, value) = names.into_iter().find_map(|name| Some((name, std::env::var_os(name)?)))?;
         (!value.is_empty()).then_some((name, value))
     });
     let Some((name, value)) = set else { return Ok(()) };
@@ -24,7 +24,8 @@ pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
     let no_proxy = ["NO_PROXY", "no_proxy"].into_iter().find_map(|name| std::env::var(name).ok()).unwrap_or_default();
     // The same code reads it that reqwest uses.
     let exempt = Matcher::builder().all("http://proxy.invalid").no(no_proxy).build().intercept(&uri).is_none();
-    let read = Matcher::builder().all(value).build().intercept(&uri);
+    // reqwest passes over one that is no text.
+    let read = value.into_string().ok().and_then(|value| Matcher::builder().all(value).build().intercept(&uri));
     let usable = read.is_some_and(|proxy| {
         cfg!(feature = "socks-proxy") || matches!(proxy.uri().scheme_str(), Some("http" | "https"))
     });

@@ -11,9 +11,10 @@ const VARIABLES: [&str; 6] = ["ALL_PROXY", "all_proxy", "HTTPS_PROXY", "https_pr
 /// # Errors
 /// Returns a [`BuildError`] if the proxy that the environment names for this URL cannot be used.
 pub(crate) fn check_environment(base_url: &str) -> Result<(), BuildError> {
-    let set = |name| std::env::var(name).ok().filter(|value| !value.is_empty()).map(|value| (name, value));
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty()).map(|value| (name, value));
     let Some((name, value)) = VARIABLES.into_iter().find_map(set) else { return Ok(()) };
-    let usable = Proxy::new(&value).is_ok_and(|proxy| is_usable(&proxy));
+    // ureq passes over one that is no text.
+    let usable = value.to_str().is_some_and(|value| Proxy::new(value).is_ok_and(|proxy| is_usable(&proxy)));
     if usable || is_exempt(base_url) { Ok(()) } else { Err(unusable(name, true)) }
 }
 

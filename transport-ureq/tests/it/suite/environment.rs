@@ -4,6 +4,8 @@
 use super::wire::{Wire, ok};
 use super::{Driver, endpoint};
 use http::Request;
+use std::ffi::OsStr;
+use std::fmt::Debug;
 use std::process::{Command, Output};
 use upstash_dlq_core::{Endpoint, Token};
 
@@ -18,7 +20,7 @@ pub(crate) fn case() -> Option<String> {
 }
 
 /// Runs the test of this name again, alone, in a process with these variables and no other proxy.
-pub(crate) fn again(test: &str, case: &str, variables: &[(&str, &str)]) -> String {
+pub(crate) fn again<V: AsRef<OsStr> + Copy + Debug>(test: &str, case: &str, variables: &[(&str, V)]) -> String {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(CASE, case);
     for name in PROXIES {
@@ -84,5 +86,11 @@ pub(crate) fn a_proxy_that_cannot_be_used_is_refused<D: Driver>() {
         }
         assert!(!printed.contains("hidden"), "{printed}");
         assert!(refused.is_none() || socks || built.contains("feature socks-proxy"), "{built}");
+    }
+    #[cfg(unix)]
+    for name in ["HTTPS_PROXY", "ALL_PROXY"] {
+        let no_text: &OsStr = std::os::unix::ffi::OsStrExt::from_bytes(b"http://proxy\xff.invalid:3128");
+        let printed = again("a_proxy_that_cannot_be_used_is_refused", https, &[(name, no_text)]);
+        assert!(printed.contains(&format!("built: Err(\"{name} holds a proxy")), "{printed}");
     }
 }
