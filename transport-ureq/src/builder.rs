@@ -1,5 +1,6 @@
 //! How a client is built: the settings that are not the default, and the agent that is built from them.
 
+use crate::chain;
 use crate::client::Client;
 use crate::connect::Marking;
 use crate::proxy;
@@ -13,7 +14,6 @@ use upstash_dlq_core::client::BuildError;
 use upstash_dlq_core::client::http_settings::HttpSettings;
 use ureq::config::{Config, ConfigBuilder};
 use ureq::typestate::AgentScope;
-use ureq::unversioned::transport::DefaultConnector;
 
 const MAX_IDLE: usize = 256;
 
@@ -120,6 +120,8 @@ impl ClientBuilder {
     ///
     /// - No middleware of the agent may send a request twice. Retries are left to the core, which knows what must not be
     ///   repeated.
+    /// - Our own agent reuses no connection on which the server has sent more than it was asked for. Over TLS, an agent with ureq's
+    ///   own connectors may, and takes that for the next response.
     /// - An agent keeps 3 idle connections by default. For many lanes, set `max_idle_connections_per_host` (and
     ///   `max_idle_connections`) to their number, and give it a resolver that does not look the name up for each request.
     /// - Cookies, if another crate of the build enables them in ureq.
@@ -205,7 +207,7 @@ fn own_agent(settings: &HttpSettings, config: Config, configured: bool) -> Resul
         }
     }
     let names = Names::default();
-    let connector = Marking { inner: DefaultConnector::default(), names: names.clone() };
+    let connector = Marking { inner: chain::connector(), names: names.clone() };
     Ok(ureq::Agent::with_parts(config, connector, CachingResolver::new(Lookup, names)))
 }
 

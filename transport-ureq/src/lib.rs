@@ -286,6 +286,7 @@
 
 mod budget;
 mod builder;
+mod chain;
 mod client;
 mod connect;
 mod connection;

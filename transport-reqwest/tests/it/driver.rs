@@ -109,12 +109,19 @@ impl<B: Build> suite::Driver for Reqwest<B> {
         block_on(B::usual(endpoint, timeout).send(request))
     }
 
-    fn send_with(
+    fn send_each<const N: usize>(
         endpoint: &Endpoint,
         setup: &suite::Setup,
-        request: Request<()>,
-    ) -> Result<Response<Vec<u8>>, TransportFailure> {
-        block_on(B::with(endpoint, setup).send(request))
+        requests: [Request<()>; N],
+    ) -> Vec<Result<Response<Vec<u8>>, TransportFailure>> {
+        block_on(async {
+            let client = B::with(endpoint, setup);
+            let mut responses = Vec::new();
+            for request in requests {
+                responses.push(client.send(request).await);
+            }
+            responses
+        })
     }
 
     fn build(endpoint: &Endpoint) -> Result<(), String> {

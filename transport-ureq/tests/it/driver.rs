@@ -74,12 +74,13 @@ impl<B: Build> suite::Driver for Ureq<B> {
         B::usual(endpoint, timeout).send(request)
     }
 
-    fn send_with(
+    fn send_each<const N: usize>(
         endpoint: &Endpoint,
         setup: &suite::Setup,
-        request: Request<()>,
-    ) -> Result<Response<Vec<u8>>, TransportFailure> {
-        B::with(endpoint, setup).send(request)
+        requests: [Request<()>; N],
+    ) -> Vec<Result<Response<Vec<u8>>, TransportFailure>> {
+        let client = B::with(endpoint, setup);
+        requests.into_iter().map(|request| client.send(request)).collect()
     }
 
     fn build(endpoint: &Endpoint) -> Result<(), String> {

@@ -10,6 +10,7 @@ mod phases;
 mod setup;
 mod sizes;
 pub(crate) mod tls;
+mod twice;
 pub(crate) mod wire;
 mod world;
 
@@ -20,6 +21,7 @@ pub(crate) use namespace::*;
 pub(crate) use phases::each_phase_and_its_delivery;
 pub(crate) use setup::{Driver, LONG, Setup, fast};
 pub(crate) use sizes::*;
+pub(crate) use twice::*;
 
 use std::time::Duration;
 use upstash_dlq_core::engine::Cause;
@@ -458,6 +460,7 @@ macro_rules! suite {
             a_body_may_be_as_large_as_the_bound_and_no_larger a_length_beyond_the_bound_ends_the_request_at_once
             one_message_may_be_larger_than_a_page lanes_share_a_budget_and_all_come_to_their_end
             a_change_is_never_kept_waiting a_head_of_sixty_kilobytes_is_taken for_ever_is_a_timeout_too no_token_is_shown a_proxy_is_never_used_to_this_machine
-            a_proxy_that_cannot_be_used_is_refused a_connection_that_stands_can_be_refused_and_proves_nothing);
+            a_proxy_that_cannot_be_used_is_refused a_connection_that_stands_can_be_refused_and_proves_nothing
+            a_response_that_comes_twice_answers_one_request);
     };
 }

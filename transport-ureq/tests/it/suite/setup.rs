@@ -21,7 +21,15 @@ pub(crate) trait Driver {
         endpoint: &Endpoint,
         setup: &Setup,
         request: Request<()>,
-    ) -> Result<Response<Vec<u8>>, TransportFailure>;
+    ) -> Result<Response<Vec<u8>>, TransportFailure> {
+        Self::send_each(endpoint, setup, [request]).remove(0)
+    }
+    /// One after another, with one client.
+    fn send_each<const N: usize>(
+        endpoint: &Endpoint,
+        setup: &Setup,
+        requests: [Request<()>; N],
+    ) -> Vec<Result<Response<Vec<u8>>, TransportFailure>>;
     /// `Client::new` alone.
     fn build(endpoint: &Endpoint) -> Result<(), String>;
     /// What `Debug` shows of builders, transports, clients and requests.
