@@ -38,8 +38,8 @@ impl<In: Transport> Connector<In> for Watching {
 
 /// A connection that is not open for another request while there are bytes that nobody has read.
 ///
-/// ureq asks for that twice: of what TLS has deciphered, and of the socket. In between lies what was read from the socket, and that TLS
-/// has not taken. It would be the beginning of the next response.
+/// ureq looks for such bytes in two places: in what TLS has deciphered, and in the socket. Between them lies what was read from the
+/// socket, and TLS has not taken yet. It would be the beginning of the next response.
 #[derive(Debug)]
 pub(crate) struct Unread<T>(T);
 
