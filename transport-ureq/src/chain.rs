@@ -21,7 +21,7 @@ pub(crate) fn connector() -> impl Connector<(), Out: Transport> {
     let chain = chain.chain(RustlsConnector::default());
     #[cfg(feature = "native-tls")]
     let chain = chain.chain(NativeTlsConnector::default());
-    chain.chain(Encrypting)
+    chain
 }
 
 /// Wraps the connection to the server.
@@ -36,7 +36,7 @@ impl<In: Transport> Connector<In> for Watching {
     }
 }
 
-/// A connection that is not open for another request while there are bytes that nobody has read.
+/// A connection below TLS, which is not open for another request while there are bytes that nobody has read.
 ///
 /// ureq looks for such bytes in two places: in what TLS has deciphered, and in the socket. Between them lies what was read from the
 /// socket, and TLS has not taken yet. It would be the beginning of the next response.
@@ -58,46 +58,5 @@ impl<T: Transport> Transport for Unread<T> {
 
     fn is_open(&mut self) -> bool {
         self.0.buffers().input().is_empty() && self.0.is_open()
-    }
-
-    fn is_tls(&self) -> bool {
-        self.0.is_tls()
-    }
-}
-
-/// Refuses to go on without TLS where the URL asks for it.
-#[derive(Debug)]
-struct Encrypting;
-
-impl<In: Transport> Connector<In> for Encrypting {
-    type Out = In;
-
-    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<In>, Error> {
-        match chained {
-            Some(transport) if details.needs_tls() && !transport.is_tls() => {
-                Err(Error::Tls("no TLS library is there for an https URL"))
-            }
-            chained => Ok(chained),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::io::Read;
-    use std::net::TcpListener;
-    use ureq::config::Config;
-    use ureq::unversioned::resolver::DefaultResolver;
-
-    #[test]
-    fn without_tls_an_https_url_gets_no_byte() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let url = format!("https://{}", listener.local_addr().unwrap());
-        let config = Config::builder().proxy(None).build();
-        let plain = ().chain(TcpConnector::default()).chain(Encrypting);
-        let error = ureq::Agent::with_parts(config, plain, DefaultResolver::default()).get(url).call().unwrap_err();
-        assert!(matches!(error, Error::Tls(_)), "{error}");
-        assert_eq!(listener.accept().unwrap().0.read(&mut [0]).unwrap(), 0);
     }
 }

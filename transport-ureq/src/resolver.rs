@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use ureq::Error;
 use ureq::config::Config;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{NextTimeout, time};
+use ureq::unversioned::transport::NextTimeout;
 
 /// How long addresses are kept. A client talks to one host, again and again.
 const KEPT: Duration = Duration::from_secs(30);
@@ -34,8 +34,7 @@ pub(crate) struct Lookup;
 impl Resolver for Lookup {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, Error> {
         let (uri, config) = (uri.clone(), config.clone());
-        let unbounded = NextTimeout { after: time::Duration::NotHappening, ..NextTimeout::default() };
-        let look_up = move || DefaultResolver::default().resolve(&uri, &config, unbounded);
+        let look_up = move || DefaultResolver::default().resolve(&uri, &config, NextTimeout::default());
         if timeout.after.is_not_happening() {
             return look_up();
         }
@@ -122,6 +121,7 @@ mod tests {
     use crate::failure::classify;
     use std::sync::atomic::{AtomicU16, Ordering};
     use upstash_dlq_core::{Delivery, Endpoint, Token};
+    use ureq::unversioned::transport::time;
 
     #[derive(Debug, Default)]
     struct Counting(AtomicU16);
