@@ -133,7 +133,13 @@ pub trait CheckpointStore {
     /// After an error, the request is not sent, and nothing is sent any more.
     fn save(&mut self, checkpoint: &Checkpoint) -> StoreResult;
 
-    /// Removes the checkpoint. Called once, after the operation was completed. By default it does nothing.
+    /// Removes the checkpoint. Called once, after the operation was completed and before its outcome is returned. By default it does
+    /// nothing.
+    ///
+    /// If the process dies in between, the outcome is lost, and the next process begins anew: a resume then starts whatever is still
+    /// listed. To avoid that, do nothing here, and remove the checkpoint yourself once you have dealt with the outcome. Until then,
+    /// the last checkpoint holds the last request as in flight. The next process sends a delete again, and says that a start is in
+    /// doubt.
     ///
     /// # Errors
     /// An error halts the operation, although all of it is done.
