@@ -120,8 +120,8 @@ impl ClientBuilder {
     ///
     /// - No middleware of the agent may send a request twice. Retries are left to the core, which knows what must not be
     ///   repeated.
-    /// - Our own agent reuses no connection on which the server has sent more than it was asked for. Over TLS, an agent with ureq's
-    ///   own connectors may, and takes that for the next response.
+    /// - Our own agent looks for bytes behind a response also below TLS, and does not reuse such a connection. An agent with ureq's
+    ///   own connectors may take them for the next response.
     /// - An agent keeps 3 idle connections by default. For many lanes, set `max_idle_connections_per_host` (and
     ///   `max_idle_connections`) to their number, and give it a resolver that does not look the name up for each request.
     /// - Cookies, if another crate of the build enables them in ureq.

@@ -21,7 +21,7 @@ pub(crate) fn connector() -> impl Connector<(), Out: Transport> {
     let chain = chain.chain(RustlsConnector::default());
     #[cfg(feature = "native-tls")]
     let chain = chain.chain(NativeTlsConnector::default());
-    chain
+    chain.chain(Encrypting)
 }
 
 /// Wraps the connection to the server.
@@ -58,5 +58,42 @@ impl<T: Transport> Transport for Unread<T> {
 
     fn is_open(&mut self) -> bool {
         self.0.buffers().input().is_empty() && self.0.is_open()
+    }
+}
+
+/// Goes on with TLS alone where the URL asks for it. ureq checks that of the server itself, but not of a proxy.
+#[derive(Debug)]
+struct Encrypting;
+
+impl<In: Transport> Connector<In> for Encrypting {
+    type Out = In;
+
+    fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<In>, Error> {
+        match chained {
+            Some(transport) if details.needs_tls() && !transport.is_tls() => Err(Error::TlsRequired),
+            chained => Ok(chained),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Read;
+    use std::net::TcpListener;
+    use ureq::Proxy;
+    use ureq::config::Config;
+    use ureq::unversioned::resolver::DefaultResolver;
+
+    #[test]
+    fn without_tls_a_proxy_that_asks_for_it_gets_no_byte() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let proxy = Proxy::new(&format!("https://me:hidden@{}", listener.local_addr().unwrap())).unwrap();
+        let config = Config::builder().proxy(Some(proxy)).build();
+        let chain = ().chain(ConnectProxyConnector::default()).chain(TcpConnector::default()).chain(Encrypting);
+        let agent = ureq::Agent::with_parts(config, chain, DefaultResolver::default());
+        let error = agent.get("http://service.invalid").call().unwrap_err();
+        assert!(matches!(error, Error::TlsRequired), "{error}");
+        assert_eq!(listener.accept().unwrap().0.read(&mut [0]).unwrap(), 0);
     }
 }

@@ -40,7 +40,9 @@ impl Resolver for Lookup {
         }
         let (sender, found) = sync_channel(1);
         // Nobody has to wait for it any more.
-        thread::Builder::new().name("name lookup".into()).spawn(move || drop(sender.send(look_up())))?;
+        let thread = thread::Builder::new().name("name lookup".into());
+        let no_thread = |error: io::Error| io::Error::new(error.kind(), format!("no thread for the lookup: {error}"));
+        thread.spawn(move || drop(sender.send(look_up()))).map_err(no_thread)?;
         found.recv_timeout(*timeout.after).unwrap_or_else(|error| {
             Err(match error {
                 RecvTimeoutError::Timeout => Error::Timeout(timeout.reason),

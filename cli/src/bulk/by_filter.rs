@@ -40,9 +40,10 @@ pub(crate) fn run<O: BulkOperation>(
     report.set_window(window(&selection));
     show_window(bulk, &selection);
     let (mut expected, mut requests) = (None, 0);
-    report.already_complete = operation.as_ref().and_then(already_complete).is_some();
+    let is_complete = operation.as_ref().and_then(already_complete).is_some();
+    report.already_complete = is_complete && !report.settles;
     // An operation that has to be settled first, or is complete, sends nothing, so there is nothing to confirm.
-    if !report.already_complete && operation.as_ref().and_then(Bulk::in_doubt).is_none() {
+    if !is_complete && operation.as_ref().and_then(Bulk::in_doubt).is_none() {
         let earlier = file.zip(operation.as_ref().map(Bulk::totals));
         (report, expected, requests) = match confirm(bulk, &selection, None, earlier, report) {
             Ok(Confirmed { report, expected, requests }) => (report, expected, requests),

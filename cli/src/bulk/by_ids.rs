@@ -60,9 +60,10 @@ pub(crate) fn run<O: BulkOperation>(
     };
     let operation = &parts.operation;
     report.missing = Some(operation.totals().missing);
-    report.already_complete = goes_on && parts.are_complete();
+    let is_complete = goes_on && parts.are_complete();
+    report.already_complete = is_complete && !report.settles;
     // An operation that has to be settled first, or is complete, sends nothing, so there is nothing to confirm.
-    if !report.already_complete && operation.in_doubt().is_none() {
+    if !is_complete && operation.in_doubt().is_none() {
         let earlier = file.filter(|_| goes_on).map(|file| (file, operation.totals()));
         report = match confirm(bulk, operation.selection(), Some(total), earlier, report) {
             Ok(Confirmed { report, .. }) => report,

@@ -55,25 +55,27 @@ impl CheckpointFile {
         self.0.spool(digest).map_err(|error| sentence(&error))
     }
 
-    /// Saves that the command is complete. Returns an error only if another process may have the file. Where there is no room, an
-    /// earlier position stays for the moment.
-    pub(crate) fn write_end(&self, checkpoint: &str) -> Result<(), String> {
+    /// Saves that the command is complete. Returns false if it cannot be saved: then an earlier position stays for the moment. Returns an
+    /// error if another process may have the file.
+    pub(crate) fn write_end(&self, checkpoint: &str) -> Result<bool, String> {
         match self.0.write(checkpoint) {
             Err(error) if matches!(error.problem, Problem::Moved | Problem::Unverifiable(_)) => {
-                Err(self.by_hand(&error))
+                Err(Self::by_hand(self.path(), &error))
             }
-            _ => Ok(()),
+            result => Ok(result.is_ok()),
         }
     }
 
     /// Removes it, if there is one.
     pub(crate) fn remove(&self) -> Result<(), String> {
-        self.0.remove().or_else(|error| if self.path().exists() { Err(self.by_hand(&error)) } else { Ok(()) })
+        self.0.remove().or_else(|error| {
+            // It may be the list of ids that stays, or the lock that is another one.
+            let stays = if let Problem::Remove(_) = error.problem { &error.path } else { self.path() };
+            if stays.exists() { Err(Self::by_hand(stays, &error)) } else { Ok(()) }
+        })
     }
 
-    fn by_hand(&self, error: &StoreError) -> String {
-        // It may be the list of ids that stays, or the lock that is another one.
-        let stays = if let Problem::Remove(_) = error.problem { &error.path } else { self.path() };
+    fn by_hand(stays: &Path, error: &StoreError) -> String {
         format!("{}; remove {} by hand", sentence(error), Escaped(&stays.display().to_string()))
     }
 }

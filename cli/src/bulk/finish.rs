@@ -17,11 +17,11 @@ pub(crate) fn finish(
 ) -> Result<ExitStatus, CommandError> {
     let is_removable = report.outcome == Ending::Complete && report.checkpoint.is_none();
     let shows_saved_doubt = report.unsettled && !report.is_earlier;
-    let (result, is_printed) = report.finish(terminal);
+    let (result, is_told) = report.finish(terminal);
     let Some(file) = file else { return result };
     match result {
         Ok(status) => {
-            if let Some(Err(sentence)) = (is_removable && is_printed).then(|| file.remove()) {
+            if let Some(Err(sentence)) = (is_removable && is_told).then(|| file.remove()) {
                 terminal.error(&sentence);
             }
             Ok(status)

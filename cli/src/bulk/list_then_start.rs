@@ -95,8 +95,9 @@ pub(crate) fn run<O: BulkOperation>(
             show_window(bulk, selection);
         }
     }
-    report.already_complete = goes_on && parts.are_complete();
-    if goes_on && !report.already_complete && parts.operation.in_doubt().is_none() {
+    let is_complete = goes_on && parts.are_complete();
+    report.already_complete = is_complete && !report.settles;
+    if goes_on && !is_complete && parts.operation.in_doubt().is_none() {
         let earlier = file.map(|file| (file, parts.operation.totals()));
         report = match confirm(
             bulk,

@@ -51,11 +51,9 @@ pub(crate) fn conclude<O: BulkOperation>(
         }
         None => {
             let gone = if ids.is_none() && is_by_ids(operation) { operation.totals().missing } else { 0 };
-            report.note = if report.already_complete {
-                Some("an earlier command did that, and nothing was sent now".into())
-            } else {
-                note(bulk.verb, ids, bulk.max, gone, &report)
-            };
+            let earlier = report.already_complete.then_some("an earlier command did that, and nothing was sent now");
+            let notes = note(bulk.verb, ids, bulk.max, gone, &report).into_iter().chain(earlier.map(str::to_owned));
+            report.note = notes.reduce(|first, second| format!("{first}; {second}"));
             if let Some(file) = file {
                 keep_end(bulk, operation, file, &mut report);
             }
@@ -165,7 +163,7 @@ pub(crate) fn save(operation: &Bulk<impl BulkOperation>, file: Option<&Checkpoin
 /// would continue from it.
 fn keep_end(bulk: &BulkContext<'_>, operation: &Bulk<impl BulkOperation>, file: &CheckpointFile, report: &mut Report) {
     match file.write_end(&operation.checkpoint().to_json()) {
-        Ok(()) => report.kept_end = kept(file),
+        Ok(is_saved) => (report.kept_end, report.is_earlier) = (kept(file), !is_saved),
         Err(sentence) => {
             bulk.terminal().error(&sentence);
             report.checkpoint = kept(file);

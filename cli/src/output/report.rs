@@ -255,7 +255,7 @@ impl Report {
     }
 
     /// Prints the result to standard output, as one object with `--json`. Every bulk command ends here, whatever happened. Returns
-    /// the reason of a failure, for `main` to print, and whether somebody has got the result.
+    /// the reason of a failure, for `main` to print, and whether the result is told.
     pub(crate) fn finish(mut self, terminal: Terminal) -> (Result<ExitStatus, CommandError>, bool) {
         let elapsed = self.elapsed();
         self.elapsed_ms = u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX);
@@ -266,7 +266,12 @@ impl Report {
         } else {
             Ok(())
         };
-        let is_printed = printed.is_ok();
+        // A reader that has gone wanted no more, and to delete again does no harm. To start again does.
+        let is_told = match &printed {
+            Ok(()) => true,
+            Err(Lost::NoReader) => self.runs.verb == DELETE,
+            Err(Lost::Unwritable(_)) => false,
+        };
         let mut reason = self.reason.clone().filter(|_| !self.declined);
         if let Err(Lost::Unwritable(sentence)) = printed {
             reason = Some(match reason {
@@ -291,12 +296,15 @@ impl Report {
                 Ok(status)
             }
         };
-        (result, is_printed)
+        (result, is_told)
     }
 
     /// How to see the result of a complete command that could not be printed.
     fn how_to_see(&self) -> Option<String> {
         let path = self.kept_end.as_ref()?;
+        if self.is_earlier {
+            return Some(self.how_to_continue(path));
+        }
         let how = if self.settles { " without --settle" } else { "" };
         Some(format!("the result is kept in {}: run the same command again{how} to see it", Escaped(path)))
     }
@@ -317,24 +325,26 @@ impl Report {
             Some(path) if self.is_dead_end => {
                 Some(format!("{} is kept, and leads nowhere: remove it, or give another file", Escaped(path)))
             }
-            Some(path) => {
-                // An earlier position does not know the request as one that is in doubt, and shows it again.
-                let how = match (self.unsettled && !self.is_earlier, self.settles) {
-                    (true, _) => " with --settle",
-                    (false, true) => " without --settle",
-                    (false, false) => "",
-                };
-                let held = if self.is_earlier { "an earlier position is in" } else { "position saved in" };
-                let asks = if self.is_earlier && self.runs.verb != DELETE {
-                    "; it may first ask about requests that were answered since"
-                } else {
-                    ""
-                };
-                let path = Escaped(path);
-                Some(format!("{held} {path}: run the same command again{how} to continue{asks}"))
-            }
+            Some(path) => Some(self.how_to_continue(path)),
             None => self.how_on.clone(),
         }
+    }
+
+    fn how_to_continue(&self, path: &str) -> String {
+        // An earlier position does not know the request as one that is in doubt, and shows it again.
+        let how = match (self.unsettled && !self.is_earlier, self.settles) {
+            (true, _) => " with --settle",
+            (false, true) => " without --settle",
+            (false, false) => "",
+        };
+        let held = if self.is_earlier { "an earlier position is in" } else { "position saved in" };
+        let asks = if self.is_earlier && self.runs.verb != DELETE {
+            "; it may first ask about requests that were answered since"
+        } else {
+            ""
+        };
+        let path = Escaped(path);
+        format!("{held} {path}: run the same command again{how} to continue{asks}")
     }
 
     fn or_more(&self) -> String {

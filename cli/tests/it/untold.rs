@@ -1,12 +1,13 @@
 //! A result that nobody got: the same command tells it again, and begins nothing anew.
 #![cfg(target_os = "linux")]
 
-use crate::common::{command, json, run, text};
+use crate::common::{canned, command, json, ok, run, text};
+use crate::faults::closed_pipe;
 use crate::going_on::{full_pipe, serve};
 use crate::prompt::Person;
 use std::collections::HashSet;
 use std::process::{Command, Output, Stdio};
-use upstash_dlq_emulator::{Config, LOCAL_TOKEN, Run, Server};
+use upstash_dlq_emulator::{Config, Fault, FaultPlan, LOCAL_TOKEN, Run, Server};
 
 /// Killed between its last request and its result. Nobody is asked again either.
 #[test]
@@ -63,25 +64,65 @@ fn is_through(position: &str, runs: usize) -> bool {
     has_ended && position.contains(&format!("\"affected\":{runs},")) && !position.contains("in-flight")
 }
 
-/// A reader that has gone is no error, but has not got the result.
+/// A reader that has gone is no error. To delete again does no harm, so the file goes; a start is told the next time.
 #[test]
-fn a_result_without_a_reader_is_told_the_next_time() {
-    let server = serve(300, Config::default());
+fn a_start_without_a_reader_is_told_the_next_time() {
+    let (url, sent) = canned(ok(r#"{"messages":[{"dlqId":"a-1","createdAt":1}],"workflowRuns":[],"deleted":0}"#));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("position");
-    let args = ["delete", "--all", "--yes", "--quiet", "--checkpoint", file.to_str().unwrap()];
-    let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
-    drop(reader);
-    let writer = std::os::fd::OwnedFd::from(writer);
-    let untold = command(&server.url()).args(args).stdout(writer).stderr(Stdio::piped()).output().unwrap();
-    assert_eq!((untold.status.code(), text(&untold.stderr)), (Some(0), String::new()));
-    let sent = || server.with_service(|service| service.requests_total());
-    let before = sent();
-    let again = run(&server.url(), &args);
-    assert_eq!((again.status.code(), sent()), (Some(0), before));
-    let told = "Deleted 300 runs; an earlier command did that, and nothing was sent now. ";
-    assert!(text(&again.stdout).starts_with(told), "{}", text(&again.stdout));
+    let told = "1 run listed before was not resumed; an earlier command did that, and nothing was sent now. ";
+    for (way, stays) in [(&["resume", "--all", "--parallel=2"][..], true), (&["delete", "a-1"], false)] {
+        let args = [way, &["--yes", "--quiet", "--checkpoint", file.to_str().unwrap()]].concat();
+        let untold = command(&url).args(&args).stdout(closed_pipe()).stderr(Stdio::piped()).output().unwrap();
+        assert_eq!((untold.status.code(), text(&untold.stderr)), (Some(0), String::new()), "{args:?}");
+        assert_eq!(file.exists(), stays, "{args:?}");
+        assert!(sent.try_iter().count() > 0);
+        if stays {
+            let again = run(&url, &args);
+            assert_eq!((again.status.code(), sent.try_iter().count()), (Some(0), 0));
+            assert!(text(&again.stdout).contains(told), "{}", text(&again.stdout));
+            assert!(!file.exists());
+        }
+    }
+}
+
+/// A command that settles a request is not the earlier one.
+#[test]
+fn what_a_settlement_completes_was_not_complete() {
+    let server = serve(1, Config::default());
+    server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::LostResponse)])));
+    let id = server.with_service(|service| service.runs().next().unwrap().dlq_id.clone());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["resume", &id, "--yes", "--json", "--checkpoint", file.to_str().unwrap()];
+    assert_eq!(run(&server.url(), &args).status.code(), Some(3));
+    let settled = run(&server.url(), &[&args[..], &["--settle=applied"]].concat());
+    let report = json(&settled);
+    assert_eq!((settled.status.code(), report.get("already_complete")), (Some(0), None), "{report}");
     assert!(!file.exists());
+}
+
+/// Neither the end nor the result finds room. What is left is an earlier position, and that is said.
+#[test]
+fn an_end_that_was_not_saved_is_not_called_kept() {
+    let server = serve(3, Config::default());
+    server.with_service(|service| service.set_faults(FaultPlan::script(vec![Some(Fault::Slow { ms: 1_000 })])));
+    let ids: Vec<String> = server.with_service(|s| s.runs().map(|run| run.dlq_id.clone()).collect());
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("position");
+    let args = ["delete", &ids[0], "--yes", "--checkpoint", file.to_str().unwrap()];
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let child = command(&server.url()).args(args).stdout(full).stderr(Stdio::piped()).spawn().unwrap();
+    while server.with_service(|service| service.requests_total()) == 0 {
+        std::thread::yield_now();
+    }
+    // In the way of the next position.
+    std::fs::create_dir(folder.path().join(".position.tmp")).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let error = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(3), "{error}");
+    assert!(error.contains("an earlier position is in ") && !error.contains("the result is kept"), "{error}");
+    assert!(file.exists());
 }
 
 /// The disk is full when the result comes: a bound on file sizes stands in for that.
