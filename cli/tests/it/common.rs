@@ -73,3 +73,12 @@ pub(crate) fn stderr_after(child: &mut Child, text: &str) -> BufReader<ChildStde
     }
     stderr
 }
+
+/// Something like a pipe whose reader has gone. A process that another thread is just starting may still have the reader's end, up
+/// to its exec, so it is shut down.
+#[cfg(unix)]
+pub(crate) fn closed_pipe() -> Stdio {
+    let (reader, writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    reader.shutdown(std::net::Shutdown::Both).unwrap();
+    std::os::fd::OwnedFd::from(writer).into()
+}

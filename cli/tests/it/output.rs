@@ -3,19 +3,10 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::process::{Output, Stdio};
 use upstash_dlq_emulator::{Fault, FaultPlan, LOCAL_TOKEN};
 
-use crate::common::{command, emulator, json, run, text};
-
-/// Something like a pipe whose reader is gone already.
-fn closed_pipe() -> Stdio {
-    let (reader, writer) = UnixStream::pair().unwrap();
-    drop(reader);
-    OwnedFd::from(writer).into()
-}
+use crate::common::{closed_pipe, command, emulator, json, run, text};
 
 /// A full disk, and a descriptor that is open for reading only.
 #[cfg(target_os = "linux")]

@@ -15,9 +15,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use crate::common::text;
+use crate::common::{closed_pipe, text};
 use crate::draw::Draw;
-use crate::faults::{closed_pipe, in_shell};
+use crate::faults::in_shell;
 use crate::operations::{Effect, OPERATIONS, Operation};
 use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt, report};
 use crate::world::{Break, Moment};

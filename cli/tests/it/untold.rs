@@ -1,8 +1,7 @@
 //! A result that nobody got: the same command tells it again, and begins nothing anew.
 #![cfg(target_os = "linux")]
 
-use crate::common::{canned, command, json, ok, run, text};
-use crate::faults::closed_pipe;
+use crate::common::{canned, closed_pipe, command, json, ok, run, text};
 use crate::going_on::{full_pipe, serve};
 use crate::prompt::Person;
 use std::collections::HashSet;

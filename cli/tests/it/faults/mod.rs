@@ -13,7 +13,6 @@ use crate::operations::{Effect, OPERATIONS, Operation};
 use crate::scene::{Archived, Scene, Settled, command_of, in_doubt, report};
 use crate::socket::{Fault, Limit, Place, Way, faults};
 use crate::world::{Break, Moment};
-pub(crate) use rows::closed_pipe;
 use rows::{Blow, IDLE, Promise, Row, Strike};
 use std::fmt::Write as _;
 use std::io::Write as _;

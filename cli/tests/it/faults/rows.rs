@@ -1,6 +1,7 @@
 //! What goes wrong with the command: the faults of sockets that it shares with the transports, and those of servers, files and
 //! processes, which are its own. A new fault is one entry.
 
+use crate::common::closed_pipe;
 use crate::operations::{Effect, Operation};
 use crate::scene::{Scene, Server};
 use crate::socket::{Fate, Fault, Limit, Place, Way, faults};
@@ -10,8 +11,6 @@ use std::any::Any;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
 use std::net::{Shutdown, TcpStream};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Stdio;
 use upstash_dlq_core::Delivery;
@@ -357,13 +356,6 @@ fn of_files() -> Vec<Row> {
             ..ROW
         },
     ]
-}
-
-/// Something like a pipe whose reader is gone already.
-pub(crate) fn closed_pipe() -> Stdio {
-    let (reader, writer) = UnixStream::pair().unwrap();
-    drop(reader);
-    OwnedFd::from(writer).into()
 }
 
 pub(super) fn rows() -> Vec<Row> {
