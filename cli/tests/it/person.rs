@@ -140,6 +140,15 @@ impl Now {
     }
 }
 
+/// Tells that a process has ended.
+struct Ended<'a>(&'a AtomicBool);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+    }
+}
+
 /// What all people met.
 type Met = BTreeMap<String, u32>;
 
@@ -149,7 +158,9 @@ struct Person {
     draw: Draw,
     /// What became of the request that was shown last, unless that was settled.
     shown: Option<&'static str>,
+    /// Whether one was ever shown.
     was_shown: bool,
+    /// What the last line settled.
     settlement: Option<&'static str>,
     options: Vec<String>,
     archived: Archived,
@@ -238,12 +249,13 @@ impl Person {
                 }
                 let _ = changes == times && self.scene.server.signal(Signal::KILL);
             });
-            let output = run();
-            has_ended.store(true, Ordering::SeqCst);
-            output
+            // Also when it panics.
+            let _ended = Ended(&has_ended);
+            run()
         })
     }
 
+    /// Remembers what was said, and checks what was promised. Returns whether it was the last line.
     fn read(&mut self, output: &Output, trouble: Trouble, place: &Place, met: &Mutex<Met>) -> bool {
         let (said, code) = (text(&output.stderr), output.status.code());
         let note = |what: &str| *met.lock().unwrap().entry(what.to_owned()).or_default() += 1;
