@@ -39,9 +39,9 @@ impl Resolver for Lookup {
             return look_up();
         }
         let (sender, found) = sync_channel(1);
-        // Nobody has to wait for it any more.
         let thread = thread::Builder::new().name("name lookup".into());
         let no_thread = |error: io::Error| io::Error::new(error.kind(), format!("no thread for the lookup: {error}"));
+        // When it has found something, perhaps nobody waits for that any more.
         thread.spawn(move || drop(sender.send(look_up()))).map_err(no_thread)?;
         found.recv_timeout(*timeout.after).unwrap_or_else(|error| {
             Err(match error {

@@ -41,7 +41,7 @@ pub(crate) fn run<O: BulkOperation>(
     show_window(bulk, &selection);
     let (mut expected, mut requests) = (None, 0);
     let is_complete = operation.as_ref().and_then(already_complete).is_some();
-    report.already_complete = is_complete && !report.settles;
+    report.begin_complete(is_complete);
     // An operation that has to be settled first, or is complete, sends nothing, so there is nothing to confirm.
     if !is_complete && operation.as_ref().and_then(Bulk::in_doubt).is_none() {
         let earlier = file.zip(operation.as_ref().map(Bulk::totals));

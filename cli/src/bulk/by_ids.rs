@@ -61,7 +61,7 @@ pub(crate) fn run<O: BulkOperation>(
     let operation = &parts.operation;
     report.missing = Some(operation.totals().missing);
     let is_complete = goes_on && parts.are_complete();
-    report.already_complete = is_complete && !report.settles;
+    report.begin_complete(is_complete);
     // An operation that has to be settled first, or is complete, sends nothing, so there is nothing to confirm.
     if !is_complete && operation.in_doubt().is_none() {
         let earlier = file.filter(|_| goes_on).map(|file| (file, operation.totals()));

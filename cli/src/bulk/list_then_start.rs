@@ -96,7 +96,7 @@ pub(crate) fn run<O: BulkOperation>(
         }
     }
     let is_complete = goes_on && parts.are_complete();
-    report.already_complete = is_complete && !report.settles;
+    report.begin_complete(is_complete);
     if goes_on && !is_complete && parts.operation.in_doubt().is_none() {
         let earlier = file.map(|file| (file, parts.operation.totals()));
         report = match confirm(

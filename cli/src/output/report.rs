@@ -184,6 +184,11 @@ impl Report {
         self.earlier = runs;
     }
 
+    /// Whether there was nothing left to do at the beginning. A command that settles a request completes what an earlier one could not.
+    pub(crate) fn begin_complete(&mut self, is_complete: bool) {
+        self.already_complete = is_complete && !self.settles;
+    }
+
     /// Requests before the operation began.
     pub(crate) fn set_requests_before(&mut self, before: u64) {
         self.requests = self.requests - self.before + before;

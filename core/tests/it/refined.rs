@@ -144,6 +144,19 @@ fn what_may_have_been_deleted_is_spent() {
     }
 }
 
+/// Drives a delete up to the response to its second attempt at a run. Nobody knows what became of the first one; by the second one,
+/// the run is gone. Returns when that was.
+fn up_to_a_deletion_that_was_lost(operation: &mut BulkDelete) -> Duration {
+    let Step::Send(id, _) = operation.poll(Duration::ZERO) else { panic!() };
+    operation.on_response(id, Response::new(listing(&["a"]).as_bytes())).unwrap();
+    let Step::Send(id, _) = operation.poll(Duration::ZERO) else { panic!() };
+    operation.on_failure(id, TransportFailure::unknown("reset")).unwrap();
+    let Step::WaitUntil(at) = operation.poll(Duration::ZERO) else { panic!() };
+    let Step::Send(id, _) = operation.poll(at) else { panic!() };
+    operation.on_response(id, Response::new(&br#"{"deleted":0}"#[..])).unwrap();
+    at
+}
+
 /// One process comes to its end, and dies before it tells that. The next one tells the same end, and sends nothing.
 #[test]
 fn an_end_stays_the_same_end() {
@@ -151,14 +164,7 @@ fn an_end_stays_the_same_end() {
         for verify in [true, false] {
             let build = || delete(max).verify(verify);
             let mut first = build().build();
-            let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
-            first.on_response(id, Response::new(listing(&["a"]).as_bytes())).unwrap();
-            let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
-            // Nobody knows what became of the first attempt. By the second one, the run is gone.
-            first.on_failure(id, TransportFailure::unknown("reset")).unwrap();
-            let Step::WaitUntil(at) = first.poll(Duration::ZERO) else { panic!() };
-            let Step::Send(id, _) = first.poll(at) else { panic!() };
-            first.on_response(id, Response::new(&br#"{"deleted":0}"#[..])).unwrap();
+            let at = up_to_a_deletion_that_was_lost(&mut first);
             let told = loop {
                 match first.poll(at) {
                     Step::Send(id, _) => {
@@ -184,13 +190,7 @@ fn an_end_stays_the_same_end() {
 #[test]
 fn a_maximum_that_was_reached_is_a_success() {
     let mut first = delete(1).build();
-    let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
-    first.on_response(id, Response::new(listing(&["a"]).as_bytes())).unwrap();
-    let Step::Send(id, _) = first.poll(Duration::ZERO) else { panic!() };
-    first.on_failure(id, TransportFailure::unknown("reset")).unwrap();
-    let Step::WaitUntil(at) = first.poll(Duration::ZERO) else { panic!() };
-    let Step::Send(id, _) = first.poll(at) else { panic!() };
-    first.on_response(id, Response::new(&br#"{"deleted":0}"#[..])).unwrap();
+    let at = up_to_a_deletion_that_was_lost(&mut first);
     let Step::Done(outcome) = first.poll(at) else { panic!() };
     assert_eq!(outcome.halted, None);
 }
