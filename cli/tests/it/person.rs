@@ -17,9 +17,8 @@ use std::sync::{Arc, Mutex};
 
 use crate::common::{closed_pipe, text};
 use crate::draw::Draw;
-use crate::faults::in_shell;
 use crate::operations::{Effect, OPERATIONS, Operation};
-use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt, report};
+use crate::scene::{Archived, Scene, Server, Settled, command_of, in_doubt, in_shell, report};
 use crate::world::{Break, Moment};
 use rustix::process::Signal;
 

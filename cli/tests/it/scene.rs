@@ -323,6 +323,23 @@ pub(crate) fn command_of(url: &str, args: &[String]) -> Command {
     command
 }
 
+/// A shell that does something, and becomes the command. Its standard output is a pipe.
+pub(crate) fn in_shell(first: &str, command: Command) -> Command {
+    if first.is_empty() {
+        return command;
+    }
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &format!("{first}; exec \"$0\" \"$@\"")]).arg(command.get_program());
+    shell.args(command.get_args()).stdin(Stdio::null()).stdout(Stdio::piped());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => shell.env(name, value),
+            None => shell.env_remove(name),
+        };
+    }
+    shell
+}
+
 pub(crate) fn report(output: &Output) -> serde_json::Value {
     crate::common::json(output)
 }

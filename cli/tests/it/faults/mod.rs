@@ -10,13 +10,13 @@ mod transports;
 
 use crate::common::text;
 use crate::operations::{Effect, OPERATIONS, Operation};
-use crate::scene::{Archived, Scene, Settled, command_of, in_doubt, report};
+use crate::scene::{Archived, Scene, Settled, command_of, in_doubt, in_shell, report};
 use crate::socket::{Fault, Limit, Place, Way, faults};
 use crate::world::{Break, Moment};
 use rows::{Blow, IDLE, Promise, Row, Strike};
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use upstash_dlq_core::Delivery;
@@ -111,23 +111,6 @@ fn scene(row: &'static Row, operation: &'static Operation, at: usize) -> Scene {
     });
     paths.set((scene.path("archive"), scene.path("position"))).unwrap();
     scene
-}
-
-/// A shell that does something, and becomes the command. Its standard output is a pipe.
-pub(crate) fn in_shell(first: &str, command: Command) -> Command {
-    if first.is_empty() {
-        return command;
-    }
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &format!("{first}; exec \"$0\" \"$@\"")]).arg(command.get_program());
-    shell.args(command.get_args()).stdin(Stdio::null()).stdout(Stdio::piped());
-    for (name, value) in command.get_envs() {
-        match value {
-            Some(value) => shell.env(name, value),
-            None => shell.env_remove(name),
-        };
-    }
-    shell
 }
 
 /// The command as this row wants it.
